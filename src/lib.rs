@@ -1,0 +1,3 @@
+//! A multi-user TCP chat with blocking sockets and one thread a client.
+
+pub mod protocol;

@@ -1,0 +1,124 @@
+//! Commands: what a line that a client sent asks for.
+
+/// What a line means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Nothing but white space: ignored.
+    Blank,
+    /// A message to everyone: a line without a slash, or `//text` for `/text`.
+    Say(&'a str),
+    /// `/me ACTION`.
+    Act(&'a str),
+    /// `/msg NICK TEXT`.
+    Tell {
+        /// The nickname it is for, as typed.
+        to: &'a str,
+        /// What to tell.
+        text: &'a str,
+    },
+    /// `/nick NAME`, the name as typed.
+    Rename(&'a str),
+    /// `/who` or `/users`.
+    Who,
+    /// `/help`.
+    Help,
+    /// `/quit` or `/exit`.
+    Quit,
+    /// A known command without what it needs; this is how it should look.
+    Incomplete(&'static str),
+    /// A slash and a word that is no command.
+    Unknown(&'a str),
+}
+
+/// How `/msg` is written.
+const TELL_USAGE: &str = "/msg NICK TEXT";
+/// How `/nick` is written.
+const RENAME_USAGE: &str = "/nick NAME";
+/// How `/me` is written.
+const ACT_USAGE: &str = "/me ACTION";
+
+/// The commands and what each does, in the order in which `/help` lists them.
+pub const COMMANDS: [(&str, &str); 6] = [
+    ("/help", "show this list"),
+    ("/who", "list who is online (also /users)"),
+    (RENAME_USAGE, "change your nickname"),
+    (TELL_USAGE, "say something to one person only"),
+    (ACT_USAGE, "tell everyone what you do"),
+    ("/quit", "leave the chat (also /exit)"),
+];
+
+impl<'a> Command<'a> {
+    /// Reads a line. Commands may be written in any case.
+    ///
+    /// ```
+    /// use chat::protocol::command::Command;
+    /// assert_eq!(Command::parse("/ME waves"), Command::Act("waves"));
+    /// assert_eq!(Command::parse("//me waves"), Command::Say("/me waves"));
+    /// ```
+    pub fn parse(line: &'a str) -> Self {
+        let Some(after_slash) = line.strip_prefix('/') else {
+            return if line.trim().is_empty() { Self::Blank } else { Self::Say(line) };
+        };
+        if after_slash.starts_with('/') {
+            return Self::Say(after_slash);
+        }
+        let (word, rest) = split_word(line);
+        match word.to_ascii_lowercase().as_str() {
+            "/help" => Self::Help,
+            "/quit" | "/exit" => Self::Quit,
+            "/who" | "/users" => Self::Who,
+            "/nick" if rest.is_empty() => Self::Incomplete(RENAME_USAGE),
+            "/nick" => Self::Rename(rest),
+            "/me" if rest.is_empty() => Self::Incomplete(ACT_USAGE),
+            "/me" => Self::Act(rest),
+            "/msg" => match split_word(rest) {
+                (_, "") => Self::Incomplete(TELL_USAGE),
+                (to, text) => Self::Tell { to, text },
+            },
+            _ => Self::Unknown(word),
+        }
+    }
+}
+
+/// Splits off the first word; white space around the rest is dropped.
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_means_what_the_help_says() {
+        use Command::{Act, Blank, Help, Incomplete, Quit, Rename, Say, Tell, Unknown, Who};
+        for (line, command) in [
+            ("", Blank),
+            (" \t ", Blank),
+            ("hello ", Say("hello ")),
+            (" /help", Say(" /help")),
+            ("//help", Say("/help")),
+            ("///", Say("//")),
+            ("/help", Help),
+            ("/HELP me", Help),
+            ("/quit", Quit),
+            ("/Exit ", Quit),
+            ("/who", Who),
+            ("/users", Who),
+            ("/nick", Incomplete("/nick NAME")),
+            ("/nick  al ", Rename("al")),
+            ("/me", Incomplete("/me ACTION")),
+            ("/me  waves  twice", Act("waves  twice")),
+            ("/msg", Incomplete("/msg NICK TEXT")),
+            ("/msg bob ", Incomplete("/msg NICK TEXT")),
+            ("/msg bob hi  there", Tell { to: "bob", text: "hi  there" }),
+            ("/", Unknown("/")),
+            ("/helpme", Unknown("/helpme")),
+            ("/ quit", Unknown("/")),
+        ] {
+            assert_eq!(Command::parse(line), command, "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The exact texts: every line that the server says, in one place.
+//!
+//! Notices open with `[SERVER] `, which no nickname can imitate. Lines have no line end here; who
+//! sends them adds it.
+
+use std::fmt;
+
+use super::MAX_MESSAGE_BYTES;
+use super::command::COMMANDS;
+use super::nickname::{Nickname, NicknameError};
+
+/// What opens every line that the server says by itself.
+pub const NOTICE_PREFIX: &str = "[SERVER] ";
+
+/// Asks for a nickname: the first line on every connection.
+pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
+
+/// The nickname was taken: the client is in.
+pub const CONNECTED: &str = "[SERVER] Connected to the server!";
+
+/// The last line after `/quit`.
+pub const GOODBYE: &str = "[SERVER] Goodbye!";
+
+/// The last line to everyone when the server ends.
+pub const SHUTTING_DOWN: &str = "[SERVER] The server is shutting down.";
+
+/// The last line to a client that a person at the server's console turned out.
+pub const KICKED: &str = "[SERVER] You were kicked.";
+
+/// The last line to a connection that gave no nickname in time.
+pub const LOGIN_TIMEOUT: &str = "[SERVER] You took too long to enter a nickname.";
+
+/// The last line to a connection that gave no fit nickname in all its tries.
+pub const TOO_MANY_TRIES: &str = "[SERVER] Too many tries. Goodbye!";
+
+/// The only line to a connection for which there is no place.
+pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
+
+/// Answers a line that is not UTF-8.
+pub const NOT_UTF8: &str = "[SERVER] Not sent: that line is not valid UTF-8.";
+
+/// The most names that [`online`] lists.
+pub const MAX_LISTED_NAMES: usize = 50;
+
+/// Opens the lines that were said before one came: `[SERVER] Last messages: 2`, and so many follow.
+pub const LAST_MESSAGES_PREFIX: &str = "[SERVER] Last messages: ";
+
+/// Why a client left, as the leave notice says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaveReason {
+    /// `/quit`, or the stream ended in order.
+    Quit,
+    /// The connection broke.
+    ConnectionLost,
+    /// It did not take what it was sent.
+    TooSlow,
+    /// A person at the server's console turned it out.
+    Kicked,
+}
+
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quit => "",
+            Self::ConnectionLost => " (connection lost)",
+            Self::TooSlow => " (too slow)",
+            Self::Kicked => " (kicked)",
+        })
+    }
+}
+
+/// A plain message, to everyone but its sender.
+pub fn message(from: &Nickname, text: &str) -> String {
+    format!("{from}: {text}")
+}
+
+/// An action, to everyone.
+pub fn action(from: &Nickname, text: &str) -> String {
+    format!("* {from} {text}")
+}
+
+/// A private message, as its recipient sees it.
+pub fn told_you(from: &Nickname, text: &str) -> String {
+    format!("[{from} -> you] {text}")
+}
+
+/// A private message, as its sender sees it.
+pub fn you_told(to: &Nickname, text: &str) -> String {
+    format!("[you -> {to}] {text}")
+}
+
+/// The join notice, to all others.
+pub fn joined(nickname: &Nickname) -> String {
+    format!("[SERVER] {nickname} joined the chat!")
+}
+
+/// The leave notice, to all others.
+pub fn left(nickname: &Nickname, reason: LeaveReason) -> String {
+    format!("[SERVER] {nickname} left the chat!{reason}")
+}
+
+/// The notice of a new nickname, to everyone.
+pub fn renamed(before: &Nickname, after: &Nickname) -> String {
+    format!("[SERVER] {before} is now known as {after}")
+}
+
+/// Lists who is online: at most [`MAX_LISTED_NAMES`] of `nicknames`, whose number is `online`.
+pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) -> String {
+    let listed: Vec<&str> = nicknames.take(MAX_LISTED_NAMES).map(Nickname::as_str).collect();
+    let mut line = format!("[SERVER] {online} online: {}", listed.join(", "));
+    if online > listed.len() {
+        line += &format!(" and {} more", online - listed.len());
+    }
+    line
+}
+
+/// Opens the history.
+pub fn last_messages(lines: usize) -> String {
+    format!("{LAST_MESSAGES_PREFIX}{lines}")
+}
+
+/// Refuses a nickname that is unfit.
+pub fn nickname_refused(error: NicknameError) -> String {
+    format!("[SERVER] {error} Enter another nickname:")
+}
+
+/// Refuses a nickname that somebody has.
+pub fn nickname_taken(nickname: &Nickname) -> String {
+    format!("[SERVER] The nickname {nickname} is already taken. Enter another nickname:")
+}
+
+/// Refuses, of somebody who is in, a new nickname.
+pub fn rename_refused(why: impl fmt::Display) -> String {
+    format!("[SERVER] {why} You keep your nickname.")
+}
+
+/// Answers a line over the limit.
+pub fn message_too_long(bytes: usize) -> String {
+    format!("[SERVER] Not sent: that line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
+}
+
+/// Answers `/msg` to a name that nobody has; `name` is cleaned.
+pub fn nobody_called(name: &str) -> String {
+    format!("[SERVER] Nobody here is called {name}.")
+}
+
+/// Answers a command that does not exist; `word` is cleaned.
+pub fn unknown_command(word: &str) -> String {
+    format!("[SERVER] Unknown command: {word}. Type /help for the commands.")
+}
+
+/// Answers a command that lacks something.
+pub fn incomplete_command(usage: &str) -> String {
+    format!("[SERVER] Not complete: write {usage}. Type /help for the commands.")
+}
+
+/// Answers `/help`, in several lines.
+pub fn help() -> String {
+    let mut text = String::from("[SERVER] Commands:");
+    for (usage, purpose) in COMMANDS {
+        text += &format!("\n[SERVER]   {usage:<14}  {purpose}");
+    }
+    text += "\n[SERVER] Anything else is sent to everyone; //text says /text.";
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_names_ends_with_the_number_of_the_others() {
+        let names: Vec<_> = (1..=62).map(|n| Nickname::parse(&format!("u{n}")).unwrap()).collect();
+        assert_eq!(online(2, names[..2].iter()), "[SERVER] 2 online: u1, u2");
+        assert!(online(50, names[..50].iter()).ends_with(", u49, u50"));
+        assert!(online(62, names.iter()).ends_with(", u49, u50 and 12 more"));
+    }
+}
