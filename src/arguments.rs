@@ -1,0 +1,220 @@
+//! The command line of all programs here: options, their values, and plain arguments, one by one.
+//!
+//! `--port 80`, `--port=80` and `--` work as everywhere; what is wrong becomes one sentence.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::protocol::{DEFAULT_HOST, DEFAULT_PORT};
+
+/// What is wrong with a command line. Its `Display` is the one line to print before exit code 2.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// An option or a value of one is wrong; `why` is a sentence without its full stop.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+
+    /// Refuses an option that the program does not have.
+    pub fn unknown_option(option: &str) -> Self {
+        Self(format!("unknown option {option}"))
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (try --help)", self.0)
+    }
+}
+
+/// One part of the command line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// `--name`; its value, if it takes one, is got by [`Arguments::value`].
+    Option(String),
+    /// Anything else.
+    Plain(String),
+}
+
+/// The command line, taken apart from left to right.
+#[derive(Debug)]
+pub struct Arguments<I> {
+    rest: I,
+    /// The option last returned, for error messages.
+    option: String,
+    /// What stood behind its `=`.
+    attached: Option<String>,
+    /// `--` was seen: everything after it is plain.
+    only_plain: bool,
+}
+
+impl<I: Iterator<Item = String>> Arguments<I> {
+    /// Takes the arguments after the program's name.
+    pub fn new(arguments: I) -> Self {
+        Self { rest: arguments, option: String::new(), attached: None, only_plain: false }
+    }
+
+    /// Returns the next option or plain argument, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the option before was given a value with `=` that it does not take.
+    pub fn next_argument(&mut self) -> Result<Option<Argument>, UsageError> {
+        if self.attached.take().is_some() {
+            return Err(UsageError(format!("{} takes no value", self.option)));
+        }
+        let Some(argument) = self.rest.next() else { return Ok(None) };
+        if argument == "--" && !self.only_plain {
+            self.only_plain = true;
+            return self.next_argument();
+        }
+        if self.only_plain || !argument.starts_with('-') || argument == "-" {
+            return Ok(Some(Argument::Plain(argument)));
+        }
+        match argument.split_once('=') {
+            Some((option, value)) => {
+                self.option = option.to_owned();
+                self.attached = Some(value.to_owned());
+            }
+            None => self.option = argument,
+        }
+        Ok(Some(Argument::Option(self.option.clone())))
+    }
+
+    /// Returns the value of the option last returned: what follows its `=`, or the next argument.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn value(&mut self) -> Result<String, UsageError> {
+        self.attached
+            .take()
+            .or_else(|| self.rest.next())
+            .ok_or_else(|| UsageError(format!("{} needs a value", self.option)))
+    }
+
+    /// Returns that value as a number (or whatever `T` is); `what` says what is expected.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it is something else.
+    pub fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, UsageError> {
+        let value = self.value()?;
+        let wrong = || UsageError(format!("{} takes {what}, not '{value}'", self.option));
+        value.parse().map_err(|_| wrong())
+    }
+}
+
+/// Where to listen or to connect: `[HOST [PORT]]`, or `--host` and `--port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or an address, without the brackets of IPv6.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    plain_arguments: usize,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT, plain_arguments: 0 }
+    }
+}
+
+impl Endpoint {
+    /// Takes a host; the brackets around an IPv6 address are not part of it.
+    ///
+    /// # Errors
+    ///
+    /// When it is empty.
+    pub fn set_host(&mut self, host: &str) -> Result<(), UsageError> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if bare.is_empty() {
+            return Err(UsageError::new("the host is empty"));
+        }
+        bare.clone_into(&mut self.host);
+        Ok(())
+    }
+
+    /// Takes a port.
+    ///
+    /// # Errors
+    ///
+    /// When it is no number from 0 to 65535.
+    pub fn set_port(&mut self, port: &str) -> Result<(), UsageError> {
+        let wrong = |_| UsageError(format!("a port is a number from 0 to 65535, not '{port}'"));
+        self.port = port.parse().map_err(wrong)?;
+        Ok(())
+    }
+
+    /// Takes the first plain argument as the host, the second as the port.
+    ///
+    /// # Errors
+    ///
+    /// When it is unfit, or a third.
+    pub fn take_plain(&mut self, argument: &str) -> Result<(), UsageError> {
+        self.plain_arguments += 1;
+        match self.plain_arguments {
+            1 => self.set_host(argument),
+            2 => self.set_port(argument),
+            _ => Err(UsageError(format!("'{argument}' is one argument too many"))),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> Arguments<impl Iterator<Item = String>> {
+        Arguments::new(line.split(' ').map(str::to_owned))
+    }
+
+    #[test]
+    fn options_take_their_value_with_a_space_or_an_equals_sign() {
+        for line in ["--port 80 host", "--port=80 host", "--port 80 -- host"] {
+            let mut arguments = arguments(line);
+            assert_eq!(arguments.next_argument(), Ok(Some(Argument::Option("--port".into()))));
+            assert_eq!(arguments.parse("a port"), Ok(80_u16));
+            assert_eq!(arguments.next_argument(), Ok(Some(Argument::Plain("host".into()))));
+            assert_eq!(arguments.next_argument(), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_missing_a_wrong_and_a_needless_value_are_errors() {
+        let error = |line, parse| {
+            let mut arguments = arguments(line);
+            arguments.next_argument().unwrap();
+            let value = if parse { arguments.parse::<u16>("a number").map(|_| ()) } else { Ok(()) };
+            value.and_then(|()| arguments.next_argument().map(|_| ())).unwrap_err().to_string()
+        };
+        assert_eq!(error("--rate", true), "--rate needs a value (try --help)");
+        assert_eq!(error("--rate x", true), "--rate takes a number, not 'x' (try --help)");
+        assert_eq!(error("--quiet=1", false), "--quiet takes no value (try --help)");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_and_then_a_port() {
+        let mut endpoint = Endpoint::default();
+        assert_eq!(endpoint.to_string(), "127.0.0.1:5555");
+        endpoint.take_plain("[::1]").unwrap();
+        endpoint.take_plain("8888").unwrap();
+        assert_eq!(endpoint.to_string(), "[::1]:8888");
+        assert!(endpoint.take_plain("more").is_err());
+        assert!(endpoint.set_port("65536").is_err());
+        assert!(endpoint.set_host("").is_err());
+    }
+}
