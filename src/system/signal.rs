@@ -1,0 +1,80 @@
+//! Signals: asking to stop becomes a byte in a pipe.
+//!
+//! Almost nothing may be called in a signal handler (see `signal-safety(7)`): no lock, no
+//! allocation, no `println!`. `write` on a pipe may, and whoever waits can wait for the pipe and for
+//! a socket at once. So the handler writes one byte, and everything else happens in a thread.
+
+use std::io::PipeWriter;
+
+/// Makes SIGINT, SIGTERM and SIGHUP write a byte to `pipe` instead of ending the process.
+///
+/// SIGHUP stays ignored where the program was started so (`nohup`). SIGTTIN is ignored, so that
+/// reading the terminal from the background fails instead of stopping the process. Elsewhere than on
+/// Unix this does nothing, and Ctrl-C ends the process at once. Source: `signal(2)`.
+pub fn stop_through(pipe: PipeWriter) {
+    #[cfg(unix)]
+    unix::stop_through(pipe);
+    #[cfg(not(unix))]
+    drop(pipe);
+}
+
+/// Gives SIGINT, SIGTERM and SIGHUP their usual meaning back: the next one ends the process.
+pub fn stop_at_once() {
+    #[cfg(unix)]
+    unix::stop_at_once();
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::{c_int, c_void};
+    use std::io::PipeWriter;
+    use std::os::fd::IntoRawFd;
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    const SIGHUP: c_int = 1;
+    const SIGINT: c_int = 2;
+    const SIGTERM: c_int = 15;
+    const SIGTTIN: c_int = 21;
+    const DEFAULT: usize = 0;
+    const IGNORE: usize = 1;
+
+    unsafe extern "C" {
+        fn signal(signal: c_int, handler: usize) -> usize;
+        fn write(descriptor: c_int, bytes: *const c_void, count: usize) -> isize;
+    }
+
+    /// Where the handler writes. Never closed once set, since a signal may come at any time.
+    static PIPE: AtomicI32 = AtomicI32::new(-1);
+
+    extern "C" fn write_to_pipe(_signal: c_int) {
+        let byte = 0_u8;
+        // SAFETY: `write` is async-signal-safe, and the byte outlives the call. It fails only when
+        // the pipe is full, that is, when the byte to wake the reader is there already.
+        unsafe { write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
+    }
+
+    pub(super) fn stop_through(pipe: PipeWriter) {
+        PIPE.store(pipe.into_raw_fd(), Ordering::Relaxed);
+        let handler: extern "C" fn(c_int) = write_to_pipe;
+        // SAFETY: the handler only does what a signal handler may.
+        unsafe {
+            signal(SIGINT, handler as usize);
+            signal(SIGTERM, handler as usize);
+            if signal(SIGHUP, handler as usize) == IGNORE {
+                signal(SIGHUP, IGNORE);
+            }
+            signal(SIGTTIN, IGNORE);
+        }
+    }
+
+    pub(super) fn stop_at_once() {
+        // SAFETY: the default actions run no code of ours.
+        unsafe {
+            signal(SIGINT, DEFAULT);
+            signal(SIGTERM, DEFAULT);
+            if signal(SIGHUP, DEFAULT) == IGNORE {
+                signal(SIGHUP, IGNORE);
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Sockets: the calls and options that `std::net` does not have.
+
+use std::io::{self, IoSlice, PipeReader};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+/// Sets how many connections may wait to be accepted; `std` asks for 128, which a storm overflows.
+///
+/// The system lowers it to its own limit (`net.core.somaxconn`). Source: `listen(2)`.
+///
+/// # Errors
+///
+/// What the system says; the old backlog then stays.
+pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
+    #[cfg(unix)]
+    return unix::listen(listener, connections);
+    #[cfg(not(unix))]
+    {
+        let _ = (listener, connections);
+        Ok(())
+    }
+}
+
+/// Blocks until a connection waits to be accepted or there is something to read in `wake`, and
+/// returns whether it was `wake`.
+///
+/// Unlike `accept` it can be woken, and unlike a connection to oneself it needs no descriptor.
+/// Source: `poll(2)`. Elsewhere than on Unix it waits 50 milliseconds and returns `false`.
+///
+/// # Errors
+///
+/// What the system says. A signal is no error: the wait goes on.
+pub fn wait_for_connection(listener: &TcpListener, wake: &PipeReader) -> io::Result<bool> {
+    #[cfg(unix)]
+    return unix::wait_for_connection(listener, wake);
+    #[cfg(not(unix))]
+    {
+        let _ = (listener, wake);
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(false)
+    }
+}
+
+/// Sends what the socket's buffer takes at once, never waiting, and returns how many bytes.
+///
+/// On Linux this is `sendmsg` with `MSG_DONTWAIT`, which concerns this call alone: the socket stays
+/// blocking for whoever reads from it, unlike with `set_nonblocking`. `MSG_NOSIGNAL` makes a closed
+/// connection an error instead of a SIGPIPE. At most 1,024 slices (`IOV_MAX`) are offered.
+/// Elsewhere it is a plain write, which must be given a short time limit with
+/// [`TcpStream::set_write_timeout`].
+///
+/// # Errors
+///
+/// `WouldBlock` when the buffer is full (elsewhere also `TimedOut`), `BrokenPipe` or
+/// `ConnectionReset` when the peer is gone.
+pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    return unix::send_now(stream, slices);
+    #[cfg(not(target_os = "linux"))]
+    {
+        use std::io::Write;
+        let mut stream = stream;
+        stream.write_vectored(slices)
+    }
+}
+
+/// The longest that [`send_now`] may wait where it cannot but wait.
+pub const SEND_NOW_TIMEOUT: Option<Duration> =
+    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(5)) };
+
+/// Bounds what the system keeps for a peer that does not read, in bytes (it takes twice as much,
+/// for its own bookkeeping). Source: `socket(7)`, `SO_SNDBUF`. Elsewhere than on Unix: nothing.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn set_send_buffer(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    return unix::set_send_buffer(stream, bytes);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    {
+        let _ = (stream, bytes);
+        Ok(())
+    }
+}
+
+/// How a peer that vanished without a word is found out.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadPeer {
+    /// Silence after which the system asks whether the peer is there (`TCP_KEEPIDLE`).
+    pub idle: Duration,
+    /// The time from one question to the next (`TCP_KEEPINTVL`).
+    pub interval: Duration,
+    /// How many questions without an answer end the connection (`TCP_KEEPCNT`).
+    pub probes: u32,
+    /// How long what was sent may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482): keep-alive is
+    /// silent while anything is under way.
+    pub unacknowledged: Duration,
+}
+
+/// Has the system end the connection once its peer is gone; reading then fails with `TimedOut`.
+/// Source: `tcp(7)`. Elsewhere than on Linux and macOS: nothing.
+///
+/// # Errors
+///
+/// What the system says; the options before the refused one are set.
+pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    return unix::detect_dead_peer(stream, after);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    {
+        let _ = (stream, after);
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    #[cfg(target_os = "linux")]
+    use std::ffi::c_void;
+    use std::ffi::{c_int, c_short};
+    #[cfg(target_os = "linux")]
+    use std::io::IoSlice;
+    use std::io::{self, PipeReader};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::DeadPeer;
+
+    const POLLIN: c_short = 1;
+
+    /// `nfds_t`.
+    #[cfg(target_os = "linux")]
+    type Count = std::ffi::c_ulong;
+    #[cfg(not(target_os = "linux"))]
+    type Count = std::ffi::c_uint;
+
+    /// `struct pollfd`.
+    #[repr(C)]
+    struct Poll {
+        descriptor: c_int,
+        events: c_short,
+        returned: c_short,
+    }
+
+    unsafe extern "C" {
+        #[link_name = "listen"]
+        fn c_listen(descriptor: c_int, backlog: c_int) -> c_int;
+        fn poll(polled: *mut Poll, count: Count, timeout: c_int) -> c_int;
+        fn setsockopt(
+            descriptor: c_int,
+            level: c_int,
+            option: c_int,
+            value: *const c_int,
+            bytes: u32,
+        ) -> c_int;
+    }
+
+    fn check(result: c_int) -> io::Result<()> {
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    pub(super) fn listen(listener: &TcpListener, connections: u16) -> io::Result<()> {
+        // SAFETY: no memory is passed; the descriptor is open, since the listener is borrowed.
+        check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
+    }
+
+    pub(super) fn wait_for_connection(
+        listener: &TcpListener,
+        wake: &PipeReader,
+    ) -> io::Result<bool> {
+        let polled = |descriptor| Poll { descriptor, events: POLLIN, returned: 0 };
+        let mut both = [polled(listener.as_raw_fd()), polled(wake.as_raw_fd())];
+        loop {
+            // SAFETY: the array has two entries of the layout of `struct pollfd`, and outlives the
+            // call; -1 means without a time limit.
+            match check(unsafe { poll(both.as_mut_ptr(), 2, -1) }) {
+                Ok(()) => return Ok(both[1].returned != 0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// `struct msghdr` as Linux has it.
+    #[cfg(target_os = "linux")]
+    #[repr(C)]
+    struct Message {
+        name: *mut c_void,
+        name_bytes: u32,
+        slices: *const c_void,
+        slice_count: usize,
+        control: *mut c_void,
+        control_bytes: usize,
+        flags: c_int,
+    }
+
+    #[cfg(target_os = "linux")]
+    unsafe extern "C" {
+        fn sendmsg(descriptor: c_int, message: *const Message, flags: c_int) -> isize;
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        const MSG_DONTWAIT: c_int = 0x40;
+        const MSG_NOSIGNAL: c_int = 0x4000;
+        const IOV_MAX: usize = 1024;
+        let message = Message {
+            name: std::ptr::null_mut(),
+            name_bytes: 0,
+            slices: slices.as_ptr().cast(),
+            slice_count: slices.len().min(IOV_MAX),
+            control: std::ptr::null_mut(),
+            control_bytes: 0,
+            flags: 0,
+        };
+        // SAFETY: an `IoSlice` is guaranteed to have the layout of `struct iovec`; the slices and
+        // what they point to are borrowed for the call, which only reads them.
+        let sent =
+            unsafe { sendmsg(stream.as_raw_fd(), &raw const message, MSG_DONTWAIT | MSG_NOSIGNAL) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The names of the options, as numbers.
+    #[cfg(target_os = "linux")]
+    mod option {
+        use std::ffi::c_int;
+        pub(super) const SOL_SOCKET: c_int = 1;
+        pub(super) const SO_SNDBUF: c_int = 7;
+        pub(super) const SO_KEEPALIVE: c_int = 9;
+        pub(super) const TCP_KEEPIDLE: c_int = 4;
+        pub(super) const TCP_KEEPINTVL: c_int = 5;
+        pub(super) const TCP_KEEPCNT: c_int = 6;
+        /// In milliseconds.
+        pub(super) const UNACKNOWLEDGED: (c_int, u128) = (18, 1);
+    }
+    #[cfg(target_os = "macos")]
+    mod option {
+        use std::ffi::c_int;
+        pub(super) const SOL_SOCKET: c_int = 0xFFFF;
+        pub(super) const SO_SNDBUF: c_int = 0x1001;
+        pub(super) const SO_KEEPALIVE: c_int = 8;
+        pub(super) const TCP_KEEPIDLE: c_int = 0x10;
+        pub(super) const TCP_KEEPINTVL: c_int = 0x101;
+        pub(super) const TCP_KEEPCNT: c_int = 0x102;
+        /// `TCP_RXT_CONNDROPTIME`, in seconds.
+        pub(super) const UNACKNOWLEDGED: (c_int, u128) = (0x80, 1000);
+    }
+
+    const IPPROTO_TCP: c_int = 6;
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    fn set(stream: &TcpStream, level: c_int, option: c_int, value: u128) -> io::Result<()> {
+        let value = c_int::try_from(value).unwrap_or(c_int::MAX);
+        // SAFETY: these options take an `int`, which outlives the call.
+        check(unsafe { setsockopt(stream.as_raw_fd(), level, option, &raw const value, 4) })
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    pub(super) fn set_send_buffer(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+        set(stream, option::SOL_SOCKET, option::SO_SNDBUF, u128::from(bytes))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    pub(super) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
+        set(stream, option::SOL_SOCKET, option::SO_KEEPALIVE, 1)?;
+        set(stream, IPPROTO_TCP, option::TCP_KEEPIDLE, after.idle.as_secs().into())?;
+        set(stream, IPPROTO_TCP, option::TCP_KEEPINTVL, after.interval.as_secs().into())?;
+        set(stream, IPPROTO_TCP, option::TCP_KEEPCNT, after.probes.into())?;
+        let (user_timeout, unit) = option::UNACKNOWLEDGED;
+        set(stream, IPPROTO_TCP, user_timeout, after.unacknowledged.as_millis() / unit)
+    }
+}
