@@ -1,5 +1,9 @@
 //! A multi-user TCP chat with blocking sockets and one thread a client.
 
+pub mod server;
+
 pub mod protocol;
 
 pub mod arguments;
+
+pub mod system;

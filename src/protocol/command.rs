@@ -1,7 +1,7 @@
 //! Commands: what a line that a client sent asks for.
 
 /// What a line means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Nothing but white space: ignored.
     Blank,

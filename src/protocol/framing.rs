@@ -22,7 +22,7 @@ const TELNET_TIMING_MARK: u8 = 6;
 pub const TIMING_MARK_REFUSED: [u8; 3] = [IAC, 252, TELNET_TIMING_MARK];
 
 /// One thing that a peer sent.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received<'a> {
     /// A line, without its line end and without telnet sequences; not cleaned yet.
     Line(&'a str),

@@ -58,6 +58,17 @@ pub enum LeaveReason {
     Kicked,
 }
 
+impl LeaveReason {
+    /// The last line to the client itself; `None` when it cannot be told anything any more.
+    pub fn last_words(self) -> Option<&'static str> {
+        match self {
+            Self::Quit => Some(GOODBYE),
+            Self::Kicked => Some(KICKED),
+            Self::ConnectionLost | Self::TooSlow => None,
+        }
+    }
+}
+
 impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

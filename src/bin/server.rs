@@ -1,0 +1,42 @@
+//! The server program: arguments in, exit code out.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chat::server::Server;
+use chat::server::options::{HELP, Options, Request};
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)) {
+        Ok(Request::Run(options)) => run(options),
+        Ok(Request::Help) => print(HELP),
+        Ok(Request::Version) => print(concat!("server ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(error) => fail(2, error),
+    }
+}
+
+fn run(options: Options) -> ExitCode {
+    let endpoint = options.endpoint.clone();
+    let server = match Server::bind(options) {
+        Ok(server) => server,
+        Err(error) => return fail(1, format_args!("Could not listen on {endpoint}: {error}")),
+    };
+    match server.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, format_args!("The server ended: {error}")),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    // There is nobody left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "[ERROR] {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,90 @@
+//! Input: what one client sent and nobody looked at yet.
+//!
+//! One `read` takes as much as is there, up to 64 KiB, and every line in it is then passed on
+//! without asking the system again. The buffer is small for who types and grows for who floods, so
+//! ten thousand silent clients cost little.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::ops::Range;
+
+use crate::protocol::MAX_MESSAGE_BYTES;
+use crate::protocol::framing::{LineFraming, Received};
+
+/// The buffer of a client that types, in bytes.
+const MIN_BUFFER_BYTES: usize = 512;
+
+/// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster any
+/// more, and what one client can have taken at once should stay small.
+const MAX_BUFFER_BYTES: usize = 64 << 10;
+
+/// The receiving side of a connection.
+#[derive(Debug)]
+pub struct Input {
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+    framing: LineFraming,
+}
+
+impl Default for Input {
+    /// The input of a new connection.
+    fn default() -> Self {
+        Self { buffer: Vec::new(), unread: 0..0, framing: LineFraming::new(MAX_MESSAGE_BYTES) }
+    }
+}
+
+impl Input {
+    /// Returns the next thing that has come whole, without reading; `None` when more must be read.
+    pub fn next_received(&mut self) -> Option<Received<'_>> {
+        let mut rest = &self.buffer[self.unread.clone()];
+        let received = self.framing.next(&mut rest);
+        self.unread.start = self.unread.end - rest.len();
+        received
+    }
+
+    /// Returns the last line of an ended stream, if it had no line end.
+    pub fn finish(&mut self) -> Option<Received<'_>> {
+        self.framing.finish()
+    }
+
+    /// Reads once, and returns how many bytes came: 0 at the end of the stream. To be called when
+    /// [`Input::next_received`] has nothing more.
+    ///
+    /// Blocks until something comes, the stream ends, it is shut down by another thread, or its read
+    /// timeout is over (`WouldBlock`).
+    ///
+    /// # Errors
+    ///
+    /// When the connection broke, as the system says.
+    pub fn read(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
+        self.fit_buffer();
+        loop {
+            match stream.read(&mut self.buffer) {
+                Ok(bytes) => {
+                    self.unread = 0..bytes;
+                    return Ok(bytes);
+                }
+                // A signal, which concerns the process and not this connection.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Fits the buffer to what the read before took: four times as large if it was full, and back
+    /// to the smallest size if that would have done.
+    fn fit_buffer(&mut self) {
+        let taken = self.unread.end;
+        let bytes = if taken == self.buffer.len() {
+            (taken * 4).clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES)
+        } else if taken <= MIN_BUFFER_BYTES {
+            MIN_BUFFER_BYTES
+        } else {
+            return;
+        };
+        if bytes != self.buffer.len() {
+            // A new one, not a resized one: there is nothing in the old one to keep.
+            self.buffer = vec![0; bytes];
+        }
+    }
+}

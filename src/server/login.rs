@@ -1,0 +1,145 @@
+//! Login: asking a new connection for its nickname, in that connection's own thread.
+//!
+//! So somebody who says nothing keeps nobody else from joining. Until the nickname is taken this
+//! thread is the only one that writes to the socket; from then on it never writes again. The whole
+//! login, writes included, has one deadline.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::Room;
+use super::input::Input;
+use super::registry::ClientId;
+use crate::protocol::command::Command;
+use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
+use crate::protocol::nickname::Nickname;
+use crate::protocol::text;
+
+/// How many nicknames a connection may try.
+const MAX_TRIES: u32 = 10;
+
+/// How a login ends that brings nobody into the room.
+#[derive(Debug)]
+pub enum LoginEnd {
+    /// There is this to be said before the connection is closed.
+    TurnedAway(&'static str),
+    /// The peer is gone.
+    Gone,
+}
+
+impl From<io::Error> for LoginEnd {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // What a read or write timeout is reported as, depending on the system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Self::TurnedAway(text::LOGIN_TIMEOUT)
+            }
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// Asks for a nickname until one can be had, and joins the room with it.
+///
+/// Blocks until the peer has given one, has had all its tries, is gone, or the deadline is over.
+///
+/// # Errors
+///
+/// When nobody joined; the connection is then to be closed.
+pub fn login(
+    room: &Room,
+    id: ClientId,
+    stream: &TcpStream,
+    input: &mut Input,
+) -> Result<Nickname, LoginEnd> {
+    let deadline = Instant::now() + room.options.login_timeout;
+    let mut login = Login { room, id, stream, deadline, tries: 0 };
+    login.say(text::ENTER_NICKNAME)?;
+    loop {
+        while let Some(received) = input.next_received() {
+            if let Some(nickname) = login.answer(received)? {
+                stream.set_read_timeout(None)?;
+                return Ok(nickname);
+            }
+        }
+        stream.set_read_timeout(Some(login.time_left()?))?;
+        if input.read(stream)? == 0 {
+            let last = input.finish().ok_or(LoginEnd::Gone)?;
+            return login.answer(last)?.ok_or(LoginEnd::Gone);
+        }
+    }
+}
+
+struct Login<'a> {
+    room: &'a Room,
+    id: ClientId,
+    stream: &'a TcpStream,
+    deadline: Instant,
+    tries: u32,
+}
+
+impl Login<'_> {
+    /// Answers what came at the prompt. Returns the nickname once the client is in.
+    fn answer(&mut self, received: Received<'_>) -> Result<Option<Nickname>, LoginEnd> {
+        let refusal = match received {
+            Received::TimingMark => {
+                self.write(&TIMING_MARK_REFUSED)?;
+                return Ok(None);
+            }
+            Received::NotUtf8 => text::NOT_UTF8.to_owned(),
+            Received::TooLong { bytes } => text::message_too_long(bytes),
+            Received::Line(line) => match Command::parse(line) {
+                Command::Quit => return Err(LoginEnd::TurnedAway(text::GOODBYE)),
+                Command::Help => {
+                    self.say(&text::help())?;
+                    self.say(text::ENTER_NICKNAME)?;
+                    return Ok(None);
+                }
+                _ => match self.join(line)? {
+                    Ok(nickname) => return Ok(Some(nickname)),
+                    Err(refusal) => refusal,
+                },
+            },
+        };
+        self.tries += 1;
+        if self.tries == MAX_TRIES {
+            self.say(&refusal)?;
+            return Err(LoginEnd::TurnedAway(text::TOO_MANY_TRIES));
+        }
+        self.say(&refusal)?;
+        Ok(None)
+    }
+
+    /// Joins the room, or returns why not under that name.
+    fn join(&self, line: &str) -> Result<Result<Nickname, String>, LoginEnd> {
+        let nickname = match Nickname::parse(line) {
+            Ok(nickname) => nickname,
+            Err(error) => return Ok(Err(text::nickname_refused(error))),
+        };
+        // Nobody joins a room that is shutting down; another thread says the farewell.
+        let _pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;
+        match self.room.registry.join(self.id, &nickname, &self.room.outbox) {
+            Ok(()) => Ok(Ok(nickname)),
+            Err(_taken) => Ok(Err(text::nickname_taken(&nickname))),
+        }
+    }
+
+    fn say(&self, line: &str) -> Result<(), LoginEnd> {
+        self.write(format!("{line}\n").as_bytes())
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), LoginEnd> {
+        self.stream.set_write_timeout(Some(self.time_left()?))?;
+        let mut stream = self.stream;
+        Ok(stream.write_all(bytes)?)
+    }
+
+    /// What is left of the login's time; never zero, which would mean to wait without end.
+    fn time_left(&self) -> Result<Duration, LoginEnd> {
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(LoginEnd::TurnedAway(text::LOGIN_TIMEOUT)),
+            left => Ok(left),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The server: a room that people join over TCP.
+//!
+//! ```text
+//!  accept loop ─ spawns ─> client thread 1 ─┐                        ┌─> socket 1
+//!                          client thread 2 ─┼─> outbox ─> broadcaster ─> socket 2
+//!                          client thread n ─┘  (in order)            └─> socket n
+//! ```
+//!
+//! Follow a line through it: [`accept`] gives a connection its thread; [`session`] reads it, first
+//! for the nickname ([`login`]), then line by line ([`input`], [`rate`]); what others can notice goes
+//! into the [`outbox`] as entries of a [`batch`], joins and leaves under the lock of the
+//! [`registry`]; the [`broadcaster`] delivers it, keeps the [`history`], and hands sockets that are
+//! done with to [`closing`]. Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
+//! [`options`].
+//!
+//! This file starts the threads and ends them. All of them are named; all but the console's are
+//! joined before [`Server::run`] returns.
+
+use std::io::{self, IoSlice, PipeReader};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Instant;
+
+use crate::protocol::text;
+use crate::system::{descriptor, signal, socket};
+
+use self::broadcaster::Broadcaster;
+use self::closing::{Closing, DRAIN_TIME, Draining, drain_loop};
+use self::event_log::{EventLog, LogThread};
+use self::options::Options;
+use self::outbox::Outbox;
+use self::registry::Registry;
+use self::shutdown::{Gate, StopSwitch};
+
+pub mod accept;
+
+pub mod session;
+
+pub mod login;
+
+pub mod input;
+
+pub mod rate;
+
+pub mod outbox;
+
+pub mod batch;
+
+pub mod registry;
+
+pub mod broadcaster;
+
+pub mod history;
+
+pub mod closing;
+
+pub mod event_log;
+
+pub mod console;
+
+pub mod shutdown;
+
+pub mod options;
+
+/// How many connections may wait to be accepted. A storm of joins comes faster than threads start.
+const LISTEN_BACKLOG: u16 = 4096;
+
+/// Descriptors that are not for clients: standard streams, the listener, the pipe, sockets being
+/// closed.
+const RESERVED_DESCRIPTORS: usize = 32;
+
+/// What all threads of the server share.
+#[derive(Debug)]
+pub struct Room {
+    /// How it is to behave.
+    pub options: Options,
+    /// Who is connected.
+    pub registry: Registry,
+    /// What is to be delivered.
+    pub outbox: Outbox,
+    /// What sessions pass while they hand on what they read.
+    pub gate: Gate,
+    /// Where sockets go that are done with.
+    pub closing: Closing,
+    /// What whoever runs the server is told.
+    pub log: EventLog,
+}
+
+/// A server that is listening.
+#[derive(Debug)]
+pub struct Server {
+    room: Arc<Room>,
+    listener: TcpListener,
+    stop: StopSwitch,
+    wake: PipeReader,
+    sockets_to_drain: Receiver<Draining>,
+    log_thread: LogThread,
+}
+
+impl Server {
+    /// Listens where the options say, and says so in the log.
+    ///
+    /// From here on SIGINT, SIGTERM and SIGHUP stop the server in order.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be had: it is in use, not of this machine, or not known.
+    pub fn bind(mut options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((options.endpoint.host.as_str(), options.endpoint.port))?;
+        listener.set_nonblocking(true)?;
+        socket::set_listen_backlog(&listener, LISTEN_BACKLOG)?;
+        if let Some(descriptors) = descriptor::raise_limit() {
+            let free = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+            options.max_clients = options.max_clients.min(free);
+        }
+        let (stop, wake) = StopSwitch::new()?;
+        let (closing, sockets_to_drain) = Closing::new();
+        let (log, log_thread) = EventLog::start(options.quiet)?;
+        log.notice(&format!("Server is listening on {}", listener.local_addr()?));
+        log.notice("Waiting for connections...");
+        let room = Room {
+            options,
+            registry: Registry::default(),
+            outbox: Outbox::default(),
+            gate: Gate::default(),
+            closing,
+            log,
+        };
+        Ok(Self { room: Arc::new(room), listener, stop, wake, sockets_to_drain, log_thread })
+    }
+
+    /// Returns the address that it listens on, with the port that it got.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until it is asked to stop, then tells everyone, and returns when all threads are done.
+    ///
+    /// # Errors
+    ///
+    /// When it stopped because of a fault of its own, not because it was asked to.
+    pub fn run(self) -> io::Result<()> {
+        let Self { room, listener, stop, wake, sockets_to_drain, log_thread } = self;
+        let drain =
+            thread::Builder::new().name("drain".into()).spawn(|| drain_loop(sockets_to_drain))?;
+        console::start(Arc::downgrade(&room), stop.clone())?;
+        // The scope joins the client threads.
+        let result = thread::scope(|scope| {
+            let broadcaster = thread::Builder::new().name("broadcaster".into());
+            let broadcaster = broadcaster.spawn_scoped(scope, || {
+                // Without it the room is mute: also a panic ends the server.
+                let _stop = StopOnDrop(&stop);
+                Broadcaster::new(&room).run();
+            })?;
+            accept::accept_loop(&room, &listener, &wake, &stop, scope);
+            drop(listener);
+            signal::stop_at_once();
+            room.log.notice("Shutting down...");
+            room.come_to_rest();
+            room.outbox.close(text::SHUTTING_DOWN);
+            let result = broadcaster.join();
+            room.hang_up();
+            result.map_err(|_| io::Error::other("a fault in the broadcaster"))
+        });
+        // The last owner of the room: what the threads wait for is closed.
+        drop(room);
+        // It cannot panic: it neither indexes nor unwraps.
+        let _ = drain.join();
+        log_thread.finish();
+        result
+    }
+}
+
+/// Asks the server to stop when it is dropped.
+struct StopOnDrop<'a>(&'a StopSwitch);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The end of the room, step by step.
+impl Room {
+    /// Has every session pass on what it has read, over all bounds. Blocks until all have. From
+    /// then on they read only to throw away, which keeps a reset from destroying the farewell.
+    fn come_to_rest(&self) {
+        self.outbox.lift_bound();
+        self.registry.lift_waits();
+        self.gate.shut();
+    }
+
+    /// Closes all connections, after the farewell. Blocks until the peers have closed too, or for
+    /// half a second in all.
+    fn hang_up(&self) {
+        let farewell = format!("{}\n", text::SHUTTING_DOWN);
+        for stream in self.registry.streams(|is_in| !is_in) {
+            // It fails when the peer is gone, or not reading.
+            let _ = socket::send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
+        }
+        let close = |how| {
+            for stream in self.registry.streams(|_| true) {
+                // It fails when the peer is gone.
+                let _ = stream.shutdown(how);
+            }
+        };
+        close(Shutdown::Write);
+        self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
+        close(Shutdown::Both);
+    }
+}

@@ -1,0 +1,102 @@
+//! Options: the server's command line.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::arguments::{Argument, Arguments, Endpoint, UsageError};
+
+/// What `server --help` prints.
+pub const HELP: &str = "\
+Usage: server [HOST [PORT]] [OPTIONS]
+
+A chat room over TCP. People join with the client, or with nc or telnet.
+
+  --host HOST             address to listen on (127.0.0.1)
+  --port PORT             port to listen on; 0 for any free one (5555)
+  --max-clients N         connections at once (10000)
+  --login-timeout SECONDS time to give a nickname (30)
+  --rate N                lines a second from one client after a burst of 200;
+                          0 for no limit (50)
+  --history N             messages shown to whoever joins (20)
+  --quiet                 do not log who comes and goes
+  --help                  print this and exit
+  --version               print the version and exit
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Request {
+    /// Run with these options.
+    Run(Options),
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// How a server behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Where to listen.
+    pub endpoint: Endpoint,
+    /// How many connections there may be at once, unnamed ones included.
+    pub max_clients: usize,
+    /// How long a connection may take to give a nickname.
+    pub login_timeout: Duration,
+    /// How many lines a second one client may send after a burst; 0 for no limit.
+    pub rate: u32,
+    /// How many messages a newcomer is shown.
+    pub history: usize,
+    /// Whether only faults are logged.
+    pub quiet: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::default(),
+            max_clients: 10_000,
+            login_timeout: Duration::from_secs(30),
+            rate: 50,
+            history: 20,
+            quiet: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with them.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, UsageError> {
+        let mut options = Self::default();
+        let mut arguments = Arguments::new(arguments);
+        while let Some(argument) = arguments.next_argument()? {
+            let option = match &argument {
+                Argument::Plain(plain) => {
+                    options.endpoint.take_plain(plain)?;
+                    continue;
+                }
+                Argument::Option(option) => option.as_str(),
+            };
+            match option {
+                "--host" => options.endpoint.set_host(&arguments.value()?)?,
+                "--port" => options.endpoint.set_port(&arguments.value()?)?,
+                "--max-clients" => options.max_clients = arguments.parse("a number")?,
+                "--login-timeout" => {
+                    let seconds: NonZeroU32 = arguments.parse("a number of seconds from 1")?;
+                    options.login_timeout = Duration::from_secs(seconds.get().into());
+                }
+                "--rate" => options.rate = arguments.parse("a number of lines a second")?,
+                "--history" => options.history = arguments.parse("a number of messages")?,
+                "--quiet" => options.quiet = true,
+                "--help" | "-h" => return Ok(Request::Help),
+                "--version" | "-V" => return Ok(Request::Version),
+                unknown => return Err(UsageError::unknown_option(unknown)),
+            }
+        }
+        Ok(Request::Run(options))
+    }
+}

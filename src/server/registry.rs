@@ -1,0 +1,261 @@
+//! The registry: who is connected, and under which name.
+//!
+//! It is the truth about who is in. Its lock is held for map operations and for appending to the
+//! outbox, and never while anything waits: not for a socket, not for room in the outbox. A name is
+//! checked, taken and announced under one hold of the lock, and freed and announced likewise; so
+//! notices appear in the order in which names had their owners, and no two clients get one name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::outbox::Outbox;
+use crate::protocol::nickname::{Nickname, fold};
+use crate::protocol::text::{self, LeaveReason};
+
+/// Identifies a connection for as long as the server runs: numbers are not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// The `n`-th connection.
+    pub const fn new(n: u64) -> Self {
+        Self(n)
+    }
+}
+
+/// The name of the client's thread.
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client-{}", self.0)
+    }
+}
+
+/// A connected client.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection. Shared, not cloned, so that a client costs one descriptor.
+    stream: Arc<TcpStream>,
+    /// `None` until the login is done.
+    nickname: Option<Nickname>,
+    /// Why its thread is to end, once somebody else decided so.
+    turned_out: Option<LeaveReason>,
+}
+
+/// All connections, those without a nickname included.
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: Arc<Mutex<HashMap<ClientId, Client>>>,
+    /// Who has which nickname, by its folded form. Locked only while `clients` is.
+    names: Mutex<HashMap<String, ClientId>>,
+    /// A client was turned out, or is gone, or nobody is to wait any more.
+    changed: Condvar,
+    /// The server is shutting down: see [`Registry::lift_waits`].
+    waits_lifted: AtomicBool,
+}
+
+/// Why a nickname could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken;
+
+impl Registry {
+    /// Adds a connection, which has no nickname yet.
+    pub fn insert(&self, id: ClientId, stream: Arc<TcpStream>) {
+        self.lock().insert(id, Client { stream, nickname: None, turned_out: None });
+    }
+
+    /// Removes a connection that never got a thread.
+    pub fn remove(&self, id: ClientId) {
+        self.lock().remove(&id);
+    }
+
+    /// Gives a connection its nickname and announces it.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] when somebody has the name; nothing is announced then.
+    pub fn join(&self, id: ClientId, nickname: &Nickname, outbox: &Outbox) -> Result<(), Taken> {
+        let mut clients = self.lock();
+        let Some(client) = clients.get_mut(&id) else { return Ok(()) };
+        self.claim(id, nickname)?;
+        client.nickname = Some(nickname.clone());
+        let stream = Arc::clone(&client.stream);
+        outbox.append(|batch| batch.join(id, nickname.clone(), stream, &text::joined(nickname)));
+        Ok(())
+    }
+
+    /// Changes a nickname and announces it.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] when somebody else has the name.
+    pub fn rename(&self, id: ClientId, nickname: &Nickname, outbox: &Outbox) -> Result<(), Taken> {
+        let mut clients = self.lock();
+        let Some(Client { nickname: Some(current), .. }) = clients.get_mut(&id) else {
+            return Ok(());
+        };
+        self.claim(id, nickname)?;
+        let before = std::mem::replace(current, nickname.clone());
+        if before.folded() != nickname.folded() {
+            self.names().remove(&before.folded());
+        }
+        let notice = text::renamed(&before, nickname);
+        outbox.append(|batch| batch.rename(id, nickname.clone(), &notice));
+        Ok(())
+    }
+
+    /// Passes a private message on to whoever is called `to`, and confirms it to its sender.
+    /// Returns whether there is such a person.
+    pub fn tell(
+        &self,
+        from: (ClientId, &Nickname),
+        to: &str,
+        message: &str,
+        outbox: &Outbox,
+    ) -> bool {
+        let (sender, from) = from;
+        let clients = self.lock();
+        let recipient = self.names().get(&fold(to)).copied();
+        let Some((recipient, client)) = recipient.and_then(|id| Some((id, clients.get(&id)?)))
+        else {
+            return false;
+        };
+        let Some(to) = &client.nickname else { return false };
+        outbox.append(|batch| {
+            batch.tell(recipient, &text::told_you(from, message));
+            batch.tell(sender, &text::you_told(to, message));
+        });
+        true
+    }
+
+    /// Removes a connection; if it was in, tells it the last words, announces why it left, and frees
+    /// its name. Whoever was turned out leaves for that reason, not for `reason`.
+    ///
+    /// Returns the name it had, and the reason announced.
+    pub fn leave(
+        &self,
+        id: ClientId,
+        reason: LeaveReason,
+        outbox: &Outbox,
+    ) -> Option<(Nickname, LeaveReason)> {
+        let mut clients = self.lock();
+        let client = clients.remove(&id)?;
+        self.changed.notify_all();
+        let nickname = client.nickname?;
+        let reason = client.turned_out.unwrap_or(reason);
+        self.names().remove(&nickname.folded());
+        outbox.append(|batch| {
+            if let Some(last_words) = reason.last_words() {
+                batch.tell(id, last_words);
+            }
+            batch.leave(id, reason, &text::left(&nickname, reason));
+        });
+        Some((nickname, reason))
+    }
+
+    /// Has a client's thread end and leave for `reason`; the first reason given counts.
+    ///
+    /// Wakes that thread from reading (it reads the end of the stream) and from waiting for its
+    /// rate. A client that is kicked can still be written to; one that is lost or too slow cannot,
+    /// so whoever writes to it is woken too.
+    pub fn turn_out(&self, id: ClientId, reason: LeaveReason) {
+        let mut clients = self.lock();
+        let Some(client) = clients.get_mut(&id) else { return };
+        client.turned_out.get_or_insert(reason);
+        let stream = Arc::clone(&client.stream);
+        self.changed.notify_all();
+        drop(clients);
+        let how = if reason == LeaveReason::Kicked { Shutdown::Read } else { Shutdown::Both };
+        // It fails when the peer is gone already, and then nobody needs to be woken.
+        let _ = stream.shutdown(how);
+    }
+
+    /// Blocks until `deadline`, or until this client is turned out, or until waits are lifted.
+    /// Returns whether the client may go on, that is, was not turned out.
+    pub fn wait_until(&self, id: ClientId, deadline: Instant) -> bool {
+        let is_in = |clients: &HashMap<_, Client>| {
+            clients.get(&id).is_some_and(|client| client.turned_out.is_none())
+        };
+        let clients = self.wait_while(deadline, |clients| {
+            is_in(clients) && !self.waits_lifted.load(Ordering::Relaxed)
+        });
+        is_in(&clients)
+    }
+
+    /// Ends all present and future [`Registry::wait_until`] at once.
+    pub fn lift_waits(&self) {
+        let clients = self.lock();
+        self.waits_lifted.store(true, Ordering::Relaxed);
+        drop(clients);
+        self.changed.notify_all();
+    }
+
+    /// Blocks until nobody is connected, or until `deadline`.
+    pub fn wait_until_empty(&self, deadline: Instant) {
+        drop(self.wait_while(deadline, |clients| !clients.is_empty()));
+    }
+
+    /// Finds a client by its nickname, in any case.
+    pub fn find(&self, name: &str) -> Option<ClientId> {
+        let _clients = self.lock();
+        self.names().get(&fold(name)).copied()
+    }
+
+    /// How many connections there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The nicknames of those who are in, in the order in which they connected.
+    pub fn nicknames(&self) -> Vec<Nickname> {
+        let clients = self.lock();
+        let mut named: Vec<_> = clients
+            .iter()
+            .filter_map(|(id, client)| Some((*id, client.nickname.clone()?)))
+            .collect();
+        drop(clients);
+        named.sort_unstable_by_key(|&(id, _)| id);
+        named.into_iter().map(|(_, nickname)| nickname).collect()
+    }
+
+    /// The connections of those of whom `wanted` holds, given whether they are in the room.
+    pub fn streams(&self, wanted: impl Fn(bool) -> bool) -> Vec<Arc<TcpStream>> {
+        let clients = self.lock();
+        let chosen = clients.values().filter(|client| wanted(client.nickname.is_some()));
+        chosen.map(|client| Arc::clone(&client.stream)).collect()
+    }
+
+    fn claim(&self, id: ClientId, nickname: &Nickname) -> Result<(), Taken> {
+        let mut names = self.names();
+        if *names.entry(nickname.folded()).or_insert(id) == id { Ok(()) } else { Err(Taken) }
+    }
+
+    fn wait_while(
+        &self,
+        deadline: Instant,
+        condition: impl Fn(&HashMap<ClientId, Client>) -> bool,
+    ) -> MutexGuard<'_, HashMap<ClientId, Client>> {
+        let mut clients = self.lock();
+        while condition(&clients) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                break;
+            }
+            let waited = self.changed.wait_timeout(clients, left);
+            clients = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        clients
+    }
+
+    /// Maps stay whole whatever panics around them: a poisoned lock is used as it is.
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClientId, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, ClientId>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

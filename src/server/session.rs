@@ -1,0 +1,230 @@
+//! Session: the server's side of one client, from its first line to its last.
+//!
+//! Each session has a thread of its own. It blocks in `read`, takes everything one read returned,
+//! and passes all its complete lines on at once; it never writes to the socket once the client is
+//! in. Whatever happens to it, a panic included, the client leaves exactly once.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Room;
+use super::input::Input;
+use super::login::{LoginEnd, login};
+use super::rate::TokenBucket;
+use super::registry::ClientId;
+use crate::protocol::cleaning::clean;
+use crate::protocol::command::Command;
+use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
+use crate::protocol::nickname::Nickname;
+use crate::protocol::text::{self, LeaveReason};
+
+/// How much of what one read returned is passed on at once, in bytes. Short lines grow when the
+/// nickname is put in front of them, twentyfold at worst.
+const MAX_PASSED_ON_BYTES: usize = 64 << 10;
+
+/// What may be kept of the buffer for that, in bytes.
+const KEPT_BYTES: usize = 1024;
+
+/// How long a recipient may take nothing before it is too slow.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves one client until it leaves. This is what the client's thread runs.
+pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
+    let mut input = Input::default();
+    let mut membership = Membership { room, id, reason: LeaveReason::ConnectionLost };
+    match login(room, id, stream, &mut input) {
+        Ok(nickname) => {
+            room.log.event(&format!("Nickname of client is {nickname}"));
+            // It fails for a connection that is gone, which the next read finds out.
+            let _ = stream.set_write_timeout(Some(WRITE_TIMEOUT));
+            membership.reason = Speaker::new(room, id, nickname).read_loop(stream, &mut input);
+        }
+        Err(LoginEnd::TurnedAway(last_words)) => {
+            room.turn_away(stream, last_words);
+        }
+        Err(LoginEnd::Gone) => {}
+    }
+}
+
+/// Being connected. Dropping it is leaving, also when the thread panics.
+struct Membership<'a> {
+    room: &'a Room,
+    id: ClientId,
+    reason: LeaveReason,
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        let room = self.room;
+        if let Some((nickname, reason)) = room.registry.leave(self.id, self.reason, &room.outbox) {
+            room.log.event(&format!("{nickname} left the chat!{reason}"));
+        }
+    }
+}
+
+/// Whether the session goes on.
+enum Flow {
+    Continue,
+    Leave,
+}
+
+/// A client that is in: turns what it sends into entries of the outbox.
+struct Speaker<'a> {
+    room: &'a Room,
+    id: ClientId,
+    nickname: Nickname,
+    bucket: TokenBucket,
+    /// Formatted lines that were not passed on yet.
+    said: Vec<u8>,
+}
+
+impl<'a> Speaker<'a> {
+    fn new(room: &'a Room, id: ClientId, nickname: Nickname) -> Self {
+        let bucket = TokenBucket::new(room.options.rate, Instant::now());
+        Self { room, id, nickname, bucket, said: Vec::new() }
+    }
+
+    /// Reads and passes on until the client leaves. Returns why.
+    fn read_loop(mut self, stream: &TcpStream, input: &mut Input) -> LeaveReason {
+        loop {
+            // Passed on within the gate, so that shutting down waits for what was read before it.
+            if let Some(_pass) = self.room.gate.enter() {
+                while let Some(received) = input.next_received() {
+                    if let Flow::Leave = self.take(received) {
+                        return LeaveReason::Quit;
+                    }
+                }
+                self.pass_on();
+            }
+            match input.read(stream) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => return LeaveReason::ConnectionLost,
+            }
+        }
+        if let Some(_pass) = self.room.gate.enter()
+            && let Some(received) = input.finish()
+        {
+            self.take(received);
+            self.pass_on();
+        }
+        LeaveReason::Quit
+    }
+
+    fn take(&mut self, received: Received<'_>) -> Flow {
+        let line = match received {
+            Received::TimingMark => {
+                self.pass_on();
+                let id = self.id;
+                self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
+                return Flow::Continue;
+            }
+            Received::Line(line) => Ok(line),
+            Received::NotUtf8 => Err(text::NOT_UTF8.to_owned()),
+            Received::TooLong { bytes } => Err(text::message_too_long(bytes)),
+        };
+        if let Flow::Leave = self.wait_for_rate() {
+            return Flow::Leave;
+        }
+        match line {
+            Ok(line) => self.obey(Command::parse(&clean(line))),
+            Err(refusal) => {
+                self.answer(&refusal);
+                Flow::Continue
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command<'_>) -> Flow {
+        let (room, id) = (self.room, self.id);
+        match command {
+            Command::Blank => {}
+            Command::Say(text) => {
+                for part in [self.nickname.as_str(), ": ", text, "\n"] {
+                    self.said.extend_from_slice(part.as_bytes());
+                }
+                if self.said.len() >= MAX_PASSED_ON_BYTES {
+                    self.pass_on();
+                }
+            }
+            Command::Act(action) => {
+                self.pass_on();
+                room.outbox.wait();
+                let line = text::action(&self.nickname, action);
+                room.outbox.append(|batch| batch.act(id, &line));
+            }
+            Command::Tell { to, text } => {
+                self.pass_on();
+                room.outbox.wait();
+                if !room.registry.tell((id, &self.nickname), to, text, &room.outbox) {
+                    self.answer(&text::nobody_called(to));
+                }
+            }
+            Command::Rename(name) => self.rename(name),
+            Command::Who => {
+                self.pass_on();
+                room.outbox.append(|batch| batch.ask(id));
+            }
+            Command::Help => self.answer(&text::help()),
+            Command::Incomplete(usage) => self.answer(&text::incomplete_command(usage)),
+            Command::Unknown(word) => self.answer(&text::unknown_command(word)),
+            Command::Quit => {
+                self.pass_on();
+                return Flow::Leave;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn rename(&mut self, name: &str) {
+        self.pass_on();
+        let room = self.room;
+        match Nickname::parse(name) {
+            Err(error) => self.answer(&text::rename_refused(error)),
+            Ok(nickname) => match room.registry.rename(self.id, &nickname, &room.outbox) {
+                Ok(()) => {
+                    room.log.event(&format!("{} is now known as {nickname}", self.nickname));
+                    self.nickname = nickname;
+                }
+                Err(_taken) => self.answer(&text::rename_refused("That nickname is taken.")),
+            },
+        }
+    }
+
+    /// Answers this client alone, after everything that it said before.
+    fn answer(&mut self, lines: &str) {
+        self.pass_on();
+        self.room.outbox.wait();
+        let id = self.id;
+        self.room.outbox.append(|batch| batch.tell(id, lines));
+    }
+
+    /// Passes on what was said. Blocks while the outbox is full.
+    fn pass_on(&mut self) {
+        if !self.said.is_empty() {
+            self.room.outbox.say(self.id, &self.said);
+            self.said.clear();
+            self.said.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// Takes a line's token, and blocks until it would have been there. What was said before is
+    /// passed on first. Being turned out or a shutdown wakes it.
+    fn wait_for_rate(&mut self) -> Flow {
+        if !self.bucket.is_limited() {
+            return Flow::Continue;
+        }
+        let now = Instant::now();
+        let wait = self.bucket.take(now);
+        if wait.is_zero() {
+            return Flow::Continue;
+        }
+        self.pass_on();
+        if self.room.registry.wait_until(self.id, now + wait) {
+            Flow::Continue
+        } else {
+            Flow::Leave
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Shutdown: how the server is asked to stop, and how sessions come to rest.
+
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::system::signal;
+
+/// Asks the server to stop, from any thread.
+#[derive(Debug, Clone)]
+pub struct StopSwitch {
+    stopped: Arc<AtomicBool>,
+    /// What the accept loop waits for beside its listener.
+    wake: Arc<PipeWriter>,
+}
+
+impl StopSwitch {
+    /// Makes the switch, and what becomes readable once it is used or a signal to stop comes.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left.
+    pub fn new() -> io::Result<(Self, PipeReader)> {
+        let (reader, writer) = io::pipe()?;
+        signal::stop_through(writer.try_clone()?);
+        Ok((Self { stopped: Arc::default(), wake: Arc::new(writer) }, reader))
+    }
+
+    /// Asks the server to stop. Returns at once.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // It fails when the accept loop has ended, and then there is nobody to wake.
+        let _ = (&*self.wake).write_all(b"\n");
+    }
+
+    /// Whether [`StopSwitch::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// What sessions pass while they hand on what they have read.
+///
+/// Many may be inside at once. Shutting the gate waits until all are out, and lets nobody in again:
+/// so everything that was read before is said before the farewell.
+#[derive(Debug, Default)]
+pub struct Gate {
+    shut: RwLock<bool>,
+}
+
+/// Being inside the gate; dropping it is going out.
+pub type Pass<'a> = RwLockReadGuard<'a, bool>;
+
+impl Gate {
+    /// Goes in, unless the gate is shut. May block while it is being shut.
+    pub fn enter(&self) -> Option<Pass<'_>> {
+        let pass = self.shut.read().unwrap_or_else(PoisonError::into_inner);
+        (!*pass).then_some(pass)
+    }
+
+    /// Shuts the gate. Blocks until everyone inside is out; what they wait for must be lifted before.
+    pub fn shut(&self) {
+        *self.shut.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
