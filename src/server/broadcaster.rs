@@ -2,29 +2,41 @@
 //!
 //! In each round it takes what has gathered in the outbox, applies the entries in order, and gives
 //! each recipient its view of the batch in one write. It keeps its own list of recipients by those
-//! entries, so who gets a line follows from its place in the order and from nothing else. Once a
-//! client is in, no other thread writes to its socket.
+//! entries, so who gets a line follows from its place in the order and from nothing else.
+//!
+//! It never waits for a socket. Once a client is in, no other thread writes to it, but for its
+//! catch-up thread from when it takes less than it is offered until it has taken everything.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use super::Room;
 use super::batch::{Batch, Entry, Event, View};
+use super::catch_up::{self, CatchUp};
 use super::history::History;
 use super::registry::ClientId;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
+use crate::system::socket::send_now;
 
 /// How many slices are offered in one system call: `IOV_MAX` of Linux, more of which it refuses.
 const MAX_SLICES: usize = 1024;
 
+/// How long a round may be put off for the sake of those who are behind and reading. Short: it is
+/// felt by everyone.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
+
 /// The state of the broadcaster's thread.
 #[derive(Debug)]
-pub struct Broadcaster<'a> {
-    room: &'a Room,
+pub struct Broadcaster<'scope, 'env> {
+    room: &'scope Room,
+    /// Where catch-up threads are started.
+    scope: &'scope Scope<'scope, 'env>,
     recipients: BTreeMap<ClientId, Recipient>,
     /// How many of the recipients have not left.
     online: usize,
@@ -33,6 +45,9 @@ pub struct Broadcaster<'a> {
     said: Vec<Range<usize>>,
     /// Who left in this batch, and why.
     left: Vec<(ClientId, LeaveReason)>,
+    /// Who has caught up since the last round, and who fell off the backlog's end: empty in between.
+    caught_up: Vec<ClientId>,
+    too_slow: Vec<ClientId>,
 }
 
 #[derive(Debug)]
@@ -41,32 +56,57 @@ struct Recipient {
     stream: Arc<TcpStream>,
     /// It left in this batch, and gets what came before that.
     has_left: bool,
-    /// It cannot be sent anything any more; its session is about to leave.
-    is_lost: bool,
+    state: State,
 }
 
-impl<'a> Broadcaster<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is sent each batch as it comes.
+    Current,
+    /// Its catch-up thread sends it the batches from the backlog.
+    Behind,
+    /// It cannot be sent anything any more; its session is about to leave.
+    Lost,
+}
+
+impl<'scope, 'env> Broadcaster<'scope, 'env> {
     /// Makes the broadcaster of a room.
-    pub fn new(room: &'a Room) -> Self {
+    pub fn new(room: &'scope Room, scope: &'scope Scope<'scope, 'env>) -> Self {
         Self {
             room,
+            scope,
             recipients: BTreeMap::new(),
             online: 0,
             history: History::new(room.options.history),
             said: Vec::new(),
             left: Vec::new(),
+            caught_up: Vec::new(),
+            too_slow: Vec::new(),
         }
     }
 
-    /// Delivers until the farewell is delivered. Blocks on the outbox, and on a recipient that does
-    /// not read until its write timeout.
+    /// Delivers until the farewell is delivered. Blocks on the outbox, and, when the room is faster
+    /// than most who listen, for at most 50 milliseconds a round; never on a socket.
     pub fn run(mut self) {
-        let mut batch = Batch::default();
-        while self.room.outbox.take(&mut batch) {
-            self.apply(&mut batch);
+        let mut batch = Arc::<Batch>::default();
+        loop {
+            // The backlog may still have the last batch; otherwise its memory is used again.
+            if Arc::get_mut(&mut batch).is_none() {
+                batch = Arc::default();
+            }
+            let Some(filling) = Arc::get_mut(&mut batch) else { continue };
+            filling.clear();
+            if !self.room.outbox.take(filling) {
+                return;
+            }
+            self.apply(filling);
+            self.publish(&batch);
             self.deliver(&batch);
             self.dismiss();
-            batch.clear();
+            // When more than half are behind and reading, it is the flood that is too fast. Those who
+            // do not read do not count, or some stalled clients would slow down everyone.
+            let half = self.recipients.len() / 2;
+            self.room.backlog.wait_for_readers(half, Instant::now() + MAX_PAUSE);
         }
     }
 
@@ -90,7 +130,8 @@ impl<'a> Broadcaster<'a> {
                 }
                 Event::Joined(nickname, stream) => {
                     self.remember(batch);
-                    let newcomer = Recipient { nickname, stream, has_left: false, is_lost: false };
+                    let newcomer =
+                        Recipient { nickname, stream, has_left: false, state: State::Current };
                     self.recipients.insert(client, newcomer);
                     self.online += 1;
                     let welcome = format!("{}\n{}\n", text::CONNECTED, self.who_is_online());
@@ -130,25 +171,42 @@ impl<'a> Broadcaster<'a> {
         text::online(self.online, present.map(|recipient| &recipient.nickname))
     }
 
-    /// Sends each recipient its view.
-    fn deliver(&mut self, batch: &Batch) {
+    /// Puts the batch into the backlog for those who are behind, and learns who is not any more.
+    fn publish(&mut self, batch: &Arc<Batch>) {
+        self.room.backlog.publish(batch, &mut self.caught_up, &mut self.too_slow);
+        for id in self.caught_up.drain(..) {
+            if let Some(recipient) = self.recipients.get_mut(&id) {
+                recipient.state = State::Current;
+            }
+        }
+        for id in self.too_slow.drain(..) {
+            self.room.registry.turn_out(id, LeaveReason::TooSlow);
+        }
+    }
+
+    /// Sends each recipient that is current its view.
+    fn deliver(&mut self, batch: &Arc<Batch>) {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         for (&id, recipient) in &mut self.recipients {
-            if recipient.is_lost {
+            if recipient.state != State::Current {
                 continue;
             }
-            let reason = match send(&recipient.stream, batch.view(id), &mut slices) {
-                Ok(()) => continue,
-                // The peer has closed: whether in order, its session finds out by reading.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Some(LeaveReason::TooSlow)
+            match send(&recipient.stream, batch.view(id), &mut slices) {
+                Ok(Sent::All) => {}
+                Ok(Sent::Part { bytes }) => {
+                    recipient.state = State::Behind;
+                    self.room.backlog.fall_behind(id, batch);
+                    let (stream, batch) = (Arc::clone(&recipient.stream), Arc::clone(batch));
+                    let catch_up = CatchUp { id, stream, batch, taken: bytes };
+                    if catch_up::start(catch_up, self.room, self.scope).is_err() {
+                        self.room.backlog.give_up(id);
+                        self.room.registry.turn_out(id, LeaveReason::TooSlow);
+                    }
                 }
-                Err(_) => Some(LeaveReason::ConnectionLost),
-            };
-            recipient.is_lost = true;
-            if let Some(reason) = reason {
-                self.room.registry.turn_out(id, reason);
+                Err(error) => {
+                    recipient.state = State::Lost;
+                    self.room.give_up(id, &error);
+                }
             }
         }
     }
@@ -156,37 +214,49 @@ impl<'a> Broadcaster<'a> {
     /// Lets go of those who left.
     fn dismiss(&mut self) {
         for (id, reason) in self.left.drain(..) {
-            if let Some(recipient) = self.recipients.remove(&id)
-                && reason.last_words().is_some()
-            {
+            let Some(recipient) = self.recipients.remove(&id) else { continue };
+            let behind = recipient.state == State::Behind;
+            if reason.last_words().is_none() {
+                self.room.backlog.give_up(id);
+            } else if !behind || !self.room.backlog.finish(id) {
                 self.room.closing.close(recipient.stream, reason == LeaveReason::Kicked);
             }
         }
     }
 }
 
-/// Sends a whole view. Blocks while the peer takes nothing, until the socket's write timeout.
+/// How much of a view a socket took.
+enum Sent {
+    All,
+    Part { bytes: usize },
+}
+
+/// Offers a view to a socket, and does not wait.
 fn send<'b>(
-    mut stream: &TcpStream,
+    stream: &TcpStream,
     mut view: View<'b>,
     slices: &mut [IoSlice<'b>; MAX_SLICES],
-) -> io::Result<()> {
+) -> io::Result<Sent> {
+    use io::ErrorKind::{Interrupted, WouldBlock};
+    let mut bytes = 0;
     loop {
+        let mut offered = 0;
         let mut count = 0;
         for (slice, text) in slices.iter_mut().zip(&mut view) {
             *slice = IoSlice::new(text);
+            offered += text.len();
             count += 1;
         }
         if count == 0 {
-            return Ok(());
+            return Ok(Sent::All);
         }
-        let mut unsent = &mut slices[..count];
-        while !unsent.is_empty() {
-            match stream.write_vectored(unsent) {
-                Ok(sent) => IoSlice::advance_slices(&mut unsent, sent),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        match send_now(stream, &slices[..count]) {
+            Ok(sent) if sent == offered => bytes += sent,
+            Ok(sent) => return Ok(Sent::Part { bytes: bytes + sent }),
+            Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => {
+                return Ok(Sent::Part { bytes });
             }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -21,17 +21,18 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::protocol::text;
+use crate::protocol::text::{self, LeaveReason};
 use crate::system::{descriptor, signal, socket};
 
+use self::backlog::Backlog;
 use self::broadcaster::Broadcaster;
 use self::closing::{Closing, DRAIN_TIME, Draining, drain_loop};
 use self::event_log::{EventLog, LogThread};
 use self::options::Options;
 use self::outbox::Outbox;
-use self::registry::Registry;
+use self::registry::{ClientId, Registry};
 use self::shutdown::{Gate, StopSwitch};
 
 pub mod accept;
@@ -52,6 +53,10 @@ pub mod registry;
 
 pub mod broadcaster;
 
+pub mod backlog;
+
+pub mod catch_up;
+
 pub mod history;
 
 pub mod closing;
@@ -71,6 +76,9 @@ const LISTEN_BACKLOG: u16 = 4096;
 /// closed.
 const RESERVED_DESCRIPTORS: usize = 32;
 
+/// How long those who are behind may take to read the farewell when the server ends.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+
 /// What all threads of the server share.
 #[derive(Debug)]
 pub struct Room {
@@ -80,6 +88,8 @@ pub struct Room {
     pub registry: Registry,
     /// What is to be delivered.
     pub outbox: Outbox,
+    /// What slow clients have not taken yet.
+    pub backlog: Backlog,
     /// What sessions pass while they hand on what they read.
     pub gate: Gate,
     /// Where sockets go that are done with.
@@ -121,6 +131,7 @@ impl Server {
         log.notice(&format!("Server is listening on {}", listener.local_addr()?));
         log.notice("Waiting for connections...");
         let room = Room {
+            backlog: Backlog::new(options.backlog),
             options,
             registry: Registry::default(),
             outbox: Outbox::default(),
@@ -150,15 +161,16 @@ impl Server {
         let drain =
             thread::Builder::new().name("drain".into()).spawn(|| drain_loop(sockets_to_drain))?;
         console::start(Arc::downgrade(&room), stop.clone())?;
-        // The scope joins the client threads.
+        // The scope joins the client threads and those that catch up.
+        let (room_ref, stop_ref) = (&*room, &stop);
         let result = thread::scope(|scope| {
             let broadcaster = thread::Builder::new().name("broadcaster".into());
-            let broadcaster = broadcaster.spawn_scoped(scope, || {
+            let broadcaster = broadcaster.spawn_scoped(scope, move || {
                 // Without it the room is mute: also a panic ends the server.
-                let _stop = StopOnDrop(&stop);
-                Broadcaster::new(&room).run();
+                let _stop = StopOnDrop(stop_ref);
+                Broadcaster::new(room_ref, scope).run();
             })?;
-            accept::accept_loop(&room, &listener, &wake, &stop, scope);
+            accept::accept_loop(room_ref, &listener, &wake, stop_ref, scope);
             drop(listener);
             signal::stop_at_once();
             room.log.notice("Shutting down...");
@@ -196,22 +208,29 @@ impl Room {
         self.gate.shut();
     }
 
-    /// Closes all connections, after the farewell. Blocks until the peers have closed too, or for
-    /// half a second in all.
+    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, for two
+    /// seconds at most, and until the peers have closed too, for half a second in all.
     fn hang_up(&self) {
         let farewell = format!("{}\n", text::SHUTTING_DOWN);
-        for stream in self.registry.streams(|is_in| !is_in) {
+        for (_, stream) in self.registry.streams(|is_in| !is_in) {
             // It fails when the peer is gone, or not reading.
             let _ = socket::send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
         }
-        let close = |how| {
-            for stream in self.registry.streams(|_| true) {
-                // It fails when the peer is gone.
-                let _ = stream.shutdown(how);
+        let close = |how, behind: &[ClientId]| {
+            for (id, stream) in self.registry.streams(|_| true) {
+                if !behind.contains(&id) {
+                    // It fails when the peer is gone.
+                    let _ = stream.shutdown(how);
+                }
             }
         };
-        close(Shutdown::Write);
+        let now = Instant::now();
+        close(Shutdown::Write, &self.backlog.wait_until_taken(now));
+        for id in self.backlog.wait_until_taken(now + CATCH_UP_TIME) {
+            self.registry.turn_out(id, LeaveReason::TooSlow);
+        }
+        close(Shutdown::Write, &[]);
         self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
-        close(Shutdown::Both);
+        close(Shutdown::Both, &[]);
     }
 }

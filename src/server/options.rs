@@ -18,6 +18,7 @@ A chat room over TCP. People join with the client, or with nc or telnet.
   --rate N                lines a second from one client after a burst of 200;
                           0 for no limit (50)
   --history N             messages shown to whoever joins (20)
+  --backlog BYTES         text kept for all slow clients together (67108864)
   --quiet                 do not log who comes and goes
   --help                  print this and exit
   --version               print the version and exit
@@ -47,6 +48,8 @@ pub struct Options {
     pub rate: u32,
     /// How many messages a newcomer is shown.
     pub history: usize,
+    /// How much text is kept for all slow clients together, in bytes.
+    pub backlog: usize,
     /// Whether only faults are logged.
     pub quiet: bool,
 }
@@ -59,6 +62,7 @@ impl Default for Options {
             login_timeout: Duration::from_secs(30),
             rate: 50,
             history: 20,
+            backlog: 64 << 20,
             quiet: false,
         }
     }
@@ -91,6 +95,7 @@ impl Options {
                 }
                 "--rate" => options.rate = arguments.parse("a number of lines a second")?,
                 "--history" => options.history = arguments.parse("a number of messages")?,
+                "--backlog" => options.backlog = arguments.parse("a number of bytes")?,
                 "--quiet" => options.quiet = true,
                 "--help" | "-h" => return Ok(Request::Help),
                 "--version" | "-V" => return Ok(Request::Version),

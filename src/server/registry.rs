@@ -222,10 +222,10 @@ impl Registry {
     }
 
     /// The connections of those of whom `wanted` holds, given whether they are in the room.
-    pub fn streams(&self, wanted: impl Fn(bool) -> bool) -> Vec<Arc<TcpStream>> {
+    pub fn streams(&self, wanted: impl Fn(bool) -> bool) -> Vec<(ClientId, Arc<TcpStream>)> {
         let clients = self.lock();
-        let chosen = clients.values().filter(|client| wanted(client.nickname.is_some()));
-        chosen.map(|client| Arc::clone(&client.stream)).collect()
+        let chosen = clients.iter().filter(|(_, client)| wanted(client.nickname.is_some()));
+        chosen.map(|(&id, client)| (id, Arc::clone(&client.stream))).collect()
     }
 
     fn claim(&self, id: ClientId, nickname: &Nickname) -> Result<(), Taken> {

@@ -6,7 +6,7 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Room;
 use super::input::Input;
@@ -18,6 +18,7 @@ use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
+use crate::system::socket::WRITE_TIMEOUT;
 
 /// How much of what one read returned is passed on at once, in bytes. Short lines grow when the
 /// nickname is put in front of them, twentyfold at worst.
@@ -25,9 +26,6 @@ const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
 /// What may be kept of the buffer for that, in bytes.
 const KEPT_BYTES: usize = 1024;
-
-/// How long a recipient may take nothing before it is too slow.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves one client until it leaves. This is what the client's thread runs.
 pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {

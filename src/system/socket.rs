@@ -46,12 +46,11 @@ pub fn wait_for_connection(listener: &TcpListener, wake: &PipeReader) -> io::Res
 /// On Linux this is `sendmsg` with `MSG_DONTWAIT`, which concerns this call alone: the socket stays
 /// blocking for whoever reads from it, unlike with `set_nonblocking`. `MSG_NOSIGNAL` makes a closed
 /// connection an error instead of a SIGPIPE. At most 1,024 slices (`IOV_MAX`) are offered.
-/// Elsewhere it is a plain write, which must be given a short time limit with
-/// [`TcpStream::set_write_timeout`].
+/// Elsewhere it is a plain write, bounded by [`WRITE_TIMEOUT`].
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the buffer is full (elsewhere also `TimedOut`), `BrokenPipe` or
+/// `WouldBlock` when the buffer is full, `BrokenPipe` or
 /// `ConnectionReset` when the peer is gone.
 pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     #[cfg(target_os = "linux")]
@@ -64,9 +63,10 @@ pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize>
     }
 }
 
-/// The longest that [`send_now`] may wait where it cannot but wait.
-pub const SEND_NOW_TIMEOUT: Option<Duration> =
-    if cfg!(target_os = "linux") { None } else { Some(Duration::from_millis(5)) };
+/// The write timeout for a socket on which [`send_now`] is used: short where it cannot but wait, and
+/// where it does not wait, long enough that a blocked writer need not look at its clock all the time.
+pub const WRITE_TIMEOUT: Duration =
+    if cfg!(target_os = "linux") { Duration::from_secs(1) } else { Duration::from_millis(5) };
 
 /// Bounds what the system keeps for a peer that does not read, in bytes (it takes twice as much,
 /// for its own bookkeeping). Source: `socket(7)`, `SO_SNDBUF`. Elsewhere than on Unix: nothing.

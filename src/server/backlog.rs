@@ -1,0 +1,320 @@
+//! The backlog: what slow clients have not taken yet.
+//!
+//! One log of recent batches serves all of them; each has a cursor into it, and a catch-up thread
+//! that writes from there. So a thousand stalled clients cost one log, not a thousand queues. The log
+//! is kept only while somebody is behind, and it is bounded: whoever falls off its end is too slow.
+//!
+//! A client is either *current*, and the broadcaster writes to it, or *behind*, and its catch-up
+//! thread does. It changes hands under the lock here: it falls behind at a batch, which is then in the
+//! log, and it is current again when it has taken the last batch there is. So no batch is lost to it
+//! and none comes twice.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::registry::ClientId;
+
+/// How recently a client behind must have taken something to count as one that still reads.
+const READING_TIME: Duration = Duration::from_millis(100);
+
+/// The log, and where everyone who is behind is in it.
+#[derive(Debug)]
+pub struct Backlog {
+    /// Held to move a cursor or to append a batch, never for a socket.
+    state: Mutex<State>,
+    /// A cursor moved or is gone.
+    moved: Condvar,
+    /// How much text the log may hold, in bytes.
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    log: VecDeque<Arc<Batch>>,
+    /// The number of the first batch in the log. Batches are numbered as they enter it.
+    first: u64,
+    bytes: usize,
+    cursors: HashMap<ClientId, Cursor>,
+    /// Who has become current and was not reported to the broadcaster yet.
+    caught_up: Vec<ClientId>,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    /// The number of the batch that it is taking.
+    taking: u64,
+    /// It has left: this is the number of the last batch that it gets.
+    last: Option<u64>,
+    took: Instant,
+}
+
+/// What a catch-up thread is to do next.
+#[derive(Debug)]
+pub enum Next {
+    /// Write this batch.
+    Take(Arc<Batch>),
+    /// Nothing: the client is current, and the broadcaster writes to it from now on.
+    CaughtUp,
+    /// Close the connection: the client has left and has got everything.
+    Finished,
+    /// Nothing: the client was given up.
+    GivenUp,
+}
+
+impl Backlog {
+    /// Makes a log that holds at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), moved: Condvar::new(), limit }
+    }
+
+    /// Appends a batch if anybody is behind; to be called before it is written to those who are
+    /// current. Puts into `caught_up` who has become current before this batch, and into `too_slow`
+    /// who fell off the end.
+    pub fn publish(
+        &self,
+        batch: &Arc<Batch>,
+        caught_up: &mut Vec<ClientId>,
+        too_slow: &mut Vec<ClientId>,
+    ) {
+        let mut state = self.lock();
+        caught_up.append(&mut state.caught_up);
+        if state.cursors.is_empty() {
+            return;
+        }
+        state.append(batch);
+        state.forget_taken();
+        while state.bytes > self.limit && state.log.len() > 1 {
+            state.forget_first();
+        }
+        let first = state.first;
+        state.cursors.retain(|&id, cursor| {
+            let kept = cursor.taking >= first;
+            if !kept {
+                too_slow.push(id);
+            }
+            kept
+        });
+    }
+
+    /// Notes that a client took only a part of `batch`, the newest there is.
+    pub fn fall_behind(&self, id: ClientId, batch: &Arc<Batch>) {
+        let mut state = self.lock();
+        if !state.log.back().is_some_and(|newest| Arc::ptr_eq(newest, batch)) {
+            state.append(batch);
+        }
+        let cursor = Cursor { taking: state.newest(), last: None, took: Instant::now() };
+        state.cursors.insert(id, cursor);
+    }
+
+    /// Notes that a client has taken all of its batch, and returns what comes next for it.
+    pub fn next(&self, id: ClientId) -> Next {
+        let mut state = self.lock();
+        let newest = state.newest();
+        let Some(cursor) = state.cursors.get_mut(&id) else { return Next::GivenUp };
+        let taken = cursor.taking;
+        if taken < newest && cursor.last != Some(taken) {
+            cursor.taking += 1;
+            cursor.took = Instant::now();
+            let batch = state.batch(taken + 1);
+            self.moved.notify_all();
+            return batch.map_or(Next::GivenUp, Next::Take);
+        }
+        let finished = cursor.last.is_some();
+        state.cursors.remove(&id);
+        if state.cursors.is_empty() {
+            state.forget_taken();
+        }
+        if !finished {
+            state.caught_up.push(id);
+        }
+        drop(state);
+        self.moved.notify_all();
+        if finished { Next::Finished } else { Next::CaughtUp }
+    }
+
+    /// Notes that a client took something of its batch.
+    pub fn progress(&self, id: ClientId) {
+        if let Some(cursor) = self.lock().cursors.get_mut(&id) {
+            cursor.took = Instant::now();
+        }
+    }
+
+    /// Ends a client's catching up with the newest batch, after which its thread closes the
+    /// connection. Returns `false`, and nothing happens, when the client is not behind any more.
+    pub fn finish(&self, id: ClientId) -> bool {
+        let mut state = self.lock();
+        let newest = state.newest();
+        let cursor = state.cursors.get_mut(&id);
+        cursor.map(|cursor| cursor.last = Some(newest)).is_some()
+    }
+
+    /// Gives a client up.
+    pub fn give_up(&self, id: ClientId) {
+        let mut state = self.lock();
+        state.cursors.remove(&id);
+        state.forget_taken();
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// Blocks while more than `most` clients are behind and still read, until `deadline` at most.
+    pub fn wait_for_readers(&self, most: usize, deadline: Instant) {
+        drop(self.wait_while(deadline, |state, now| {
+            state.cursors.len() > most && {
+                let reads = |cursor: &&Cursor| now.duration_since(cursor.took) < READING_TIME;
+                state.cursors.values().filter(reads).count() > most
+            }
+        }));
+    }
+
+    /// Blocks until nobody is behind, or until `deadline`. Returns who still is.
+    pub fn wait_until_taken(&self, deadline: Instant) -> Vec<ClientId> {
+        let state = self.wait_while(deadline, |state, _| !state.cursors.is_empty());
+        state.cursors.keys().copied().collect()
+    }
+
+    fn wait_while(
+        &self,
+        deadline: Instant,
+        condition: impl Fn(&State, Instant) -> bool,
+    ) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if now >= deadline || !condition(&state, now) {
+                return state;
+            }
+            let waited = self.moved.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Each method leaves the state whole at every step: a poisoned lock is used as it is.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, batch: &Arc<Batch>) {
+        self.bytes += batch.bytes();
+        self.log.push_back(Arc::clone(batch));
+    }
+
+    /// The number of the newest batch; of the one before the first, when there is none.
+    fn newest(&self) -> u64 {
+        (self.first + self.log.len() as u64).wrapping_sub(1)
+    }
+
+    fn batch(&self, number: u64) -> Option<Arc<Batch>> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.log.get(index).cloned()
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(batch) = self.log.pop_front() {
+            self.first += 1;
+            self.bytes -= batch.bytes();
+        }
+    }
+
+    /// Forgets the batches that everyone has taken; all of them when nobody is behind.
+    fn forget_taken(&mut self) {
+        let slowest = self.cursors.values().map(|cursor| cursor.taking).min();
+        while !self.log.is_empty() && slowest.is_none_or(|slowest| self.first < slowest) {
+            self.forget_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: ClientId = ClientId::new(1);
+    const BOB: ClientId = ClientId::new(2);
+
+    fn batch(line: &str) -> Arc<Batch> {
+        let mut batch = Batch::default();
+        batch.announce(line);
+        Arc::new(batch)
+    }
+
+    fn text(next: Next) -> String {
+        match next {
+            Next::Take(batch) => String::from_utf8(batch.common().to_vec()).unwrap(),
+            end => format!("{end:?}"),
+        }
+    }
+
+    /// Publishes a line; returns who became current, and who fell off.
+    fn publish(backlog: &Backlog, line: &str) -> (Vec<ClientId>, Vec<ClientId>) {
+        let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
+        backlog.publish(&batch(line), &mut caught_up, &mut too_slow);
+        (caught_up, too_slow)
+    }
+
+    #[test]
+    fn nothing_is_kept_while_nobody_is_behind() {
+        let backlog = Backlog::new(100);
+        publish(&backlog, "one");
+        assert_eq!(backlog.lock().log.len(), 0);
+        backlog.fall_behind(ALICE, &batch("two"));
+        publish(&backlog, "three");
+        assert_eq!(backlog.lock().log.len(), 2);
+        assert_eq!(text(backlog.next(ALICE)), "three\n");
+        assert_eq!(text(backlog.next(ALICE)), "CaughtUp");
+        assert_eq!(backlog.lock().log.len(), 0);
+        assert_eq!(backlog.lock().bytes, 0);
+        assert_eq!(publish(&backlog, "four"), (vec![ALICE], vec![]));
+    }
+
+    #[test]
+    fn each_takes_every_batch_after_the_one_it_fell_behind_at() {
+        let backlog = Backlog::new(100);
+        let one = batch("one");
+        backlog.fall_behind(ALICE, &one);
+        backlog.fall_behind(BOB, &one);
+        publish(&backlog, "two");
+        publish(&backlog, "three");
+        assert_eq!(text(backlog.next(ALICE)), "two\n");
+        assert_eq!(text(backlog.next(ALICE)), "three\n");
+        assert_eq!(text(backlog.next(ALICE)), "CaughtUp");
+        assert_eq!(text(backlog.next(BOB)), "two\n");
+        assert_eq!(publish(&backlog, "four"), (vec![ALICE], vec![]));
+        let five = batch("five");
+        let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
+        backlog.publish(&five, &mut caught_up, &mut too_slow);
+        backlog.fall_behind(ALICE, &five);
+        for line in ["three\n", "four\n", "five\n", "CaughtUp"] {
+            assert_eq!(text(backlog.next(BOB)), line);
+        }
+        assert_eq!(text(backlog.next(ALICE)), "CaughtUp");
+    }
+
+    #[test]
+    fn whoever_falls_off_the_end_is_too_slow() {
+        let backlog = Backlog::new(10);
+        backlog.fall_behind(ALICE, &batch("12345"));
+        publish(&backlog, "678");
+        backlog.fall_behind(BOB, &batch(""));
+        assert_eq!(publish(&backlog, "9"), (vec![], vec![ALICE]));
+        assert_eq!(text(backlog.next(ALICE)), "GivenUp");
+        assert_eq!(text(backlog.next(BOB)), "9\n");
+    }
+
+    #[test]
+    fn who_left_gets_what_came_before_and_nothing_after() {
+        let backlog = Backlog::new(100);
+        backlog.fall_behind(ALICE, &batch("one"));
+        publish(&backlog, "goodbye");
+        assert!(backlog.finish(ALICE));
+        publish(&backlog, "for others");
+        assert_eq!(text(backlog.next(ALICE)), "goodbye\n");
+        assert_eq!(text(backlog.next(ALICE)), "Finished");
+        assert!(!backlog.finish(ALICE), "it is not behind any more");
+        assert_eq!(publish(&backlog, "more"), (vec![], vec![]), "it does not come back");
+    }
+}

@@ -1,0 +1,136 @@
+//! Catching up: the thread of one client that is behind.
+//!
+//! It takes the broadcaster's place at that one socket, where it may block for as long as the peer
+//! takes something now and then, writes what the [backlog](super::backlog) holds for its client, and
+//! hands the client back. The room does not notice.
+
+use std::io::{self, IoSlice, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use super::Room;
+use super::backlog::Next;
+use super::batch::{Batch, View};
+use super::registry::ClientId;
+use crate::protocol::text::LeaveReason;
+
+/// How long a client may take nothing at all before it is too slow.
+const MAX_STALL: Duration = Duration::from_secs(10);
+
+/// The stack of the thread, in bytes.
+const STACK_BYTES: usize = 128 << 10;
+
+/// How many slices are offered at once. Few, since the stack of each of these threads pays for them.
+const MAX_SLICES: usize = 64;
+
+/// Where a client fell behind.
+#[derive(Debug)]
+pub struct CatchUp {
+    /// The client.
+    pub id: ClientId,
+    /// Its connection.
+    pub stream: Arc<TcpStream>,
+    /// The batch of which it took only a part.
+    pub batch: Arc<Batch>,
+    /// How much of its view of that batch it took, in bytes.
+    pub taken: usize,
+}
+
+/// Starts the thread of a client that fell behind. The scope joins it.
+///
+/// # Errors
+///
+/// When the system has no thread left.
+pub fn start<'scope>(
+    catch_up: CatchUp,
+    room: &'scope Room,
+    scope: &'scope Scope<'scope, '_>,
+) -> io::Result<()> {
+    let name = format!("{} catch-up", catch_up.id);
+    let run = move || {
+        let id = catch_up.id;
+        if catch_unwind(AssertUnwindSafe(|| catch_up.run(room))).is_err() {
+            room.backlog.give_up(id);
+            room.registry.turn_out(id, LeaveReason::ConnectionLost);
+        }
+    };
+    thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, run)?;
+    Ok(())
+}
+
+impl CatchUp {
+    /// Writes until the client has caught up, is finished, or is given up.
+    fn run(self, room: &Room) {
+        let Self { id, stream, mut batch, mut taken } = self;
+        loop {
+            if let Err(error) = write(&stream, batch.view(id), taken, || room.backlog.progress(id))
+            {
+                room.backlog.give_up(id);
+                room.give_up(id, &error);
+                return;
+            }
+            match room.backlog.next(id) {
+                Next::Take(next) => batch = next,
+                Next::Finished => return room.closing.close(stream, false),
+                Next::CaughtUp | Next::GivenUp => return,
+            }
+            taken = 0;
+        }
+    }
+}
+
+impl Room {
+    /// Has a client leave to which writing failed, for the reason that the error says.
+    pub fn give_up(&self, id: ClientId, error: &io::Error) {
+        let reason = match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LeaveReason::TooSlow,
+            // The peer has closed: whether in order, its session finds out by reading.
+            io::ErrorKind::BrokenPipe => return,
+            _ => LeaveReason::ConnectionLost,
+        };
+        self.registry.turn_out(id, reason);
+    }
+}
+
+/// Writes a view but for its first `taken` bytes. Blocks while the peer takes nothing, until
+/// [`MAX_STALL`] without progress, which is `WouldBlock`; closing the socket wakes it.
+fn write(
+    mut stream: &TcpStream,
+    mut view: View<'_>,
+    mut taken: usize,
+    progress: impl Fn(),
+) -> io::Result<()> {
+    let mut took = Instant::now();
+    loop {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, text) in slices.iter_mut().zip(&mut view) {
+            *slice = IoSlice::new(&text[taken.min(text.len())..]);
+            taken = taken.saturating_sub(text.len());
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let mut unsent = &mut slices[..count];
+        // Steps over slices that were taken before.
+        IoSlice::advance_slices(&mut unsent, 0);
+        while !unsent.is_empty() {
+            match stream.write_vectored(unsent) {
+                Ok(sent) => {
+                    IoSlice::advance_slices(&mut unsent, sent);
+                    took = Instant::now();
+                    progress();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The write timeout: short, so that this can look at the clock.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && took.elapsed() < MAX_STALL => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
