@@ -36,6 +36,9 @@ pub const TOO_MANY_TRIES: &str = "[SERVER] Too many tries. Goodbye!";
 /// The only line to a connection for which there is no place.
 pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
+/// The only line to a connection from an address that has too many already.
+pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
+
 /// Answers a line that is not UTF-8.
 pub const NOT_UTF8: &str = "[SERVER] Not sent: that line is not valid UTF-8.";
 

@@ -6,7 +6,6 @@
 
 use std::io::{self, IoSlice, PipeReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -20,10 +19,6 @@ use crate::system::socket::{DeadPeer, detect_dead_peer, wait_for_connection};
 /// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail
 /// at once, and take a whole processor that somebody needs to leave.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
-
-/// The stack of a client's thread, in bytes. It is address space, not memory, until it is used, and
-/// a session uses little; most of this is for reporting a panic.
-const STACK_BYTES: usize = 128 << 10;
 
 /// A pulled cable is noticed within two minutes, in a silent room and in one that talks.
 const DEAD_PEER: DeadPeer = DeadPeer {
@@ -43,33 +38,32 @@ pub fn accept_loop<'scope>(
     scope: &'scope Scope<'scope, '_>,
 ) {
     let mut connections = 0;
-    let mut failing = false;
+    // What went wrong last time: the log is told once a burst, not once a connection.
+    let mut trouble = None;
     loop {
         let accepted = match wait_for_connection(listener, wake) {
             Ok(false) if !stop.is_stopped() => listener.accept(),
             Ok(_) => return,
             Err(error) => Err(error),
         };
-        match accepted {
+        let (found, pause) = match accepted {
             Ok((stream, address)) => {
-                failing = false;
                 connections += 1;
-                room.log.event(&format!("Connected with {address}"));
-                if let Err(reason) = admit(room, ClientId::new(connections), stream, address, scope)
-                {
-                    room.log.event(&format!("Turned {address} away: {reason}"));
-                }
+                let admitted = admit(room, ClientId::new(connections), stream, address, scope);
+                (admitted.err().map(|why| format!("Turned {} away: {why}", address.ip())), false)
             }
             // The peer gave up between the two calls.
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                // Once a burst: the log is not to be flooded by what cannot be helped.
-                if !failing {
-                    room.log.notice(&format!("Could not accept a connection: {error}"));
-                }
-                failing = true;
-                thread::sleep(ERROR_PAUSE);
-            }
+            Err(error) if is_about_one_connection(&error) => continue,
+            Err(error) => (Some(format!("Could not accept a connection: {error}")), true),
+        };
+        if found != trouble
+            && let Some(found) = &found
+        {
+            room.log.notice(found);
+        }
+        trouble = found;
+        if pause {
+            thread::sleep(ERROR_PAUSE);
         }
     }
 }
@@ -89,23 +83,22 @@ fn admit<'scope>(
 ) -> Result<(), String> {
     prepare(&stream).map_err(|error| error.to_string())?;
     let stream = Arc::new(stream);
-    if room.registry.count() >= room.options.max_clients {
-        room.turn_away(&stream, text::SERVER_FULL);
-        return Err("the server is full".to_owned());
+    // An IPv4 peer of an IPv6 listener counts under its IPv4 address.
+    let from = address.ip().to_canonical();
+    let refused = room.registry.insert(id, Arc::clone(&stream), from, &room.options).err();
+    if let Some(refused) = refused {
+        room.turn_away(&stream, refused.last_words());
+        return Err(refused.to_string());
     }
-    room.registry.insert(id, Arc::clone(&stream));
-    let session_stream = Arc::clone(&stream);
-    let session = move || {
-        // The panic has left the room already, in its session; it ends nothing but this thread.
-        if catch_unwind(AssertUnwindSafe(|| session::serve(room, id, &session_stream))).is_err() {
-            room.log.notice(&format!("A fault in the thread of {address} ended its connection"));
-        }
-    };
-    let builder = thread::Builder::new().name(format!("{id}")).stack_size(STACK_BYTES);
-    if let Err(error) = builder.spawn_scoped(scope, session) {
+    room.log.event(&format!("Connected with {address}"));
+    let own_stream = Arc::clone(&stream);
+    let session = move || session::serve(room, id, &own_stream);
+    // The panic has left the room already, in its session.
+    let panicked = move || room.log.notice(&format!("A fault ended the connection of {address}"));
+    if let Err(error) = room.threads.spawn(scope, id, session, panicked) {
         room.registry.remove(id);
         room.turn_away(&stream, text::SERVER_FULL);
-        return Err(format!("no thread for it: {error}"));
+        return Err(error.to_string());
     }
     Ok(())
 }

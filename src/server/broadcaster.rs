@@ -160,8 +160,15 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
         batch.seal(entries);
     }
 
-    /// Adds what was said up to here to the history.
+    /// Adds what was said up to here to the history, and to the log if that is wanted.
     fn remember(&mut self, batch: &Batch) {
+        if self.room.options.log_messages {
+            for lines in &self.said {
+                for line in String::from_utf8_lossy(&batch.common()[lines.clone()]).lines() {
+                    self.room.log.notice(line);
+                }
+            }
+        }
         self.history.add(batch.common(), self.said.iter());
         self.said.clear();
     }

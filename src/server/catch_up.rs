@@ -6,9 +6,8 @@
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::Room;
@@ -19,9 +18,6 @@ use crate::protocol::text::LeaveReason;
 
 /// How long a client may take nothing at all before it is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
-
-/// The stack of the thread, in bytes.
-const STACK_BYTES: usize = 128 << 10;
 
 /// How many slices are offered at once. Few, since the stack of each of these threads pays for them.
 const MAX_SLICES: usize = 64;
@@ -49,16 +45,13 @@ pub fn start<'scope>(
     room: &'scope Room,
     scope: &'scope Scope<'scope, '_>,
 ) -> io::Result<()> {
-    let name = format!("{} catch-up", catch_up.id);
-    let run = move || {
-        let id = catch_up.id;
-        if catch_unwind(AssertUnwindSafe(|| catch_up.run(room))).is_err() {
-            room.backlog.give_up(id);
-            room.registry.turn_out(id, LeaveReason::ConnectionLost);
-        }
+    let id = catch_up.id;
+    let panicked = move || {
+        room.backlog.give_up(id);
+        room.registry.turn_out(id, LeaveReason::ConnectionLost);
     };
-    thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, run)?;
-    Ok(())
+    let name = format!("{id} catch-up");
+    room.threads.spawn(scope, name, move || catch_up.run(room), panicked)
 }
 
 impl CatchUp {

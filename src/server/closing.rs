@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// peer that is still sending may miss its last words.
 const MAX_WAITING: usize = 256;
 
+/// How many are drained at once. Each of them holds a descriptor; beyond it the oldest are closed.
+const MAX_DRAINING: usize = 256;
+
 /// How long a peer may take to read its last words and close.
 pub const DRAIN_TIME: Duration = Duration::from_millis(500);
 
@@ -72,6 +75,8 @@ pub fn drain_loop(sockets: Receiver<Draining>) {
             Ok(socket) => {
                 draining.push(socket);
                 draining.extend(sockets.try_iter().take(MAX_WAITING));
+                // The oldest have had the most time.
+                draining.drain(..draining.len().saturating_sub(MAX_DRAINING));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if draining.is_empty() => return,

@@ -34,8 +34,11 @@ use self::options::Options;
 use self::outbox::Outbox;
 use self::registry::{ClientId, Registry};
 use self::shutdown::{Gate, StopSwitch};
+use self::threads::Threads;
 
 pub mod accept;
+
+pub mod threads;
 
 pub mod session;
 
@@ -92,6 +95,8 @@ pub struct Room {
     pub backlog: Backlog,
     /// What sessions pass while they hand on what they read.
     pub gate: Gate,
+    /// The threads of clients.
+    pub threads: Threads,
     /// Where sockets go that are done with.
     pub closing: Closing,
     /// What whoever runs the server is told.
@@ -125,6 +130,8 @@ impl Server {
             let free = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
             options.max_clients = options.max_clients.min(free);
         }
+        let threads = Threads::default();
+        options.max_clients = options.max_clients.min(threads.most());
         let (stop, wake) = StopSwitch::new()?;
         let (closing, sockets_to_drain) = Closing::new();
         let (log, log_thread) = EventLog::start(options.quiet)?;
@@ -136,6 +143,7 @@ impl Server {
             registry: Registry::default(),
             outbox: Outbox::default(),
             gate: Gate::default(),
+            threads,
             closing,
             log,
         };

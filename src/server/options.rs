@@ -14,12 +14,15 @@ A chat room over TCP. People join with the client, or with nc or telnet.
   --host HOST             address to listen on (127.0.0.1)
   --port PORT             port to listen on; 0 for any free one (5555)
   --max-clients N         connections at once (10000)
+  --max-per-address N     connections at once from one address, this machine's
+                          own excepted; 0 for no limit (64)
   --login-timeout SECONDS time to give a nickname (30)
   --rate N                lines a second from one client after a burst of 200;
                           0 for no limit (50)
   --history N             messages shown to whoever joins (20)
   --backlog BYTES         text kept for all slow clients together (67108864)
   --quiet                 do not log who comes and goes
+  --log-messages          log what is said to everyone
   --help                  print this and exit
   --version               print the version and exit
 ";
@@ -42,6 +45,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// How many connections there may be at once, unnamed ones included.
     pub max_clients: usize,
+    /// How many of them may come from one address other than this machine's own; 0 for no limit.
+    pub max_per_address: usize,
     /// How long a connection may take to give a nickname.
     pub login_timeout: Duration,
     /// How many lines a second one client may send after a burst; 0 for no limit.
@@ -52,6 +57,8 @@ pub struct Options {
     pub backlog: usize,
     /// Whether only faults are logged.
     pub quiet: bool,
+    /// Whether what is said to everyone is logged too.
+    pub log_messages: bool,
 }
 
 impl Default for Options {
@@ -59,11 +66,13 @@ impl Default for Options {
         Self {
             endpoint: Endpoint::default(),
             max_clients: 10_000,
+            max_per_address: 64,
             login_timeout: Duration::from_secs(30),
             rate: 50,
             history: 20,
             backlog: 64 << 20,
             quiet: false,
+            log_messages: false,
         }
     }
 }
@@ -89,6 +98,7 @@ impl Options {
                 "--host" => options.endpoint.set_host(&arguments.value()?)?,
                 "--port" => options.endpoint.set_port(&arguments.value()?)?,
                 "--max-clients" => options.max_clients = arguments.parse("a number")?,
+                "--max-per-address" => options.max_per_address = arguments.parse("a number")?,
                 "--login-timeout" => {
                     let seconds: NonZeroU32 = arguments.parse("a number of seconds from 1")?;
                     options.login_timeout = Duration::from_secs(seconds.get().into());
@@ -97,6 +107,7 @@ impl Options {
                 "--history" => options.history = arguments.parse("a number of messages")?,
                 "--backlog" => options.backlog = arguments.parse("a number of bytes")?,
                 "--quiet" => options.quiet = true,
+                "--log-messages" => options.log_messages = true,
                 "--help" | "-h" => return Ok(Request::Help),
                 "--version" | "-V" => return Ok(Request::Version),
                 unknown => return Err(UsageError::unknown_option(unknown)),

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::options::Options;
 use super::outbox::Outbox;
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::text::{self, LeaveReason};
@@ -39,6 +40,7 @@ impl fmt::Display for ClientId {
 pub struct Client {
     /// The connection. Shared, not cloned, so that a client costs one descriptor.
     stream: Arc<TcpStream>,
+    address: IpAddr,
     /// `None` until the login is done.
     nickname: Option<Nickname>,
     /// Why its thread is to end, once somebody else decided so.
@@ -57,14 +59,64 @@ pub struct Registry {
     waits_lifted: AtomicBool,
 }
 
+/// Why there is no place for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// There are as many as there may be.
+    Full,
+    /// There are as many from this address as there may be.
+    TooManyFromAddress,
+}
+
+impl Refused {
+    /// The only line that the connection gets.
+    pub fn last_words(self) -> &'static str {
+        match self {
+            Self::Full => text::SERVER_FULL,
+            Self::TooManyFromAddress => text::TOO_MANY_FROM_ADDRESS,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the server is full",
+            Self::TooManyFromAddress => "too many connections from there",
+        })
+    }
+}
+
 /// Why a nickname could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken;
 
 impl Registry {
     /// Adds a connection, which has no nickname yet.
-    pub fn insert(&self, id: ClientId, stream: Arc<TcpStream>) {
-        self.lock().insert(id, Client { stream, nickname: None, turned_out: None });
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, in all or from that address.
+    pub fn insert(
+        &self,
+        id: ClientId,
+        stream: Arc<TcpStream>,
+        address: IpAddr,
+        options: &Options,
+    ) -> Result<(), Refused> {
+        let mut clients = self.lock();
+        if clients.len() >= options.max_clients {
+            return Err(Refused::Full);
+        }
+        // Everyone on this machine shares one address.
+        if options.max_per_address > 0 && !address.is_loopback() {
+            let same = clients.values().filter(|client| client.address == address);
+            if same.count() >= options.max_per_address {
+                return Err(Refused::TooManyFromAddress);
+            }
+        }
+        clients.insert(id, Client { stream, address, nickname: None, turned_out: None });
+        Ok(())
     }
 
     /// Removes a connection that never got a thread.
@@ -202,11 +254,6 @@ impl Registry {
     pub fn find(&self, name: &str) -> Option<ClientId> {
         let _clients = self.lock();
         self.names().get(&fold(name)).copied()
-    }
-
-    /// How many connections there are.
-    pub fn count(&self) -> usize {
-        self.lock().len()
     }
 
     /// The nicknames of those who are in, in the order in which they connected.
