@@ -15,7 +15,10 @@ pub const NOTICE_PREFIX: &str = "[SERVER] ";
 /// Asks for a nickname: the first line on every connection.
 pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 
-/// The nickname was taken: the client is in.
+/// How every line ends that asks for a nickname: the first question, and each refusal.
+pub const NICKNAME_QUESTION: &str = " nickname:";
+
+/// The nickname was accepted: the client is in.
 pub const CONNECTED: &str = "[SERVER] Connected to the server!";
 
 /// The last line after `/quit`.
@@ -181,6 +184,15 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_question_for_a_nickname_can_be_told_by_its_end() {
+        let alice = Nickname::parse("alice").unwrap();
+        let refused = nickname_refused(NicknameError::Empty);
+        for question in [ENTER_NICKNAME, &refused, &nickname_taken(&alice)] {
+            assert!(question.ends_with(NICKNAME_QUESTION), "{question:?}");
+        }
+    }
 
     #[test]
     fn a_long_list_of_names_ends_with_the_number_of_the_others() {
