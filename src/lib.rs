@@ -2,6 +2,8 @@
 
 pub mod server;
 
+pub mod client;
+
 pub mod protocol;
 
 pub mod arguments;

@@ -1,0 +1,29 @@
+//! The client program: the command line in, the exit code out. See [`chat::client`].
+//!
+//! Exit codes: 0 after leaving in order, 1 when the server is not there or goes away, 2 when the
+//! command line is wrong.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chat::client::options::{HELP, Options, Request};
+
+fn main() -> ExitCode {
+    // `env::args` panics on what is not UTF-8; here that becomes an ordinary wrong argument.
+    let arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let printed = match Options::parse(arguments) {
+        Ok(Request::Run(options)) => return chat::client::run(options),
+        Ok(Request::Help) => io::stdout().write_all(HELP.as_bytes()),
+        Ok(Request::Version) => writeln!(io::stdout(), "client {}", env!("CARGO_PKG_VERSION")),
+        Err(error) => {
+            // With standard error closed there is nowhere left to complain.
+            let _ = writeln!(io::stderr(), "[ERROR] {error}");
+            return ExitCode::from(2);
+        }
+    };
+
+    // The reader may have gone (`client --help | head -1`), which is no failure.
+    drop(printed);
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,154 @@
+//! Options: the client's command line.
+
+use crate::arguments::{Argument, Arguments, Endpoint, UsageError};
+
+/// What `client --help` prints.
+pub const HELP: &str = "\
+Usage: client [HOST [PORT]] [OPTIONS]
+
+Joins a chat room. On a terminal you type at the bottom and read above it; with a pipe, what comes
+in is sent line by line, and what is said in the room goes out line by line.
+
+  --host HOST     where the server is (127.0.0.1)
+  --port PORT     the server's port (5555)
+  --nick NAME     your nickname; without it you are asked (piped: the first line)
+  --plain         ordinary line input and no colors, also on a terminal
+  --color WHEN    auto, always or never (auto)
+  --timestamps    say when each line came
+  --reconnect     when the server goes away, try again with growing pauses
+  --help          print this and exit
+  --version       print the version and exit
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Request {
+    /// Run with these options.
+    Run(Options),
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// When output is colored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR`, `TERM=dumb` or `--plain` says otherwise.
+    Auto,
+    /// Always, in a pipe too.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a client behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Where the server is.
+    pub endpoint: Endpoint,
+    /// The nickname, if it was given; the server says whether it is fit.
+    pub nickname: Option<String>,
+    /// Whether to leave line editing to the system, on a terminal too.
+    pub plain: bool,
+    /// When output is colored.
+    pub color: Color,
+    /// Whether each line opens with the local time.
+    pub timestamps: bool,
+    /// Whether a lost connection is made again.
+    pub reconnect: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::default(),
+            nickname: None,
+            plain: false,
+            color: Color::Auto,
+            timestamps: false,
+            reconnect: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with them.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, UsageError> {
+        let mut options = Self::default();
+        let mut arguments = Arguments::new(arguments);
+        while let Some(argument) = arguments.next_argument()? {
+            let option = match &argument {
+                Argument::Plain(plain) => {
+                    options.endpoint.take_plain(plain)?;
+                    continue;
+                }
+                Argument::Option(option) => option.as_str(),
+            };
+            match option {
+                "--host" => options.endpoint.set_host(&arguments.value()?)?,
+                "--port" => options.endpoint.set_port(&arguments.value()?)?,
+                "--nick" => options.nickname = Some(nickname(&arguments.value()?)?),
+                "--plain" => options.plain = true,
+                "--color" => options.color = color(&arguments.value()?)?,
+                "--timestamps" => options.timestamps = true,
+                "--reconnect" => options.reconnect = true,
+                "--help" | "-h" => return Ok(Request::Help),
+                "--version" | "-V" => return Ok(Request::Version),
+                unknown => return Err(UsageError::unknown_option(unknown)),
+            }
+        }
+        Ok(Request::Run(options))
+    }
+}
+
+/// Takes a nickname that is one line, so that it cannot be a nickname and then messages.
+fn nickname(value: &str) -> Result<String, UsageError> {
+    if value.trim().is_empty() || value.contains('\n') {
+        return Err(UsageError::new("--nick takes a nickname"));
+    }
+    Ok(value.trim().to_owned())
+}
+
+fn color(value: &str) -> Result<Color, UsageError> {
+    match value {
+        "auto" => Ok(Color::Auto),
+        "always" => Ok(Color::Always),
+        "never" => Ok(Color::Never),
+        _ => Err(UsageError::new(format!("--color takes auto, always or never, not '{value}'"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Request, UsageError> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn every_option_is_taken() {
+        let line = "example.org 8888 --nick al --plain --color=never --timestamps --reconnect";
+        let Ok(Request::Run(options)) = parse(line) else { panic!("{:?}", parse(line)) };
+        assert_eq!(options.endpoint.to_string(), "example.org:8888");
+        assert_eq!(options.nickname.as_deref(), Some("al"));
+        assert_eq!(options.color, Color::Never);
+        assert!(options.plain && options.timestamps && options.reconnect);
+        assert_eq!(parse(""), Ok(Request::Run(Options::default())));
+        assert_eq!(parse("--help --nonsense"), Ok(Request::Help));
+        assert_eq!(parse("-V"), Ok(Request::Version));
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_that_names_help() {
+        for line in ["--color blue", "--nick=", "--nick", "--colour auto", "a 1 b", "a b", "-x"] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.ends_with("(try --help)") && !error.contains('\n'), "{error:?}");
+        }
+    }
+}
