@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::MAX_MESSAGE_BYTES;
 use super::command::COMMANDS;
-use super::nickname::{Nickname, NicknameError};
+use super::nickname::Nickname;
 
 /// What opens every line that the server says by itself.
 pub const NOTICE_PREFIX: &str = "[SERVER] ";
@@ -41,9 +41,6 @@ pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
 /// The only line to a connection from an address that has too many already.
 pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
-
-/// Answers a line that is not UTF-8.
-pub const NOT_UTF8: &str = "[SERVER] Not sent: that line is not valid UTF-8.";
 
 /// The most names that [`online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
@@ -136,24 +133,32 @@ pub fn last_messages(lines: usize) -> String {
     format!("{LAST_MESSAGES_PREFIX}{lines}")
 }
 
-/// Refuses a nickname that is unfit.
-pub fn nickname_refused(error: NicknameError) -> String {
-    format!("[SERVER] {error} Enter another nickname:")
+/// Refuses what was given as a nickname, and asks for another. `why` is a sentence.
+pub fn nickname_refused(why: impl fmt::Display) -> String {
+    format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// Refuses a nickname that somebody has.
+/// Why a nickname is refused that somebody has.
 pub fn nickname_taken(nickname: &Nickname) -> String {
-    format!("[SERVER] The nickname {nickname} is already taken. Enter another nickname:")
+    format!("The nickname {nickname} is already taken.")
+}
+
+/// Why a line is refused that is not UTF-8.
+pub const NOT_UTF8: &str = "That line is not valid UTF-8.";
+
+/// Why a line is refused that is over the limit.
+pub fn too_long(bytes: usize) -> String {
+    format!("That line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
+}
+
+/// Refuses a line of somebody who is in. `why` is a sentence.
+pub fn not_sent(why: impl fmt::Display) -> String {
+    format!("[SERVER] Not sent: {why}")
 }
 
 /// Refuses, of somebody who is in, a new nickname.
 pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")
-}
-
-/// Answers a line over the limit.
-pub fn message_too_long(bytes: usize) -> String {
-    format!("[SERVER] Not sent: that line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
 }
 
 /// Answers `/msg` to a name that nobody has; `name` is cleaned.
@@ -188,8 +193,8 @@ mod tests {
     #[test]
     fn every_question_for_a_nickname_can_be_told_by_its_end() {
         let alice = Nickname::parse("alice").unwrap();
-        let refused = nickname_refused(NicknameError::Empty);
-        for question in [ENTER_NICKNAME, &refused, &nickname_taken(&alice)] {
+        let refused = nickname_refused(nickname_taken(&alice));
+        for question in [ENTER_NICKNAME, &refused] {
             assert!(question.ends_with(NICKNAME_QUESTION), "{question:?}");
         }
     }

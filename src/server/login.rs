@@ -88,7 +88,7 @@ impl Login<'_> {
                 return Ok(None);
             }
             Received::NotUtf8 => text::NOT_UTF8.to_owned(),
-            Received::TooLong { bytes } => text::message_too_long(bytes),
+            Received::TooLong { bytes } => text::too_long(bytes),
             Received::Line(line) => match Command::parse(line) {
                 Command::Quit => return Err(LoginEnd::TurnedAway(text::GOODBYE)),
                 Command::Help => {
@@ -102,12 +102,11 @@ impl Login<'_> {
                 },
             },
         };
+        self.say(&text::nickname_refused(refusal))?;
         self.tries += 1;
         if self.tries == MAX_TRIES {
-            self.say(&refusal)?;
             return Err(LoginEnd::TurnedAway(text::TOO_MANY_TRIES));
         }
-        self.say(&refusal)?;
         Ok(None)
     }
 
@@ -115,7 +114,7 @@ impl Login<'_> {
     fn join(&self, line: &str) -> Result<Result<Nickname, String>, LoginEnd> {
         let nickname = match Nickname::parse(line) {
             Ok(nickname) => nickname,
-            Err(error) => return Ok(Err(text::nickname_refused(error))),
+            Err(error) => return Ok(Err(error.to_string())),
         };
         // Nobody joins a room that is shutting down; another thread says the farewell.
         let _pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;

@@ -119,8 +119,8 @@ impl<'a> Speaker<'a> {
                 return Flow::Continue;
             }
             Received::Line(line) => Ok(line),
-            Received::NotUtf8 => Err(text::NOT_UTF8.to_owned()),
-            Received::TooLong { bytes } => Err(text::message_too_long(bytes)),
+            Received::NotUtf8 => Err(text::not_sent(text::NOT_UTF8)),
+            Received::TooLong { bytes } => Err(text::not_sent(text::too_long(bytes))),
         };
         if let Flow::Leave = self.wait_for_rate() {
             return Flow::Leave;
