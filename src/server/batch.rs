@@ -49,8 +49,11 @@ pub enum Event {
     /// The client asks who is online. The broadcaster answers, since it alone knows who has joined
     /// and left by this point of the order.
     Asked,
-    /// The client is in. It sees nothing from before, the notice of its own joining included.
-    Joined(Nickname, Arc<TcpStream>),
+    /// The client is in, and has a nickname. It does not see this notice of the common text, nor,
+    /// unless it listened before, anything that comes earlier.
+    Joined(Range<usize>, Nickname, Arc<TcpStream>),
+    /// The client sees what comes after this, and nobody is told.
+    Listens(Arc<TcpStream>),
     /// The client has a new nickname.
     Renamed(Nickname),
     /// The client sees nothing more, and its connection is closed.
@@ -126,8 +129,13 @@ impl Batch {
         stream: Arc<TcpStream>,
         notice: &str,
     ) {
-        self.append_line(notice);
-        self.push(client, self.common.len(), Event::Joined(nickname, stream));
+        let notice = self.append_line(notice);
+        self.push(client, notice.end, Event::Joined(notice, nickname, stream));
+    }
+
+    /// Appends that all that comes after it is for this client too, without a notice.
+    pub fn listen(&mut self, client: ClientId, stream: Arc<TcpStream>) {
+        self.push(client, self.common.len(), Event::Listens(stream));
     }
 
     /// Appends a new nickname.
@@ -137,9 +145,12 @@ impl Batch {
     }
 
     /// Appends a leave: nothing that comes after it is for that client.
-    pub fn leave(&mut self, client: ClientId, reason: LeaveReason, notice: &str) {
+    /// There is no notice for a client without a nickname.
+    pub fn leave(&mut self, client: ClientId, reason: LeaveReason, notice: Option<&str>) {
         self.push(client, self.common.len(), Event::Left(reason));
-        self.append_line(notice);
+        if let Some(notice) = notice {
+            self.append_line(notice);
+        }
     }
 
     fn push(&mut self, client: ClientId, at: usize, event: Event) {

@@ -16,9 +16,11 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::Room;
-use super::batch::{Batch, Entry, Event, View};
+use super::batch::{Batch, Entry, Event};
 use super::catch_up::{self, CatchUp};
 use super::history::History;
+use super::options::Framing;
+use super::recv_framing::pieces;
 use super::registry::ClientId;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
@@ -52,7 +54,8 @@ pub struct Broadcaster<'scope, 'env> {
 
 #[derive(Debug)]
 struct Recipient {
-    nickname: Nickname,
+    /// `None` for one that only listens.
+    nickname: Option<Nickname>,
     stream: Arc<TcpStream>,
     /// It left in this batch, and gets what came before that.
     has_left: bool,
@@ -67,6 +70,12 @@ enum State {
     Behind,
     /// It cannot be sent anything any more; its session is about to leave.
     Lost,
+}
+
+impl Recipient {
+    fn new(stream: Arc<TcpStream>) -> Self {
+        Self { nickname: None, stream, has_left: false, state: State::Current }
+    }
 }
 
 impl<'scope, 'env> Broadcaster<'scope, 'env> {
@@ -128,29 +137,36 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                     });
                     batch.edit(client, at..at, answer);
                 }
-                Event::Joined(nickname, stream) => {
+                Event::Listens(stream) => {
+                    self.recipients.insert(client, Recipient::new(stream));
+                    batch.edit(client, 0..at, 0..0);
+                }
+                Event::Joined(notice, nickname, stream) => {
                     self.remember(batch);
-                    let newcomer =
-                        Recipient { nickname, stream, has_left: false, state: State::Current };
-                    self.recipients.insert(client, newcomer);
+                    let mut unseen = notice;
+                    let recipient = self.recipients.entry(client).or_insert_with(|| {
+                        unseen.start = 0;
+                        Recipient::new(stream)
+                    });
+                    recipient.nickname = Some(nickname);
                     self.online += 1;
                     let welcome = format!("{}\n{}\n", text::CONNECTED, self.who_is_online());
                     let welcome = batch.append_private(|private| {
                         private.extend_from_slice(welcome.as_bytes());
                         self.history.write_to(private);
                     });
-                    batch.edit(client, 0..at, welcome);
+                    batch.edit(client, unseen, welcome);
                 }
                 Event::Renamed(nickname) => {
                     if let Some(recipient) = self.recipients.get_mut(&client) {
-                        recipient.nickname = nickname;
+                        recipient.nickname = Some(nickname);
                     }
                 }
                 Event::Left(reason) => {
                     batch.edit(client, at..usize::MAX, 0..0);
                     if let Some(recipient) = self.recipients.get_mut(&client) {
                         recipient.has_left = true;
-                        self.online -= 1;
+                        self.online -= usize::from(recipient.nickname.is_some());
                         self.left.push((client, reason));
                     }
                 }
@@ -175,7 +191,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
 
     fn who_is_online(&self) -> String {
         let present = self.recipients.values().filter(|recipient| !recipient.has_left);
-        text::online(self.online, present.map(|recipient| &recipient.nickname))
+        text::online(self.online, present.filter_map(|recipient| recipient.nickname.as_ref()))
     }
 
     /// Puts the batch into the backlog for those who are behind, and learns who is not any more.
@@ -198,7 +214,12 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             if recipient.state != State::Current {
                 continue;
             }
-            match send(&recipient.stream, batch.view(id), &mut slices) {
+            let view = batch.view(id);
+            let sent = match self.room.options.framing {
+                Framing::Line => send(&recipient.stream, view, &mut slices),
+                Framing::Recv => send(&recipient.stream, view.flat_map(pieces), &mut slices[..1]),
+            };
+            match sent {
                 Ok(Sent::All) => {}
                 Ok(Sent::Part { bytes }) => {
                     recipient.state = State::Behind;
@@ -238,11 +259,11 @@ enum Sent {
     Part { bytes: usize },
 }
 
-/// Offers a view to a socket, and does not wait.
+/// Offers a view to a socket, as many slices at once as `slices` holds, and does not wait.
 fn send<'b>(
     stream: &TcpStream,
-    mut view: View<'b>,
-    slices: &mut [IoSlice<'b>; MAX_SLICES],
+    mut view: impl Iterator<Item = &'b [u8]>,
+    slices: &mut [IoSlice<'b>],
 ) -> io::Result<Sent> {
     use io::ErrorKind::{Interrupted, WouldBlock};
     let mut bytes = 0;

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::Room;
 use super::backlog::Next;
-use super::batch::{Batch, View};
+use super::batch::Batch;
+use super::options::Framing;
+use super::recv_framing::pieces;
 use super::registry::ClientId;
 use crate::protocol::text::LeaveReason;
 
@@ -59,8 +61,13 @@ impl CatchUp {
     fn run(self, room: &Room) {
         let Self { id, stream, mut batch, mut taken } = self;
         loop {
-            if let Err(error) = write(&stream, batch.view(id), taken, || room.backlog.progress(id))
-            {
+            let view = batch.view(id);
+            let progress = || room.backlog.progress(id);
+            let written = match room.options.framing {
+                Framing::Line => write::<MAX_SLICES>(&stream, view, taken, progress),
+                Framing::Recv => write::<1>(&stream, view.flat_map(pieces), taken, progress),
+            };
+            if let Err(error) = written {
                 room.backlog.give_up(id);
                 room.give_up(id, &error);
                 return;
@@ -88,17 +95,17 @@ impl Room {
     }
 }
 
-/// Writes a view but for its first `taken` bytes. Blocks while the peer takes nothing, until
+/// Writes a view but for its first `taken` bytes, so many slices at once. Blocks while the peer takes nothing, until
 /// [`MAX_STALL`] without progress, which is `WouldBlock`; closing the socket wakes it.
-fn write(
+fn write<'b, const SLICES: usize>(
     mut stream: &TcpStream,
-    mut view: View<'_>,
+    mut view: impl Iterator<Item = &'b [u8]>,
     mut taken: usize,
     progress: impl Fn(),
 ) -> io::Result<()> {
     let mut took = Instant::now();
     loop {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slice, text) in slices.iter_mut().zip(&mut view) {
             *slice = IoSlice::new(&text[taken.min(text.len())..]);

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Range;
 
+use super::options::Framing;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{LineFraming, Received};
 
@@ -24,19 +25,30 @@ pub struct Input {
     buffer: Vec<u8>,
     unread: Range<usize>,
     framing: LineFraming,
-}
-
-impl Default for Input {
-    /// The input of a new connection.
-    fn default() -> Self {
-        Self { buffer: Vec::new(), unread: 0..0, framing: LineFraming::new(MAX_MESSAGE_BYTES) }
-    }
+    /// What one read returned ends with a message, also without a line end.
+    reads_are_messages: bool,
 }
 
 impl Input {
+    /// Makes the input of a new connection.
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            buffer: Vec::new(),
+            unread: 0..0,
+            framing: LineFraming::new(MAX_MESSAGE_BYTES),
+            reads_are_messages: framing == Framing::Recv,
+        }
+    }
+
     /// Returns the next thing that has come whole, without reading; `None` when more must be read.
     pub fn next_received(&mut self) -> Option<Received<'_>> {
         let mut rest = &self.buffer[self.unread.clone()];
+        if self.reads_are_messages && !rest.contains(&b'\n') {
+            // No line can come of it; what telnet sends means nothing to these clients.
+            while self.framing.next(&mut rest).is_some() {}
+            self.unread.start = self.unread.end;
+            return self.framing.finish();
+        }
         let received = self.framing.next(&mut rest);
         self.unread.start = self.unread.end - rest.len();
         received

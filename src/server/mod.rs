@@ -30,7 +30,7 @@ use self::backlog::Backlog;
 use self::broadcaster::Broadcaster;
 use self::closing::{Closing, DRAIN_TIME, Draining, drain_loop};
 use self::event_log::{EventLog, LogThread};
-use self::options::Options;
+use self::options::{Framing, Options};
 use self::outbox::Outbox;
 use self::registry::{ClientId, Registry};
 use self::shutdown::{Gate, StopSwitch};
@@ -45,6 +45,8 @@ pub mod session;
 pub mod login;
 
 pub mod input;
+
+pub mod recv_framing;
 
 pub mod rate;
 
@@ -129,6 +131,10 @@ impl Server {
         if let Some(descriptors) = descriptor::raise_limit() {
             let free = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
             options.max_clients = options.max_clients.min(free);
+        }
+        if options.framing == Framing::Recv {
+            // Its clients take one message at a time.
+            options.history = 0;
         }
         let threads = Threads::default();
         options.max_clients = options.max_clients.min(threads.most());

@@ -21,6 +21,8 @@ A chat room over TCP. People join with the client, or with nc or telnet.
                           0 for no limit (50)
   --history N             messages shown to whoever joins (20)
   --backlog BYTES         text kept for all slow clients together (67108864)
+  --framing line|recv     what is one message: a line, or what one recv returns,
+                          for clients that know no better (line)
   --quiet                 do not log who comes and goes
   --log-messages          log what is said to everyone
   --help                  print this and exit
@@ -36,6 +38,15 @@ pub enum Request {
     Help,
     /// Print the version.
     Version,
+}
+
+/// What is one message on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// A line.
+    Line,
+    /// Whatever one `recv` returns: see [`recv_framing`](super::recv_framing).
+    Recv,
 }
 
 /// How a server behaves.
@@ -55,6 +66,8 @@ pub struct Options {
     pub history: usize,
     /// How much text is kept for all slow clients together, in bytes.
     pub backlog: usize,
+    /// What is one message.
+    pub framing: Framing,
     /// Whether only faults are logged.
     pub quiet: bool,
     /// Whether what is said to everyone is logged too.
@@ -71,6 +84,7 @@ impl Default for Options {
             rate: 50,
             history: 20,
             backlog: 64 << 20,
+            framing: Framing::Line,
             quiet: false,
             log_messages: false,
         }
@@ -106,6 +120,16 @@ impl Options {
                 "--rate" => options.rate = arguments.parse("a number of lines a second")?,
                 "--history" => options.history = arguments.parse("a number of messages")?,
                 "--backlog" => options.backlog = arguments.parse("a number of bytes")?,
+                "--framing" => {
+                    options.framing = match arguments.value()?.as_str() {
+                        "line" => Framing::Line,
+                        "recv" => Framing::Recv,
+                        other => {
+                            let why = format!("--framing takes line or recv, not '{other}'");
+                            return Err(UsageError::new(why));
+                        }
+                    };
+                }
                 "--quiet" => options.quiet = true,
                 "--log-messages" => options.log_messages = true,
                 "--help" | "-h" => return Ok(Request::Help),

@@ -43,6 +43,8 @@ pub struct Client {
     address: IpAddr,
     /// `None` until the login is done.
     nickname: Option<Nickname>,
+    /// It is sent what is said, with or without a nickname.
+    listens: bool,
     /// Why its thread is to end, once somebody else decided so.
     turned_out: Option<LeaveReason>,
 }
@@ -115,7 +117,10 @@ impl Registry {
                 return Err(Refused::TooManyFromAddress);
             }
         }
-        clients.insert(id, Client { stream, address, nickname: None, turned_out: None });
+        clients.insert(
+            id,
+            Client { stream, address, nickname: None, listens: false, turned_out: None },
+        );
         Ok(())
     }
 
@@ -134,9 +139,18 @@ impl Registry {
         let Some(client) = clients.get_mut(&id) else { return Ok(()) };
         self.claim(id, nickname)?;
         client.nickname = Some(nickname.clone());
+        client.listens = true;
         let stream = Arc::clone(&client.stream);
         outbox.append(|batch| batch.join(id, nickname.clone(), stream, &text::joined(nickname)));
         Ok(())
+    }
+
+    /// Lets a connection listen that has no nickname yet. Nobody is told.
+    pub fn listen(&self, id: ClientId, outbox: &Outbox) {
+        if let Some(client) = self.lock().get_mut(&id) {
+            client.listens = true;
+            outbox.append(|batch| batch.listen(id, Arc::clone(&client.stream)));
+        }
     }
 
     /// Changes a nickname and announces it.
@@ -196,14 +210,19 @@ impl Registry {
         let mut clients = self.lock();
         let client = clients.remove(&id)?;
         self.changed.notify_all();
-        let nickname = client.nickname?;
         let reason = client.turned_out.unwrap_or(reason);
+        let Some(nickname) = client.nickname else {
+            if client.listens {
+                outbox.append(|batch| batch.leave(id, reason, None));
+            }
+            return None;
+        };
         self.names().remove(&nickname.folded());
         outbox.append(|batch| {
             if let Some(last_words) = reason.last_words() {
                 batch.tell(id, last_words);
             }
-            batch.leave(id, reason, &text::left(&nickname, reason));
+            batch.leave(id, reason, Some(&text::left(&nickname, reason)));
         });
         Some((nickname, reason))
     }
@@ -268,10 +287,10 @@ impl Registry {
         named.into_iter().map(|(_, nickname)| nickname).collect()
     }
 
-    /// The connections of those of whom `wanted` holds, given whether they are in the room.
+    /// The connections of those of whom `wanted` holds, given whether they are sent what is said.
     pub fn streams(&self, wanted: impl Fn(bool) -> bool) -> Vec<(ClientId, Arc<TcpStream>)> {
         let clients = self.lock();
-        let chosen = clients.iter().filter(|(_, client)| wanted(client.nickname.is_some()));
+        let chosen = clients.iter().filter(|(_, client)| wanted(client.listens));
         chosen.map(|(&id, client)| (id, Arc::clone(&client.stream))).collect()
     }
 

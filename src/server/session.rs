@@ -11,7 +11,9 @@ use std::time::Instant;
 use super::Room;
 use super::input::Input;
 use super::login::{LoginEnd, login};
+use super::options::Framing;
 use super::rate::TokenBucket;
+use super::recv_framing::{self, Introduced, without_name};
 use super::registry::ClientId;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
@@ -29,14 +31,18 @@ const KEPT_BYTES: usize = 1024;
 
 /// Serves one client until it leaves. This is what the client's thread runs.
 pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
-    let mut input = Input::default();
+    let mut input = Input::new(room.options.framing);
     let mut membership = Membership { room, id, reason: LeaveReason::ConnectionLost };
-    match login(room, id, stream, &mut input) {
-        Ok(nickname) => {
-            room.log.event(&format!("Nickname of client is {nickname}"));
+    let introduced = match room.options.framing {
+        Framing::Line => login(room, id, stream, &mut input).map(Introduced::from),
+        Framing::Recv => recv_framing::login(room, id, stream, &mut input),
+    };
+    match introduced {
+        Ok(introduced) => {
+            room.log.event(&format!("Nickname of client is {}", introduced.nickname));
             // It fails for a connection that is gone, which the next read finds out.
             let _ = stream.set_write_timeout(Some(WRITE_TIMEOUT));
-            membership.reason = Speaker::new(room, id, nickname).read_loop(stream, &mut input);
+            membership.reason = Speaker::new(room, id, introduced).read_loop(stream, &mut input);
         }
         Err(LoginEnd::TurnedAway(last_words)) => {
             room.turn_away(stream, last_words);
@@ -72,19 +78,30 @@ struct Speaker<'a> {
     room: &'a Room,
     id: ClientId,
     nickname: Nickname,
+    /// With [`Framing::Recv`]: what it gave as its name, and opens its messages with.
+    given: Option<String>,
+    /// What it said before it was in.
+    first: Option<String>,
     bucket: TokenBucket,
     /// Formatted lines that were not passed on yet.
     said: Vec<u8>,
 }
 
 impl<'a> Speaker<'a> {
-    fn new(room: &'a Room, id: ClientId, nickname: Nickname) -> Self {
+    fn new(room: &'a Room, id: ClientId, introduced: Introduced) -> Self {
+        let Introduced { nickname, given, first } = introduced;
         let bucket = TokenBucket::new(room.options.rate, Instant::now());
-        Self { room, id, nickname, bucket, said: Vec::new() }
+        Self { room, id, nickname, given, first, bucket, said: Vec::new() }
     }
 
     /// Reads and passes on until the client leaves. Returns why.
     fn read_loop(mut self, stream: &TcpStream, input: &mut Input) -> LeaveReason {
+        if let Some(_pass) = self.room.gate.enter()
+            && let Some(first) = self.first.take()
+            && let Flow::Leave = self.take(Received::Line(&first))
+        {
+            return LeaveReason::Quit;
+        }
         loop {
             // Passed on within the gate, so that shutting down waits for what was read before it.
             if let Some(_pass) = self.room.gate.enter() {
@@ -126,7 +143,13 @@ impl<'a> Speaker<'a> {
             return Flow::Leave;
         }
         match line {
-            Ok(line) => self.obey(Command::parse(&clean(line))),
+            Ok(line) => {
+                let line = match &self.given {
+                    Some(given) => without_name(line, [given, self.nickname.as_str()]),
+                    None => line,
+                };
+                self.obey(Command::parse(&clean(line)))
+            }
             Err(refusal) => {
                 self.answer(&refusal);
                 Flow::Continue

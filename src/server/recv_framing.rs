@@ -1,0 +1,207 @@
+//! `--framing recv`: how a chat speaks that has no framing, to show why this one has.
+//!
+//! Many a first chat program takes each `recv` for one message. This mode serves the clients of two
+//! such programs unmodified. One waits for the eight bytes `NICKNAME`, answers with its bare
+//! nickname, and then sends `nick: text`, all without a line end. The other has no handshake: it
+//! prints whatever comes and sends `name: text\n`.
+//!
+//! It works as long as nobody is in a hurry. TCP keeps no boundaries between writes, so two messages
+//! sent in quick succession arrive in one `recv`, glued together:
+//!
+//! ```text
+//! alice sends    b"alice: one"  b"alice: two"
+//! bob receives   b"alice: onealice: two"
+//! ```
+//!
+//! and what is cut between two `recv` may be cut within a character. Nothing here can mend that; a
+//! line end behind each message does, which is what the default mode has.
+//!
+//! Only the edge of a session knows of this mode: its handshake, here, where a line ends, in
+//! [`super::input`], and the size of a write, [`pieces`].
+
+use std::io::{self, Write};
+use std::iter;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::Room;
+use super::input::Input;
+use super::login::LoginEnd;
+use super::registry::ClientId;
+use crate::protocol::framing::Received;
+use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
+
+/// What asks a client for its nickname, without a line end.
+const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
+
+/// How long a client may take to answer before it counts as one that does not know the question.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// What such clients give to `recv`, in bytes.
+const RECV_BYTES: usize = 1024;
+
+/// A client that is in.
+#[derive(Debug)]
+pub struct Introduced {
+    /// Its nickname in the room.
+    pub nickname: Nickname,
+    /// The name that it gave and opens its messages with, if it is one of these clients.
+    pub given: Option<String>,
+    /// What it said in the same breath.
+    pub first: Option<String>,
+}
+
+impl From<Nickname> for Introduced {
+    /// A client of the default framing.
+    fn from(nickname: Nickname) -> Self {
+        Self { nickname, given: None, first: None }
+    }
+}
+
+/// Asks for a nickname, and joins the room with the answer, made fit and unique: these clients
+/// cannot be asked again. Who does not answer within a second listens, unannounced, until its first
+/// line gives its name.
+///
+/// Blocks until the name is given or the peer is gone.
+///
+/// # Errors
+///
+/// When nobody joined; the connection is then to be closed.
+pub fn login(
+    room: &Room,
+    id: ClientId,
+    mut stream: &TcpStream,
+    input: &mut Input,
+) -> Result<Introduced, LoginEnd> {
+    stream.write_all(NICKNAME_QUESTION)?;
+    stream.set_read_timeout(Some(ANSWER_TIME))?;
+    loop {
+        while let Some(received) = input.next_received() {
+            let Received::Line(line) = received else { continue };
+            if line.trim().is_empty() {
+                continue;
+            }
+            stream.set_read_timeout(None)?;
+            return introduce(room, id, line);
+        }
+        match input.read(stream) {
+            Ok(0) => return Err(LoginEnd::Gone),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream.set_read_timeout(None)?;
+                let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+                room.registry.listen(id, &room.outbox);
+            }
+            Err(_) => return Err(LoginEnd::Gone),
+        }
+    }
+}
+
+fn introduce(room: &Room, id: ClientId, line: &str) -> Result<Introduced, LoginEnd> {
+    let (given, first) = match line.split_once(": ") {
+        Some((name, first)) => (name.trim(), Some(first.to_owned())),
+        None => (line.trim(), None),
+    };
+    let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+    let mut number = 0;
+    loop {
+        number += 1;
+        // Reserved words and taken names get a number behind them, and some number is free.
+        if let Ok(nickname) = fit(given, number)
+            && room.registry.join(id, &nickname, &room.outbox).is_ok()
+        {
+            return Ok(Introduced { nickname, given: Some(given.to_owned()), first });
+        }
+    }
+}
+
+/// Makes a nickname of whatever was given: what is not allowed is left out, what is too long is cut
+/// off, and a number above one is put behind it.
+fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError> {
+    let suffix = if number > 1 { format!("-{number}") } else { String::new() };
+    let is_allowed = |&c: &char| Nickname::parse(c.encode_utf8(&mut [0; 4])).is_ok();
+    let mut name: String =
+        given.chars().filter(is_allowed).take(MAX_NICKNAME_CHARS - suffix.len()).collect();
+    if name.is_empty() {
+        name.push_str("guest");
+    }
+    Nickname::parse(&(name + &suffix))
+}
+
+/// Takes the name off that these clients put in front of each message; the server puts the real one
+/// there, so nobody can speak in another's name.
+pub fn without_name<'a>(line: &'a str, names: [&str; 2]) -> &'a str {
+    let without = |name| line.strip_prefix(name)?.strip_prefix(": ");
+    names.into_iter().find_map(without).unwrap_or(line)
+}
+
+/// Cuts text into the writes in which these clients can take it: whole lines, as many as fit into
+/// one `recv`; a line that does not fit is cut between characters.
+pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    iter::from_fn(move || {
+        let mut end = rest.len().min(RECV_BYTES);
+        if let Some(line_end) = rest[..end].iter().rposition(|&byte| byte == b'\n') {
+            end = line_end + 1;
+        } else {
+            // The bytes of a character but its first are 10xxxxxx.
+            while end < rest.len() && rest[end] & 0b1100_0000 == 0b1000_0000 {
+                end -= 1;
+            }
+        }
+        let piece;
+        (piece, rest) = rest.split_at(end);
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_made_fit_and_can_be_made_unique() {
+        for (given, number, fitted) in [
+            ("Alice", 1, "Alice"),
+            ("Alice", 2, "Alice-2"),
+            (" the cat! ", 1, "thecat"),
+            ("\u{1b}[2J", 3, "2J-3"),
+            ("", 1, "guest"),
+            ("server", 2, "server-2"),
+            (&"x".repeat(40), 10, &("x".repeat(29) + "-10")),
+        ] {
+            assert_eq!(fit(given, number).unwrap().as_str(), fitted);
+        }
+        assert_eq!(fit("server", 1), Err(NicknameError::Reserved));
+    }
+
+    #[test]
+    fn only_ones_own_name_is_taken_off() {
+        let names = ["Alice-2", "Alice"];
+        for (line, message) in [
+            ("Alice: hi", "hi"),
+            ("Alice-2: hi", "hi"),
+            ("Bob: hi", "Bob: hi"),
+            ("Alice:hi", "Alice:hi"),
+            ("Alice: Bob: hi", "Bob: hi"),
+        ] {
+            assert_eq!(without_name(line, names), message);
+        }
+    }
+
+    #[test]
+    fn a_piece_is_whole_lines_or_whole_characters_and_fits_into_one_recv() {
+        let line = |length: usize| "x".repeat(length - 1) + "\n";
+        let lengths = |text: String| -> Vec<usize> {
+            let cut: Vec<&[u8]> = pieces(text.as_bytes()).collect();
+            assert_eq!(cut.concat(), text.as_bytes());
+            assert!(cut.iter().all(|piece| str::from_utf8(piece).is_ok()));
+            cut.iter().map(|piece| piece.len()).collect()
+        };
+        assert_eq!(lengths(String::new()), [0; 0]);
+        assert_eq!(lengths(line(1000) + &line(24) + &line(5)), [1024, 5]);
+        assert_eq!(lengths(line(1000) + &line(25)), [1000, 25]);
+        assert_eq!(lengths("é".repeat(600) + "\n"), [1024, 177]);
+        assert_eq!(lengths("x".to_owned() + &"é".repeat(600)), [1023, 178]);
+    }
+}
