@@ -55,8 +55,10 @@ pub struct Registry {
     clients: Arc<Mutex<HashMap<ClientId, Client>>>,
     /// Who has which nickname, by its folded form. Locked only while `clients` is.
     names: Mutex<HashMap<String, ClientId>>,
-    /// A client was turned out, or is gone, or nobody is to wait any more.
-    changed: Condvar,
+    /// A client was turned out, or waits were lifted: wakes those who wait for their rate.
+    turned_out: Condvar,
+    /// The last client is gone.
+    emptied: Condvar,
     /// The server is shutting down: see [`Registry::lift_waits`].
     waits_lifted: AtomicBool,
 }
@@ -209,7 +211,9 @@ impl Registry {
     ) -> Option<(Nickname, LeaveReason)> {
         let mut clients = self.lock();
         let client = clients.remove(&id)?;
-        self.changed.notify_all();
+        if clients.is_empty() {
+            self.emptied.notify_all();
+        }
         let reason = client.turned_out.unwrap_or(reason);
         let Some(nickname) = client.nickname else {
             if client.listens {
@@ -237,8 +241,8 @@ impl Registry {
         let Some(client) = clients.get_mut(&id) else { return };
         client.turned_out.get_or_insert(reason);
         let stream = Arc::clone(&client.stream);
-        self.changed.notify_all();
         drop(clients);
+        self.turned_out.notify_all();
         let how = if reason == LeaveReason::Kicked { Shutdown::Read } else { Shutdown::Both };
         // It fails when the peer is gone already, and then nobody needs to be woken.
         let _ = stream.shutdown(how);
@@ -247,13 +251,15 @@ impl Registry {
     /// Blocks until `deadline`, or until this client is turned out, or until waits are lifted.
     /// Returns whether the client may go on, that is, was not turned out.
     pub fn wait_until(&self, id: ClientId, deadline: Instant) -> bool {
-        let is_in = |clients: &HashMap<_, Client>| {
-            clients.get(&id).is_some_and(|client| client.turned_out.is_none())
-        };
-        let clients = self.wait_while(deadline, |clients| {
-            is_in(clients) && !self.waits_lifted.load(Ordering::Relaxed)
+        let clients = self.wait_while(&self.turned_out, deadline, |clients| {
+            is_wanted(clients, id) && !self.waits_lifted.load(Ordering::Relaxed)
         });
-        is_in(&clients)
+        is_wanted(&clients, id)
+    }
+
+    /// Whether a client may go on, that is, was not turned out.
+    pub fn is_wanted(&self, id: ClientId) -> bool {
+        is_wanted(&self.lock(), id)
     }
 
     /// Ends all present and future [`Registry::wait_until`] at once.
@@ -261,12 +267,12 @@ impl Registry {
         let clients = self.lock();
         self.waits_lifted.store(true, Ordering::Relaxed);
         drop(clients);
-        self.changed.notify_all();
+        self.turned_out.notify_all();
     }
 
     /// Blocks until nobody is connected, or until `deadline`.
     pub fn wait_until_empty(&self, deadline: Instant) {
-        drop(self.wait_while(deadline, |clients| !clients.is_empty()));
+        drop(self.wait_while(&self.emptied, deadline, |clients| !clients.is_empty()));
     }
 
     /// Finds a client by its nickname, in any case.
@@ -301,6 +307,7 @@ impl Registry {
 
     fn wait_while(
         &self,
+        changed: &Condvar,
         deadline: Instant,
         condition: impl Fn(&HashMap<ClientId, Client>) -> bool,
     ) -> MutexGuard<'_, HashMap<ClientId, Client>> {
@@ -310,7 +317,7 @@ impl Registry {
             if left == Duration::ZERO {
                 break;
             }
-            let waited = self.changed.wait_timeout(clients, left);
+            let waited = changed.wait_timeout(clients, left);
             clients = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         clients
@@ -324,4 +331,8 @@ impl Registry {
     fn names(&self) -> MutexGuard<'_, HashMap<String, ClientId>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_wanted(clients: &HashMap<ClientId, Client>, id: ClientId) -> bool {
+    clients.get(&id).is_some_and(|client| client.turned_out.is_none())
 }

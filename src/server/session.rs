@@ -113,6 +113,8 @@ impl<'a> Speaker<'a> {
                 self.pass_on();
             }
             match input.read(stream) {
+                // Shutting down the reading side stops who is silent; who floods is still read.
+                Ok(_) if !self.room.registry.is_wanted(self.id) => return LeaveReason::Kicked,
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(_) => return LeaveReason::ConnectionLost,
