@@ -179,9 +179,12 @@ impl Batch {
         &self.common
     }
 
-    /// How much text it holds, in bytes.
+    /// How much it holds, in bytes: its text, and what is noted about it.
     pub fn bytes(&self) -> usize {
-        self.common.len() + self.private.len()
+        self.common.len()
+            + self.private.len()
+            + size_of_val(&*self.entries)
+            + size_of_val(&*self.edits)
     }
 
     /// Whether nothing has happened at all.

@@ -14,7 +14,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::batch::Batch;
 use super::registry::ClientId;
 
-/// How much text may gather before senders wait, in bytes.
+/// How much may gather before senders wait, in bytes. More would not make the broadcaster's writes
+/// faster, and a batch should stay in the processor's cache until all have it.
 const MAX_GATHERED_BYTES: usize = 256 << 10;
 
 /// The queue between the client threads and the broadcaster.

@@ -133,6 +133,7 @@ impl<'a> Speaker<'a> {
         let line = match received {
             Received::TimingMark => {
                 self.pass_on();
+                self.room.outbox.wait();
                 let id = self.id;
                 self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
                 return Flow::Continue;
@@ -187,6 +188,7 @@ impl<'a> Speaker<'a> {
             Command::Rename(name) => self.rename(name),
             Command::Who => {
                 self.pass_on();
+                room.outbox.wait();
                 room.outbox.append(|batch| batch.ask(id));
             }
             Command::Help => self.answer(&text::help()),
