@@ -4,15 +4,16 @@
 //! newcomer for whom there is no place gets one line, which always fits into an empty socket. No
 //! error of `accept` ends it.
 
-use std::io::{self, IoSlice, PipeReader};
+use std::io::{self, PipeReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use super::registry::ClientId;
+use super::client_id::ClientId;
+use super::room::Room;
+use super::session;
 use super::shutdown::StopSwitch;
-use super::{Room, session};
 use crate::protocol::text;
 use crate::system::socket::{DeadPeer, detect_dead_peer, wait_for_connection};
 
@@ -110,15 +111,4 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896).
     stream.set_nodelay(true)?;
     detect_dead_peer(stream, DEAD_PEER)
-}
-
-impl Room {
-    /// Says one last line to a connection that is not in the room, and closes it. Never blocks: the
-    /// line fits into a socket's buffer, and if it does not, the peer is not reading anyway.
-    pub fn turn_away(&self, stream: &Arc<TcpStream>, last_words: &str) {
-        let line = format!("{last_words}\n");
-        // An error means that the peer is gone, or not reading: nothing is left to be done.
-        let _ = crate::system::socket::send_now(stream, &[IoSlice::new(line.as_bytes())]);
-        self.closing.close(Arc::clone(stream), false);
-    }
 }

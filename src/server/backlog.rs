@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::registry::ClientId;
+use super::client_id::ClientId;
 
 /// How recently a client behind must have taken something to count as one that still reads.
 const READING_TIME: Duration = Duration::from_millis(100);

@@ -18,7 +18,7 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::registry::ClientId;
+use super::client_id::ClientId;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::LeaveReason;
 

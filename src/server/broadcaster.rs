@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::Room;
 use super::batch::{Batch, Entry, Event};
 use super::catch_up::{self, CatchUp};
+use super::client_id::ClientId;
 use super::history::History;
 use super::options::Framing;
 use super::recv_framing::pieces;
-use super::registry::ClientId;
+use super::room::Room;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
 use crate::system::socket::send_now;

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::Room;
 use super::backlog::Next;
 use super::batch::Batch;
+use super::client_id::ClientId;
 use super::options::Framing;
 use super::recv_framing::pieces;
-use super::registry::ClientId;
+use super::room::Room;
 use crate::protocol::text::LeaveReason;
 
 /// How long a client may take nothing at all before it is too slow.
@@ -79,19 +79,6 @@ impl CatchUp {
             }
             taken = 0;
         }
-    }
-}
-
-impl Room {
-    /// Has a client leave to which writing failed, for the reason that the error says.
-    pub fn give_up(&self, id: ClientId, error: &io::Error) {
-        let reason = match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LeaveReason::TooSlow,
-            // The peer has closed: whether in order, its session finds out by reading.
-            io::ErrorKind::BrokenPipe => return,
-            _ => LeaveReason::ConnectionLost,
-        };
-        self.registry.turn_out(id, reason);
     }
 }
 

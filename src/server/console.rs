@@ -8,7 +8,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::sync::Weak;
 use std::thread;
 
-use super::Room;
+use super::room::Room;
 use super::shutdown::StopSwitch;
 use crate::protocol::cleaning::clean;
 use crate::protocol::text::{self, LeaveReason, NOTICE_PREFIX};

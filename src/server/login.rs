@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Room;
+use super::client_id::ClientId;
 use super::input::Input;
-use super::registry::ClientId;
+use super::room::Room;
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;

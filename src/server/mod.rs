@@ -13,30 +13,34 @@
 //! done with to [`closing`]. Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
 //! [`options`].
 //!
-//! This file starts the threads and ends them. All of them are named; all but the console's are
+//! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but the console's are
 //! joined before [`Server::run`] returns.
 
-use std::io::{self, IoSlice, PipeReader};
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::io::{self, PipeReader};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::protocol::text::{self, LeaveReason};
+use crate::protocol::text;
 use crate::system::{descriptor, signal, socket};
 
 use self::backlog::Backlog;
 use self::broadcaster::Broadcaster;
-use self::closing::{Closing, DRAIN_TIME, Draining, drain_loop};
+use self::closing::{Closing, Draining, drain_loop};
 use self::event_log::{EventLog, LogThread};
 use self::options::{Framing, Options};
 use self::outbox::Outbox;
-use self::registry::{ClientId, Registry};
+use self::registry::Registry;
+use self::room::Room;
 use self::shutdown::{Gate, StopSwitch};
 use self::threads::Threads;
 
+pub mod room;
+
 pub mod accept;
+
+pub mod client_id;
 
 pub mod threads;
 
@@ -80,30 +84,6 @@ const LISTEN_BACKLOG: u16 = 4096;
 /// Descriptors that are not for clients: standard streams, the listener, the pipe, sockets being
 /// closed.
 const RESERVED_DESCRIPTORS: usize = 32;
-
-/// How long those who are behind may take to read the farewell when the server ends.
-const CATCH_UP_TIME: Duration = Duration::from_secs(2);
-
-/// What all threads of the server share.
-#[derive(Debug)]
-pub struct Room {
-    /// How it is to behave.
-    pub options: Options,
-    /// Who is connected.
-    pub registry: Registry,
-    /// What is to be delivered.
-    pub outbox: Outbox,
-    /// What slow clients have not taken yet.
-    pub backlog: Backlog,
-    /// What sessions pass while they hand on what they read.
-    pub gate: Gate,
-    /// The threads of clients.
-    pub threads: Threads,
-    /// Where sockets go that are done with.
-    pub closing: Closing,
-    /// What whoever runs the server is told.
-    pub log: EventLog,
-}
 
 /// A server that is listening.
 #[derive(Debug)]
@@ -209,42 +189,5 @@ struct StopOnDrop<'a>(&'a StopSwitch);
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.stop();
-    }
-}
-
-/// The end of the room, step by step.
-impl Room {
-    /// Has every session pass on what it has read, over all bounds. Blocks until all have. From
-    /// then on they read only to throw away, which keeps a reset from destroying the farewell.
-    fn come_to_rest(&self) {
-        self.outbox.lift_bound();
-        self.registry.lift_waits();
-        self.gate.shut();
-    }
-
-    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, for two
-    /// seconds at most, and until the peers have closed too, for half a second in all.
-    fn hang_up(&self) {
-        let farewell = format!("{}\n", text::SHUTTING_DOWN);
-        for (_, stream) in self.registry.streams(|is_in| !is_in) {
-            // It fails when the peer is gone, or not reading.
-            let _ = socket::send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
-        }
-        let close = |how, behind: &[ClientId]| {
-            for (id, stream) in self.registry.streams(|_| true) {
-                if !behind.contains(&id) {
-                    // It fails when the peer is gone.
-                    let _ = stream.shutdown(how);
-                }
-            }
-        };
-        let now = Instant::now();
-        close(Shutdown::Write, &self.backlog.wait_until_taken(now));
-        for id in self.backlog.wait_until_taken(now + CATCH_UP_TIME) {
-            self.registry.turn_out(id, LeaveReason::TooSlow);
-        }
-        close(Shutdown::Write, &[]);
-        self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
-        close(Shutdown::Both, &[]);
     }
 }

@@ -12,7 +12,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batch::Batch;
-use super::registry::ClientId;
+use super::client_id::ClientId;
 
 /// How much may gather before senders wait, in bytes. More would not make the broadcaster's writes
 /// faster, and a batch should stay in the processor's cache until all have it.

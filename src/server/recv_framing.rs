@@ -24,10 +24,10 @@ use std::iter;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::Room;
+use super::client_id::ClientId;
 use super::input::Input;
 use super::login::LoginEnd;
-use super::registry::ClientId;
+use super::room::Room;
 use crate::protocol::framing::Received;
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
 

@@ -12,28 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::client_id::ClientId;
 use super::options::Options;
 use super::outbox::Outbox;
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::text::{self, LeaveReason};
-
-/// Identifies a connection for as long as the server runs: numbers are not used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(u64);
-
-impl ClientId {
-    /// The `n`-th connection.
-    pub const fn new(n: u64) -> Self {
-        Self(n)
-    }
-}
-
-/// The name of the client's thread.
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client-{}", self.0)
-    }
-}
 
 /// A connected client.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Room;
+use super::client_id::ClientId;
 use super::input::Input;
 use super::login::{LoginEnd, login};
 use super::options::Framing;
 use super::rate::TokenBucket;
 use super::recv_framing::{self, Introduced, without_name};
-use super::registry::ClientId;
+use super::room::Room;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};

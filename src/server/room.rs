@@ -1,0 +1,102 @@
+//! The room: what all threads of the server share, and what concerns more than one part of it.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backlog::Backlog;
+use super::client_id::ClientId;
+use super::closing::{Closing, DRAIN_TIME};
+use super::event_log::EventLog;
+use super::options::Options;
+use super::outbox::Outbox;
+use super::registry::Registry;
+use super::shutdown::Gate;
+use super::threads::Threads;
+use crate::protocol::text::{self, LeaveReason};
+use crate::system::socket::send_now;
+
+/// How long those who are behind may take to read the farewell when the server ends.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+
+/// What all threads of the server share.
+#[derive(Debug)]
+pub struct Room {
+    /// How it is to behave.
+    pub options: Options,
+    /// Who is connected.
+    pub registry: Registry,
+    /// What is to be delivered.
+    pub outbox: Outbox,
+    /// What slow clients have not taken yet.
+    pub backlog: Backlog,
+    /// What sessions pass while they hand on what they read.
+    pub gate: Gate,
+    /// The threads of clients.
+    pub threads: Threads,
+    /// Where sockets go that are done with.
+    pub closing: Closing,
+    /// What whoever runs the server is told.
+    pub log: EventLog,
+}
+
+/// Parting with single clients.
+impl Room {
+    /// Says one last line to a connection that is not in the room, and closes it. Never blocks: the
+    /// line fits into a socket's buffer, and if it does not, the peer is not reading anyway.
+    pub fn turn_away(&self, stream: &Arc<TcpStream>, last_words: &str) {
+        let line = format!("{last_words}\n");
+        // An error means that the peer is gone, or not reading: nothing is left to be done.
+        let _ = send_now(stream, &[IoSlice::new(line.as_bytes())]);
+        self.closing.close(Arc::clone(stream), false);
+    }
+
+    /// Has a client leave to which writing failed, for the reason that the error says.
+    pub fn give_up(&self, id: ClientId, error: &io::Error) {
+        let reason = match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LeaveReason::TooSlow,
+            // The peer has closed: whether in order, its session finds out by reading.
+            io::ErrorKind::BrokenPipe => return,
+            _ => LeaveReason::ConnectionLost,
+        };
+        self.registry.turn_out(id, reason);
+    }
+}
+
+/// The end of the room, step by step.
+impl Room {
+    /// Has every session pass on what it has read, over all bounds. Blocks until all have. From
+    /// then on they read only to throw away, which keeps a reset from destroying the farewell.
+    pub fn come_to_rest(&self) {
+        self.outbox.lift_bound();
+        self.registry.lift_waits();
+        self.gate.shut();
+    }
+
+    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, for two
+    /// seconds at most, and until the peers have closed too, for half a second in all.
+    pub fn hang_up(&self) {
+        let farewell = format!("{}\n", text::SHUTTING_DOWN);
+        for (_, stream) in self.registry.streams(|is_in| !is_in) {
+            // It fails when the peer is gone, or not reading.
+            let _ = send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
+        }
+        let close = |how, behind: &[ClientId]| {
+            for (id, stream) in self.registry.streams(|_| true) {
+                if !behind.contains(&id) {
+                    // It fails when the peer is gone.
+                    let _ = stream.shutdown(how);
+                }
+            }
+        };
+        let now = Instant::now();
+        close(Shutdown::Write, &self.backlog.wait_until_taken(now));
+        for id in self.backlog.wait_until_taken(now + CATCH_UP_TIME) {
+            self.registry.turn_out(id, LeaveReason::TooSlow);
+        }
+        close(Shutdown::Write, &[]);
+        self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
+        close(Shutdown::Both, &[]);
+    }
+}
