@@ -26,7 +26,7 @@ pub struct Backlog {
     state: Mutex<State>,
     /// A cursor moved or is gone.
     moved: Condvar,
-    /// How much text the log may hold, in bytes.
+    /// How much memory the log may take, in bytes.
     limit: usize,
 }
 
@@ -96,6 +96,14 @@ impl Backlog {
             }
             kept
         });
+        if state.cursors.is_empty() {
+            state.forget_taken();
+        }
+    }
+
+    /// Whether anybody is behind, so that the next batch will be kept.
+    pub fn is_in_use(&self) -> bool {
+        !self.lock().cursors.is_empty()
     }
 
     /// Notes that a client took only a part of `batch`, the newest there is.
@@ -199,7 +207,7 @@ impl Backlog {
 
 impl State {
     fn append(&mut self, batch: &Arc<Batch>) {
-        self.bytes += batch.bytes();
+        self.bytes += batch.memory_bytes();
         self.log.push_back(Arc::clone(batch));
     }
 
@@ -216,7 +224,7 @@ impl State {
     fn forget_first(&mut self) {
         if let Some(batch) = self.log.pop_front() {
             self.first += 1;
-            self.bytes -= batch.bytes();
+            self.bytes -= batch.memory_bytes();
         }
     }
 
@@ -296,13 +304,22 @@ mod tests {
 
     #[test]
     fn whoever_falls_off_the_end_is_too_slow() {
-        let backlog = Backlog::new(10);
+        let backlog = Backlog::new(2 * batch("12345").memory_bytes());
         backlog.fall_behind(ALICE, &batch("12345"));
-        publish(&backlog, "678");
+        assert_eq!(publish(&backlog, "67890"), (vec![], vec![]));
         backlog.fall_behind(BOB, &batch(""));
-        assert_eq!(publish(&backlog, "9"), (vec![], vec![ALICE]));
+        assert_eq!(publish(&backlog, "abcde"), (vec![], vec![ALICE]));
         assert_eq!(text(backlog.next(ALICE)), "GivenUp");
-        assert_eq!(text(backlog.next(BOB)), "9\n");
+        assert_eq!(text(backlog.next(BOB)), "abcde\n");
+    }
+
+    #[test]
+    fn nothing_is_kept_for_those_who_fell_off() {
+        let backlog = Backlog::new(1);
+        backlog.fall_behind(ALICE, &batch("one"));
+        assert_eq!(publish(&backlog, "two"), (vec![], vec![ALICE]));
+        let state = backlog.lock();
+        assert_eq!((state.log.len(), state.bytes), (0, 0));
     }
 
     #[test]

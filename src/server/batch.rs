@@ -26,6 +26,9 @@ use crate::protocol::text::LeaveReason;
 /// of notices, and goes back to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
 
+/// What a batch that is kept may leave unused, in bytes: below it, shrinking is not worth the copy.
+const KEPT_UNUSED_BYTES: usize = 4096;
+
 /// Something that happened, as its client's thread appended it.
 #[derive(Debug)]
 pub struct Entry {
@@ -179,12 +182,28 @@ impl Batch {
         &self.common
     }
 
-    /// How much it holds, in bytes: its text, and what is noted about it.
-    pub fn bytes(&self) -> usize {
-        self.common.len()
-            + self.private.len()
-            + size_of_val(&*self.entries)
-            + size_of_val(&*self.edits)
+    /// How much has gathered, in bytes: the text, and what is noted about it.
+    pub fn gathered_bytes(&self) -> usize {
+        self.common.len() + self.private.len() + size_of_val(&*self.entries)
+    }
+
+    /// How much memory it takes, in bytes: more than is in it, when it once held more.
+    pub fn memory_bytes(&self) -> usize {
+        self.common.capacity()
+            + self.private.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.edits.capacity() * size_of::<Edit>()
+    }
+
+    /// Gives back the memory that it does not use, if that is most of it. For a batch that is kept:
+    /// a thousand of them with a line each must not take what a thousand full ones would.
+    pub fn shrink(&mut self) {
+        if self.memory_bytes() > 2 * self.gathered_bytes() + KEPT_UNUSED_BYTES {
+            self.common.shrink_to_fit();
+            self.private.shrink_to_fit();
+            self.entries.shrink_to_fit();
+            self.edits.shrink_to_fit();
+        }
     }
 
     /// Whether nothing has happened at all.
@@ -315,5 +334,17 @@ mod tests {
         batch.seal(Vec::new());
         assert_eq!(seen(&batch, CAROL), "welcome\ntwo\n");
         assert_eq!(seen(&batch, ALICE), "one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn a_batch_that_is_kept_gives_back_what_it_does_not_use() {
+        let mut batch = Batch::default();
+        batch.say(ALICE, &vec![b'x'; 1 << 20]);
+        batch.clear();
+        batch.say(ALICE, b"a line\n");
+        assert!(batch.memory_bytes() > 1 << 20);
+        batch.shrink();
+        assert!(batch.memory_bytes() < 1000, "{}", batch.memory_bytes());
+        assert_eq!(batch.common(), b"a line\n");
     }
 }

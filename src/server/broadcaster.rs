@@ -109,6 +109,9 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 return;
             }
             self.apply(filling);
+            if self.room.backlog.is_in_use() {
+                filling.shrink();
+            }
             self.publish(&batch);
             self.deliver(&batch);
             self.dismiss();

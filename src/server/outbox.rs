@@ -100,7 +100,10 @@ impl Outbox {
     }
 
     fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        while state.batch.bytes() >= MAX_GATHERED_BYTES && !state.unbounded && !state.closed {
+        while state.batch.gathered_bytes() >= MAX_GATHERED_BYTES
+            && !state.unbounded
+            && !state.closed
+        {
             state.senders_wait += 1;
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.senders_wait -= 1;
