@@ -4,6 +4,7 @@
 //! newcomer for whom there is no place gets one line, which always fits into an empty socket. No
 //! error of `accept` ends it.
 
+use std::fmt;
 use std::io::{self, PipeReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -39,32 +40,43 @@ pub fn accept_loop<'scope>(
     scope: &'scope Scope<'scope, '_>,
 ) {
     let mut connections = 0;
-    // What went wrong last time: the log is told once a burst, not once a connection.
-    let mut trouble = None;
+    let mut burst = Burst::default();
     loop {
         let accepted = match wait_for_connection(listener, wake) {
             Ok(false) if !stop.is_stopped() => listener.accept(),
             Ok(_) => return,
             Err(error) => Err(error),
         };
-        let (found, pause) = match accepted {
+        match accepted {
             Ok((stream, address)) => {
                 connections += 1;
-                let admitted = admit(room, ClientId::new(connections), stream, address, scope);
-                (admitted.err().map(|why| format!("Turned {} away: {why}", address.ip())), false)
+                match admit(room, ClientId::new(connections), stream, address, scope) {
+                    Ok(()) => burst = Burst::default(),
+                    Err(why) => burst.log(room, format_args!("Turned {} away", address.ip()), why),
+                }
             }
             // The peer gave up between the two calls.
-            Err(error) if is_about_one_connection(&error) => continue,
-            Err(error) => (Some(format!("Could not accept a connection: {error}")), true),
-        };
-        if found != trouble
-            && let Some(found) = &found
-        {
-            room.log.notice(found);
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                burst.log(room, format_args!("Could not accept a connection"), error.to_string());
+                thread::sleep(ERROR_PAUSE);
+            }
         }
-        trouble = found;
-        if pause {
-            thread::sleep(ERROR_PAUSE);
+    }
+}
+
+/// Newcomers that cannot be let in, one after the other, for one reason. The log is told once, since
+/// it is not to be flooded by what cannot be helped.
+#[derive(Default)]
+struct Burst {
+    why: String,
+}
+
+impl Burst {
+    fn log(&mut self, room: &Room, what: fmt::Arguments<'_>, why: String) {
+        if self.why != why {
+            room.log.notice(&format!("{what}: {why}"));
+            self.why = why;
         }
     }
 }

@@ -116,8 +116,8 @@ impl Login<'_> {
             Ok(nickname) => nickname,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        // Nobody joins a room that is shutting down; another thread says the farewell.
-        let _pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;
+        let shutting_down = LoginEnd::TurnedAway(text::SHUTTING_DOWN);
+        let _pass = self.room.gate.enter().ok_or(shutting_down)?;
         match self.room.registry.join(self.id, &nickname, &self.room.outbox) {
             Ok(()) => Ok(Ok(nickname)),
             Err(_taken) => Ok(Err(text::nickname_taken(&nickname))),

@@ -30,6 +30,7 @@ use super::login::LoginEnd;
 use super::room::Room;
 use crate::protocol::framing::Received;
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
+use crate::protocol::text;
 
 /// What asks a client for its nickname, without a line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
@@ -102,7 +103,7 @@ fn introduce(room: &Room, id: ClientId, line: &str) -> Result<Introduced, LoginE
         Some((name, first)) => (name.trim(), Some(first.to_owned())),
         None => (line.trim(), None),
     };
-    let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+    let _pass = room.gate.enter().ok_or(LoginEnd::TurnedAway(text::SHUTTING_DOWN))?;
     let mut number = 0;
     loop {
         number += 1;

@@ -6,7 +6,7 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client_id::ClientId;
 use super::input::Input;
@@ -20,7 +20,7 @@ use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
-use crate::system::socket::WRITE_TIMEOUT;
+use crate::system::socket::{WRITE_TIMEOUT, is_gone};
 
 /// How much of what one read returned is passed on at once, in bytes. Short lines grow when the
 /// nickname is put in front of them, twentyfold at worst.
@@ -28,6 +28,10 @@ const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
 /// What may be kept of the buffer for that, in bytes.
 const KEPT_BYTES: usize = 1024;
+
+/// How long a client whose connection is over may go on with what it had sent, at its rate. A bot
+/// that says its piece and hangs up is heard; a nickname is not held for a ghost.
+const GONE_TIME: Duration = Duration::from_secs(30);
 
 /// Serves one client until it leaves. This is what the client's thread runs.
 pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
@@ -42,7 +46,7 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
             room.log.event(&format!("Nickname of client is {}", introduced.nickname));
             // It fails for a connection that is gone, which the next read finds out.
             let _ = stream.set_write_timeout(Some(WRITE_TIMEOUT));
-            membership.reason = Speaker::new(room, id, introduced).read_loop(stream, &mut input);
+            membership.reason = Speaker::new(room, id, stream, introduced).read_loop(&mut input);
         }
         Err(LoginEnd::TurnedAway(last_words)) => {
             room.turn_away(stream, last_words);
@@ -70,49 +74,52 @@ impl Drop for Membership<'_> {
 /// Whether the session goes on.
 enum Flow {
     Continue,
-    Leave,
+    Leave(LeaveReason),
 }
 
 /// A client that is in: turns what it sends into entries of the outbox.
 struct Speaker<'a> {
     room: &'a Room,
     id: ClientId,
+    stream: &'a TcpStream,
     nickname: Nickname,
     /// With [`Framing::Recv`]: what it gave as its name, and opens its messages with.
     given: Option<String>,
     /// What it said before it was in.
     first: Option<String>,
     bucket: TokenBucket,
+    /// When its connection was found to be over, while it waited for its rate.
+    gone: Option<Instant>,
     /// Formatted lines that were not passed on yet.
     said: Vec<u8>,
 }
 
 impl<'a> Speaker<'a> {
-    fn new(room: &'a Room, id: ClientId, introduced: Introduced) -> Self {
+    fn new(room: &'a Room, id: ClientId, stream: &'a TcpStream, introduced: Introduced) -> Self {
         let Introduced { nickname, given, first } = introduced;
         let bucket = TokenBucket::new(room.options.rate, Instant::now());
-        Self { room, id, nickname, given, first, bucket, said: Vec::new() }
+        Self { room, id, stream, nickname, given, first, bucket, gone: None, said: Vec::new() }
     }
 
     /// Reads and passes on until the client leaves. Returns why.
-    fn read_loop(mut self, stream: &TcpStream, input: &mut Input) -> LeaveReason {
+    fn read_loop(mut self, input: &mut Input) -> LeaveReason {
         if let Some(_pass) = self.room.gate.enter()
             && let Some(first) = self.first.take()
-            && let Flow::Leave = self.take(Received::Line(&first))
+            && let Flow::Leave(reason) = self.take(Received::Line(&first))
         {
-            return LeaveReason::Quit;
+            return reason;
         }
         loop {
             // Passed on within the gate, so that shutting down waits for what was read before it.
             if let Some(_pass) = self.room.gate.enter() {
                 while let Some(received) = input.next_received() {
-                    if let Flow::Leave = self.take(received) {
-                        return LeaveReason::Quit;
+                    if let Flow::Leave(reason) = self.take(received) {
+                        return reason;
                     }
                 }
                 self.pass_on();
             }
-            match input.read(stream) {
+            match input.read(self.stream) {
                 // Shutting down the reading side stops who is silent; who floods is still read.
                 Ok(_) if !self.room.registry.is_wanted(self.id) => return LeaveReason::Kicked,
                 Ok(0) => break,
@@ -142,8 +149,8 @@ impl<'a> Speaker<'a> {
             Received::NotUtf8 => Err(text::not_sent(text::NOT_UTF8)),
             Received::TooLong { bytes } => Err(text::not_sent(text::too_long(bytes))),
         };
-        if let Flow::Leave = self.wait_for_rate() {
-            return Flow::Leave;
+        if let Flow::Leave(reason) = self.wait_for_rate() {
+            return Flow::Leave(reason);
         }
         match line {
             Ok(line) => {
@@ -196,7 +203,7 @@ impl<'a> Speaker<'a> {
             Command::Unknown(word) => self.answer(&text::unknown_command(word)),
             Command::Quit => {
                 self.pass_on();
-                return Flow::Leave;
+                return Flow::Leave(LeaveReason::Quit);
             }
         }
         Flow::Continue
@@ -246,10 +253,13 @@ impl<'a> Speaker<'a> {
             return Flow::Continue;
         }
         self.pass_on();
-        if self.room.registry.wait_until(self.id, now + wait) {
-            Flow::Continue
-        } else {
-            Flow::Leave
+        if !self.room.registry.wait_until(self.id, now + wait) {
+            return Flow::Leave(LeaveReason::Kicked);
         }
+        // Reading would not show it before all that it had sent is read, at this rate.
+        if is_gone(self.stream) && self.gone.get_or_insert(now).elapsed() > GONE_TIME {
+            return Flow::Leave(LeaveReason::ConnectionLost);
+        }
+        Flow::Continue
     }
 }

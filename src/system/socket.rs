@@ -68,6 +68,20 @@ pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize>
 pub const WRITE_TIMEOUT: Duration =
     if cfg!(target_os = "linux") { Duration::from_secs(1) } else { Duration::from_millis(5) };
 
+/// Returns whether the connection is over in both directions: reset, or timed out. Never blocks.
+///
+/// A peer that only ended its own stream may still be there and read. What it had sent can be read
+/// in either case. Source: `poll(2)`, `POLLHUP`. Elsewhere than on Unix it is never known.
+pub fn is_gone(stream: &TcpStream) -> bool {
+    #[cfg(unix)]
+    return unix::is_gone(stream);
+    #[cfg(not(unix))]
+    {
+        let _ = stream;
+        false
+    }
+}
+
 /// Bounds what the system keeps for a peer that does not read, in bytes (it takes twice as much,
 /// for its own bookkeeping). Source: `socket(7)`, `SO_SNDBUF`. Elsewhere than on Unix: nothing.
 ///
@@ -128,6 +142,8 @@ mod unix {
     use super::DeadPeer;
 
     const POLLIN: c_short = 1;
+    const POLLERR: c_short = 8;
+    const POLLHUP: c_short = 16;
 
     /// `nfds_t`.
     #[cfg(target_os = "linux")]
@@ -180,6 +196,14 @@ mod unix {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    pub(super) fn is_gone(stream: &TcpStream) -> bool {
+        // Errors and hang-ups are reported also where nothing is asked for.
+        let mut polled = Poll { descriptor: stream.as_raw_fd(), events: 0, returned: 0 };
+        // SAFETY: one entry of the layout of `struct pollfd`, which outlives the call.
+        let ready = unsafe { poll(&raw mut polled, 1, 0) };
+        ready > 0 && polled.returned & (POLLERR | POLLHUP) != 0
     }
 
     /// `struct msghdr` as Linux has it.
