@@ -1,0 +1,32 @@
+//! Random numbers from a seed, so that what failed once can be had again: the
+//! generator `SplitMix64` (Steele, Lea and Flood, 2014), a counter and a mixer. Not for secrets.
+
+/// A source of random numbers.
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// The same seed gives the same numbers.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0, less than `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        // The remainder favours small numbers by less than limit / 2^64.
+        usize::try_from(self.number() % limit as u64).expect("it is less than a usize")
+    }
+
+    /// So many bytes, each as likely as the others.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.number().to_le_bytes()[0]).collect()
+    }
+}
