@@ -65,18 +65,18 @@ pub fn accept_loop<'scope>(
     }
 }
 
-/// Newcomers that cannot be let in, one after the other, for one reason. The log is told once, since
-/// it is not to be flooded by what cannot be helped.
+/// Newcomers that cannot be let in, one after the other. The log is told each reason once, since it
+/// is not to be flooded by what cannot be helped.
 #[derive(Default)]
 struct Burst {
-    why: String,
+    reasons: Vec<String>,
 }
 
 impl Burst {
     fn log(&mut self, room: &Room, what: fmt::Arguments<'_>, why: String) {
-        if self.why != why {
+        if !self.reasons.contains(&why) {
             room.log.notice(&format!("{what}: {why}"));
-            self.why = why;
+            self.reasons.push(why);
         }
     }
 }
