@@ -10,3 +10,5 @@ pub mod signal;
 pub mod socket;
 
 pub mod descriptor;
+
+pub mod terminal;
