@@ -14,7 +14,9 @@
 //! joined: nothing can wake a thread out of reading the keyboard, and the end of the process takes it
 //! along.
 //!
-//! Reading order: [`options`], `link`, `receive`, `send`, `terminal`.
+//! Reading order: [`options`], `link`, `receive`, `send`, `terminal`; then what the terminal is made of,
+//! all of it plain data in and out: `screen`, `editor` with `keys` and `completion`, `transcript` with
+//! `room` and `paint`, and `width`.
 
 pub mod options;
 
@@ -25,6 +27,22 @@ mod receive;
 mod send;
 
 mod terminal;
+
+mod screen;
+
+mod editor;
+
+mod keys;
+
+mod completion;
+
+mod transcript;
+
+mod room;
+
+mod paint;
+
+mod width;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -54,13 +72,12 @@ struct Client {
 enum End {
     Received(Ending),
     Sent(Left),
-    /// The panic itself was printed where it happened.
     Panicked,
 }
 
 /// Runs the client until it has left the chat or lost it, and returns the exit code of the program.
 pub fn run(options: Options) -> ExitCode {
-    let terminal = Terminal::open();
+    let (terminal, keyboard) = Terminal::open(&options);
     let link = Link::new();
     if let Some(nickname) = &options.nickname {
         terminal.set_nickname(nickname);
@@ -68,24 +85,20 @@ pub fn run(options: Options) -> ExitCode {
     }
     let client = Arc::new(Client { options, link, terminal });
     let (end, ends) = mpsc::channel();
+    let send = |client: &Client| End::Sent(send_loop(client, keyboard));
+    let receive = |client: &Client| End::Received(receive_loop(client));
     let started =
-        start(&client, "send", &end, |client| End::Sent(send_loop(client))).and_then(|()| {
-            start(&client, "receive", &end, |client| End::Received(receive_loop(client)))
-        });
-    drop(end);
+        start(&client, "send", &end, send).and_then(|()| start(&client, "receive", &end, receive));
     let result = match started {
         Ok(()) => wait(&client, &ends),
-        Err(error) => Err(vec![format!("Could not start a thread: {error}")]),
+        Err(error) => Err(format!("Could not start a thread: {error}")),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lines) => {
-            for line in &lines {
-                client.terminal.error(line);
-            }
-            ExitCode::FAILURE
-        }
+    if let Some(line) = client.terminal.close() {
+        client.terminal.status(&format!("Not sent: {line}"));
     }
+    let Err(why) = result else { return ExitCode::SUCCESS };
+    why.lines().for_each(|line| client.terminal.error(line));
+    ExitCode::FAILURE
 }
 
 /// Starts a thread that reports its end however it ends, so that `main` never waits in vain.
@@ -93,7 +106,7 @@ fn start(
     client: &Arc<Client>,
     name: &str,
     end: &Sender<End>,
-    run: fn(&Client) -> End,
+    run: impl FnOnce(&Client) -> End + Send + 'static,
 ) -> io::Result<()> {
     let (client, end) = (Arc::clone(client), end.clone());
     let body = move || {
@@ -105,50 +118,38 @@ fn start(
     thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
-/// Waits for the first thread to end, and for the other one's word where that decides. Returns what
-/// went wrong, in lines.
-fn wait(client: &Client, ends: &Receiver<End>) -> Result<(), Vec<String>> {
-    let left = match ends.recv() {
-        Ok(End::Received(ending)) => return judge(client, ending),
-        Ok(End::Sent(left)) => left,
-        Ok(End::Panicked) | Err(_) => return Err(Vec::new()),
-    };
-    let last = match left {
-        Left::Unconnected => return Ok(()),
-        Left::Unnamed => return Err(vec!["There is no nickname: the input is empty.".to_owned()]),
+/// Waits for the first thread to end, and for the other one's word where that decides.
+///
+/// # Errors
+///
+/// What went wrong, in lines.
+fn wait(client: &Client, ends: &Receiver<End>) -> Result<(), String> {
+    let typed = client.terminal.input_is_terminal();
+    let last = match ends.recv() {
+        Ok(End::Sent(Left::Unconnected)) => return Ok(()),
+        Ok(End::Sent(Left::Unnamed)) => return Err("There is no nickname.".to_owned()),
         // A person has decided to go. What the server makes of it is shown if it comes in time.
-        Left::Quit if client.terminal.input_is_terminal() => {
+        Ok(End::Sent(Left::Quit)) if typed => {
             let _ = ends.recv_timeout(LEAVE_TIMEOUT);
             return Ok(());
         }
         // A script wants to know whether all was taken: however long it takes.
-        Left::Quit | Left::ServerGone => ends.recv(),
+        Ok(End::Sent(Left::Quit | Left::ServerGone)) => ends.recv(),
+        received => received,
     };
     match last {
-        Ok(End::Received(ending)) => judge(client, ending),
-        _ => Err(Vec::new()),
-    }
-}
-
-/// Makes a result of the way in which the connection ended.
-fn judge(client: &Client, ending: Ending) -> Result<(), Vec<String>> {
-    match ending {
-        Ending::Goodbye | Ending::OutputClosed => Ok(()),
-        Ending::Closed | Ending::Lost(_) if client.link.leaving() => {
-            Err(vec!["The server did not say goodbye: not everything may have arrived.".to_owned()])
+        Ok(End::Received(Ending::Left)) => Ok(()),
+        Ok(End::Received(_)) if typed && client.link.leaving() => Ok(()),
+        Ok(End::Received(Ending::Refused(why) | Ending::Lost(why))) => Err(why),
+        Ok(End::Received(Ending::NotConnected(error))) => {
+            let endpoint = &client.options.endpoint;
+            let why = format!("Could not connect to server at {endpoint}");
+            let why = why + "\nMake sure the server is running!";
+            // That nobody listens there is what these two lines say already.
+            let told = error.kind() == io::ErrorKind::ConnectionRefused;
+            Err(if told { why } else { format!("{why}\n{error}") })
         }
-        Ending::Closed => Err(vec!["The server closed the connection.".to_owned()]),
-        Ending::Lost(error) => Err(vec![format!("The connection to the server is lost: {error}")]),
-        Ending::Refused => Err(vec!["The server did not take the nickname.".to_owned()]),
-        Ending::NotConnected(error) => {
-            let mut lines = vec![
-                format!("Could not connect to server at {}", client.options.endpoint),
-                "Make sure the server is running!".to_owned(),
-            ];
-            if error.kind() != io::ErrorKind::ConnectionRefused {
-                lines.push(error.to_string());
-            }
-            Err(lines)
-        }
+        // The panic itself was printed where it happened.
+        _ => Err(String::new()),
     }
 }

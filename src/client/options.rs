@@ -32,9 +32,10 @@ pub enum Request {
 }
 
 /// When output is colored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR`, `TERM=dumb` or `--plain` says otherwise.
+    #[default]
     Auto,
     /// Always, in a pipe too.
     Always,
@@ -43,7 +44,7 @@ pub enum Color {
 }
 
 /// How a client behaves.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Options {
     /// Where the server is.
     pub endpoint: Endpoint,
@@ -57,19 +58,6 @@ pub struct Options {
     pub timestamps: bool,
     /// Whether a lost connection is made again.
     pub reconnect: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            endpoint: Endpoint::default(),
-            nickname: None,
-            plain: false,
-            color: Color::Auto,
-            timestamps: false,
-            reconnect: false,
-        }
-    }
 }
 
 impl Options {

@@ -5,60 +5,66 @@
 //! together, in one write to the terminal.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::Client;
 use super::link::Phase;
-use super::{Client, LEAVE_TIMEOUT};
 use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
 use crate::protocol::framing::{LineFraming, Received};
 use crate::protocol::text;
+use crate::system::socket::{DeadPeer, detect_dead_peer};
 
 /// How long one address may take to answer. The system by itself waits for minutes, and a name may
 /// have several addresses; when it is over, the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// When a server that vanished without a word is given up: after a minute of silence and three
+/// questions. How long it takes nothing is left open: it may be slowing this client down for its
+/// rate, and `TCP_USER_TIMEOUT` counts that too.
+const DEAD_SERVER: DeadPeer = DeadPeer {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    probes: 3,
+    unacknowledged: Duration::ZERO,
+};
+
 /// The most that one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in
 /// a few large writes, not in many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How a connection ended, or that there was none.
-#[derive(Debug)]
+/// How a connection ended, or that there was none. The texts are sentences for a person.
 pub(super) enum Ending {
-    /// After `[SERVER] Goodbye!`.
-    Goodbye,
-    /// By the server, in order, without that.
-    Closed,
-    /// By an error.
-    Lost(io::Error),
-    /// The nickname was not taken, and there is nobody to ask for another.
-    Refused,
+    /// After `[SERVER] Goodbye!`, or because nobody reads what is printed any more (`client | head`).
+    Left,
+    /// The server does not want this client.
+    Refused(String),
+    /// The server is gone.
+    Lost(String),
     /// No address took the connection; this is the last one's error.
     NotConnected(io::Error),
-    /// Nobody reads what is printed any more (`client | head`).
-    OutputClosed,
 }
 
 /// What the receive thread runs.
 pub(super) fn receive_loop(client: &Client) -> Ending {
-    client.link.wait_while(&[Phase::Unnamed]);
-    client.terminal.status(&format!("Connecting to {}...", client.options.endpoint));
-    let ending = match connect(&client.options.endpoint) {
+    let Client { options, link, terminal } = client;
+    link.wait_while(&[Phase::Unnamed]);
+    terminal.status(&format!("Connecting to {}...", options.endpoint));
+    let ending = match connect(&options.endpoint) {
         Ok(stream) => {
-            client.terminal.status("Connected successfully!");
-            client
-                .terminal
-                .status("Type and press Enter to talk. /help lists all commands, /quit leaves.");
+            terminal.status("Connected successfully!");
+            terminal.status("Type a line to talk. /help lists the commands, /quit leaves.");
             let stream = Arc::new(stream);
-            client.link.connected(Arc::clone(&stream));
-            Session { client, stream: &stream, offered: false, goodbye: false }.read_loop()
+            link.connected(Arc::clone(&stream));
+            let mut session = Session { client, offered: false, joined: false, last_words: None };
+            session.read_loop(&stream)
         }
         Err(error) => Ending::NotConnected(error),
     };
-    client.link.enter(Phase::Over);
+    link.enter(Phase::Over);
     ending
 }
 
@@ -69,6 +75,8 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
+                // Where the system refuses, a dead server is noticed when something is sent to it.
+                let _ = detect_dead_peer(&stream, DEAD_SERVER);
                 return Ok(stream);
             }
             Err(error) => last_error = error,
@@ -80,56 +88,49 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
 /// One connection, from the server's question for the nickname to the end of the stream.
 struct Session<'a> {
     client: &'a Client,
-    stream: &'a TcpStream,
     /// The nickname was sent on this connection.
     offered: bool,
-    /// The last line was the server's goodbye.
-    goodbye: bool,
+    /// It was accepted.
+    joined: bool,
+    /// The last line, if it is one after which the server closes the connection.
+    last_words: Option<&'static str>,
 }
 
 impl Session<'_> {
-    fn read_loop(&mut self) -> Ending {
+    fn read_loop(&mut self, mut stream: &TcpStream) -> Ending {
         let mut framing = LineFraming::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let bytes = match self.stream.read(&mut buffer) {
-                Ok(bytes) => bytes,
+            let read = match stream.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Once the goodbye is there, how the connection ends is all the same.
-                Err(_) if self.goodbye => 0,
-                Err(error) => return Ending::Lost(error),
+                read => read,
             };
-            if let ControlFlow::Break(ending) = self.take_all(&mut framing, &buffer[..bytes]) {
-                return ending;
-            }
-        }
-    }
-
-    /// Takes what one `read` returned: nothing is the end of the stream.
-    fn take_all(&mut self, framing: &mut LineFraming, read: &[u8]) -> ControlFlow<Ending> {
-        let mut input = read;
-        let mut shown = Vec::new();
-        let mut flow = ControlFlow::Continue(());
-        while let Some(received) = framing.next(&mut input) {
-            if flow.is_continue() {
+            let bytes = read.as_ref().map_or(0, |&bytes| bytes);
+            let (mut input, mut shown) = (&buffer[..bytes], Vec::new());
+            let mut flow = ControlFlow::Continue(());
+            while flow.is_continue()
+                && let Some(received) = framing.next(&mut input)
+            {
                 flow = self.take(&received, &mut shown);
             }
-        }
-        if read.is_empty() {
-            // A last line counts even without its end.
-            if let Some(received) = framing.finish() {
+            if bytes == 0
+                && let Some(received) = framing.finish()
+            {
+                // A last line counts even without its end.
                 flow = self.take(&received, &mut shown);
             }
-            let end = if self.goodbye { Ending::Goodbye } else { Ending::Closed };
-            flow = ControlFlow::Break(flow.break_value().unwrap_or(end));
+            if self.client.terminal.show(&shown).is_err() && !self.client.link.leaving() {
+                return Ending::Left;
+            }
+            match flow {
+                ControlFlow::Break(ending) => return ending,
+                ControlFlow::Continue(()) if bytes == 0 => return self.end(read.err()),
+                ControlFlow::Continue(()) => {}
+            }
+            if self.client.link.phase() == Phase::Refused {
+                self.client.terminal.ask_nickname();
+            }
         }
-        if self.client.terminal.show(&shown).is_err() && !self.client.link.leaving() {
-            return ControlFlow::Break(self.hang_up());
-        }
-        if flow.is_continue() && self.client.link.phase() == Phase::Refused {
-            self.client.terminal.ask_nickname();
-        }
-        flow
     }
 
     /// Follows what a line means for the connection; most are only to be shown.
@@ -137,50 +138,51 @@ impl Session<'_> {
         let client = self.client;
         let line = match *received {
             Received::Line(line) => line,
-            Received::NotUtf8 => {
-                client.terminal.status("Left out: a line that is not UTF-8.");
-                return ControlFlow::Continue(());
-            }
-            Received::TooLong { bytes } => {
-                client.terminal.status(&format!("Left out: a line of {bytes} bytes."));
-                return ControlFlow::Continue(());
-            }
             // Of use to telnet alone.
             Received::TimingMark => return ControlFlow::Continue(()),
+            Received::NotUtf8 | Received::TooLong { .. } => {
+                client.terminal.status("Left out: a line that is too long, or not UTF-8.");
+                return ControlFlow::Continue(());
+            }
         };
-        self.goodbye = line == text::GOODBYE;
+        self.last_words = [text::GOODBYE, text::KICKED].into_iter().find(|words| *words == line);
         let phase = client.link.phase();
         if phase == Phase::Login && line == text::ENTER_NICKNAME && !self.offered {
-            // Asked and answered: nothing that anybody needs to see.
+            // Asked and answered: nothing that anybody needs to see. A failure ends the next read.
             self.offered = true;
-            return match client.link.send(&client.terminal.nickname()) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => ControlFlow::Break(Ending::Lost(error)),
-            };
+            let _ = client.link.send(&client.terminal.nickname());
+            return ControlFlow::Continue(());
         }
         shown.push(line.to_owned());
         if phase == Phase::Chatting {
             return ControlFlow::Continue(());
         }
         if line == text::CONNECTED {
+            self.joined = true;
             client.link.enter(Phase::Chatting);
         } else if line.ends_with(text::NICKNAME_QUESTION) {
             if !client.terminal.input_is_terminal() {
-                return ControlFlow::Break(Ending::Refused);
+                let why = "The server did not take the nickname.";
+                return ControlFlow::Break(Ending::Refused(why.to_owned()));
             }
             client.link.enter(Phase::Refused);
         }
         ControlFlow::Continue(())
     }
 
-    /// Leaves because the output is closed: in order, so that the room sees no broken connection.
-    fn hang_up(&mut self) -> Ending {
-        // Whatever fails here, the process is about to end.
-        drop(self.stream.shutdown(Shutdown::Write));
-        drop(self.stream.set_read_timeout(Some(LEAVE_TIMEOUT)));
-        let deadline = Instant::now() + LEAVE_TIMEOUT;
-        let mut unread = [0; 4096];
-        while Instant::now() < deadline && matches!(self.stream.read(&mut unread), Ok(1..)) {}
-        Ending::OutputClosed
+    /// Says how a stream ended.
+    fn end(&self, error: Option<io::Error>) -> Ending {
+        match (self.last_words, error) {
+            (Some(text::GOODBYE), _) => Ending::Left,
+            (Some(_kicked), _) => Ending::Refused("The server has turned you out.".to_owned()),
+            _ if self.client.link.leaving() => Ending::Lost(
+                "The server did not say goodbye: not everything may have arrived.".to_owned(),
+            ),
+            (_, Some(error)) => Ending::Lost(format!("The connection is lost: {error}.")),
+            (_, None) if self.joined => {
+                Ending::Lost("The server closed the connection.".to_owned())
+            }
+            (_, None) => Ending::Refused("The server closed the connection.".to_owned()),
+        }
     }
 }

@@ -1,0 +1,88 @@
+//! Completion: what Tab makes of the start of a word, a command or a nickname.
+
+use crate::protocol::command::COMMANDS;
+use crate::protocol::nickname::fold;
+
+/// The commands that the client itself takes, and what each does.
+pub(super) const CLIENT_COMMANDS: [(&str, &str); 2] = [
+    ("/bell", "switch the bell that rings when you are named"),
+    ("/quiet", "hide or show who comes and goes"),
+];
+
+/// The words that one word can become. Pressing Tab again takes the next, and after the last comes
+/// what was typed.
+#[derive(Debug)]
+pub(super) struct Completion {
+    start: usize,
+    words: Vec<String>,
+    next: usize,
+}
+
+impl Completion {
+    /// Completes the last word of `before`; `names` are the nicknames, the likeliest first.
+    ///
+    /// At the start of a line a nickname is followed by a colon, since somebody is spoken to.
+    pub(super) fn new(before: &str, names: &[String]) -> Option<Self> {
+        let start = before
+            .rfind(char::is_whitespace)
+            .map_or(0, |space| space + before[space..].chars().next().map_or(1, char::len_utf8));
+        let typed = &before[start..];
+        let begun = fold(typed);
+        let mut words: Vec<String> = if start == 0 && typed.starts_with('/') {
+            let usages = COMMANDS.iter().chain(&CLIENT_COMMANDS).map(|(usage, _)| *usage);
+            let commands = usages.filter_map(|usage| usage.split(' ').next());
+            commands
+                .filter(|word| word.starts_with(&begun))
+                .map(|word| format!("{word} "))
+                .collect()
+        } else {
+            let end = if start == 0 { ": " } else { " " };
+            let fitting = names.iter().filter(|name| fold(name).starts_with(&begun));
+            fitting.map(|name| format!("{name}{end}")).collect()
+        };
+        if words.is_empty() {
+            return None;
+        }
+        words.push(typed.to_owned());
+        Some(Self { start, words, next: 0 })
+    }
+
+    /// Returns where the word starts, in bytes.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Returns the next word to try.
+    pub(super) fn next(&mut self) -> &str {
+        let word = &self.words[self.next];
+        self.next = (self.next + 1) % self.words.len();
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(before: &str) -> Vec<String> {
+        let names = ["Bob", "alice", "bobby", "Éva"].map(str::to_owned);
+        Completion::new(before, &names).map_or(Vec::new(), |completion| completion.words)
+    }
+
+    #[test]
+    fn the_likeliest_name_comes_first_and_what_was_typed_last() {
+        assert_eq!(completed("bo"), ["Bob: ", "bobby: ", "bo"]);
+        assert_eq!(completed("hi bo"), ["Bob ", "bobby ", "bo"]);
+        assert_eq!(completed("/msg é"), ["Éva ", "é"]);
+        assert_eq!(completed("x\u{3000}al"), ["alice ", "al"]);
+        assert_eq!(completed("zzz"), [""; 0]);
+        assert_eq!(completed("").len(), 5);
+    }
+
+    #[test]
+    fn a_slash_at_the_start_of_a_line_completes_commands() {
+        assert_eq!(completed("/m"), ["/msg ", "/me ", "/m"]);
+        assert_eq!(completed("/QUI"), ["/quit ", "/quiet ", "/QUI"]);
+        assert_eq!(completed("and /m"), [""; 0]);
+    }
+}
