@@ -4,10 +4,13 @@
 //! the send thread, which shuts a broken connection down. All that one `read` returned is shown
 //! together, in one write to the terminal.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use super::Client;
@@ -36,6 +39,11 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
 /// a few large writes, not in many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
+/// The first and the longest pause before connecting again. Each is twice the one before: a server
+/// that starts again is found at once, and one that is away for long is not pestered.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// How a connection ended, or that there was none. The texts are sentences for a person.
 pub(super) enum Ending {
     /// After `[SERVER] Goodbye!`, or because nobody reads what is printed any more (`client | head`).
@@ -53,19 +61,49 @@ pub(super) fn receive_loop(client: &Client) -> Ending {
     let Client { options, link, terminal } = client;
     link.wait_while(&[Phase::Unnamed]);
     terminal.status(&format!("Connecting to {}...", options.endpoint));
-    let ending = match connect(&options.endpoint) {
-        Ok(stream) => {
-            terminal.status("Connected successfully!");
-            terminal.status("Type a line to talk. /help lists the commands, /quit leaves.");
-            let stream = Arc::new(stream);
-            link.connected(Arc::clone(&stream));
-            let mut session = Session { client, offered: false, joined: false, last_words: None };
-            session.read_loop(&stream)
-        }
-        Err(error) => Ending::NotConnected(error),
-    };
-    link.enter(Phase::Over);
-    ending
+    // Whether the room was ever seen: an address that is wrong is not tried again.
+    let mut was_in = false;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let ending = match connect(&options.endpoint) {
+            Ok(stream) => {
+                terminal.status("Connected successfully!");
+                if !was_in {
+                    terminal.status("Type a line to talk. /help lists the commands, /quit leaves.");
+                }
+                let stream = Arc::new(stream);
+                link.connected(Arc::clone(&stream));
+                let mut session =
+                    Session { client, offered: false, joined: false, last_words: None };
+                let ending = session.read_loop(&stream);
+                if session.joined {
+                    (was_in, pause) = (true, FIRST_PAUSE);
+                }
+                ending
+            }
+            Err(error) => Ending::NotConnected(error),
+        };
+        let why = match &ending {
+            Ending::Lost(why) if options.reconnect && was_in && !link.leaving() => why.clone(),
+            Ending::NotConnected(error) if options.reconnect && was_in => format!("{error}."),
+            _ => {
+                link.enter(Phase::Over);
+                return ending;
+            }
+        };
+        link.enter(Phase::Connecting);
+        let jittered = pause.mul_f64(0.75 + random() / 2.0);
+        terminal.status(&format!("{why} Trying again in {:.1} s.", jittered.as_secs_f64()));
+        thread::sleep(jittered);
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+/// Returns a random number from 0 to 1, so that a room of clients that lost their server together
+/// does not come back in one storm. `std` has no generator, but the keys of its hash maps are random.
+fn random() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// Connects to the first of the host's addresses that answers.
