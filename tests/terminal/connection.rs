@@ -1,0 +1,74 @@
+//! The connection as a person sees it: asking for a nickname, losing the server, finding it again.
+
+use super::{FakeServer, Server, Tmux, wait};
+
+#[test]
+fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
+    let server = Server::start();
+    let script = format!("\"$client\" 127.0.0.1 {}", server.port);
+    let Some(terminal) = Tmux::run(120, &script) else { return };
+    terminal.wait_for_last_row("Enter your nickname:");
+    terminal.text("a b");
+    terminal.keys(&["Enter"]);
+    wait(
+        "the refusal",
+        || terminal.rows().join("\n"),
+        || terminal.rows().iter().any(|row| row.ends_with("Enter another nickname:")).then_some(()),
+    );
+    terminal.wait_for_last_row("Enter your nickname:");
+    let rows = terminal.rows();
+    assert_eq!(rows[0], format!("[CLIENT] Connecting to 127.0.0.1:{}...", server.port));
+    assert_eq!(rows[1], "[CLIENT] Connected successfully!");
+    assert!(rows[2].contains("/help") && rows[2].contains("/quit"), "{rows:?}");
+    assert!(rows[3].contains("without spaces. Enter another nickname:"), "{rows:?}");
+    terminal.text("alice");
+    terminal.keys(&["Enter"]);
+    terminal.wait_for_row("[SERVER] 1 online: alice");
+    terminal.wait_for_last_row(">");
+}
+
+#[test]
+fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
+    let server = FakeServer::start();
+    let script =
+        format!("\"$client\" --port {} --nick alice --reconnect; echo code $?", server.port);
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    let connection = server.accept("alice");
+    terminal.text("half a li");
+    terminal.wait_for_last_row("> half a li");
+    drop(connection);
+    wait(
+        "the loss",
+        || terminal.rows().join("\n"),
+        || terminal.rows().iter().any(|row| row.contains("Trying again in")).then_some(()),
+    );
+    let mut connection = server.accept("alice");
+    terminal.wait_for_last_row("> half a li");
+    terminal.text("ne");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "half a line");
+    connection.say("[SERVER] You were kicked.");
+    drop(connection);
+    terminal.wait_for_row("code 1");
+}
+
+#[test]
+fn what_is_typed_without_a_connection_is_given_back() {
+    let server = FakeServer::start();
+    let script =
+        format!("\"$client\" --port {} --nick alice --reconnect; echo code $?", server.port);
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    drop(server.accept("alice"));
+    wait(
+        "the loss",
+        || terminal.rows().join("\n"),
+        || terminal.rows().iter().any(|row| row.contains("Trying again in")).then_some(()),
+    );
+    drop(server);
+    terminal.text("important");
+    terminal.keys(&["Enter"]);
+    terminal.wait_for_row("[CLIENT] Not sent, as you are not in the room: important");
+    terminal.wait_for_last_row("> important");
+    terminal.keys(&["C-c", "C-c"]);
+    terminal.wait_for_row("code 0");
+}
