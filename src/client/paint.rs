@@ -12,7 +12,7 @@ const BOLD: &str = "1";
 
 /// Colors for nicknames, from the 256 of xterm: those of middling brightness, which can be read on
 /// black and on white (a contrast of 3.5 to 1 or more on both).
-const NICKNAME_COLORS: [u8; 12] = [160, 166, 130, 100, 64, 28, 30, 32, 63, 129, 163, 161];
+const NICKNAME_COLORS: [u8; 11] = [160, 166, 130, 100, 64, 28, 30, 32, 63, 129, 163];
 
 /// Puts a text in a style (SGR, ECMA-48).
 pub(super) fn styled(text: &str, style: &str) -> String {
@@ -64,10 +64,10 @@ mod tests {
     #[test]
     fn notices_are_dim_and_what_is_for_me_is_bold() {
         assert_eq!(painted("[SERVER] al joined the chat!"), "{2m[SERVER] al joined the chat!}");
-        assert_eq!(painted("al: hi"), "{1;38;5;64mal}: hi");
-        assert_eq!(painted("* al waves"), "* {1;38;5;64mal} waves");
-        assert_eq!(painted("al: hi me"), "{1;38;5;64mal}{1m: hi me}");
-        assert_eq!(painted("[al -> you] hi"), "{1m[}{1;38;5;64mal}{1m -> you] hi}");
+        assert_eq!(painted("al: hi"), "{1;38;5;63mal}: hi");
+        assert_eq!(painted("* al waves"), "* {1;38;5;63mal} waves");
+        assert_eq!(painted("al: hi me"), "{1;38;5;63mal}{1m: hi me}");
+        assert_eq!(painted("[al -> you] hi"), "{1m[}{1;38;5;63mal}{1m -> you] hi}");
         assert_eq!(painted("anything"), "anything");
     }
 
