@@ -57,6 +57,8 @@ pub mod server;
 
 pub mod client;
 
+pub mod load;
+
 pub mod protocol;
 
 pub mod arguments;

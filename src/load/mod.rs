@@ -1,0 +1,8 @@
+//! The measuring tool: many clients of one server, and what each of them received.
+
+pub mod integrity;
+
+/// Returns the nickname of a client.
+fn nickname(client: u32) -> String {
+    format!("u{client:05}")
+}
