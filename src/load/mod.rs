@@ -2,6 +2,10 @@
 
 pub mod integrity;
 
+pub mod histogram;
+
+pub mod process;
+
 /// Returns the nickname of a client.
 fn nickname(client: u32) -> String {
     format!("u{client:05}")
