@@ -1,5 +1,7 @@
 //! The measuring tool: many clients of one server, and what each of them received.
 
+pub mod options;
+
 pub mod integrity;
 
 pub mod histogram;
