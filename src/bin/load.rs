@@ -1,0 +1,42 @@
+//! The measuring tool: arguments in, exit code out.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chat::load::options::{HELP, Options, Request};
+use chat::load::run::{Failure, measure};
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)) {
+        Ok(Request::Run(options)) => run(&options),
+        Ok(Request::Help) => print(HELP),
+        Ok(Request::Version) => print(concat!("load ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(error) => fail(2, error),
+    }
+}
+
+fn run(options: &Options) -> ExitCode {
+    match measure(options) {
+        Ok(report) if report.ok() => print(report),
+        Ok(report) => {
+            print(report);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(error)) => fail(2, error),
+        Err(Failure::Failed(why)) => fail(1, why),
+    }
+}
+
+fn print(text: impl Display) -> ExitCode {
+    match write!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    // There is nobody left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "[ERROR] {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,309 @@
+//! One client: a connection, and what it takes in, from its login to its end.
+//!
+//! Nothing here waits: a reader thread calls [`Client::read`] again and again. Lines are cut
+//! without `protocol::framing`, which looks at every byte: to count messages it is enough to find
+//! the last line end of what a read brought, from behind, and to count a mark.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::histogram::Histogram;
+use super::integrity::{Inspector, MARK, random};
+use super::options::Measure;
+use super::run::Room;
+use super::senders::sent_at;
+use crate::protocol::text::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
+
+/// How long connecting may take. A storm can overflow the listen backlog of a server, and the
+/// system then tries again after 1, 3, 7 and 15 seconds.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client that pauses does so before one in so many reads, on the average.
+const READS_A_PAUSE: usize = 64;
+/// It pauses for less than this, in milliseconds: long enough that more than the socket buffers
+/// hold piles up in the server, and far from the time after which a server gives a reader up.
+const MAX_PAUSE_MILLIS: usize = 400;
+
+/// A visitor leaves when it has seen so many messages...
+const VISIT_MESSAGES: u64 = 500;
+/// ...or when nothing came for so long.
+const VISIT_SILENCE: Duration = Duration::from_millis(200);
+
+/// Every join notice holds this once, and no line of ours does.
+const NOTICE_MARK: u8 = b'!';
+
+/// What a client is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To receive everything.
+    Member,
+    /// Not to read while the others talk.
+    Stalled,
+    /// To come and go.
+    Visitor,
+}
+
+/// How far a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Phase {
+    /// Has given its nickname, and awaits the list of who is online.
+    Joining,
+    /// Is in, and awaits the roll call.
+    Joined,
+    /// Awaits messages, and the closing line.
+    Talking,
+    /// The closing line came.
+    Closed,
+    /// Nothing came for too long.
+    Silent,
+    /// The connection ended.
+    Gone,
+}
+
+/// What is kept of the messages besides their number.
+pub(super) enum Tally {
+    /// Nothing.
+    Count,
+    /// How long each was under way, and how many stamps were damaged.
+    Latencies(Histogram, u64),
+    /// Everything.
+    Lines(Inspector),
+}
+
+/// One client.
+pub(super) struct Client {
+    pub(super) number: u32,
+    pub(super) role: Role,
+    nickname: String,
+    stream: Arc<TcpStream>,
+    /// The start of a line whose end has not come.
+    rest: Vec<u8>,
+    pub(super) phase: Phase,
+    /// The phase that the talking ended with.
+    pub(super) end: Phase,
+    /// How many joins it knows of: those online when it came, itself included, and those it was
+    /// told.
+    pub(super) notices: u64,
+    pub(super) received: u64,
+    pub(super) tally: Tally,
+    began: Instant,
+    /// How long it took to be in.
+    pub(super) login: Duration,
+    /// When it had everything.
+    pub(super) arrived: Option<Instant>,
+    /// When the talking ended for it.
+    pub(super) ended: Instant,
+    last_heard: Instant,
+    paused_until: Instant,
+    dice: u64,
+}
+
+impl Client {
+    /// Connects. Blocks, but for long only if the server's listen backlog is full.
+    pub(super) fn connect(room: &Room, number: u32, nickname: String) -> Option<Self> {
+        let began = Instant::now();
+        let connect = || {
+            let mut stream = TcpStream::connect_timeout(&room.address, CONNECT_TIMEOUT)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            // The server asks first, but it need not be waited for.
+            stream.write_all(format!("{nickname}\n").as_bytes())?;
+            Ok(Arc::new(stream))
+        };
+        let failed = |error: io::Error| room.fail(format!("{nickname}: {error}"));
+        let stream = connect().map_err(failed).ok()?;
+        if let Some(place) = room.streams.get(number as usize) {
+            place.get_or_init(|| Arc::clone(&stream));
+        }
+        let role = room.role(number);
+        Some(Self {
+            number,
+            role,
+            nickname,
+            stream,
+            rest: Vec::new(),
+            phase: Phase::Joining,
+            end: Phase::Joining,
+            notices: 0,
+            received: 0,
+            tally: match (room.options.measure, role) {
+                (Measure::Time, Role::Member) => Tally::Latencies(Histogram::default(), 0),
+                (Measure::Check, Role::Member) => {
+                    Tally::Lines(Inspector::new(room.texts, Some(number)))
+                }
+                (_, Role::Visitor) => Tally::Lines(Inspector::new(room.texts, None)),
+                // Whoever stalled is late by intent, and may have been turned out.
+                (_, Role::Stalled) | (Measure::Count, _) => Tally::Count,
+            },
+            began,
+            login: Duration::ZERO,
+            arrived: None,
+            ended: began,
+            last_heard: began,
+            paused_until: began,
+            dice: number.into(),
+        })
+    }
+
+    /// Reads once, without waiting; returns how many bytes came.
+    pub(super) fn read(&mut self, room: &Room, buffer: &mut [u8]) -> usize {
+        let now = Instant::now();
+        let talking = self.phase == Phase::Talking;
+        let stalls = talking && self.role == Role::Stalled && !room.over.load(Relaxed);
+        if stalls || self.phase == Phase::Gone || now < self.paused_until {
+            self.last_heard = now;
+            return 0;
+        }
+        let held = self.rest.len();
+        let read = match (&*self.stream).read(&mut buffer[held..]) {
+            Ok(read) if read > 0 => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let visits = talking && self.role == Role::Visitor;
+                let patience = if visits { VISIT_SILENCE } else { room.silence() };
+                if self.phase <= Phase::Talking && now - self.last_heard > patience {
+                    self.end(Phase::Silent, room);
+                }
+                return 0;
+            }
+            // The end of the stream, an error, or a line without an end that fills the buffer.
+            _ => {
+                self.end(Phase::Gone, room);
+                return 0;
+            }
+        };
+        self.last_heard = now;
+        buffer[..held].copy_from_slice(&self.rest);
+        let came = &buffer[..held + read];
+        let whole = came.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        self.rest.clear();
+        self.rest.extend_from_slice(&came[whole..]);
+        self.take(&came[..whole], room);
+        read
+    }
+
+    /// Takes whole lines, line ends included.
+    fn take(&mut self, mut lines: &[u8], room: &Room) {
+        while self.phase < Phase::Joined
+            && let Some(end) = lines.iter().position(|&byte| byte == b'\n')
+        {
+            self.log_in(&String::from_utf8_lossy(&lines[..end]), room);
+            lines = &lines[end + 1..];
+        }
+        match self.phase {
+            Phase::Joined => {
+                self.notices += count(lines, NOTICE_MARK);
+                // It is the last line there is: nobody talks before everyone has seen it.
+                if lines.trim_ascii_end().ends_with(room.roll_call.as_bytes()) {
+                    self.phase = Phase::Talking;
+                    room.ready.fetch_add(1, Relaxed);
+                    self.note_arrival(room);
+                }
+            }
+            Phase::Talking => self.receive(lines, room),
+            _ => (),
+        }
+    }
+
+    /// Takes one line of the login.
+    fn log_in(&mut self, line: &str, room: &Room) {
+        if line == ENTER_NICKNAME || line == CONNECTED {
+            return;
+        }
+        let online = line.strip_prefix(NOTICE_PREFIX).and_then(|line| line.split(' ').next());
+        match online.and_then(|online| online.parse().ok()) {
+            None => room.fail(format!("{}: the server said '{line}'", self.nickname)),
+            Some(online) if self.number == 0 && online != 1 => {
+                room.fail(format!("the room is not empty: '{line}'"));
+            }
+            Some(online) => {
+                self.notices = online;
+                self.login = self.began.elapsed();
+                self.phase = Phase::Joined;
+                if self.role == Role::Visitor {
+                    self.phase = Phase::Talking;
+                } else {
+                    room.joined.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Takes messages, and the closing line.
+    fn receive(&mut self, lines: &[u8], room: &Room) {
+        let new = match &mut self.tally {
+            Tally::Count => count(lines, MARK),
+            Tally::Latencies(latencies, corrupt) => time(lines, room, latencies, corrupt),
+            Tally::Lines(inspector) => {
+                lines.split(|&byte| byte == b'\n').map(|line| u64::from(inspector.take(line))).sum()
+            }
+        };
+        self.received += new;
+        room.received.fetch_add(new, Relaxed);
+        self.note_arrival(room);
+        // Notices may follow the closing line; but to look at every line costs more than to count,
+        // so that is left until there is nothing else to come.
+        let is_closing = |line: &[u8]| line.ends_with(room.closing.as_bytes());
+        if is_closing(lines.trim_ascii_end())
+            || self.arrived.is_some() && lines.split(|&byte| byte == b'\n').any(is_closing)
+        {
+            self.end(Phase::Closed, room);
+        } else if self.role == Role::Visitor && self.received > VISIT_MESSAGES {
+            self.end(Phase::Gone, room);
+        } else if room.options.pauses
+            && self.number % 2 == 1
+            && random(&mut self.dice).is_multiple_of(READS_A_PAUSE)
+        {
+            let millis = (random(&mut self.dice) % MAX_PAUSE_MILLIS) as u64;
+            self.paused_until = self.last_heard + Duration::from_millis(millis);
+        }
+    }
+
+    /// Notes when everything has come. The first client's closing line waits for that.
+    fn note_arrival(&mut self, room: &Room) {
+        if self.arrived.is_none() && self.received >= room.expected(self.number) {
+            self.arrived = Some(Instant::now());
+            room.arrived.fetch_or(self.number == 0, Relaxed);
+        }
+    }
+
+    /// Ends the phase that a client is in.
+    fn end(&mut self, phase: Phase, room: &Room) {
+        if self.phase < Phase::Talking {
+            room.fail(format!("{}: the server ended the login or was silent", self.nickname));
+        }
+        let talked = self.phase == Phase::Talking;
+        self.phase = phase;
+        if talked {
+            self.end = phase;
+            self.ended = Instant::now();
+        }
+        if self.role != Role::Visitor {
+            room.done.fetch_add(talked.into(), Relaxed);
+            room.gone.fetch_add((phase == Phase::Gone).into(), Relaxed);
+        }
+    }
+}
+
+/// Records how long each message was under way; returns how many there were.
+fn time(lines: &[u8], room: &Room, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
+    let now = room.epoch.elapsed();
+    let mut messages = 0;
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Some(mark) = line.iter().position(|&byte| byte == MARK) else { continue };
+        messages += 1;
+        match sent_at(&line[mark..], room).and_then(|sent| now.checked_sub(sent)) {
+            Some(took) => latencies.record(took),
+            None => *corrupt += 1,
+        }
+    }
+    messages
+}
+
+/// Counts a byte, in pieces whose sum fits a byte: the compiler makes vector instructions of that.
+fn count(bytes: &[u8], mark: u8) -> u64 {
+    let in_piece = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == mark)).sum::<u8>();
+    bytes.chunks(255).map(|piece| u64::from(in_piece(piece))).sum()
+}

@@ -1,0 +1,74 @@
+//! The few threads that read for all clients.
+//!
+//! A reader thread goes around its clients and reads from each without waiting; after a round that
+//! brought little it sleeps for a moment. A thread for each client, blocked in `read`, would be
+//! simpler, but whoever sends pays for waking it: in a quiet room of 500 clients, on a machine of
+//! two cores, that made a delivery cost the server twice as much (10 µs, not 5). A tool must not be
+//! what it measures.
+
+use std::mem;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::client::{Client, Phase, Role, Tally};
+use super::integrity::Faults;
+use super::nickname;
+use super::run::Room;
+
+/// How much one read can take, and so the longest line: several times what is of use, for no server
+/// sends lines of more than 64 KiB.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// A round that brought less than this from each client came too early: the server writes while
+/// this thread sleeps, and the next reads bring more.
+const LITTLE_BYTES: usize = 2048;
+
+/// The shortest sleep: the system adds some 50 µs of its own to any.
+const MIN_SLEEP: Duration = Duration::from_micros(100);
+
+/// The longest: what this tool adds to the time of a delivery.
+const MAX_SLEEP: Duration = Duration::from_micros(500);
+
+/// What one visit showed.
+pub(super) type Visit = (Faults, Vec<u32>);
+
+/// Connects every `readers`th client, from number `reader` on, as they are admitted, and reads for
+/// them until the room is closed. Sleeps between rounds.
+pub(super) fn read_loop(room: &Room, reader: u32, readers: u32) -> (Vec<Client>, Vec<Visit>) {
+    let joining = room.options.joining.div_ceil(readers) as usize;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let (mut clients, mut visits): (Vec<Client>, Vec<Visit>) = (Vec::new(), Vec::new());
+    let mut next = reader;
+    while !room.closed.load(Relaxed) {
+        let start = Instant::now();
+        let mut outside = clients.iter().filter(|client| client.phase < Phase::Joined).count();
+        while outside < joining && next < room.admitted.load(Relaxed) {
+            clients.extend(Client::connect(room, next, nickname(next)));
+            next += readers;
+            outside += 1;
+        }
+        let mut bytes = 0;
+        for client in &mut clients {
+            bytes += client.read(room, &mut buffer);
+            if client.role == Role::Visitor
+                && client.phase > Phase::Talking
+                && let Tally::Lines(inspector) = mem::replace(&mut client.tally, Tally::Count)
+            {
+                visits.push(inspector.finish());
+                // Another name each time: the server may not have noticed yet that the last has
+                // gone.
+                let name = format!("{}-{}", nickname(client.number), visits.len());
+                if !room.over.load(Relaxed)
+                    && let Some(again) = Client::connect(room, client.number, name)
+                {
+                    *client = again;
+                }
+            }
+        }
+        if bytes < clients.len() * LITTLE_BYTES {
+            thread::sleep((start.elapsed() * 2).clamp(MIN_SLEEP, MAX_SLEEP));
+        }
+    }
+    (clients, visits)
+}

@@ -1,0 +1,82 @@
+//! The senders: what is said, and the one thread that writes it for all of them.
+//!
+//! The senders take turns: a message each when it is due or, as fast as it goes, as many as a
+//! pasted text or a script would write at once. The thread sleeps until the next is due, and for a
+//! moment whenever a connection is full.
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::integrity::MARK;
+use super::options::Measure;
+use super::run::Room;
+
+/// How much a sender that does not wait says in a turn, in bytes.
+const TURN_BYTES: u32 = 16 * 1024;
+
+/// How long a sender waits for room in its connection: far less than it takes to empty one.
+const FULL_SLEEP: Duration = Duration::from_micros(200);
+
+/// Sends all messages of all senders. Returns when it began, and how late the latest turn was.
+pub(super) fn send(room: &Room) -> (Instant, Duration) {
+    let (messages, interval) = (room.options.messages, room.options.interval());
+    let turn = interval.map_or(TURN_BYTES / room.options.bytes, |_| 1);
+    let start = Instant::now();
+    let (mut late, mut due) = (Duration::ZERO, Duration::ZERO);
+    let mut lines = Vec::new();
+    for first in (0..messages).step_by(turn as usize) {
+        let streams = room.streams.iter().filter_map(|stream| stream.get());
+        for (sender, stream) in (0..room.options.senders).zip(streams) {
+            if room.closed.load(Relaxed) {
+                return (start, late);
+            }
+            if let Some(interval) = interval {
+                thread::sleep(due.saturating_sub(start.elapsed()));
+                late = late.max(start.elapsed().saturating_sub(due));
+                due += interval;
+            }
+            lines.clear();
+            for number in first..messages.min(first + turn) {
+                append_message(room, sender, number, &mut lines);
+            }
+            write_all(room, stream, &lines);
+        }
+    }
+    (start, late)
+}
+
+/// Writes everything to a stream whose writes do not wait. An error is left to whoever reads from
+/// it.
+pub(super) fn write_all(room: &Room, mut stream: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() && !room.closed.load(Relaxed) {
+        match stream.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_SLEEP),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Appends a message: what the integrity check makes, or a mark, a stamp and filling.
+fn append_message(room: &Room, sender: u32, number: u32, to: &mut Vec<u8>) {
+    if room.options.measure == Measure::Check {
+        room.texts.append(sender, number, to);
+    } else {
+        let end = to.len() + room.options.bytes as usize;
+        to.push(MARK);
+        if room.options.measure == Measure::Time {
+            to.extend(format!("{:012}", room.epoch.elapsed().as_micros()).bytes());
+        }
+        to.resize(end, b'x');
+    }
+    to.push(b'\n');
+}
+
+/// Reads the stamp of a message, microseconds since the room's epoch; `None` if it is damaged.
+pub(super) fn sent_at(text: &[u8], room: &Room) -> Option<Duration> {
+    let stamp = text.get(1..13).filter(|_| text.len() == room.options.bytes as usize)?;
+    str::from_utf8(stamp).ok()?.parse().map(Duration::from_micros).ok()
+}
