@@ -1,0 +1,125 @@
+//! Hostile and broken input: a clear line to who sent it, nothing to anyone else, nothing lost.
+
+use std::io::Write;
+
+use chat::protocol::cleaning::clean;
+
+use crate::harness::{DEADLINE, Server};
+
+#[test]
+fn a_megabyte_without_a_line_end_is_refused_with_its_size() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    let megabyte = vec![b'x'; 1 << 20];
+    alice.send_bytes(&megabyte);
+    // It keeps nobody waiting while it goes on.
+    let mut carol = server.join("carol");
+    alice.send_bytes(b"\nnext\n");
+    alice.expect("[SERVER] carol joined the chat!");
+    alice.expect("[SERVER] Not sent: That line has 1048576 bytes, the limit is 1024.");
+    bob.expect_all(["[SERVER] carol joined the chat!", "alice: next"]);
+    carol.expect("alice: next");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_line_over_the_limit_costs_no_memory() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let before = server.peak_memory_kib();
+    let megabyte = vec![b'x'; 1 << 20];
+    for _ in 0..16 {
+        alice.send_bytes(&megabyte);
+    }
+    alice.send("");
+    alice.expect("[SERVER] Not sent: That line has 16777216 bytes, the limit is 1024.");
+    let after = server.peak_memory_kib();
+    assert!(after < before + 2048, "{before} KiB before, {after} KiB after");
+}
+
+#[test]
+fn an_endless_line_at_the_end_of_the_stream_is_no_message() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let mut bob = server.join("bob");
+    bob.send_bytes(&[b'x'; 5000]);
+    bob.end_input();
+    alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
+    let mut bob = server.join("bob");
+    bob.send_bytes(b"caf\xe9");
+    bob.end_input();
+    alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
+}
+
+#[test]
+fn noise_is_answered_with_notices_and_reaches_others_clean() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    // A generator with a fixed seed (Knuth's MMIX constants): the same noise in every run.
+    let mut state: u64 = 1;
+    let mut noise = Vec::new();
+    while noise.len() < 100_000 {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = state.to_be_bytes()[0];
+        // Short lines, and enough ASCII that many of them are text.
+        noise.push(match random {
+            0..=19 => b'\n',
+            20..=200 => state.to_be_bytes()[1] & 0x7F,
+            _ => state.to_be_bytes()[1],
+        });
+    }
+    // No command: a random /quit would end the test.
+    noise.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b'.');
+    let (mut answers, mut messages) = (Vec::new(), Vec::new());
+    for piece in noise.chunks(777) {
+        alice.send_bytes(piece);
+        alice.send("\n/me marker");
+        // Telnet's timing mark may have been among it: its answer is three bytes before a line.
+        answers.extend(alice.lines_until("* alice marker"));
+        messages.extend(bob.lines_until("* alice marker"));
+    }
+    assert!(answers.len() > 100 && messages.len() > 100);
+    for answer in answers {
+        assert_eq!(answer, "[SERVER] Not sent: That line is not valid UTF-8.");
+    }
+    for message in messages {
+        assert!(message.starts_with("alice: "), "{message:?}");
+        assert_eq!(clean(&message), message);
+    }
+}
+
+#[test]
+fn who_comes_and_goes_in_any_way_disturbs_nobody() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    for round in 0..20 {
+        drop(server.connect("scan"));
+        server.connect("reset").reset();
+        let mut peer = server.connect("http");
+        peer.send_bytes(b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n");
+        peer.expect("[SERVER] Enter your nickname:");
+        drop(peer);
+        let mut peer = server.connect("tls");
+        peer.send_bytes(b"\x16\x03\x01\x00\xf5\x01\x00\x00\xf1\x03\x03");
+        peer.end_input();
+        peer.wait_for_any_end();
+        alice.send(&format!("round {round}"));
+        bob.expect(&format!("alice: round {round}"));
+    }
+}
+
+#[test]
+fn who_asks_at_the_prompt_and_never_reads_is_gone_by_the_deadline() {
+    let server = Server::with(&["--login-timeout", "1"]);
+    let mut alice = server.join("alice");
+    let deaf = server.connect("deaf");
+    // Answers are many times as long as the question, so the server is soon stuck in a write. That
+    // it does not wait for longer than the login may take is seen from here as the end.
+    let questions = b"/help\n".repeat(10_000);
+    let mut stream = deaf.stream();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    while stream.write_all(&questions).is_ok() {}
+    alice.send("/who");
+    alice.expect("[SERVER] 1 online: alice");
+}

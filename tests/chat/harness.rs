@@ -1,0 +1,58 @@
+//! The harness: the server as a process, strangers on raw sockets, and a deadline on every wait.
+//!
+//! Nothing here knows how the server is built: it starts the binary, reads the port from the first
+//! line of its log, and from then on is what anybody with `nc` is. The exact texts of the wire stand
+//! in the tests; here are only those without which nobody gets in.
+//!
+//! - [`Server`]: a running server. Dropped, it is killed and waited for.
+//! - [`Peer`]: one connection to it, driven by the test's own thread.
+//! - [`Program`]: any process whose output is read line by line; the server is one, so is a client.
+//! - [`Transcript`]: what all of them said, in order, printed when the test fails.
+//!
+//! No wait is without a deadline and no test sleeps. That something does *not* arrive is shown by a
+//! marker: the next line that does arrive is the one sent after it.
+
+mod peer;
+
+mod program;
+
+mod server;
+
+mod transcript;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+pub(crate) use peer::Peer;
+pub(crate) use program::{Finished, Program, server_command, shell};
+pub(crate) use server::Server;
+pub(crate) use transcript::Transcript;
+
+use chat::protocol::nickname::Nickname;
+use chat::protocol::text;
+
+/// How long anything may take before the test fails. Long, since it is reached only by a failure,
+/// and a busy machine is none.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The nickname of that text, for the functions of `chat::protocol::text`.
+pub(crate) fn nickname(text: &str) -> Nickname {
+    Nickname::parse(text).expect("the test gives a fit nickname")
+}
+
+/// The answer at the prompt to a nickname that somebody has.
+pub(crate) fn taken(name: &str) -> String {
+    text::nickname_refused(text::nickname_taken(&nickname(name)))
+}
+
+/// A port on which nobody listens: it was free a moment ago.
+pub(crate) fn free_port() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    listener.local_addr().expect("a bound socket has an address").port().to_string()
+}
+
+/// What both programs do with a command line that is wrong in this way.
+pub(crate) fn usage_error(why: &str) -> Finished {
+    let errors = format!("[ERROR] {why} (try --help)\n");
+    Finished { code: Some(2), output: String::new(), errors }
+}

@@ -1,0 +1,173 @@
+//! One connection to the server, as a stranger with `nc` has it: bytes out, lines in.
+//!
+//! Runs on the test's thread alone. What has been read and not asked for yet stays in `received`, so
+//! `expect` sees every line there is, in order: a line that should not have come fails the next one.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+
+use super::{DEADLINE, Transcript};
+
+/// The most that one read takes.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A stranger's end of a connection.
+pub(crate) struct Peer {
+    name: String,
+    stream: TcpStream,
+    received: Vec<u8>,
+    transcript: Transcript,
+}
+
+impl Peer {
+    /// Connects to the server on that port; `name` is for the transcript only.
+    pub(crate) fn connect(name: &str, port: u16, transcript: &Transcript) -> Self {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
+        Self::on(name, stream, transcript)
+    }
+
+    /// Takes a connection that stands already.
+    pub(crate) fn on(name: &str, stream: TcpStream, transcript: &Transcript) -> Self {
+        // One write is one segment, so a test decides where its lines are split.
+        stream.set_nodelay(true).expect("TCP_NODELAY on a connected socket");
+        stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+        stream.set_write_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+        let transcript = transcript.clone();
+        Self { name: name.to_owned(), stream, received: Vec::new(), transcript }
+    }
+
+    /// Its own address, as the server sees it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("a connected socket has an address")
+    }
+
+    /// The connection itself, for what only one test does.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends a line and its end.
+    #[track_caller]
+    pub(crate) fn send(&mut self, line: &str) {
+        self.send_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends exactly these bytes.
+    #[track_caller]
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.transcript.add(&self.name, '>', bytes);
+        if let Err(error) = self.stream.write_all(bytes) {
+            panic!("{} could not send {} bytes: {error}", self.name, bytes.len());
+        }
+    }
+
+    /// Ends what it sends, as the end of `nc`'s input does; it still reads.
+    pub(crate) fn end_input(&mut self) {
+        self.transcript.add(&self.name, '>', b"(end of input)");
+        self.stream.shutdown(Shutdown::Write).expect("the connection stands");
+    }
+
+    /// Waits for the next line, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, line: &str) {
+        let got = self.line();
+        assert!(got == line, "{} got the line\n  {got:?}\nnot\n  {line:?}", self.name);
+    }
+
+    /// Waits for these lines, in this order and with none between.
+    #[track_caller]
+    pub(crate) fn expect_all<S: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = S>) {
+        for line in lines {
+            self.expect(line.as_ref());
+        }
+    }
+
+    /// Waits for the next line and returns it without its `\n`. A `\r` would stay.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let end = loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                break end;
+            }
+            let read = self.read("a line");
+            assert!(read > 0, "{} waited for a line and the connection ended", self.name);
+        };
+        let line: Vec<u8> = self.received.drain(..=end).collect();
+        match String::from_utf8(line) {
+            Ok(line) => line.trim_end_matches('\n').to_owned(),
+            Err(error) => panic!("{} was sent what is not UTF-8: {error}", self.name),
+        }
+    }
+
+    /// Waits for lines up to and including this one; returns those before it.
+    #[track_caller]
+    pub(crate) fn lines_until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            if line == last {
+                return lines;
+            }
+            lines.push(line);
+        }
+    }
+
+    /// Waits for the next bytes, which must be these.
+    #[track_caller]
+    pub(crate) fn expect_bytes(&mut self, bytes: &[u8]) {
+        while self.received.len() < bytes.len() {
+            let read = self.read("bytes");
+            assert!(read > 0, "{} waited for {bytes:x?} and the connection ended", self.name);
+        }
+        let got: Vec<u8> = self.received.drain(..bytes.len()).collect();
+        assert!(got == bytes, "{} got the bytes {got:x?}, not {bytes:x?}", self.name);
+    }
+
+    /// Waits for the connection to end in order, with nothing more said.
+    #[track_caller]
+    pub(crate) fn expect_end(&mut self) {
+        while self.received.is_empty() && self.read("the end") > 0 {}
+        let rest = String::from_utf8_lossy(&self.received);
+        assert!(rest.is_empty(), "{} got {rest:?} where the connection should end", self.name);
+    }
+
+    /// Waits for the connection to end, in order or not, and drops what is said until then.
+    #[track_caller]
+    pub(crate) fn wait_for_any_end(&mut self) {
+        loop {
+            match self.stream.read(&mut [0; READ_BYTES]) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{} waited for the end: {error}", self.name),
+            }
+        }
+    }
+
+    /// Breaks the connection. Something unread must be on its way to this peer: a socket that is
+    /// closed over unread data is reset, not ended (RFC 2525, 2.17).
+    #[track_caller]
+    pub(crate) fn reset(self) {
+        match self.stream.peek(&mut [0]) {
+            Ok(1) => self.transcript.add(&self.name, '>', b"(reset)"),
+            other => panic!("{} waited for something unread: {other:?}", self.name),
+        }
+    }
+
+    /// Reads what there is, at least a byte but for the end of the stream; returns how much.
+    #[track_caller]
+    fn read(&mut self, what: &str) -> usize {
+        let mut buffer = [0; READ_BYTES];
+        match self.stream.read(&mut buffer) {
+            Ok(bytes) => {
+                self.transcript.add(&self.name, '<', &buffer[..bytes]);
+                self.received.extend_from_slice(&buffer[..bytes]);
+                bytes
+            }
+            Err(error) => {
+                let have = String::from_utf8_lossy(&self.received);
+                panic!("{} waited for {what}, has {have:?}: {error}", self.name)
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The server's log: its lines, and that nothing which happens to it stops the room.
+
+use chat::protocol::cleaning::clean;
+
+use crate::harness::{Peer, Server};
+
+#[test]
+fn the_log_has_a_line_for_each_event() {
+    let mut server = Server::start();
+    // The first two lines are checked by the harness, which finds the port there.
+    let mut alice = server.connect("alice");
+    server.expect_log(&format!("[SERVER] Connected with {}", alice.address()));
+    alice.expect("[SERVER] Enter your nickname:");
+    alice.send("alice");
+    server.expect_log("[SERVER] Nickname of client is alice");
+    alice.expect_all(["[SERVER] Connected to the server!", "[SERVER] 1 online: alice"]);
+    let bob = server.join("bob");
+    alice.expect("[SERVER] bob joined the chat!");
+    server.expect_log(&format!("[SERVER] Connected with {}", bob.address()));
+    server.expect_log("[SERVER] Nickname of client is bob");
+    alice.send("unread");
+    bob.reset();
+    server.expect_log("[SERVER] bob left the chat! (connection lost)");
+    alice.send("/quit");
+    server.expect_log("[SERVER] alice left the chat!");
+}
+
+#[test]
+fn what_people_say_is_not_logged() {
+    let mut server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    alice.send_bytes(b"secret\n/me keeps a secret\n/msg bob secret\n");
+    bob.expect_all(["alice: secret", "* alice keeps a secret", "[alice -> you] secret"]);
+    alice.send("/quit");
+    let log = server.log_until("[SERVER] alice left the chat!");
+    assert!(log.iter().all(|line| !line.contains("secret")), "{log:?}");
+}
+
+#[test]
+fn what_people_say_to_everyone_is_logged_if_asked_for_and_clean() {
+    let mut server = Server::with(&["--log-messages"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    alice.send_bytes(b"a \x1b[31mred word\n/msg bob secret\n/me waves\n");
+    bob.expect_all(["alice: a \u{FFFD}[31mred word", "[alice -> you] secret", "* alice waves"]);
+    server.log_until("[SERVER] alice: a \u{FFFD}[31mred word");
+    server.expect_log("[SERVER] * alice waves");
+}
+
+#[test]
+fn nothing_that_a_stranger_sends_reaches_the_log_unclean() {
+    let mut server = Server::start();
+    for name in ["\x1b[2J\x07", "\u{202E}evil", "\u{9B}31m", "a\rb"] {
+        let mut peer = server.connect("peer");
+        peer.send(name);
+        peer.send("/quit");
+        peer.lines_until("[SERVER] Goodbye!");
+    }
+    let mut marker = server.join("marker");
+    marker.send("/msg \x1bc hi");
+    marker.send("/quit");
+    for line in server.log_until("[SERVER] marker left the chat!") {
+        assert!(line.starts_with("[SERVER] "), "{line:?}");
+        assert_eq!(clean(&line), line);
+    }
+}
+
+#[test]
+fn a_closed_standard_output_ends_the_log_and_nothing_else() {
+    let mut server = Server::start();
+    let mut alice = server.join("alice");
+    server.program().close_output();
+    for _ in 0..20 {
+        let mut bob = server.join("bob");
+        bob.send("/quit");
+        bob.expect("[SERVER] Goodbye!");
+        alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
+    }
+    server.stop();
+    alice.expect("[SERVER] The server is shutting down.");
+}
+
+/// Has alice do so much that is logged that no queue and no pipe holds it, and bob hear it all.
+fn fill_the_log(alice: &mut Peer, bob: &mut Peer) {
+    for _ in 0..200 {
+        alice.send_bytes("/nick bill\n/nick alice\n".repeat(50).as_bytes());
+        alice.send("/me marker");
+        assert_eq!(alice.lines_until("* alice marker").len(), 100);
+        assert_eq!(bob.lines_until("* alice marker").len(), 100);
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_stop_the_room() {
+    let mut server = Server::with(&["--rate", "0"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    let gate = server.log_gate();
+    let held = gate.lock().unwrap();
+    fill_the_log(&mut alice, &mut bob);
+    server.join("carol").send("/quit");
+    bob.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);
+    drop(held);
+    // Read again, it goes on, and says how many lines it has lost. The first to come after the loss
+    // may be lost too, so there is more than one.
+    let mut lost = false;
+    while !lost {
+        server.join("dora").send("/quit");
+        bob.expect_all(["[SERVER] dora joined the chat!", "[SERVER] dora left the chat!"]);
+        lost = server.log_line().ends_with(" lines could not be logged");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_the_server_from_ending() {
+    let mut server = Server::with(&["--rate", "0"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    let gate = server.log_gate();
+    let held = gate.lock().unwrap();
+    fill_the_log(&mut alice, &mut bob);
+    server.signal("TERM");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] The server is shutting down.");
+        peer.expect_end();
+    }
+    server.expect_exit();
+    drop(held);
+}
+
+#[test]
+fn quiet_says_nothing_about_those_who_come_and_go() {
+    let mut server = Server::with(&["--quiet"]);
+    let [mut alice, bob] = server.join_all(["alice", "bob"]);
+    alice.send("unread");
+    bob.reset();
+    alice.expect("[SERVER] bob left the chat! (connection lost)");
+    server.signal("TERM");
+    alice.expect("[SERVER] The server is shutting down.");
+    let log = server.program().finish().output;
+    assert!(!log.contains("alice") && !log.contains("bob") && !log.contains("Connected"), "{log}");
+}
