@@ -24,7 +24,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 pub(crate) use peer::Peer;
-pub(crate) use program::{Finished, Program, server_command, shell};
+pub(crate) use program::{Finished, Program, client_command, server_command, shell};
 pub(crate) use server::Server;
 pub(crate) use transcript::Transcript;
 

@@ -32,3 +32,7 @@ mod log;
 mod resources;
 
 mod processes;
+
+mod client;
+
+mod piped_client;

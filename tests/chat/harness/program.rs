@@ -20,11 +20,19 @@ pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item 
     command
 }
 
-/// A line of shell, which finds the binary as `$SERVER`.
+/// The client's binary with these arguments.
+pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+    command.args(arguments);
+    command
+}
+
+/// A line of shell, which finds the binaries as `$SERVER` and `$CLIENT`.
 pub(crate) fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
     command.env("SERVER", env!("CARGO_BIN_EXE_server"));
+    command.env("CLIENT", env!("CARGO_BIN_EXE_client"));
     command
 }
 
@@ -143,6 +151,13 @@ impl Program {
             }
             lines.push(line);
         }
+    }
+
+    /// Waits for the next line of its standard error, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect_error(&mut self, line: &str) {
+        let got = next(&self.errors, &self.name);
+        assert!(got.as_deref() == Some(line), "{} wrote {got:?}, not {line:?}", self.name);
     }
 
     /// Sends it a signal, by its name without `SIG`.
