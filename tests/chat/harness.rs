@@ -7,6 +7,7 @@
 //! - [`Server`]: a running server. Dropped, it is killed and waited for.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
 //! - [`Program`]: any process whose output is read line by line; the server is one, so is a client.
+//! - [`Tmux`]: a terminal, for what only a terminal gets; shared with the tests of the client's screen.
 //! - [`Transcript`]: what all of them said, in order, printed when the test fails.
 //!
 //! No wait is without a deadline and no test sleeps. That something does *not* arrive is shown by a
@@ -20,12 +21,18 @@ mod server;
 
 mod transcript;
 
+#[path = "../terminal/tmux.rs"]
+#[expect(dead_code, reason = "the tests of the client's screen use more of it")]
+#[expect(clippy::unwrap_used, reason = "a test may: its panic is its verdict")]
+mod tmux;
+
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use peer::Peer;
 pub(crate) use program::{Finished, Program, client_command, server_command, shell};
 pub(crate) use server::Server;
+pub(crate) use tmux::{Tmux, wait};
 pub(crate) use transcript::Transcript;
 
 use chat::protocol::nickname::Nickname;
@@ -34,6 +41,16 @@ use chat::protocol::text;
 /// How long anything may take before the test fails. Long, since it is reached only by a failure,
 /// and a busy machine is none.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Tries again and again until it is done. Each turn asks the server something or waits for it, so
+/// this is no busy waiting; `what` is what should come about.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_done() {
+        assert!(start.elapsed() < DEADLINE, "{what}: waited in vain");
+    }
+}
 
 /// The nickname of that text, for the functions of `chat::protocol::text`.
 pub(crate) fn nickname(text: &str) -> Nickname {

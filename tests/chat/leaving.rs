@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use crate::harness::Server;
+use crate::harness::{Server, until};
 
 #[test]
 fn quit_is_answered_with_goodbye_and_all_others_are_told() {
@@ -146,13 +146,13 @@ fn who_goes_on_sending_after_the_last_words_is_let_go() {
     // The server reads on for a moment only; then the connection is gone and sending fails.
     let mut stream = bob.stream();
     let rest = [b'x'; 4096];
-    let error = loop {
-        if let Err(error) = stream.write_all(&rest) {
-            break error;
-        }
-    };
-    let gone = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-    assert!(gone.contains(&error.kind()), "{error}");
+    let mut end = Ok(());
+    until("the end", || {
+        end = stream.write_all(&rest);
+        end.is_err()
+    });
+    let end = end.unwrap_err().kind();
+    assert!([ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&end), "{end}");
     alice.expect("[SERVER] bob left the chat!");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chat::protocol::text;
 
-use crate::harness::{DEADLINE, Server, taken};
+use crate::harness::{DEADLINE, Server, taken, until};
 
 #[test]
 fn who_comes_is_told_who_is_there_and_all_others_are_told_who_came() {
@@ -152,9 +152,10 @@ fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
     // The deadline is for the login as a whole: a byte now and then does not put it off.
     let mut stream = dripping.stream();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    while stream.peek(&mut [0]).is_err() {
+    until("the end of the login", || {
         stream.write_all(b"x").unwrap();
-    }
+        stream.peek(&mut [0]).is_ok()
+    });
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     for mut peer in [silent, dripping] {
         peer.expect("[SERVER] You took too long to enter a nickname.");
@@ -229,5 +230,5 @@ fn the_newcomer_for_whom_there_is_no_place_is_told_so_and_those_inside_notice_no
     unnamed.end_input();
     alice.expect("[SERVER] bob left the chat!");
     // The place is free a moment after the notice; each turn of the loop asks the server.
-    while server.connect("next").line() != "[SERVER] Enter your nickname:" {}
+    until("a free place", || server.connect("next").line() == "[SERVER] Enter your nickname:");
 }

@@ -28,6 +28,8 @@ mod shutdown;
 
 mod log;
 
+mod console;
+
 #[cfg(target_os = "linux")]
 mod resources;
 
@@ -36,3 +38,5 @@ mod processes;
 mod client;
 
 mod piped_client;
+
+mod quickstart;

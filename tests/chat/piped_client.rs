@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::harness::{DEADLINE, Peer, Program, Server, Transcript, client_command, shell};
+use crate::harness::{DEADLINE, Peer, Program, Server, Transcript, client_command, shell, until};
 
 /// Starts a client for that port with these other arguments.
 fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
@@ -272,12 +272,10 @@ fn a_reader_that_has_seen_enough_ends_the_client_quietly() {
     alice.expect("[SERVER] bot joined the chat!");
     pipeline.expect("[SERVER] Connected to the server!");
     // `head` has ended; the client notices when it next writes, and its input is still open.
-    loop {
+    until("the end of the client", || {
         alice.send("/me goes on");
-        if alice.line() == "[SERVER] bot left the chat!" {
-            break;
-        }
-    }
+        alice.line() == "[SERVER] bot left the chat!"
+    });
     pipeline.exit();
     let errors = std::fs::read_to_string(directory.join("errors")).unwrap();
     std::fs::remove_dir_all(&directory).unwrap();

@@ -1,24 +1,16 @@
 //! What the server has open, as the kernel counts it: so Linux only.
 
-use std::time::Instant;
-
-use crate::harness::{DEADLINE, Peer, Server, taken};
+use crate::harness::{Peer, Server, taken, until};
 
 /// Waits until the server has so many descriptors and threads. Each turn asks the server something,
 /// so that time passes and it is seen to work.
 #[track_caller]
 fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {
-    let start = Instant::now();
-    while (server.descriptors(), server.threads()) != (descriptors, threads) {
+    until(&format!("{descriptors} descriptors and {threads} threads"), || {
         asker.send("/me asks");
         asker.lines_until("* asker asks");
-        assert!(
-            start.elapsed() < DEADLINE,
-            "{} descriptors, not {descriptors}; {} threads, not {threads}",
-            server.descriptors(),
-            server.threads()
-        );
-    }
+        (server.descriptors(), server.threads()) == (descriptors, threads)
+    });
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The end of the server: told to everyone, in order, with exit code 0, and at once if asked twice.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
 
-use crate::harness::{Program, Server, Transcript, server_command, shell};
+use crate::harness::{Program, Server, Transcript, server_command, shell, until};
 
 const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
@@ -55,7 +56,7 @@ fn the_farewell_arrives_although_more_is_sent_than_the_server_reads() {
         // Talks until its connection is gone.
         let mut stream = alice.stream().try_clone().unwrap();
         scope.spawn(move || {
-            while std::io::Write::write_all(&mut stream, b"and another thing\n").is_ok() {}
+            until("the end", || stream.write_all(b"and another thing\n").is_err());
         });
         bob.expect("alice: and another thing");
         server.signal("TERM");

@@ -194,26 +194,39 @@ impl Program {
     #[track_caller]
     pub(crate) fn finish(&mut self) -> Finished {
         let code = self.exit().code();
-        let rest = |lines: &Lines| {
-            let mut text = String::new();
-            while let Some(line) = next(lines, &self.name) {
-                text += &line;
-                text.push('\n');
-            }
-            text
-        };
-        Finished { code, output: rest(&self.output), errors: rest(&self.errors) }
+        Finished { code, output: rest(&self.output, &self.name), errors: self.last_errors() }
     }
-}
 
-impl Drop for Program {
-    fn drop(&mut self) {
+    /// Kills it if it still runs, and returns what it wrote to standard error that was not asked for.
+    pub(crate) fn last_errors(&mut self) -> String {
+        self.kill();
+        rest(&self.errors, &self.name)
+    }
+
+    fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself just now; then there is nothing to kill.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// All lines up to the end of the stream.
+#[track_caller]
+fn rest(lines: &Lines, name: &str) -> String {
+    let mut text = String::new();
+    while let Some(line) = next(lines, name) {
+        text += &line;
+        text.push('\n');
+    }
+    text
 }
 
 /// The next line, or `None` at the end of the stream.

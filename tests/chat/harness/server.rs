@@ -8,7 +8,8 @@ use super::{Peer, Program, Transcript, server_command};
 /// The first line of the log, up to the port.
 const LISTENING: &str = "[SERVER] Server is listening on 127.0.0.1:";
 
-/// A server on a port of its own. Dropped, it is killed; in a failing test the transcript is printed.
+/// A server on a port of its own. Dropped, it is killed, and must not have written to standard error;
+/// in a failing test the transcript is printed.
 pub(crate) struct Server {
     program: Program,
     port: u16,
@@ -161,6 +162,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // A thread that panics takes nobody else down, and so might go unseen.
+            let errors = self.program.last_errors();
+            assert!(errors.is_empty(), "the server wrote to standard error:\n{errors}");
+        }
         self.transcript.print_if_failing();
     }
 }
