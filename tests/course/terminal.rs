@@ -1,0 +1,152 @@
+//! A terminal of a play: a shell whose keyboard and screen are pipes.
+//!
+//! What is typed goes to the shell or to the program that runs in it, as at a real terminal; what
+//! any of them prints is read by a thread, which ends with the last of them. A stand-in for `cargo
+//! run` starts the example that the test has built, on the port that the play has been given.
+//!
+//! Dropped, everything in it is killed.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails. Long, since it is reached only by a failure,
+/// and a busy machine is none.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// `cargo run -q --example NAME ARGUMENTS`, with the port as the last argument.
+const CARGO: &str = r#"cargo() { "$EXAMPLES/$4" "${@:5}" "$PORT"; }"#;
+
+/// A shell, what it shows, and what is typed into it.
+pub(crate) struct Terminal {
+    shell: Child,
+    keyboard: Option<ChildStdin>,
+    /// What was printed, piece by piece; a piece ends with a line end or is a prompt so far.
+    screen: Receiver<u8>,
+    /// What was printed since the last line that was looked at.
+    line: Vec<u8>,
+    /// Any lines may come before the next expected one.
+    skips: bool,
+}
+
+impl Terminal {
+    /// Opens a terminal in which the examples use this port.
+    pub(crate) fn open(port: &str) -> Self {
+        let (output, to_screen) = io::pipe().expect("there are descriptors left");
+        let mut shell = Command::new("bash");
+        shell.args(["--noprofile", "--norc"]).env("EXAMPLES", examples()).env("PORT", port);
+        // So that all machines count characters alike and say the same.
+        shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
+        // The shell and what it starts are one group, to be killed together.
+        shell.process_group(0).stdin(std::process::Stdio::piped());
+        shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
+        let mut shell_process = shell.spawn().expect("bash is there");
+        let keyboard = shell_process.stdin.take();
+        // It holds the writing end of the pipe, which must end with the last program.
+        drop(shell);
+        let (shown, screen) = channel();
+        thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            while let Ok(bytes @ [_, ..]) = output.fill_buf() {
+                let count = bytes.len();
+                if bytes.iter().any(|&byte| shown.send(byte).is_err()) {
+                    return;
+                }
+                output.consume(count);
+            }
+        });
+        let line = Vec::new();
+        let mut terminal = Self { shell: shell_process, keyboard, screen, line, skips: false };
+        terminal.type_line(CARGO);
+        terminal
+    }
+
+    /// Types a line and presses Enter.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        let keyboard = self.keyboard.as_mut().expect("the keyboard is open");
+        keyboard.write_all(format!("{line}\n").as_bytes()).expect("somebody reads the keyboard");
+    }
+
+    /// Presses Ctrl-C. The shell ends too, since it is not interactive.
+    pub(crate) fn interrupt(&mut self) {
+        self.kill("INT");
+    }
+
+    /// Waits until the last thing on the screen is this prompt.
+    pub(crate) fn expect_prompt(&mut self, prompt: &str) -> Result<(), String> {
+        let deadline = Instant::now() + DEADLINE;
+        while self.line != prompt.as_bytes() {
+            self.show_byte(deadline)?;
+        }
+        self.line.clear();
+        Ok(())
+    }
+
+    /// Lets any lines come before the next expected one.
+    pub(crate) fn skip(&mut self) {
+        self.skips = true;
+    }
+
+    /// Waits for the next line, and checks that it is the expected one.
+    pub(crate) fn expect(&mut self, is_expected: impl Fn(&str) -> bool) -> Result<(), String> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            while self.line.last() != Some(&b'\n') {
+                self.show_byte(deadline)?;
+            }
+            let line = String::from_utf8_lossy(&self.line).trim_end_matches('\n').to_owned();
+            self.line.clear();
+            if is_expected(&line) {
+                self.skips = false;
+                return Ok(());
+            }
+            if !self.skips {
+                return Err(format!("printed {line:?}"));
+            }
+        }
+    }
+
+    /// The next line, if one has been printed that was neither expected nor skipped.
+    pub(crate) fn surprise(&mut self) -> Option<String> {
+        self.line.extend(self.screen.try_iter());
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        (!self.skips && line.contains('\n')).then_some(line)
+    }
+
+    fn show_byte(&mut self, deadline: Instant) -> Result<(), String> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let byte = self.screen.recv_timeout(left);
+        let so_far = || format!("{byte:?} after {:?}", String::from_utf8_lossy(&self.line));
+        self.line.push(byte.map_err(|_| so_far())?);
+        Ok(())
+    }
+
+    fn kill(&self, signal: &str) {
+        let group = format!("-{}", self.shell.id());
+        // It fails when everything in the group has ended, which is as good.
+        let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).output();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.kill("KILL");
+        // Killed above: it does not keep anybody waiting.
+        let _ = self.shell.wait();
+    }
+}
+
+/// Where the examples are, which `cargo test` builds beside the tests.
+fn examples() -> PathBuf {
+    let test = std::env::current_exe().expect("the test has a path");
+    // target/debug/deps/course-0123
+    let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
+    let last = examples.join("step4_many_users");
+    // A test that is run alone (`--test course`) does not have them built.
+    assert!(last.exists(), "{} is missing: run `cargo build --examples` first", last.display());
+    examples
+}
