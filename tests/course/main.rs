@@ -1,11 +1,16 @@
-//! The course: its steps do what their texts say.
+//! The course: its steps do what their texts say, and the real server does better.
 //!
 //! The sessions in the texts are acted out on Linux; elsewhere the same tools print other words.
 
-#![cfg(target_os = "linux")]
+#![cfg(unix)]
 
+#[cfg(target_os = "linux")]
 mod play;
 
+#[cfg(target_os = "linux")]
 mod terminal;
 
+#[cfg(target_os = "linux")]
 mod steps;
+
+mod fixed;
