@@ -64,3 +64,5 @@ pub mod protocol;
 pub mod arguments;
 
 pub mod system;
+
+pub mod mistakes;

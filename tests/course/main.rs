@@ -1,4 +1,4 @@
-//! The course: its steps do what their texts say, and the real server does better.
+//! The course: its steps and its chapter do what their texts say, and the real server does better.
 //!
 //! The sessions in the texts are acted out on Linux; elsewhere the same tools print other words.
 
@@ -12,5 +12,8 @@ mod terminal;
 
 #[cfg(target_os = "linux")]
 mod steps;
+
+#[cfg(target_os = "linux")]
+mod chapter;
 
 mod fixed;
