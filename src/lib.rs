@@ -5,15 +5,17 @@
 //! # The house
 //!
 //! ```text
-//!  bin/server.rs      bin/client.rs        arguments in, exit code out
-//!       │                  │
-//!    server             client             the two programs
-//!       └────────┬─────────┘
-//!      protocol  │  arguments              what both speak: pure, no I/O of their own
-//!              system                      the calls that std does not have; the only unsafe code
+//!  bin/server.rs   bin/client.rs   bin/load.rs     arguments in, exit code out
+//!       │               │               │
+//!    server          client           load           the two programs, and what measures the first
+//!       └───────────────┼───────────────┘
+//!             protocol  │  arguments                 what all speak: pure, no I/O of their own
+//!                     system                         the calls that std does not have; the only unsafe
 //! ```
 //!
-//! Arrows run down and never back up, and the two programs do not know each other.
+//! Arrows run down and never back up, and the programs do not know each other. Apart stands the course
+//! for those who learn from this: four steps from an echo server to a naive chat in `src/steps`, each
+//! a file to run, and [`mistakes`], what is still wrong with the last of them and how to see it.
 //!
 //! # The way of a message
 //!

@@ -111,7 +111,7 @@ mod tests {
                 let shown = received(&mut transcript, &[&frame.replace("{}", hostile)]);
                 // What is left once the styles and the bell that are ours are taken out.
                 let mut rest = shown.trim_end_matches(BELL).replace("\x1b[m", "");
-                for style in ["2", "1", "1;38;5;64"] {
+                for style in ["2", "1", "1;38;5;63"] {
                     rest = rest.replace(&format!("\x1b[{style}m"), "");
                 }
                 let line = rest.strip_suffix('\n').expect("the line ends");
