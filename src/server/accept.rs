@@ -16,11 +16,16 @@ use super::room::Room;
 use super::session;
 use super::shutdown::StopSwitch;
 use crate::protocol::text;
-use crate::system::socket::{DeadPeer, detect_dead_peer, wait_for_connection};
+use crate::system::socket::{DeadPeer, detect_dead_peer, limit_unsent, wait_for_connection};
 
 /// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail
 /// at once, and take a whole processor that somebody needs to leave.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the system may keep for a client that does not read, in bytes; left alone it takes up to four
+/// megabytes. The rest stays in the backlog, once for all. Smaller, and clients fall behind in every
+/// burst; `SO_SNDBUF` instead also bounds what is under way, and is cut to `net.core.wmem_max`.
+const MAX_UNSENT_BYTES: u32 = 512 << 10;
 
 /// A pulled cable is noticed within two minutes, in a silent room and in one that talks.
 const DEAD_PEER: DeadPeer = DeadPeer {
@@ -122,5 +127,6 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896).
     stream.set_nodelay(true)?;
+    limit_unsent(stream, MAX_UNSENT_BYTES)?;
     detect_dead_peer(stream, DEAD_PEER)
 }

@@ -82,15 +82,16 @@ pub fn is_gone(stream: &TcpStream) -> bool {
     }
 }
 
-/// Bounds what the system keeps for a peer that does not read, in bytes (it takes twice as much,
-/// for its own bookkeeping). Source: `socket(7)`, `SO_SNDBUF`. Elsewhere than on Unix: nothing.
+/// Bounds how much the system takes from a writer before it is sent, in bytes, and so what it keeps
+/// for a peer that does not read. What is under way does not count, so a fast peer is not slowed.
+/// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Elsewhere than on Linux and macOS: nothing.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn set_send_buffer(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+pub fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
-    return unix::set_send_buffer(stream, bytes);
+    return unix::limit_unsent(stream, bytes);
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     {
         let _ = (stream, bytes);
@@ -250,11 +251,11 @@ mod unix {
     mod option {
         use std::ffi::c_int;
         pub(super) const SOL_SOCKET: c_int = 1;
-        pub(super) const SO_SNDBUF: c_int = 7;
         pub(super) const SO_KEEPALIVE: c_int = 9;
         pub(super) const TCP_KEEPIDLE: c_int = 4;
         pub(super) const TCP_KEEPINTVL: c_int = 5;
         pub(super) const TCP_KEEPCNT: c_int = 6;
+        pub(super) const TCP_NOTSENT_LOWAT: c_int = 25;
         /// In milliseconds.
         pub(super) const UNACKNOWLEDGED: (c_int, u128) = (18, 1);
     }
@@ -262,11 +263,11 @@ mod unix {
     mod option {
         use std::ffi::c_int;
         pub(super) const SOL_SOCKET: c_int = 0xFFFF;
-        pub(super) const SO_SNDBUF: c_int = 0x1001;
         pub(super) const SO_KEEPALIVE: c_int = 8;
         pub(super) const TCP_KEEPIDLE: c_int = 0x10;
         pub(super) const TCP_KEEPINTVL: c_int = 0x101;
         pub(super) const TCP_KEEPCNT: c_int = 0x102;
+        pub(super) const TCP_NOTSENT_LOWAT: c_int = 0x201;
         /// `TCP_RXT_CONNDROPTIME`, in seconds.
         pub(super) const UNACKNOWLEDGED: (c_int, u128) = (0x80, 1000);
     }
@@ -281,8 +282,8 @@ mod unix {
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
-    pub(super) fn set_send_buffer(stream: &TcpStream, bytes: u32) -> io::Result<()> {
-        set(stream, option::SOL_SOCKET, option::SO_SNDBUF, u128::from(bytes))
+    pub(super) fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+        set(stream, IPPROTO_TCP, option::TCP_NOTSENT_LOWAT, u128::from(bytes))
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
