@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many lines are kept, the last ones: a test that joins a thousand people fails at its end.
-const MAX_LINES: usize = 300;
+const MAX_LINES: usize = 100;
 /// So much of a line is kept: a test that sends a megabyte is not about its text.
 const MAX_CHARS: usize = 160;
 
