@@ -43,7 +43,7 @@ fn version_is_the_version_of_the_package() {
 
 #[test]
 fn a_server_that_is_not_there_is_named_and_exit_code_1() {
-    let port = free_port();
+    let port = free_port().to_string();
     let expected = Finished {
         code: Some(1),
         output: String::new(),
@@ -93,7 +93,7 @@ fn an_address_of_ipv6_stands_in_brackets() {
         eprintln!("left out: this machine has no IPv6");
         return;
     }
-    let port = free_port();
+    let port = free_port().to_string();
     let transcript = Transcript::default();
     let server = server_command(["[::1]", &port]);
     let mut server = Program::start("server", server, &transcript);

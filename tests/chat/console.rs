@@ -21,7 +21,6 @@ impl Console {
         let server = format!("{} --port {port}", env!("CARGO_BIN_EXE_server"));
         let terminal = Tmux::run(120, &format!("server='{server}'; {script}"))?;
         terminal.wait_for_row("[SERVER] Waiting for connections...");
-        let port = port.parse().expect("a port is a number");
         Some(Self { terminal, port, transcript: Transcript::default() })
     }
 

@@ -27,6 +27,7 @@ mod transcript;
 mod tmux;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use peer::Peer;
@@ -62,10 +63,17 @@ pub(crate) fn taken(name: &str) -> String {
     text::nickname_refused(text::nickname_taken(&nickname(name)))
 }
 
-/// A port on which nobody listens: it was free a moment ago.
-pub(crate) fn free_port() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("a bound socket has an address").port().to_string()
+/// A port that is free and stays so: below those that systems give to connections and to port 0, and
+/// another one each time.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let first = 12_000 + u16::try_from(std::process::id() % 10_000).expect("it is small");
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What both programs do with a command line that is wrong in this way.

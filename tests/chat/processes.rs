@@ -82,7 +82,7 @@ fn a_port_that_is_taken_is_one_line_on_standard_error_and_exit_code_1() {
 fn the_server_listens_where_it_is_told_to() {
     let server = Server::with(&["--host", "127.0.0.1"]);
     let _alice = server.join("alice");
-    let port = free_port();
+    let port = free_port().to_string();
     for arguments in [&["127.0.0.1", &port][..], &["--host=127.0.0.1", "--port", &port]] {
         let mut program = Program::start("server", server_command(arguments), server.transcript());
         program.expect(&format!("[SERVER] Server is listening on 127.0.0.1:{port}"));

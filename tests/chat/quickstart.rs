@@ -156,7 +156,7 @@ fn the_quickstart_is_what_happens() {
         eprintln!("skipped: there is no nc, which the quickstart uses");
         return;
     }
-    let ports = Ports([("5555", free_port()), ("5556", free_port())]);
+    let ports = Ports([("5555", free_port().to_string()), ("5556", free_port().to_string())]);
     let mut terminals: BTreeMap<String, Terminal> = BTreeMap::new();
     for (number, block) in blocks(include_str!("../../QUICKSTART.md")) {
         if !terminals.contains_key(&number) {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
 
-use crate::harness::{Program, Server, Transcript, server_command, shell, until};
+use crate::harness::{Program, Server, Transcript, free_port, server_command, shell, until};
 
 const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
@@ -33,7 +33,7 @@ fn a_server_without_clients_ends_as_well() {
 
 #[test]
 fn the_port_can_be_listened_on_again_at_once() {
-    let mut server = Server::start();
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
     let mut peers = server.join_all(["alice", "bob"]);
     server.stop();
     // The connections that the server closed are in TIME_WAIT now, on its port.
@@ -72,7 +72,7 @@ fn the_farewell_arrives_although_more_is_sent_than_the_server_reads() {
 
 #[test]
 fn nobody_is_let_in_any_more_once_the_farewell_is_said() {
-    let mut server = Server::start();
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
     let mut alice = server.join("alice");
     server.signal("TERM");
     alice.expect(FAREWELL);
@@ -149,7 +149,7 @@ fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
 
 #[test]
 fn a_port_is_free_again_after_a_server_that_was_killed() {
-    let mut server = Server::start();
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
     let _peers = server.join_all(["alice", "bob"]);
     server.signal("KILL");
     server.program().exit();
