@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub(crate) use peer::Peer;
 pub(crate) use program::{Finished, Program, client_command, server_command, shell};
 pub(crate) use server::Server;
-pub(crate) use tmux::{Tmux, wait};
+pub(crate) use tmux::Tmux;
 pub(crate) use transcript::Transcript;
 
 use chat::protocol::nickname::Nickname;

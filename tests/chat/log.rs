@@ -2,7 +2,7 @@
 
 use chat::protocol::cleaning::clean;
 
-use crate::harness::{Peer, Server};
+use crate::harness::Server;
 
 #[test]
 fn the_log_has_a_line_for_each_event() {
@@ -77,46 +77,6 @@ fn a_closed_standard_output_ends_the_log_and_nothing_else() {
     }
     server.stop();
     alice.expect("[SERVER] The server is shutting down.");
-}
-
-/// Has alice do so much that is logged that no queue and no pipe holds it, and bob hear it all.
-fn fill_the_log(alice: &mut Peer, bob: &mut Peer) {
-    for _ in 0..200 {
-        alice.send_bytes("/nick bill\n/nick alice\n".repeat(50).as_bytes());
-        alice.send("/me marker");
-        assert_eq!(alice.lines_until("* alice marker").len(), 100);
-        assert_eq!(bob.lines_until("* alice marker").len(), 100);
-    }
-}
-
-#[test]
-fn a_log_that_nobody_reads_does_not_stop_the_room() {
-    let mut server = Server::with(&["--rate", "0"]);
-    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    let gate = server.log_gate();
-    let held = gate.lock().unwrap();
-    fill_the_log(&mut alice, &mut bob);
-    server.join("carol").send("/quit");
-    bob.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);
-    drop(held);
-    // Read again, it goes on, and says how many lines it has lost.
-    while !server.log_line().ends_with(" lines could not be logged") {}
-}
-
-#[test]
-fn a_log_that_nobody_reads_does_not_keep_the_server_from_ending() {
-    let mut server = Server::with(&["--rate", "0"]);
-    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    let gate = server.log_gate();
-    let held = gate.lock().unwrap();
-    fill_the_log(&mut alice, &mut bob);
-    server.signal("TERM");
-    for peer in [&mut alice, &mut bob] {
-        peer.expect("[SERVER] The server is shutting down.");
-        peer.expect_end();
-    }
-    server.expect_exit();
-    drop(held);
 }
 
 #[test]

@@ -28,8 +28,6 @@ mod shutdown;
 
 mod log;
 
-mod console;
-
 #[cfg(target_os = "linux")]
 mod resources;
 

@@ -7,8 +7,8 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{DEADLINE, Transcript};
@@ -50,8 +50,6 @@ pub(crate) struct Program {
     /// their server.
     output: Lines,
     errors: Lines,
-    /// Passed by the reader of the standard output before each line.
-    gate: Arc<Mutex<()>>,
     transcript: Transcript,
 }
 
@@ -72,10 +70,9 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let input = child.stdin.take();
-        let gate = Arc::default();
-        let output = read_lines(name, child.stdout.take(), &gate, transcript);
+        let output = read_lines(name, child.stdout.take(), transcript);
         let errors = format!("{name} error");
-        let errors = read_lines(&errors, child.stderr.take(), &Arc::default(), transcript);
+        let errors = read_lines(&errors, child.stderr.take(), transcript);
         Self {
             name: name.to_owned(),
             pid: child.id(),
@@ -83,7 +80,6 @@ impl Program {
             input,
             output,
             errors,
-            gate,
             transcript: transcript.clone(),
         }
     }
@@ -118,12 +114,6 @@ impl Program {
     /// Closes the reading end of its standard output, after the next line that it writes there.
     pub(crate) fn close_output(&mut self) {
         self.output = Mutex::new(mpsc::channel().1);
-    }
-
-    /// What its standard output is not read behind, but for one more line, while it is locked: the
-    /// pipe fills up and writing to it stalls, as on a terminal in Ctrl-S.
-    pub(crate) fn output_gate(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.gate)
     }
 
     /// Waits for the next line of its standard output.
@@ -245,15 +235,13 @@ fn next(lines: &Lines, name: &str) -> Option<String> {
 fn read_lines<R: Read + Send + 'static>(
     name: &str,
     stream: Option<R>,
-    gate: &Arc<Mutex<()>>,
     transcript: &Transcript,
 ) -> Lines {
     let mut stream = BufReader::new(stream.expect("the stream is a pipe"));
-    let (name, gate, transcript) = (name.to_owned(), Arc::clone(gate), transcript.clone());
+    let (name, transcript) = (name.to_owned(), transcript.clone());
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         loop {
-            drop(gate.lock());
             let mut line = Vec::new();
             if stream.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
                 return;

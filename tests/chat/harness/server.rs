@@ -1,7 +1,6 @@
 //! A running server and its log.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::sync::{Arc, Mutex};
 
 use super::{Peer, Program, Transcript, server_command};
 
@@ -89,12 +88,6 @@ impl Server {
         peers.try_into().unwrap_or_else(|_| unreachable!("one peer a nickname"))
     }
 
-    /// Waits for the next line of the log.
-    #[track_caller]
-    pub(crate) fn log_line(&mut self) -> String {
-        self.program.line()
-    }
-
     /// Waits for the next line of the log, which must be this one.
     #[track_caller]
     pub(crate) fn expect_log(&mut self, line: &str) {
@@ -105,11 +98,6 @@ impl Server {
     #[track_caller]
     pub(crate) fn log_until(&mut self, last: &str) -> Vec<String> {
         self.program.lines_until(last)
-    }
-
-    /// What holds up the log while it is locked: see [`Program::output_gate`].
-    pub(crate) fn log_gate(&self) -> Arc<Mutex<()>> {
-        self.program.output_gate()
     }
 
     /// Sends the server a signal, by its name without `SIG`.
