@@ -70,8 +70,9 @@ fn an_argument_that_is_not_utf8_is_wrong_and_no_accident() {
 }
 
 #[test]
-fn a_name_is_tried_at_every_address_that_it_has() {
-    // `localhost` is ::1 first on many machines, where this server does not listen.
+fn a_host_may_be_given_by_name() {
+    // On many machines `localhost` is ::1 first, where this server does not listen: then the client
+    // has to try a second address.
     let server = Server::start();
     let mut alice = server.join("alice");
     let port = server.port().to_string();
