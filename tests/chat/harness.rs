@@ -63,13 +63,13 @@ pub(crate) fn taken(name: &str) -> String {
     text::nickname_refused(text::nickname_taken(&nickname(name)))
 }
 
-/// A port that is free and stays so: below those that systems give to connections and to port 0, and
-/// another one each time.
+/// A port that is free and stays so: below those that systems give to connections and to port 0,
+/// another one each time, and, of 200 runs of this binary in a row, from a block of its own.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    let block = u16::try_from(std::process::id() % 200).expect("it is small");
     loop {
-        let first = 12_000 + u16::try_from(std::process::id() % 10_000).expect("it is small");
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        let port = 12_000 + 50 * block + NEXT.fetch_add(1, Ordering::Relaxed) % 50;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
