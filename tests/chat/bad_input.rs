@@ -111,7 +111,7 @@ fn who_comes_and_goes_in_any_way_disturbs_nobody() {
 
 #[test]
 fn who_asks_at_the_prompt_and_never_reads_is_gone_by_the_deadline() {
-    let server = Server::with(&["--login-timeout", "1"]);
+    let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     let deaf = server.connect("deaf");
     // Answers are many times as long as the question, so the server is soon stuck in a write. That

@@ -143,7 +143,7 @@ fn who_is_at_the_prompt_hears_nothing_and_is_not_in_the_list() {
 
 #[test]
 fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
-    let server = Server::with(&["--login-timeout", "1"]);
+    let server = Server::with(&["--login-timeout", "2"]);
     let mut silent = server.connect("silent");
     let mut dripping = server.connect("dripping");
     for peer in [&mut silent, &mut dripping] {
@@ -166,7 +166,7 @@ fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
 
 #[test]
 fn the_deadline_is_for_the_login_only() {
-    let server = Server::with(&["--login-timeout", "1"]);
+    let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     // Joined before `late` came, so `alice` has passed her deadline when `late` has passed his.
     let mut late = server.connect("late");

@@ -3,7 +3,7 @@
 //! Runs on the test's thread alone. What has been read and not asked for yet stays in `received`, so
 //! `expect` sees every line there is, in order: a line that should not have come fails the next one.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use super::{DEADLINE, Transcript};
@@ -134,8 +134,9 @@ impl Peer {
     /// Waits for the connection to end, in order or not, and drops what is said until then.
     #[track_caller]
     pub(crate) fn wait_for_any_end(&mut self) {
+        let mut thrown_away = [0; READ_BYTES];
         loop {
-            match self.stream.read(&mut [0; READ_BYTES]) {
+            match uninterrupted(|| self.stream.read(&mut thrown_away)) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
@@ -148,7 +149,7 @@ impl Peer {
     /// closed over unread data is reset, not ended (RFC 2525, 2.17).
     #[track_caller]
     pub(crate) fn reset(self) {
-        match self.stream.peek(&mut [0]) {
+        match uninterrupted(|| self.stream.peek(&mut [0])) {
             Ok(1) => self.transcript.add(&self.name, '>', b"(reset)"),
             other => panic!("{} waited for something unread: {other:?}", self.name),
         }
@@ -158,7 +159,7 @@ impl Peer {
     #[track_caller]
     fn read(&mut self, what: &str) -> usize {
         let mut buffer = [0; READ_BYTES];
-        match self.stream.read(&mut buffer) {
+        match uninterrupted(|| self.stream.read(&mut buffer)) {
             Ok(bytes) => {
                 self.transcript.add(&self.name, '<', &buffer[..bytes]);
                 self.received.extend_from_slice(&buffer[..bytes]);
@@ -168,6 +169,17 @@ impl Peer {
                 let have = String::from_utf8_lossy(&self.received);
                 panic!("{} waited for {what}, has {have:?}: {error}", self.name)
             }
+        }
+    }
+}
+
+/// Reads again when a signal came between: stopping a process and letting it go on is enough to
+/// interrupt a read that has a timeout (`signal(7)`).
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }
