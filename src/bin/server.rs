@@ -8,7 +8,10 @@ use chat::server::Server;
 use chat::server::options::{HELP, Options, Request};
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)) {
+    // An argument that is not UTF-8 is no accident, but a wrong one.
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    match Options::parse(arguments) {
         Ok(Request::Run(options)) => run(options),
         Ok(Request::Help) => print(HELP),
         Ok(Request::Version) => print(concat!("server ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -10,6 +10,7 @@
 //! and none comes twice.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ use super::client_id::ClientId;
 
 /// How recently a client behind must have taken something to count as one that still reads.
 const READING_TIME: Duration = Duration::from_millis(100);
+
+/// How long a client that left while it was behind may take for the rest. It counts among the clients
+/// no more, so this must end.
+const LEAVING_TIME: Duration = Duration::from_secs(10);
 
 /// The log, and where everyone who is behind is in it.
 #[derive(Debug)]
@@ -43,11 +48,22 @@ struct State {
 
 #[derive(Debug)]
 struct Cursor {
+    /// The connection, to wake the catch-up thread when the client is given up: it may have left the
+    /// registry before.
+    stream: Arc<TcpStream>,
     /// The number of the batch that it is taking.
     taking: u64,
-    /// It has left: this is the number of the last batch that it gets.
-    last: Option<u64>,
+    leaving: Option<Leaving>,
     took: Instant,
+}
+
+/// A client that left in order while it was behind.
+#[derive(Debug)]
+struct Leaving {
+    /// The number of the last batch that it gets.
+    last: u64,
+    until: Instant,
+    deaf: bool,
 }
 
 /// What a catch-up thread is to do next.
@@ -58,7 +74,10 @@ pub enum Next {
     /// Nothing: the client is current, and the broadcaster writes to it from now on.
     CaughtUp,
     /// Close the connection: the client has left and has got everything.
-    Finished,
+    Finished {
+        /// Its reading side was shut down before.
+        deaf: bool,
+    },
     /// Nothing: the client was given up.
     GivenUp,
 }
@@ -71,12 +90,12 @@ impl Backlog {
 
     /// Appends a batch if anybody is behind; to be called before it is written to those who are
     /// current. Puts into `caught_up` who has become current before this batch, and into `too_slow`
-    /// who fell off the end.
+    /// who fell off the end, with the connection that is to be ended.
     pub fn publish(
         &self,
         batch: &Arc<Batch>,
         caught_up: &mut Vec<ClientId>,
-        too_slow: &mut Vec<ClientId>,
+        too_slow: &mut Vec<(ClientId, Arc<TcpStream>)>,
     ) {
         let mut state = self.lock();
         caught_up.append(&mut state.caught_up);
@@ -89,13 +108,8 @@ impl Backlog {
             state.forget_first();
         }
         let first = state.first;
-        state.cursors.retain(|&id, cursor| {
-            let kept = cursor.taking >= first;
-            if !kept {
-                too_slow.push(id);
-            }
-            kept
-        });
+        let fallen = state.cursors.extract_if(|_, cursor| cursor.taking < first);
+        too_slow.extend(fallen.map(|(id, cursor)| (id, cursor.stream)));
         if state.cursors.is_empty() {
             state.forget_taken();
         }
@@ -107,12 +121,13 @@ impl Backlog {
     }
 
     /// Notes that a client took only a part of `batch`, the newest there is.
-    pub fn fall_behind(&self, id: ClientId, batch: &Arc<Batch>) {
+    pub fn fall_behind(&self, id: ClientId, stream: Arc<TcpStream>, batch: &Arc<Batch>) {
         let mut state = self.lock();
         if !state.log.back().is_some_and(|newest| Arc::ptr_eq(newest, batch)) {
             state.append(batch);
         }
-        let cursor = Cursor { taking: state.newest(), last: None, took: Instant::now() };
+        let taking = state.newest();
+        let cursor = Cursor { stream, taking, leaving: None, took: Instant::now() };
         state.cursors.insert(id, cursor);
     }
 
@@ -122,46 +137,54 @@ impl Backlog {
         let newest = state.newest();
         let Some(cursor) = state.cursors.get_mut(&id) else { return Next::GivenUp };
         let taken = cursor.taking;
-        if taken < newest && cursor.last != Some(taken) {
+        if taken < newest && cursor.leaving.as_ref().is_none_or(|leaving| taken < leaving.last) {
             cursor.taking += 1;
             cursor.took = Instant::now();
             let batch = state.batch(taken + 1);
             self.moved.notify_all();
             return batch.map_or(Next::GivenUp, Next::Take);
         }
-        let finished = cursor.last.is_some();
+        let finished = cursor.leaving.take().map(|leaving| Next::Finished { deaf: leaving.deaf });
         state.cursors.remove(&id);
         if state.cursors.is_empty() {
             state.forget_taken();
         }
-        if !finished {
+        if finished.is_none() {
             state.caught_up.push(id);
         }
         drop(state);
         self.moved.notify_all();
-        if finished { Next::Finished } else { Next::CaughtUp }
+        finished.unwrap_or(Next::CaughtUp)
     }
 
-    /// Notes that a client took something of its batch.
-    pub fn progress(&self, id: ClientId) {
-        if let Some(cursor) = self.lock().cursors.get_mut(&id) {
-            cursor.took = Instant::now();
-        }
+    /// Notes that a client took something of its batch. Returns whether it may go on taking: not
+    /// once it was given up, or has left and its time is over.
+    pub fn progress(&self, id: ClientId) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(cursor) = state.cursors.get_mut(&id) else { return false };
+        cursor.took = now;
+        cursor.leaving.as_ref().is_none_or(|leaving| now < leaving.until)
     }
 
     /// Ends a client's catching up with the newest batch, after which its thread closes the
     /// connection. Returns `false`, and nothing happens, when the client is not behind any more.
-    pub fn finish(&self, id: ClientId) -> bool {
+    pub fn finish(&self, id: ClientId, deaf: bool) -> bool {
         let mut state = self.lock();
-        let newest = state.newest();
-        let cursor = state.cursors.get_mut(&id);
-        cursor.map(|cursor| cursor.last = Some(newest)).is_some()
+        let last = state.newest();
+        let Some(cursor) = state.cursors.get_mut(&id) else { return false };
+        cursor.leaving = Some(Leaving { last, until: Instant::now() + LEAVING_TIME, deaf });
+        true
     }
 
-    /// Gives a client up.
+    /// Gives a client up: its connection is over in both directions, and its catch-up thread ends. The
+    /// reason is to be noted before, since its session wakes too.
     pub fn give_up(&self, id: ClientId) {
         let mut state = self.lock();
-        state.cursors.remove(&id);
+        if let Some(cursor) = state.cursors.remove(&id) {
+            // It fails when the peer is gone already.
+            let _ = cursor.stream.shutdown(Shutdown::Both);
+        }
         state.forget_taken();
         drop(state);
         self.moved.notify_all();
@@ -171,7 +194,9 @@ impl Backlog {
     pub fn wait_for_readers(&self, most: usize, deadline: Instant) {
         drop(self.wait_while(deadline, |state, now| {
             state.cursors.len() > most && {
-                let reads = |cursor: &&Cursor| now.duration_since(cursor.took) < READING_TIME;
+                let reads = |cursor: &&Cursor| {
+                    cursor.leaving.is_none() && now.duration_since(cursor.took) < READING_TIME
+                };
                 state.cursors.values().filter(reads).count() > most
             }
         }));
@@ -240,6 +265,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
 
     const ALICE: ClientId = ClientId::new(1);
     const BOB: ClientId = ClientId::new(2);
@@ -257,11 +284,23 @@ mod tests {
         }
     }
 
+    /// A connection, and its peer.
+    fn connection() -> (Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Arc::new(stream), listener.accept().unwrap().0)
+    }
+
+    /// A connection where the peer does not matter.
+    fn stream() -> Arc<TcpStream> {
+        connection().0
+    }
+
     /// Publishes a line; returns who became current, and who fell off.
     fn publish(backlog: &Backlog, line: &str) -> (Vec<ClientId>, Vec<ClientId>) {
         let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
         backlog.publish(&batch(line), &mut caught_up, &mut too_slow);
-        (caught_up, too_slow)
+        (caught_up, too_slow.into_iter().map(|(id, _)| id).collect())
     }
 
     #[test]
@@ -269,7 +308,7 @@ mod tests {
         let backlog = Backlog::new(100);
         publish(&backlog, "one");
         assert_eq!(backlog.lock().log.len(), 0);
-        backlog.fall_behind(ALICE, &batch("two"));
+        backlog.fall_behind(ALICE, stream(), &batch("two"));
         publish(&backlog, "three");
         assert_eq!(backlog.lock().log.len(), 2);
         assert_eq!(text(backlog.next(ALICE)), "three\n");
@@ -283,8 +322,8 @@ mod tests {
     fn each_takes_every_batch_after_the_one_it_fell_behind_at() {
         let backlog = Backlog::new(100);
         let one = batch("one");
-        backlog.fall_behind(ALICE, &one);
-        backlog.fall_behind(BOB, &one);
+        backlog.fall_behind(ALICE, stream(), &one);
+        backlog.fall_behind(BOB, stream(), &one);
         publish(&backlog, "two");
         publish(&backlog, "three");
         assert_eq!(text(backlog.next(ALICE)), "two\n");
@@ -295,7 +334,7 @@ mod tests {
         let five = batch("five");
         let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
         backlog.publish(&five, &mut caught_up, &mut too_slow);
-        backlog.fall_behind(ALICE, &five);
+        backlog.fall_behind(ALICE, stream(), &five);
         for line in ["three\n", "four\n", "five\n", "CaughtUp"] {
             assert_eq!(text(backlog.next(BOB)), line);
         }
@@ -305,9 +344,9 @@ mod tests {
     #[test]
     fn whoever_falls_off_the_end_is_too_slow() {
         let backlog = Backlog::new(2 * batch("12345").memory_bytes());
-        backlog.fall_behind(ALICE, &batch("12345"));
+        backlog.fall_behind(ALICE, stream(), &batch("12345"));
         assert_eq!(publish(&backlog, "67890"), (vec![], vec![]));
-        backlog.fall_behind(BOB, &batch(""));
+        backlog.fall_behind(BOB, stream(), &batch(""));
         assert_eq!(publish(&backlog, "abcde"), (vec![], vec![ALICE]));
         assert_eq!(text(backlog.next(ALICE)), "GivenUp");
         assert_eq!(text(backlog.next(BOB)), "abcde\n");
@@ -316,7 +355,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_for_those_who_fell_off() {
         let backlog = Backlog::new(1);
-        backlog.fall_behind(ALICE, &batch("one"));
+        backlog.fall_behind(ALICE, stream(), &batch("one"));
         assert_eq!(publish(&backlog, "two"), (vec![], vec![ALICE]));
         let state = backlog.lock();
         assert_eq!((state.log.len(), state.bytes), (0, 0));
@@ -325,13 +364,26 @@ mod tests {
     #[test]
     fn who_left_gets_what_came_before_and_nothing_after() {
         let backlog = Backlog::new(100);
-        backlog.fall_behind(ALICE, &batch("one"));
+        backlog.fall_behind(ALICE, stream(), &batch("one"));
         publish(&backlog, "goodbye");
-        assert!(backlog.finish(ALICE));
+        assert!(backlog.finish(ALICE, false));
         publish(&backlog, "for others");
         assert_eq!(text(backlog.next(ALICE)), "goodbye\n");
-        assert_eq!(text(backlog.next(ALICE)), "Finished");
-        assert!(!backlog.finish(ALICE), "it is not behind any more");
+        assert_eq!(text(backlog.next(ALICE)), "Finished { deaf: false }");
+        assert!(!backlog.finish(ALICE, false), "it is not behind any more");
         assert_eq!(publish(&backlog, "more"), (vec![], vec![]), "it does not come back");
+    }
+
+    #[test]
+    fn who_is_given_up_after_leaving_is_cut_off_all_the_same() {
+        let backlog = Backlog::new(100);
+        let (stream, _peer) = connection();
+        backlog.fall_behind(ALICE, Arc::clone(&stream), &batch("one"));
+        assert!(backlog.progress(ALICE));
+        assert!(backlog.finish(ALICE, false));
+        assert!(backlog.progress(ALICE), "for a while");
+        backlog.give_up(ALICE);
+        assert!(!backlog.progress(ALICE));
+        assert_eq!((&*stream).read(&mut [0; 1]).unwrap(), 0, "shut down here");
     }
 }

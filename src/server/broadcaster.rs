@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub struct Broadcaster<'scope, 'env> {
     left: Vec<(ClientId, LeaveReason)>,
     /// Who has caught up since the last round, and who fell off the backlog's end: empty in between.
     caught_up: Vec<ClientId>,
-    too_slow: Vec<ClientId>,
+    too_slow: Vec<(ClientId, Arc<TcpStream>)>,
 }
 
 #[derive(Debug)]
@@ -205,8 +206,10 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 recipient.state = State::Current;
             }
         }
-        for id in self.too_slow.drain(..) {
+        for (id, stream) in self.too_slow.drain(..) {
             self.room.registry.turn_out(id, LeaveReason::TooSlow);
+            // For one that has left already. It fails when the peer is gone.
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
@@ -226,12 +229,12 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 Ok(Sent::All) => {}
                 Ok(Sent::Part { bytes }) => {
                     recipient.state = State::Behind;
-                    self.room.backlog.fall_behind(id, batch);
+                    self.room.backlog.fall_behind(id, Arc::clone(&recipient.stream), batch);
                     let (stream, batch) = (Arc::clone(&recipient.stream), Arc::clone(batch));
                     let catch_up = CatchUp { id, stream, batch, taken: bytes };
                     if catch_up::start(catch_up, self.room, self.scope).is_err() {
-                        self.room.backlog.give_up(id);
                         self.room.registry.turn_out(id, LeaveReason::TooSlow);
+                        self.room.backlog.give_up(id);
                     }
                 }
                 Err(error) => {
@@ -249,7 +252,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             let behind = recipient.state == State::Behind;
             if reason.last_words().is_none() {
                 self.room.backlog.give_up(id);
-            } else if !behind || !self.room.backlog.finish(id) {
+            } else if !behind || !self.room.backlog.finish(id, reason == LeaveReason::Kicked) {
                 self.room.closing.close(recipient.stream, reason == LeaveReason::Kicked);
             }
         }

@@ -49,8 +49,8 @@ pub fn start<'scope>(
 ) -> io::Result<()> {
     let id = catch_up.id;
     let panicked = move || {
-        room.backlog.give_up(id);
         room.registry.turn_out(id, LeaveReason::ConnectionLost);
+        room.backlog.give_up(id);
     };
     let name = format!("{id} catch-up");
     room.threads.spawn(scope, name, move || catch_up.run(room), panicked)
@@ -68,13 +68,13 @@ impl CatchUp {
                 Framing::Recv => write::<1>(&stream, view.flat_map(pieces), taken, progress),
             };
             if let Err(error) = written {
-                room.backlog.give_up(id);
                 room.give_up(id, &error);
+                room.backlog.give_up(id);
                 return;
             }
             match room.backlog.next(id) {
                 Next::Take(next) => batch = next,
-                Next::Finished => return room.closing.close(stream, false),
+                Next::Finished { deaf } => return room.closing.close(stream, deaf),
                 Next::CaughtUp | Next::GivenUp => return,
             }
             taken = 0;
@@ -88,7 +88,7 @@ fn write<'b, const SLICES: usize>(
     mut stream: &TcpStream,
     mut view: impl Iterator<Item = &'b [u8]>,
     mut taken: usize,
-    progress: impl Fn(),
+    progress: impl Fn() -> bool,
 ) -> io::Result<()> {
     let mut took = Instant::now();
     loop {
@@ -110,7 +110,9 @@ fn write<'b, const SLICES: usize>(
                 Ok(sent) => {
                     IoSlice::advance_slices(&mut unsent, sent);
                     took = Instant::now();
-                    progress();
+                    if !progress() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The write timeout: short, so that this can look at the clock.

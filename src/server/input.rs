@@ -15,6 +15,10 @@ use crate::protocol::framing::{LineFraming, Received};
 /// The buffer of a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 512;
 
+/// The same where one read is one message: more than a message may have, so that one that is too long
+/// is seen as such and not taken for two.
+const MIN_RECV_BUFFER_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
+
 /// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster any
 /// more, and what one client can have taken at once should stay small.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
@@ -87,10 +91,11 @@ impl Input {
     /// to the smallest size if that would have done.
     fn fit_buffer(&mut self) {
         let taken = self.unread.end;
+        let least = if self.reads_are_messages { MIN_RECV_BUFFER_BYTES } else { MIN_BUFFER_BYTES };
         let bytes = if taken == self.buffer.len() {
-            (taken * 4).clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES)
-        } else if taken <= MIN_BUFFER_BYTES {
-            MIN_BUFFER_BYTES
+            (taken * 4).clamp(least, MAX_BUFFER_BYTES)
+        } else if taken <= least {
+            least
         } else {
             return;
         };

@@ -15,6 +15,7 @@ use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text;
+use crate::system::socket::WRITE_TIMEOUT;
 
 /// How many nicknames a connection may try.
 const MAX_TRIES: u32 = 10;
@@ -24,7 +25,7 @@ const MAX_TRIES: u32 = 10;
 pub enum LoginEnd {
     /// There is this to be said before the connection is closed.
     TurnedAway(&'static str),
-    /// The peer is gone.
+    /// The peer is gone, or the room is shutting down and another thread says the farewell.
     Gone,
 }
 
@@ -116,8 +117,9 @@ impl Login<'_> {
             Ok(nickname) => nickname,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let shutting_down = LoginEnd::TurnedAway(text::SHUTTING_DOWN);
-        let _pass = self.room.gate.enter().ok_or(shutting_down)?;
+        let _pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;
+        // From the join on others write, for whom the login's time means nothing.
+        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         match self.room.registry.join(self.id, &nickname, &self.room.outbox) {
             Ok(()) => Ok(Ok(nickname)),
             Err(_taken) => Ok(Err(text::nickname_taken(&nickname))),

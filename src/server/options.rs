@@ -1,6 +1,6 @@
 //! Options: the server's command line.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use crate::arguments::{Argument, Arguments, Endpoint, UsageError};
@@ -111,7 +111,10 @@ impl Options {
             match option {
                 "--host" => options.endpoint.set_host(&arguments.value()?)?,
                 "--port" => options.endpoint.set_port(&arguments.value()?)?,
-                "--max-clients" => options.max_clients = arguments.parse("a number")?,
+                "--max-clients" => {
+                    let clients: NonZeroUsize = arguments.parse("a number from 1")?;
+                    options.max_clients = clients.get();
+                }
                 "--max-per-address" => options.max_per_address = arguments.parse("a number")?,
                 "--login-timeout" => {
                     let seconds: NonZeroU32 = arguments.parse("a number of seconds from 1")?;

@@ -22,15 +22,16 @@
 use std::io::{self, Write};
 use std::iter;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client_id::ClientId;
 use super::input::Input;
 use super::login::LoginEnd;
+use super::rate::TokenBucket;
 use super::room::Room;
 use crate::protocol::framing::Received;
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
-use crate::protocol::text;
+use crate::system::socket::WRITE_TIMEOUT;
 
 /// What asks a client for its nickname, without a line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
@@ -74,16 +75,24 @@ pub fn login(
     mut stream: &TcpStream,
     input: &mut Input,
 ) -> Result<Introduced, LoginEnd> {
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     stream.write_all(NICKNAME_QUESTION)?;
     stream.set_read_timeout(Some(ANSWER_TIME))?;
+    let mut bucket = TokenBucket::new(room.options.rate, Instant::now());
     loop {
         while let Some(received) = input.next_received() {
-            let Received::Line(line) = received else { continue };
-            if line.trim().is_empty() {
-                continue;
+            if let Received::Line(line) = received
+                && !line.trim().is_empty()
+            {
+                stream.set_read_timeout(None)?;
+                return introduce(room, id, line);
             }
-            stream.set_read_timeout(None)?;
-            return introduce(room, id, line);
+            // What is no name counts as a line, though nobody sees it.
+            let now = Instant::now();
+            let wait = bucket.take(now);
+            if !wait.is_zero() && !room.registry.wait_until(id, now + wait) {
+                return Err(LoginEnd::Gone);
+            }
         }
         match input.read(stream) {
             Ok(0) => return Err(LoginEnd::Gone),
@@ -103,7 +112,7 @@ fn introduce(room: &Room, id: ClientId, line: &str) -> Result<Introduced, LoginE
         Some((name, first)) => (name.trim(), Some(first.to_owned())),
         None => (line.trim(), None),
     };
-    let _pass = room.gate.enter().ok_or(LoginEnd::TurnedAway(text::SHUTTING_DOWN))?;
+    let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
     let mut number = 0;
     loop {
         number += 1;

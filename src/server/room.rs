@@ -79,8 +79,9 @@ impl Room {
     pub fn hang_up(&self) {
         let farewell = format!("{}\n", text::SHUTTING_DOWN);
         for (_, stream) in self.registry.streams(|is_in| !is_in) {
-            // It fails when the peer is gone, or not reading.
+            // They fail when the peer is gone, or not reading. Its own thread can say nothing after it.
             let _ = send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
+            let _ = stream.shutdown(Shutdown::Write);
         }
         let close = |how, behind: &[ClientId]| {
             for (id, stream) in self.registry.streams(|_| true) {
@@ -94,6 +95,7 @@ impl Room {
         close(Shutdown::Write, &self.backlog.wait_until_taken(now));
         for id in self.backlog.wait_until_taken(now + CATCH_UP_TIME) {
             self.registry.turn_out(id, LeaveReason::TooSlow);
+            self.backlog.give_up(id);
         }
         close(Shutdown::Write, &[]);
         self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);

@@ -20,10 +20,10 @@ use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
-use crate::system::socket::{WRITE_TIMEOUT, is_gone};
+use crate::system::socket::is_gone;
 
-/// How much of what one read returned is passed on at once, in bytes. Short lines grow when the
-/// nickname is put in front of them, twentyfold at worst.
+/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname,
+/// of 128 bytes at most, is put in front of them.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
 /// What may be kept of the buffer for that, in bytes.
@@ -44,9 +44,11 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
     match introduced {
         Ok(introduced) => {
             room.log.event(&format!("Nickname of client is {}", introduced.nickname));
-            // It fails for a connection that is gone, which the next read finds out.
-            let _ = stream.set_write_timeout(Some(WRITE_TIMEOUT));
             membership.reason = Speaker::new(room, id, stream, introduced).read_loop(&mut input);
+        }
+        // Shutting down: what still comes is thrown away, so that the farewell arrives.
+        Err(_) if room.gate.enter().is_none() => {
+            while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
         }
         Err(LoginEnd::TurnedAway(last_words)) => {
             room.turn_away(stream, last_words);
@@ -137,31 +139,23 @@ impl<'a> Speaker<'a> {
     }
 
     fn take(&mut self, received: Received<'_>) -> Flow {
-        let line = match received {
-            Received::TimingMark => {
-                self.pass_on();
-                self.room.outbox.wait();
-                let id = self.id;
-                self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
-                return Flow::Continue;
-            }
-            Received::Line(line) => Ok(line),
-            Received::NotUtf8 => Err(text::not_sent(text::NOT_UTF8)),
-            Received::TooLong { bytes } => Err(text::not_sent(text::too_long(bytes))),
-        };
         if let Flow::Leave(reason) = self.wait_for_rate() {
             return Flow::Leave(reason);
         }
-        match line {
-            Ok(line) => {
+        match received {
+            Received::Line(line) => {
                 let line = match &self.given {
                     Some(given) => without_name(line, [given, self.nickname.as_str()]),
                     None => line,
                 };
                 self.obey(Command::parse(&clean(line)))
             }
-            Err(refusal) => {
-                self.answer(&refusal);
+            Received::NotUtf8 => self.answer(&text::not_sent(text::NOT_UTF8)),
+            Received::TooLong { bytes } => self.answer(&text::not_sent(text::too_long(bytes))),
+            Received::TimingMark => {
+                let id = self.id;
+                self.make_room();
+                self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
                 Flow::Continue
             }
         }
@@ -180,27 +174,24 @@ impl<'a> Speaker<'a> {
                 }
             }
             Command::Act(action) => {
-                self.pass_on();
-                room.outbox.wait();
+                self.make_room();
                 let line = text::action(&self.nickname, action);
                 room.outbox.append(|batch| batch.act(id, &line));
             }
             Command::Tell { to, text } => {
-                self.pass_on();
-                room.outbox.wait();
+                self.make_room();
                 if !room.registry.tell((id, &self.nickname), to, text, &room.outbox) {
-                    self.answer(&text::nobody_called(to));
+                    return self.answer(&text::nobody_called(to));
                 }
             }
-            Command::Rename(name) => self.rename(name),
+            Command::Rename(name) => return self.rename(name),
             Command::Who => {
-                self.pass_on();
-                room.outbox.wait();
+                self.make_room();
                 room.outbox.append(|batch| batch.ask(id));
             }
-            Command::Help => self.answer(&text::help()),
-            Command::Incomplete(usage) => self.answer(&text::incomplete_command(usage)),
-            Command::Unknown(word) => self.answer(&text::unknown_command(word)),
+            Command::Help => return self.answer(&text::help()),
+            Command::Incomplete(usage) => return self.answer(&text::incomplete_command(usage)),
+            Command::Unknown(word) => return self.answer(&text::unknown_command(word)),
             Command::Quit => {
                 self.pass_on();
                 return Flow::Leave(LeaveReason::Quit);
@@ -209,8 +200,8 @@ impl<'a> Speaker<'a> {
         Flow::Continue
     }
 
-    fn rename(&mut self, name: &str) {
-        self.pass_on();
+    fn rename(&mut self, name: &str) -> Flow {
+        self.make_room();
         let room = self.room;
         match Nickname::parse(name) {
             Err(error) => self.answer(&text::rename_refused(error)),
@@ -218,18 +209,26 @@ impl<'a> Speaker<'a> {
                 Ok(()) => {
                     room.log.event(&format!("{} is now known as {nickname}", self.nickname));
                     self.nickname = nickname;
+                    Flow::Continue
                 }
-                Err(_taken) => self.answer(&text::rename_refused("That nickname is taken.")),
+                Err(_taken) => self.answer(&text::rename_refused(text::nickname_taken(&nickname))),
             },
         }
     }
 
     /// Answers this client alone, after everything that it said before.
-    fn answer(&mut self, lines: &str) {
-        self.pass_on();
-        self.room.outbox.wait();
+    fn answer(&mut self, lines: &str) -> Flow {
+        self.make_room();
         let id = self.id;
         self.room.outbox.append(|batch| batch.tell(id, lines));
+        Flow::Continue
+    }
+
+    /// Passes on what was said, and blocks while the outbox is full: to be called before anything is
+    /// appended under a lock, or is not said to all.
+    fn make_room(&mut self) {
+        self.pass_on();
+        self.room.outbox.wait();
     }
 
     /// Passes on what was said. Blocks while the outbox is full.
