@@ -53,15 +53,15 @@
 //! | [`server::backlog`] | where slow clients are in the log | anything is written |
 //! | [`server::shutdown::Gate`] | that sessions come to rest | the broadcaster needs it: it never does |
 //!
-//! Where two are held, they are taken in the order of the table's first two rows.
+//! Where several are held they are taken in this order: the gate, the registry, the outbox.
+
+pub mod protocol;
 
 pub mod server;
 
 pub mod client;
 
 pub mod load;
-
-pub mod protocol;
 
 pub mod arguments;
 

@@ -82,8 +82,9 @@ impl CatchUp {
     }
 }
 
-/// Writes a view but for its first `taken` bytes, so many slices at once. Blocks while the peer takes nothing, until
-/// [`MAX_STALL`] without progress, which is `WouldBlock`; closing the socket wakes it.
+/// Writes a view but for its first `taken` bytes, so many slices at once. Blocks while the peer takes
+/// nothing, until [`MAX_STALL`] without progress, which is `WouldBlock`, or until `progress` says no;
+/// shutting the socket down wakes it.
 fn write<'b, const SLICES: usize>(
     mut stream: &TcpStream,
     mut view: impl Iterator<Item = &'b [u8]>,

@@ -49,7 +49,8 @@ impl Closing {
 
     /// Closes a connection after what was written to it. Returns at once.
     ///
-    /// `deaf` says that its reading side was shut down to wake a thread.
+    /// `deaf` says that its reading side was shut down to wake a thread. Such a peer may miss its last
+    /// words if it goes on sending: the system answers that with a reset.
     pub fn close(&self, stream: Arc<TcpStream>, deaf: bool) {
         // It fails when the peer is gone already; then there is nothing to be careful about.
         if stream.shutdown(Shutdown::Write).is_err() || stream.set_nonblocking(true).is_err() {

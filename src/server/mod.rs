@@ -13,8 +13,8 @@
 //! done with to [`closing`]. Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
 //! [`options`].
 //!
-//! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but the console's are
-//! joined before [`Server::run`] returns.
+//! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but
+//! the console's are joined before [`Server::run`] returns.
 
 use std::io::{self, PipeReader};
 use std::net::{SocketAddr, TcpListener};

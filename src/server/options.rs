@@ -14,8 +14,8 @@ A chat room over TCP. People join with the client, or with nc or telnet.
   --host HOST             address to listen on (127.0.0.1)
   --port PORT             port to listen on; 0 for any free one (5555)
   --max-clients N         connections at once (10000)
-  --max-per-address N     connections at once from one address, this machine's
-                          own excepted; 0 for no limit (64)
+  --max-per-address N     connections at once from one address, loopback
+                          excepted; 0 for no limit (64)
   --login-timeout SECONDS time to give a nickname (30)
   --rate N                lines a second from one client after a burst of 200;
                           0 for no limit (50)
