@@ -187,9 +187,11 @@ impl Terminal {
             match &action {
                 Some(Action::ClearScreen) => above += CLEAR_SCREEN,
                 Some(Action::Full) => full = true,
-                Some(Action::Line(line)) if !*asking && !line.is_empty() => {
-                    typing.editor.remember(line);
+                // The question stays on the screen with its answer.
+                Some(Action::Line(line)) if *asking => {
+                    above += &format!("{NICKNAME_PROMPT}{}\n", clean(line));
                 }
+                Some(Action::Line(line)) if !line.is_empty() => typing.editor.remember(line),
                 _ => {}
             }
             actions.extend(action);

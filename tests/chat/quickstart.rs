@@ -76,6 +76,7 @@ impl<'a> Terminal<'a> {
         } else if let Some(nickname) = line.strip_prefix("Enter your nickname: ") {
             self.wait_for_rows(Some(NICKNAME_PROMPT));
             self.type_line(nickname);
+            self.rows.push(line.to_owned());
         } else if let Some(typed) = line.strip_prefix("> ") {
             self.wait_for_rows(None);
             self.type_line(typed);

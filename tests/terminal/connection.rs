@@ -17,10 +17,11 @@ fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
     );
     terminal.wait_for_last_row("Enter your nickname:");
     let rows = terminal.rows();
-    assert_eq!(rows[0], format!("[CLIENT] Connecting to 127.0.0.1:{}...", server.port));
-    assert_eq!(rows[1], "[CLIENT] Connected successfully!");
-    assert!(rows[2].contains("/help") && rows[2].contains("/quit"), "{rows:?}");
-    assert!(rows[3].contains("without spaces. Enter another nickname:"), "{rows:?}");
+    assert_eq!(rows[0], "Enter your nickname: a b");
+    assert_eq!(rows[1], format!("[CLIENT] Connecting to 127.0.0.1:{}...", server.port));
+    assert_eq!(rows[2], "[CLIENT] Connected successfully!");
+    assert!(rows[3].contains("/help") && rows[3].contains("/quit"), "{rows:?}");
+    assert!(rows[4].contains("without spaces. Enter another nickname:"), "{rows:?}");
     terminal.text("alice");
     terminal.keys(&["Enter"]);
     terminal.wait_for_row("[SERVER] 1 online: alice");
