@@ -85,7 +85,12 @@ impl fmt::Display for LeaveReason {
 
 /// A plain message, to everyone but its sender.
 pub fn message(from: &Nickname, text: &str) -> String {
-    format!("{from}: {text}")
+    message_parts(from, text).concat()
+}
+
+/// The same in parts, for whoever appends it to a buffer: there are many, and each would be allocated.
+pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
+    [from.as_str(), ": ", text]
 }
 
 /// An action, to everyone.

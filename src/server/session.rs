@@ -165,10 +165,11 @@ impl<'a> Speaker<'a> {
         let (room, id) = (self.room, self.id);
         match command {
             Command::Blank => {}
-            Command::Say(text) => {
-                for part in [self.nickname.as_str(), ": ", text, "\n"] {
+            Command::Say(said) => {
+                for part in text::message_parts(&self.nickname, said) {
                     self.said.extend_from_slice(part.as_bytes());
                 }
+                self.said.push(b'\n');
                 if self.said.len() >= MAX_PASSED_ON_BYTES {
                     self.pass_on();
                 }
