@@ -19,8 +19,10 @@ use std::borrow::Cow;
 /// assert_eq!(clean("a\tb \x1b[31mred"), "a b \u{FFFD}[31mred");
 /// ```
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // Plain ASCII, nearly everything: one pass over the bytes that the compiler vectorizes.
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !text.contains(is_unsafe) {
+    // Plain ASCII, nearly everything: one pass over the bytes, without an early exit, which the
+    // compiler turns into one over sixteen bytes at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
+    if is_plain || !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let replaced = |c| match c {
