@@ -26,7 +26,7 @@ use crate::system::socket::is_gone;
 /// of 128 bytes at most, is put in front of them.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// What may be kept of the buffer for that, in bytes.
+/// What is kept of the buffer for that once so little is said at once, in bytes.
 const KEPT_BYTES: usize = 1024;
 
 /// How long a client whose connection is over may go on with what it had sent, at its rate. A bot
@@ -236,8 +236,11 @@ impl<'a> Speaker<'a> {
     fn pass_on(&mut self) {
         if !self.said.is_empty() {
             self.room.outbox.say(self.id, &self.said);
+            // Not while it floods: allocating anew each time is a system call and twenty page faults.
+            if self.said.len() <= KEPT_BYTES {
+                self.said.shrink_to(KEPT_BYTES);
+            }
             self.said.clear();
-            self.said.shrink_to(KEPT_BYTES);
         }
     }
 
