@@ -7,6 +7,9 @@
 
 pub mod signal;
 
+#[cfg(unix)]
+mod poll;
+
 pub mod socket;
 
 pub mod descriptor;

@@ -24,23 +24,42 @@ pub fn stop_at_once() {
     unix::stop_at_once();
 }
 
+/// The calls, for the terminal's signals too.
 #[cfg(unix)]
-mod unix {
+pub(super) mod unix {
     use std::ffi::{c_int, c_void};
     use std::io::PipeWriter;
     use std::os::fd::IntoRawFd;
     use std::sync::atomic::{AtomicI32, Ordering};
 
-    const SIGHUP: c_int = 1;
-    const SIGINT: c_int = 2;
-    const SIGTERM: c_int = 15;
+    pub(in super::super) const SIGHUP: c_int = 1;
+    pub(in super::super) const SIGINT: c_int = 2;
+    pub(in super::super) const SIGTERM: c_int = 15;
     const SIGTTIN: c_int = 21;
-    const DEFAULT: usize = 0;
-    const IGNORE: usize = 1;
+    pub(in super::super) const DEFAULT: usize = 0;
+    pub(in super::super) const IGNORE: usize = 1;
 
     unsafe extern "C" {
-        fn signal(signal: c_int, handler: usize) -> usize;
-        fn write(descriptor: c_int, bytes: *const c_void, count: usize) -> isize;
+        pub(in super::super) fn signal(signal: c_int, handler: usize) -> usize;
+        pub(in super::super) fn write(
+            descriptor: c_int,
+            bytes: *const c_void,
+            count: usize,
+        ) -> isize;
+    }
+
+    /// Sets a handler, which may do only what `signal-safety(7)` allows, and returns the one before.
+    pub(in super::super) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> usize {
+        // SAFETY: all handlers in this module and its neighbours keep to that.
+        unsafe { signal(number, handler as usize) }
+    }
+
+    /// Sets a handler, unless the signal is ignored, as SIGHUP is under `nohup`: then it stays so.
+    pub(in super::super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)) {
+        if handle(number, handler) == IGNORE {
+            // SAFETY: no code of ours runs.
+            unsafe { signal(number, IGNORE) };
+        }
     }
 
     /// Where the handler writes. Never closed once set, since a signal may come at any time.
@@ -55,16 +74,11 @@ mod unix {
 
     pub(super) fn stop_through(pipe: PipeWriter) {
         PIPE.store(pipe.into_raw_fd(), Ordering::Relaxed);
-        let handler: extern "C" fn(c_int) = write_to_pipe;
-        // SAFETY: the handler only does what a signal handler may.
-        unsafe {
-            signal(SIGINT, handler as usize);
-            signal(SIGTERM, handler as usize);
-            if signal(SIGHUP, handler as usize) == IGNORE {
-                signal(SIGHUP, IGNORE);
-            }
-            signal(SIGTTIN, IGNORE);
-        }
+        handle(SIGINT, write_to_pipe);
+        handle(SIGTERM, write_to_pipe);
+        handle_unless_ignored(SIGHUP, write_to_pipe);
+        // SAFETY: no code of ours runs.
+        unsafe { signal(SIGTTIN, IGNORE) };
     }
 
     pub(super) fn stop_at_once() {

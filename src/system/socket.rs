@@ -131,39 +131,21 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
 
 #[cfg(unix)]
 mod unix {
+    use std::ffi::c_int;
     #[cfg(target_os = "linux")]
     use std::ffi::c_void;
-    use std::ffi::{c_int, c_short};
     #[cfg(target_os = "linux")]
     use std::io::IoSlice;
     use std::io::{self, PipeReader};
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
+    use super::super::poll::{is_hung_up, wait_for_either};
     use super::DeadPeer;
-
-    const POLLIN: c_short = 1;
-    const POLLERR: c_short = 8;
-    const POLLHUP: c_short = 16;
-
-    /// `nfds_t`.
-    #[cfg(target_os = "linux")]
-    type Count = std::ffi::c_ulong;
-    #[cfg(not(target_os = "linux"))]
-    type Count = std::ffi::c_uint;
-
-    /// `struct pollfd`.
-    #[repr(C)]
-    struct Poll {
-        descriptor: c_int,
-        events: c_short,
-        returned: c_short,
-    }
 
     unsafe extern "C" {
         #[link_name = "listen"]
         fn c_listen(descriptor: c_int, backlog: c_int) -> c_int;
-        fn poll(polled: *mut Poll, count: Count, timeout: c_int) -> c_int;
         fn setsockopt(
             descriptor: c_int,
             level: c_int,
@@ -186,25 +168,16 @@ mod unix {
         listener: &TcpListener,
         wake: &PipeReader,
     ) -> io::Result<bool> {
-        let polled = |descriptor| Poll { descriptor, events: POLLIN, returned: 0 };
-        let mut both = [polled(listener.as_raw_fd()), polled(wake.as_raw_fd())];
         loop {
-            // SAFETY: the array has two entries of the layout of `struct pollfd`, and outlives the
-            // call; -1 means without a time limit.
-            match check(unsafe { poll(both.as_mut_ptr(), 2, -1) }) {
-                Ok(()) => return Ok(both[1].returned != 0),
+            match wait_for_either([wake.as_fd(), listener.as_fd()], None) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                ready => return ready.map(|[woken, _]| woken),
             }
         }
     }
 
     pub(super) fn is_gone(stream: &TcpStream) -> bool {
-        // Errors and hang-ups are reported also where nothing is asked for.
-        let mut polled = Poll { descriptor: stream.as_raw_fd(), events: 0, returned: 0 };
-        // SAFETY: one entry of the layout of `struct pollfd`, which outlives the call.
-        let ready = unsafe { poll(&raw mut polled, 1, 0) };
-        ready > 0 && polled.returned & (POLLERR | POLLHUP) != 0
+        is_hung_up(stream.as_fd())
     }
 
     /// `struct msghdr` as Linux has it.

@@ -37,34 +37,32 @@ const USUAL_COLUMNS: usize = 80;
 
 #[cfg(unix)]
 mod unix {
-    use std::ffi::{c_char, c_int, c_short, c_ulong, c_void};
+    use std::ffi::{c_char, c_int, c_ulong};
     use std::fs::File;
     use std::io::{self, PipeReader, Read};
-    use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+    use std::os::fd::{AsFd, IntoRawFd};
     use std::panic;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+    use super::super::poll::wait_for_either;
+    use super::super::signal::unix::{
+        DEFAULT, IGNORE, SIGHUP, SIGINT, SIGTERM, handle, handle_unless_ignored, signal, write,
+    };
     use super::{Event, USUAL_COLUMNS};
 
     const LINUX: bool = cfg!(target_os = "linux");
     const STDIN: c_int = 0;
     const STDOUT: c_int = 1;
-    const SIGHUP: c_int = 1;
-    const SIGINT: c_int = 2;
     const SIGQUIT: c_int = 3;
     const SIGABRT: c_int = 6;
-    const SIGTERM: c_int = 15;
     const SIGTSTP: c_int = if LINUX { 20 } else { 18 };
     const SIGCONT: c_int = if LINUX { 18 } else { 19 };
     const SIGTTOU: c_int = 22;
     const SIGWINCH: c_int = 28;
-    const DEFAULT: usize = 0;
-    const IGNORE: usize = 1;
     const TCSANOW: c_int = 0;
     const TIOCGWINSZ: c_ulong = if LINUX { 0x5413 } else { 0x4008_7468 };
-    const POLLIN: c_short = 1;
 
     /// Has the terminal mark what is pasted, so that it is not taken for keys (xterm, mode 2004).
     const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
@@ -76,31 +74,14 @@ mod unix {
     #[derive(Clone, Copy)]
     struct Opaque([u8; 256]);
 
-    /// `struct pollfd`.
-    #[repr(C)]
-    struct Poll {
-        descriptor: c_int,
-        events: c_short,
-        returned: c_short,
-    }
-
-    /// `nfds_t`.
-    #[cfg(target_os = "linux")]
-    type Count = c_ulong;
-    #[cfg(not(target_os = "linux"))]
-    type Count = std::ffi::c_uint;
-
     #[rustfmt::skip]
     unsafe extern "C" {
         fn tcgetattr(descriptor: c_int, settings: *mut Opaque) -> c_int;
         fn tcsetattr(descriptor: c_int, when: c_int, settings: *const Opaque) -> c_int;
         fn cfmakeraw(settings: *mut Opaque);
         fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
-        fn poll(polled: *mut Poll, count: Count, timeout: c_int) -> c_int;
-        fn signal(signal: c_int, handler: usize) -> usize;
         fn raise(signal: c_int) -> c_int;
         fn kill(process: c_int, signal: c_int) -> c_int;
-        fn write(descriptor: c_int, bytes: *const c_void, count: usize) -> isize;
         fn _exit(code: c_int) -> !;
         fn tzset();
         fn localtime_r(seconds: *const i64, time: *mut Opaque) -> *mut Opaque;
@@ -150,11 +131,7 @@ mod unix {
         }
         WAKE.store(waker.into_raw_fd(), Ordering::Relaxed);
         for number in [SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGTERM] {
-            if handle(number, end_by) == IGNORE {
-                // What was ignored (`nohup`) stays ignored.
-                // SAFETY: no code of ours runs.
-                unsafe { signal(number, IGNORE) };
-            }
+            handle_unless_ignored(number, end_by);
         }
         handle(SIGWINCH, wake_by);
         handle(SIGCONT, wake_by);
@@ -201,12 +178,6 @@ mod unix {
     fn put(bytes: &[u8]) {
         // SAFETY: the bytes are borrowed for the call; async-signal-safe.
         unsafe { write(STDOUT, bytes.as_ptr().cast(), bytes.len()) };
-    }
-
-    /// Sets a handler, which may do only what `signal-safety(7)` allows, and returns the one before.
-    fn handle(number: c_int, handler: extern "C" fn(c_int)) -> usize {
-        // SAFETY: the three handlers below keep to that.
-        unsafe { signal(number, handler as usize) }
     }
 
     /// Handles a signal that ends the process: restores, and lets the signal do what it does.
@@ -289,24 +260,17 @@ mod unix {
         ///
         /// What the system says; there will be no more keys.
         pub fn read(&mut self, buffer: &mut [u8], timeout: Option<Duration>) -> io::Result<Event> {
-            let polled = |descriptor| Poll { descriptor, events: POLLIN, returned: 0 };
-            let mut both = [polled(self.wake.as_raw_fd()), polled(self.input.as_raw_fd())];
-            let milliseconds =
-                timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX));
             loop {
-                // SAFETY: the array has two entries of the layout of `struct pollfd`, and outlives
-                // the call.
-                let ready = unsafe { poll(both.as_mut_ptr(), 2, milliseconds) };
-                let result = if ready < 0 {
-                    Err(io::Error::last_os_error())
-                } else if both[0].returned != 0 {
-                    // In this order a signal between the two wakes once more, and is not lost.
-                    AWAKE.store(false, Ordering::SeqCst);
-                    self.wake.read_exact(&mut [0]).map(|()| Event::Redraw)
-                } else if ready == 0 {
-                    Ok(Event::TimedOut)
-                } else {
-                    self.input.read(buffer).map(Event::Typed)
+                let ready = wait_for_either([self.wake.as_fd(), self.input.as_fd()], timeout);
+                let result = match ready {
+                    Err(error) => Err(error),
+                    Ok([true, _]) => {
+                        // In this order a signal between the two wakes once more, and is not lost.
+                        AWAKE.store(false, Ordering::SeqCst);
+                        self.wake.read_exact(&mut [0]).map(|()| Event::Redraw)
+                    }
+                    Ok([_, true]) => self.input.read(buffer).map(Event::Typed),
+                    Ok([false, false]) => Ok(Event::TimedOut),
                 };
                 match result {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,0 +1,67 @@
+//! Waiting for several descriptors at once. Source: `poll(2)`. Only on Unix.
+
+use std::ffi::{c_int, c_short};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+const POLLIN: c_short = 1;
+const POLLERR: c_short = 8;
+const POLLHUP: c_short = 16;
+
+/// `nfds_t`.
+#[cfg(target_os = "linux")]
+type Count = std::ffi::c_ulong;
+#[cfg(not(target_os = "linux"))]
+type Count = std::ffi::c_uint;
+
+/// `struct pollfd`.
+#[repr(C)]
+struct Polled {
+    descriptor: c_int,
+    events: c_short,
+    returned: c_short,
+}
+
+unsafe extern "C" {
+    fn poll(polled: *mut Polled, count: Count, timeout: c_int) -> c_int;
+}
+
+/// Blocks until one of two descriptors has something to read or is at its end, for `timeout` at most
+/// if there is one, and returns which: neither when the time is over.
+///
+/// # Errors
+///
+/// What the system says; `Interrupted` when a signal was handled.
+pub(super) fn wait_for_either(
+    descriptors: [BorrowedFd<'_>; 2],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; 2]> {
+    let milliseconds =
+        timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX));
+    Ok(look(descriptors, POLLIN, milliseconds)?.map(|returned| returned != 0))
+}
+
+/// Returns whether a connection is over in both directions. Never blocks.
+pub(super) fn is_hung_up(descriptor: BorrowedFd<'_>) -> bool {
+    // Errors and hang-ups are reported also where nothing is asked for.
+    look([descriptor], 0, 0).is_ok_and(|[returned]| returned & (POLLERR | POLLHUP) != 0)
+}
+
+fn look<const N: usize>(
+    descriptors: [BorrowedFd<'_>; N],
+    events: c_short,
+    milliseconds: c_int,
+) -> io::Result<[c_short; N]> {
+    let mut polled = descriptors.map(|descriptor| Polled {
+        descriptor: descriptor.as_raw_fd(),
+        events,
+        returned: 0,
+    });
+    // SAFETY: the array has N entries of the layout of `struct pollfd`, and outlives the call.
+    let ready = unsafe { poll(polled.as_mut_ptr(), N as Count, milliseconds) };
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.map(|polled| polled.returned))
+}
