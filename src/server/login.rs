@@ -23,8 +23,10 @@ const MAX_TRIES: u32 = 10;
 /// How a login ends that brings nobody into the room.
 #[derive(Debug)]
 pub enum LoginEnd {
-    /// There is this to be said before the connection is closed.
+    /// There is no nickname and will be none; this line says why.
     TurnedAway(&'static str),
+    /// The peer said `/quit`.
+    Quit,
     /// The peer is gone, or the room is shutting down and another thread says the farewell.
     Gone,
 }
@@ -91,7 +93,7 @@ impl Login<'_> {
             Received::NotUtf8 => text::NOT_UTF8.to_owned(),
             Received::TooLong { bytes } => text::too_long(bytes),
             Received::Line(line) => match Command::parse(line) {
-                Command::Quit => return Err(LoginEnd::TurnedAway(text::GOODBYE)),
+                Command::Quit => return Err(LoginEnd::Quit),
                 Command::Help => {
                     self.say(&text::help())?;
                     self.say(text::ENTER_NICKNAME)?;

@@ -50,10 +50,16 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
         Err(_) if room.gate.enter().is_none() => {
             while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
         }
-        Err(LoginEnd::TurnedAway(last_words)) => {
-            room.turn_away(stream, last_words);
+        Err(LoginEnd::TurnedAway(why)) => {
+            // The address is lost when the peer is, and then nobody was turned away.
+            if let Ok(address) = stream.peer_addr() {
+                let why = why.trim_start_matches(text::NOTICE_PREFIX);
+                room.log.event(&format!("Turned {address} away: {why}"));
+            }
+            room.turn_away(stream, why);
         }
         Err(LoginEnd::Gone) => {}
+        Err(LoginEnd::Quit) => room.turn_away(stream, text::GOODBYE),
     }
 }
 

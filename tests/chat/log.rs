@@ -26,6 +26,27 @@ fn the_log_has_a_line_for_each_event() {
 }
 
 #[test]
+fn whoever_is_turned_away_at_the_login_is_in_the_log_with_the_reason() {
+    let mut server = Server::start();
+    let mut peer = server.connect("peer");
+    let address = peer.address();
+    server.expect_log(&format!("[SERVER] Connected with {address}"));
+    (0..10).for_each(|_| peer.send("no name"));
+    server.expect_log(&format!("[SERVER] Turned {address} away: Too many tries. Goodbye!"));
+    // One who thinks better of it was not turned away.
+    let mut peer = server.connect("another");
+    peer.send("/quit");
+    server.expect_log(&format!("[SERVER] Connected with {}", peer.address()));
+    let _alice = server.join("alice");
+    assert!(
+        server
+            .log_until("[SERVER] Nickname of client is alice")
+            .iter()
+            .all(|line| !line.contains("away"))
+    );
+}
+
+#[test]
 fn what_people_say_is_not_logged() {
     let mut server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
