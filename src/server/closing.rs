@@ -49,11 +49,13 @@ impl Closing {
 
     /// Closes a connection after what was written to it. Returns at once.
     ///
-    /// `deaf` says that its reading side was shut down to wake a thread. Such a peer may miss its last
-    /// words if it goes on sending: the system answers that with a reset.
+    /// `deaf` says that its reading side was shut down to wake a thread. Were its writing side shut
+    /// down too, the system would answer whatever the peer still sends with a reset. So such a peer
+    /// learns that nothing more comes when its time to read is over.
     pub fn close(&self, stream: Arc<TcpStream>, deaf: bool) {
-        // It fails when the peer is gone already; then there is nothing to be careful about.
-        if stream.shutdown(Shutdown::Write).is_err() || stream.set_nonblocking(true).is_err() {
+        let ended = if deaf { Ok(()) } else { stream.shutdown(Shutdown::Write) };
+        // They fail when the peer is gone already; then there is nothing to be careful about.
+        if ended.is_err() || stream.set_nonblocking(true).is_err() {
             return;
         }
         let until = Instant::now() + DRAIN_TIME;
