@@ -44,6 +44,9 @@ pub struct Broadcaster<'scope, 'env> {
     /// How many of the recipients have not left.
     online: usize,
     history: History,
+    /// Where the batch has the history of this point of the order, for all who join before anybody
+    /// says something more: in a storm of joins a copy for each of them would be megabytes a round.
+    written: Option<Range<usize>>,
     /// What was said in this batch and is not in the history yet.
     said: Vec<Range<usize>>,
     /// Who left in this batch, and why.
@@ -88,6 +91,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             recipients: BTreeMap::new(),
             online: 0,
             history: History::new(room.options.history),
+            written: None,
             said: Vec::new(),
             left: Vec::new(),
             caught_up: Vec::new(),
@@ -126,6 +130,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     /// Goes through what happened, in order, and notes how each client's view differs.
     fn apply(&mut self, batch: &mut Batch) {
         let mut entries = batch.take_entries();
+        self.written = None;
         for Entry { client, at, event } in entries.drain(..) {
             match event {
                 Event::Said(lines) => {
@@ -155,11 +160,11 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                     recipient.nickname = Some(nickname);
                     self.online += 1;
                     let welcome = format!("{}\n{}\n", text::CONNECTED, self.who_is_online());
-                    let welcome = batch.append_private(|private| {
-                        private.extend_from_slice(welcome.as_bytes());
-                        self.history.write_to(private);
-                    });
+                    let welcome = batch
+                        .append_private(|private| private.extend_from_slice(welcome.as_bytes()));
                     batch.edit(client, unseen, welcome);
+                    let history = self.written_history(batch);
+                    batch.edit(client, at..at, history);
                 }
                 Event::Renamed(nickname) => {
                     if let Some(recipient) = self.recipients.get_mut(&client) {
@@ -189,8 +194,18 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 }
             }
         }
-        self.history.add(batch.common(), self.said.iter());
-        self.said.clear();
+        if !self.said.is_empty() {
+            self.history.add(batch.common(), self.said.iter());
+            self.said.clear();
+            self.written = None;
+        }
+    }
+
+    /// Returns where the private text of the batch has the history as it is now.
+    fn written_history(&mut self, batch: &mut Batch) -> Range<usize> {
+        let history = &self.history;
+        let write = || batch.append_private(|private| history.write_to(private));
+        self.written.get_or_insert_with(write).clone()
     }
 
     fn who_is_online(&self) -> String {
