@@ -89,19 +89,19 @@ impl Backlog {
     }
 
     /// Appends a batch if anybody is behind; to be called before it is written to those who are
-    /// current. Puts into `caught_up` who has become current before this batch, and into `too_slow`
-    /// who fell off the end, with the connection that is to be ended.
+    /// current, and without one when [`Backlog::is_in_use`] said no. Puts into `caught_up` who has
+    /// become current before this batch, and into `too_slow` who fell off the end, with the connection
+    /// that is to be ended.
     pub fn publish(
         &self,
-        batch: &Arc<Batch>,
+        batch: Option<&Arc<Batch>>,
         caught_up: &mut Vec<ClientId>,
         too_slow: &mut Vec<(ClientId, Arc<TcpStream>)>,
     ) {
         let mut state = self.lock();
         caught_up.append(&mut state.caught_up);
-        if state.cursors.is_empty() {
-            return;
-        }
+        // They may all have caught up meanwhile.
+        let Some(batch) = batch.filter(|_| !state.cursors.is_empty()) else { return };
         state.append(batch);
         state.forget_taken();
         while state.bytes > self.limit && state.log.len() > 1 {
@@ -115,7 +115,8 @@ impl Backlog {
         }
     }
 
-    /// Whether anybody is behind, so that the next batch will be kept.
+    /// Whether anybody is behind, so that the next batch has to be kept. For the broadcaster, which
+    /// alone makes it true.
     pub fn is_in_use(&self) -> bool {
         !self.lock().cursors.is_empty()
     }
@@ -299,7 +300,7 @@ mod tests {
     /// Publishes a line; returns who became current, and who fell off.
     fn publish(backlog: &Backlog, line: &str) -> (Vec<ClientId>, Vec<ClientId>) {
         let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
-        backlog.publish(&batch(line), &mut caught_up, &mut too_slow);
+        backlog.publish(Some(&batch(line)), &mut caught_up, &mut too_slow);
         (caught_up, too_slow.into_iter().map(|(id, _)| id).collect())
     }
 
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(publish(&backlog, "four"), (vec![ALICE], vec![]));
         let five = batch("five");
         let (mut caught_up, mut too_slow) = (Vec::new(), Vec::new());
-        backlog.publish(&five, &mut caught_up, &mut too_slow);
+        backlog.publish(Some(&five), &mut caught_up, &mut too_slow);
         backlog.fall_behind(ALICE, stream(), &five);
         for line in ["three\n", "four\n", "five\n", "CaughtUp"] {
             assert_eq!(text(backlog.next(BOB)), line);

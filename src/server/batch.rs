@@ -12,7 +12,8 @@
 //! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n        all of it, in one slice
 //! ```
 //!
-//! Memory is kept from round to round: a batch is emptied and filled again, not freed.
+//! Memory is kept from round to round: a batch is emptied and filled again, not freed. What has to
+//! outlast its round, since somebody is behind, is a copy.
 
 use std::net::TcpStream;
 use std::ops::Range;
@@ -25,9 +26,6 @@ use crate::protocol::text::LeaveReason;
 /// What may be kept of one buffer between rounds, in bytes. A larger one was needed for a rare burst
 /// of notices, and goes back to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
-
-/// What a batch that is kept may leave unused, in bytes: below it, shrinking is not worth the copy.
-const KEPT_UNUSED_BYTES: usize = 4096;
 
 /// Something that happened, as its client's thread appended it.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ pub enum Event {
 
 /// One difference between a client's view and the common text: from `at` to `until` it sees `told`,
 /// a range of the private text, in place of the common text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Edit {
     client: ClientId,
     /// Its place among all edits of the batch.
@@ -187,7 +185,7 @@ impl Batch {
         self.common.len() + self.private.len() + size_of_val(&*self.entries)
     }
 
-    /// How much memory it takes, in bytes: more than is in it, when it once held more.
+    /// How much memory it takes, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.common.capacity()
             + self.private.capacity()
@@ -195,14 +193,18 @@ impl Batch {
             + self.edits.capacity() * size_of::<Edit>()
     }
 
-    /// Gives back the memory that it does not use, if that is most of it. For a batch that is kept:
-    /// a thousand of them with a line each must not take what a thousand full ones would.
-    pub fn shrink(&mut self) {
-        if self.memory_bytes() > 2 * self.gathered_bytes() + KEPT_UNUSED_BYTES {
-            self.common.shrink_to_fit();
-            self.private.shrink_to_fit();
-            self.entries.shrink_to_fit();
-            self.edits.shrink_to_fit();
+    /// Copies the sealed batch into no more memory than that takes.
+    ///
+    /// The batch itself stays where it is used again. If it went instead, each round would need a new
+    /// one, grown by whichever thread appends first: `glibc` gives threads arenas of their own, and
+    /// every arena would come to hold, freed and unused, the most that was ever grown there.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self {
+            common: self.common.clone(),
+            private: self.private.clone(),
+            entries: Vec::new(),
+            edits: self.edits.clone(),
         }
     }
 
@@ -337,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_kept_gives_back_what_it_does_not_use() {
+    fn a_copy_takes_no_more_memory_than_what_is_in_it() {
         let mut batch = Batch::default();
         batch.say(ALICE, &vec![b'x'; 1 << 20]);
         batch.clear();
         batch.say(ALICE, b"a line\n");
         assert!(batch.memory_bytes() > 1 << 20);
-        batch.shrink();
-        assert!(batch.memory_bytes() < 1000, "{}", batch.memory_bytes());
-        assert_eq!(batch.common(), b"a line\n");
+        let copy = batch.snapshot();
+        assert!(copy.memory_bytes() < 1000, "{}", copy.memory_bytes());
+        assert_eq!(seen(&copy, BOB), "a line\n");
     }
 }

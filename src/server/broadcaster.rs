@@ -102,24 +102,14 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     /// Delivers until the farewell is delivered. Blocks on the outbox, and, when the room is faster
     /// than most who listen, for at most 50 milliseconds a round; never on a socket.
     pub fn run(mut self) {
-        let mut batch = Arc::<Batch>::default();
-        loop {
-            // The backlog may still have the last batch; otherwise its memory is used again.
-            if Arc::get_mut(&mut batch).is_none() {
-                batch = Arc::default();
-            }
-            let Some(filling) = Arc::get_mut(&mut batch) else { continue };
-            filling.clear();
-            if !self.room.outbox.take(filling) {
-                return;
-            }
-            self.apply(filling);
-            if self.room.backlog.is_in_use() {
-                filling.shrink();
-            }
-            self.publish(&batch);
-            self.deliver(&batch);
+        // This one and the outbox's change places in each round: nothing is allocated.
+        let mut batch = Batch::default();
+        while self.room.outbox.take(&mut batch) {
+            self.apply(&mut batch);
+            let kept = self.publish(&batch);
+            self.deliver(&batch, kept);
             self.dismiss();
+            batch.clear();
             // When more than half are behind and reading, it is the flood that is too fast. Those who
             // do not read do not count, or some stalled clients would slow down everyone.
             let half = self.recipients.len() / 2;
@@ -214,8 +204,11 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     }
 
     /// Puts the batch into the backlog for those who are behind, and learns who is not any more.
-    fn publish(&mut self, batch: &Arc<Batch>) {
-        self.room.backlog.publish(batch, &mut self.caught_up, &mut self.too_slow);
+    /// Returns the copy that the backlog keeps, if anybody is behind.
+    fn publish(&mut self, batch: &Batch) -> Option<Arc<Batch>> {
+        let backlog = &self.room.backlog;
+        let kept = backlog.is_in_use().then(|| Arc::new(batch.snapshot()));
+        backlog.publish(kept.as_ref(), &mut self.caught_up, &mut self.too_slow);
         for id in self.caught_up.drain(..) {
             if let Some(recipient) = self.recipients.get_mut(&id) {
                 recipient.state = State::Current;
@@ -226,10 +219,12 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             // For one that has left already. It fails when the peer is gone.
             let _ = stream.shutdown(Shutdown::Both);
         }
+        kept
     }
 
-    /// Sends each recipient that is current its view.
-    fn deliver(&mut self, batch: &Arc<Batch>) {
+    /// Sends each recipient that is current its view. `kept` is the backlog's copy of the batch, made
+    /// here for the first who falls behind.
+    fn deliver(&mut self, batch: &Batch, mut kept: Option<Arc<Batch>>) {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         for (&id, recipient) in &mut self.recipients {
             if recipient.state != State::Current {
@@ -244,8 +239,9 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 Ok(Sent::All) => {}
                 Ok(Sent::Part { bytes }) => {
                     recipient.state = State::Behind;
-                    self.room.backlog.fall_behind(id, Arc::clone(&recipient.stream), batch);
-                    let (stream, batch) = (Arc::clone(&recipient.stream), Arc::clone(batch));
+                    let kept = kept.get_or_insert_with(|| Arc::new(batch.snapshot()));
+                    self.room.backlog.fall_behind(id, Arc::clone(&recipient.stream), kept);
+                    let (stream, batch) = (Arc::clone(&recipient.stream), Arc::clone(kept));
                     let catch_up = CatchUp { id, stream, batch, taken: bytes };
                     if catch_up::start(catch_up, self.room, self.scope).is_err() {
                         self.room.registry.turn_out(id, LeaveReason::TooSlow);
