@@ -17,8 +17,25 @@ use std::time::{Duration, Instant};
 use super::batch::Batch;
 use super::client_id::ClientId;
 
-/// How recently a client behind must have taken something to count as one that still reads.
-const READING_TIME: Duration = Duration::from_millis(100);
+/// For how long a room that is too fast for most of its readers is held up in each round.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    most: Duration,
+    /// How recently a client behind must have taken something to count as one that still reads.
+    reading: Duration,
+}
+
+/// Short, since it is felt by everyone.
+const PAUSE: Pause = Pause { most: Duration::from_millis(50), reading: Duration::from_millis(100) };
+
+/// The log is filling up, and those who read as fast as they can are about to fall off its end: then a
+/// slow room is better than an empty one. Where a thousand threads catch up on two processors, a
+/// second is what it takes for each to have its turn.
+const PAUSE_WHILE_FILLING: Pause =
+    Pause { most: Duration::from_secs(1), reading: Duration::from_secs(1) };
+
+/// The part of the log beyond which it is filling up: one in so many.
+const FILLING_PART: usize = 4;
 
 /// How long a client that left while it was behind may take for the rest. It counts among the clients
 /// no more, so this must end.
@@ -191,35 +208,41 @@ impl Backlog {
         self.moved.notify_all();
     }
 
-    /// Blocks while more than `most` clients are behind and still read, until `deadline` at most.
-    pub fn wait_for_readers(&self, most: usize, deadline: Instant) {
-        drop(self.wait_while(deadline, |state, now| {
-            state.cursors.len() > most && {
-                let reads = |cursor: &&Cursor| {
-                    cursor.leaving.is_none() && now.duration_since(cursor.took) < READING_TIME
-                };
-                state.cursors.values().filter(reads).count() > most
+    /// Blocks while more than `most` clients are behind and still read: 50 milliseconds at most, a
+    /// second when the log is filling up. A client that catches up wakes it.
+    pub fn wait_for_readers(&self, most: usize) {
+        let start = Instant::now();
+        drop(self.wait_while(|state, now| {
+            if state.cursors.len() <= most {
+                return None;
             }
+            let is_filling = state.bytes > self.limit / FILLING_PART;
+            let pause = if is_filling { PAUSE_WHILE_FILLING } else { PAUSE };
+            let reads = |cursor: &&Cursor| {
+                cursor.leaving.is_none() && now.duration_since(cursor.took) < pause.reading
+            };
+            let is_too_fast = state.cursors.values().filter(reads).count() > most;
+            is_too_fast.then_some(start + pause.most)
         }));
     }
 
     /// Blocks until nobody is behind, or until `deadline`. Returns who still is.
     pub fn wait_until_taken(&self, deadline: Instant) -> Vec<ClientId> {
-        let state = self.wait_while(deadline, |state, _| !state.cursors.is_empty());
+        let state = self.wait_while(|state, _| (!state.cursors.is_empty()).then_some(deadline));
         state.cursors.keys().copied().collect()
     }
 
+    /// Blocks for as long as `until_when` returns a time that has not come.
     fn wait_while(
         &self,
-        deadline: Instant,
-        condition: impl Fn(&State, Instant) -> bool,
+        until_when: impl Fn(&State, Instant) -> Option<Instant>,
     ) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            if now >= deadline || !condition(&state, now) {
+            let Some(deadline) = until_when(&state, now).filter(|&deadline| now < deadline) else {
                 return state;
-            }
+            };
             let waited = self.moved.wait_timeout(state, deadline - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }

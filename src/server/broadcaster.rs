@@ -14,7 +14,6 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
-use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Entry, Event};
 use super::catch_up::{self, CatchUp};
@@ -29,10 +28,6 @@ use crate::system::socket::send_now;
 
 /// How many slices are offered in one system call: `IOV_MAX` of Linux, more of which it refuses.
 const MAX_SLICES: usize = 1024;
-
-/// How long a round may be put off for the sake of those who are behind and reading. Short: it is
-/// felt by everyone.
-const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// The state of the broadcaster's thread.
 #[derive(Debug)]
@@ -100,7 +95,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     }
 
     /// Delivers until the farewell is delivered. Blocks on the outbox, and, when the room is faster
-    /// than most who listen, for at most 50 milliseconds a round; never on a socket.
+    /// than most who listen, for a moment each round; never on a socket.
     pub fn run(mut self) {
         // This one and the outbox's change places in each round: nothing is allocated.
         let mut batch = Batch::default();
@@ -113,7 +108,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             // When more than half are behind and reading, it is the flood that is too fast. Those who
             // do not read do not count, or some stalled clients would slow down everyone.
             let half = self.recipients.len() / 2;
-            self.room.backlog.wait_for_readers(half, Instant::now() + MAX_PAUSE);
+            self.room.backlog.wait_for_readers(half);
         }
     }
 

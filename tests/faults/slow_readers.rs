@@ -74,3 +74,34 @@ fn who_takes_nothing_for_ten_seconds_is_too_slow() {
     talker.send("/who");
     while !talker.line().starts_with("[SERVER] 2 online: ") {}
 }
+
+#[test]
+fn a_flood_that_is_too_fast_for_most_is_slowed_and_nobody_is_let_go() {
+    // A few rounds fill the backlog, and the flood is many times that.
+    let server = Server::with(&["--rate", "0", "--backlog", "2000000"]);
+    let [mut talker, mut a, mut b, mut c] =
+        ["talker", "a", "b", "c"].map(|nickname| server.join(nickname));
+    for (peer, others) in [(&mut talker, 3), (&mut a, 2), (&mut b, 1)] {
+        (0..others).for_each(|_| assert!(peer.line().ends_with(" joined the chat!")));
+    }
+    let line = "much ".repeat(200);
+    let times = 12_000;
+    let expected = format!("talker: {line}\n").repeat(times);
+    thread::scope(|scope| {
+        for reader in [&mut a, &mut b, &mut c] {
+            scope.spawn(|| {
+                let mut left = expected.as_bytes();
+                while !left.is_empty() {
+                    // As fast as it can, which is not fast.
+                    thread::park_timeout(Duration::from_millis(5));
+                    let (taken, rest) = left.split_at(left.len().min(16 << 10));
+                    assert!(reader.bytes(taken.len()) == taken, "{} bytes were left", left.len());
+                    left = rest;
+                }
+            });
+        }
+        talker.send_bytes(format!("{line}\n").repeat(times).as_bytes());
+    });
+    talker.send("/who");
+    talker.expect("[SERVER] 4 online: talker, a, b, c");
+}
