@@ -61,6 +61,8 @@ struct State {
     cursors: HashMap<ClientId, Cursor>,
     /// Who has become current and was not reported to the broadcaster yet.
     caught_up: Vec<ClientId>,
+    /// The room is not held up any more: the server is shutting down.
+    pauses_lifted: bool,
 }
 
 #[derive(Debug)]
@@ -213,7 +215,7 @@ impl Backlog {
     pub fn wait_for_readers(&self, most: usize) {
         let start = Instant::now();
         drop(self.wait_while(|state, now| {
-            if state.cursors.len() <= most {
+            if state.pauses_lifted || state.cursors.len() <= most {
                 return None;
             }
             let is_filling = state.bytes > self.limit / FILLING_PART;
@@ -224,6 +226,12 @@ impl Backlog {
             let is_too_fast = state.cursors.values().filter(reads).count() > most;
             is_too_fast.then_some(start + pause.most)
         }));
+    }
+
+    /// Ends all present and future [`Backlog::wait_for_readers`] at once.
+    pub fn lift_pauses(&self) {
+        self.lock().pauses_lifted = true;
+        self.moved.notify_all();
     }
 
     /// Blocks until nobody is behind, or until `deadline`. Returns who still is.

@@ -19,8 +19,9 @@
 use std::io::{self, PipeReader};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Instant;
 
 use crate::protocol::text;
 use crate::system::{descriptor, signal, socket};
@@ -32,7 +33,7 @@ use self::event_log::{EventLog, LogThread};
 use self::options::{Framing, Options};
 use self::outbox::Outbox;
 use self::registry::Registry;
-use self::room::Room;
+use self::room::{FAREWELL_TIME, Room};
 use self::shutdown::{Gate, StopSwitch};
 use self::threads::Threads;
 
@@ -159,19 +160,25 @@ impl Server {
         let (room_ref, stop_ref) = (&*room, &stop);
         let result = thread::scope(|scope| {
             let broadcaster = thread::Builder::new().name("broadcaster".into());
+            let (delivering, delivered) = mpsc::channel::<()>();
             let broadcaster = broadcaster.spawn_scoped(scope, move || {
                 // Without it the room is mute: also a panic ends the server.
                 let _stop = StopOnDrop(stop_ref);
+                let _delivering = delivering;
                 Broadcaster::new(room_ref, scope).run();
             })?;
             accept::accept_loop(room_ref, &listener, &wake, stop_ref, scope);
             drop(listener);
             signal::stop_at_once();
             room.log.notice("Shutting down...");
+            let began = Instant::now();
             room.come_to_rest();
             room.outbox.close(text::SHUTTING_DOWN);
+            if delivered.recv_timeout(FAREWELL_TIME) == Err(RecvTimeoutError::Timeout) {
+                room.cut_off();
+            }
             let result = broadcaster.join();
-            room.hang_up();
+            room.hang_up(began);
             result.map_err(|_| io::Error::other("a fault in the broadcaster"))
         });
         // The last owner of the room: what the threads wait for is closed.

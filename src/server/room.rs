@@ -17,8 +17,9 @@ use super::threads::Threads;
 use crate::protocol::text::{self, LeaveReason};
 use crate::system::socket::send_now;
 
-/// How long those who are behind may take to read the farewell when the server ends.
-const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+/// How long delivering what was said before the farewell may take, and the farewell itself, to those
+/// who are behind too; from when the server began to end.
+pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
 /// What all threads of the server share.
 #[derive(Debug)]
@@ -67,38 +68,48 @@ impl Room {
 /// The end of the room, step by step.
 impl Room {
     /// Has every session pass on what it has read, over all bounds. Blocks until all have. From
-    /// then on they read only to throw away, which keeps a reset from destroying the farewell.
+    /// then on they read nothing until the farewell is sent, and then only to throw away, which keeps
+    /// a reset from destroying it.
     pub fn come_to_rest(&self) {
         self.outbox.lift_bound();
+        self.backlog.lift_pauses();
         self.registry.lift_waits();
         self.gate.shut();
     }
 
-    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, for two
-    /// seconds at most, and until the peers have closed too, for half a second in all.
-    pub fn hang_up(&self) {
+    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, but no
+    /// longer than two seconds after the end `began`, and until the peers have closed too, for half a
+    /// second in all.
+    pub fn hang_up(&self, began: Instant) {
         let farewell = format!("{}\n", text::SHUTTING_DOWN);
         for (_, stream) in self.registry.streams(|is_in| !is_in) {
             // They fail when the peer is gone, or not reading. Its own thread can say nothing after it.
             let _ = send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
             let _ = stream.shutdown(Shutdown::Write);
         }
-        let close = |how, behind: &[ClientId]| {
-            for (id, stream) in self.registry.streams(|_| true) {
-                if !behind.contains(&id) {
-                    // It fails when the peer is gone.
-                    let _ = stream.shutdown(how);
-                }
-            }
-        };
-        let now = Instant::now();
-        close(Shutdown::Write, &self.backlog.wait_until_taken(now));
-        for id in self.backlog.wait_until_taken(now + CATCH_UP_TIME) {
+        self.shut_down(Shutdown::Write, &self.backlog.wait_until_taken(Instant::now()));
+        for id in self.backlog.wait_until_taken(began + FAREWELL_TIME) {
             self.registry.turn_out(id, LeaveReason::TooSlow);
             self.backlog.give_up(id);
         }
-        close(Shutdown::Write, &[]);
+        self.shut_down(Shutdown::Write, &[]);
+        self.gate.farewell_is_sent();
         self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
-        close(Shutdown::Both, &[]);
+        self.cut_off();
+    }
+
+    /// Ends all connections at once, and so whatever waits for one.
+    pub fn cut_off(&self) {
+        self.shut_down(Shutdown::Both, &[]);
+    }
+
+    /// Shuts down the connections of all but these.
+    fn shut_down(&self, how: Shutdown, except: &[ClientId]) {
+        for (id, stream) in self.registry.streams(|_| true) {
+            if !except.contains(&id) {
+                // It fails when the peer is gone.
+                let _ = stream.shutdown(how);
+            }
+        }
     }
 }

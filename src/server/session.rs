@@ -48,6 +48,7 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
         }
         // Shutting down: what still comes is thrown away, so that the farewell arrives.
         Err(_) if room.gate.enter().is_none() => {
+            room.gate.wait_for_farewell();
             while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
         }
         Err(LoginEnd::TurnedAway(why)) => {
@@ -58,8 +59,8 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
             }
             room.turn_away(stream, why);
         }
-        Err(LoginEnd::Gone) => {}
         Err(LoginEnd::Quit) => room.turn_away(stream, text::GOODBYE),
+        Err(LoginEnd::Gone) => {}
     }
 }
 
@@ -126,6 +127,8 @@ impl<'a> Speaker<'a> {
                     }
                 }
                 self.pass_on();
+            } else {
+                self.room.gate.wait_for_farewell();
             }
             match input.read(self.stream) {
                 // Shutting down the reading side stops who is silent; who floods is still read.

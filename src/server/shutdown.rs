@@ -2,7 +2,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::system::signal;
 
@@ -46,6 +46,8 @@ impl StopSwitch {
 #[derive(Debug, Default)]
 pub struct Gate {
     shut: RwLock<bool>,
+    /// Set once everyone has been sent the farewell.
+    farewell: OnceLock<()>,
 }
 
 /// Being inside the gate; dropping it is going out.
@@ -61,5 +63,18 @@ impl Gate {
     /// Shuts the gate. Blocks until everyone inside is out; what they wait for must be lifted before.
     pub fn shut(&self) {
         *self.shut.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Blocks until [`Gate::farewell_is_sent`]. Sessions that find the gate shut wait here before they
+    /// read on, only to throw away: a hundred clients that flood would otherwise keep a hundred
+    /// threads busy, and the broadcaster's turn come once in a hundred. So TCP holds them up instead.
+    pub fn wait_for_farewell(&self) {
+        self.farewell.wait();
+    }
+
+    /// Ends all [`Gate::wait_for_farewell`].
+    pub fn farewell_is_sent(&self) {
+        // Once is enough.
+        let _ = self.farewell.set(());
     }
 }
