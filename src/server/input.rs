@@ -1,6 +1,6 @@
 //! Input: what one client sent and nobody looked at yet.
 //!
-//! One `read` takes as much as is there, up to 64 KiB, and every line in it is then passed on
+//! One `read` takes as much as is there, up to 16 KiB, and every line in it is then passed on
 //! without asking the system again. The buffer is small for who types and grows for who floods, so
 //! ten thousand silent clients cost little.
 
@@ -19,9 +19,9 @@ const MIN_BUFFER_BYTES: usize = 512;
 /// is seen as such and not taken for two.
 const MIN_RECV_BUFFER_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 
-/// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster any
-/// more, and what one client can have taken at once should stay small.
-const MAX_BUFFER_BYTES: usize = 64 << 10;
+/// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster, and what
+/// was read is as good as said: a server that ends has to deliver it first.
+const MAX_BUFFER_BYTES: usize = 16 << 10;
 
 /// The receiving side of a connection.
 #[derive(Debug)]
