@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -29,13 +30,22 @@ impl Server {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
-            .args(["--port", "0", "--rate", "0", "--quiet"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut server = Command::new(env!("CARGO_BIN_EXE_server"));
+        server.args(["--port", "0", "--rate", "0", "--quiet"]).args(arguments);
+        Self::of(server)
+    }
+
+    /// The naive one, which the README's figures stand beside. `cargo test` has built it, since
+    /// it is an example.
+    pub(crate) fn naive() -> Self {
+        let directory = Path::new(env!("CARGO_BIN_EXE_server")).parent().unwrap();
+        let mut server = Command::new(directory.join("examples/naive_server"));
+        server.arg("0");
+        Self::of(server)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let first_line = in_background(move || {
             let mut line = String::new();

@@ -46,6 +46,15 @@ fn everyone_talks_and_nobody_hears_himself() {
 }
 
 #[test]
+fn a_naive_server_is_measured_with_the_same_commands() {
+    let server = Server::naive();
+    for arguments in ["flood --clients 10 --senders 2 --messages 100", INTEGRITY] {
+        let finished = load(&format!("{arguments} --port {}", server.port));
+        assert_eq!((finished.code, finished.figure("ok")), (Some(0), "1"), "{finished}");
+    }
+}
+
+#[test]
 fn paced_deliveries_are_timed_and_drawn() {
     let finished = passes("paced --clients 5 --senders 2 --messages 10 --rate 100");
     assert_eq!(finished.figure("deliveries"), "80");
