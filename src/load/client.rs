@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::histogram::Histogram;
 use super::integrity::{Inspector, MARK, random};
 use super::options::Measure;
-use super::run::Room;
+use super::room::{Role, Room};
 use super::senders::sent_at;
 use crate::protocol::text::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 
@@ -34,17 +34,6 @@ const VISIT_SILENCE: Duration = Duration::from_millis(200);
 
 /// Every join notice holds this once, and no line of ours does.
 const NOTICE_MARK: u8 = b'!';
-
-/// What a client is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// To receive everything.
-    Member,
-    /// Not to read while the others talk.
-    Stalled,
-    /// To come and go.
-    Visitor,
-}
 
 /// How far a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]

@@ -10,12 +10,14 @@
 //! it says the *closing line*: since the server keeps one order, nothing that had to come is behind
 //! it. All leave.
 //!
-//! Reading order: [`options`], [`run`], `readers`, `client`, `senders`, then the pure parts
+//! Reading order: [`options`], [`run`], `room`, `readers`, `client`, `senders`, then the pure parts
 //! [`integrity`] and [`histogram`], and [`process`] and [`report`].
 
 pub mod options;
 
 pub mod run;
+
+mod room;
 
 mod readers;
 

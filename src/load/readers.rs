@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Phase, Role, Tally};
+use super::client::{Client, Phase, Tally};
 use super::integrity::Faults;
 use super::nickname;
-use super::run::Room;
+use super::room::{Role, Room};
 
 /// How much one read can take, and so the longest line: several times what is of use, for no server
 /// sends lines of more than 64 KiB.

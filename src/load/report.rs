@@ -5,13 +5,13 @@
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Phase, Role, Tally};
+use super::client::{Client, Phase, Tally};
 use super::histogram::Histogram;
 use super::integrity::{Fault, Faults, common_order, is_piece};
 use super::options::Measure;
 use super::process::Sample;
 use super::readers::Visit;
-use super::run::Room;
+use super::room::{Role, Room};
 
 /// What the threads of a run found out.
 #[derive(Default)]

@@ -6,17 +6,17 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::client::{CONNECT_TIMEOUT, Role};
-use super::integrity::Texts;
+use super::client::CONNECT_TIMEOUT;
 use super::options::Options;
 use super::process::{Sample, memory_of};
 use super::readers::read_loop;
 use super::report::{Findings, Report};
+use super::room::Room;
 use super::senders;
 use crate::arguments::UsageError;
 use crate::system::descriptor;
@@ -39,36 +39,6 @@ pub enum Failure {
     Failed(String),
 }
 
-/// What all threads of a run share. The counters leave out visitors. `Relaxed` is enough for them
-/// and for the flags: each is looked at again and again, and stands for nothing but itself.
-pub(super) struct Room {
-    pub(super) options: Options,
-    pub(super) address: SocketAddr,
-    pub(super) texts: Texts,
-    /// What the first client says, as an action, to end the joining, and to end the talking.
-    pub(super) roll_call: String,
-    pub(super) closing: String,
-    /// Stamps in messages count from here.
-    pub(super) epoch: Instant,
-    /// By number, for whoever writes: a second descriptor each would halve the number of clients.
-    pub(super) streams: Vec<OnceLock<Arc<TcpStream>>>,
-    /// Clients with numbers below this may connect.
-    pub(super) admitted: AtomicU32,
-    /// How many are in, have seen the roll call, receive no more, and are gone.
-    pub(super) joined: AtomicU32,
-    pub(super) ready: AtomicU32,
-    pub(super) done: AtomicU32,
-    pub(super) gone: AtomicU32,
-    pub(super) received: AtomicU64,
-    /// The first client has received everything.
-    pub(super) arrived: AtomicBool,
-    /// The members have: those that stall read now, and visitors do not come again.
-    pub(super) over: AtomicBool,
-    /// All threads end.
-    pub(super) closed: AtomicBool,
-    failure: OnceLock<String>,
-}
-
 /// Measures a server. Blocks until all clients have left.
 ///
 /// # Errors
@@ -77,7 +47,7 @@ pub(super) struct Room {
 pub fn measure(options: &Options) -> Result<Report, Failure> {
     // Where the limit cannot be raised, connecting says so soon enough.
     let _ = descriptor::raise_limit();
-    let room = Room::new(options)?;
+    let room = Room::new(options, resolve(options)?);
     thread::scope(|scope| {
         let report = room.direct(scope);
         room.closed.store(true, Relaxed);
@@ -103,37 +73,8 @@ fn failed(what: impl Display, error: impl Display) -> Failure {
     Failure::Failed(format!("{what}: {error}"))
 }
 
+/// Directing.
 impl Room {
-    fn new(options: &Options) -> Result<Self, Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Another run hardly has the same.
-        let run = now.subsec_nanos().rotate_left(16) ^ std::process::id();
-        Ok(Self {
-            options: options.clone(),
-            address: resolve(options)?,
-            texts: Texts {
-                run,
-                senders: options.senders,
-                messages: options.messages,
-                max_bytes: options.bytes as usize,
-            },
-            roll_call: format!("^{run:08x} all here"),
-            closing: format!("^{run:08x} all said"),
-            epoch: Instant::now(),
-            streams: vec![OnceLock::new(); (options.clients + options.stalled) as usize],
-            admitted: AtomicU32::new(1),
-            joined: AtomicU32::new(0),
-            ready: AtomicU32::new(0),
-            done: AtomicU32::new(0),
-            gone: AtomicU32::new(0),
-            received: AtomicU64::new(0),
-            arrived: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            failure: OnceLock::new(),
-        })
-    }
-
     /// Directs a run from its start to its end.
     fn direct<'s>(&'s self, scope: &'s Scope<'s, '_>) -> Result<Report, Failure> {
         let mut findings = Findings::default();
@@ -194,8 +135,8 @@ impl Room {
     fn wait(&self, phase: &str, is_reached: impl Fn() -> bool) -> Result<(), Failure> {
         let mut next_progress = Instant::now() + PROGRESS_INTERVAL;
         while !is_reached() {
-            if let Some(why) = self.failure.get() {
-                return Err(Failure::Failed(why.clone()));
+            if let Some(why) = self.failure() {
+                return Err(Failure::Failed(why.to_owned()));
             }
             if Instant::now() >= next_progress {
                 next_progress += PROGRESS_INTERVAL;
@@ -229,31 +170,6 @@ impl Room {
         if let Some(stream) = self.streams.first().and_then(OnceLock::get) {
             senders::write_all(self, stream, format!("/me {text}\n").as_bytes());
         }
-    }
-
-    /// Ends the run: the main thread finds the first reason that was given.
-    pub(super) fn fail(&self, why: String) {
-        self.failure.get_or_init(|| why);
-    }
-
-    pub(super) fn role(&self, client: u32) -> Role {
-        let Options { clients, stalled, .. } = self.options;
-        match client {
-            member if member < clients => Role::Member,
-            stalling if stalling < clients + stalled => Role::Stalled,
-            _ => Role::Visitor,
-        }
-    }
-
-    /// Returns how many messages a client is to receive: all but its own.
-    pub(super) fn expected(&self, client: u32) -> u64 {
-        let others = self.options.senders - u32::from(client < self.options.senders);
-        u64::from(others) * u64::from(self.options.messages)
-    }
-
-    /// Returns after how long without a byte what has not come is lost.
-    pub(super) fn silence(&self) -> Duration {
-        Duration::from_secs(self.options.silence.into())
     }
 }
 

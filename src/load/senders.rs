@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::integrity::MARK;
 use super::options::Measure;
-use super::run::Room;
+use super::room::Room;
 
 /// How much a sender that does not wait says in a turn, in bytes.
 const TURN_BYTES: u32 = 16 * 1024;
