@@ -29,6 +29,23 @@ impl fmt::Display for UsageError {
     }
 }
 
+/// What a command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Request<O> {
+    /// Run with these options.
+    Run(O),
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Returns the arguments after the program's name. One that is not UTF-8 becomes a wrong one, where
+/// `std::env::args` would panic.
+pub fn command_line() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
+}
+
 /// One part of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Argument {
@@ -81,6 +98,26 @@ impl<I: Iterator<Item = String>> Arguments<I> {
             None => self.option = argument,
         }
         Ok(Some(Argument::Option(self.option.clone())))
+    }
+
+    /// Returns the next option that is the program's own, or `None` at the end. Plain arguments,
+    /// `--host` and `--port` go to the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Arguments::next_argument`], and when the endpoint does not take what is for it.
+    pub fn next_option(&mut self, endpoint: &mut Endpoint) -> Result<Option<String>, UsageError> {
+        loop {
+            match self.next_argument()? {
+                None => return Ok(None),
+                Some(Argument::Plain(plain)) => endpoint.take_plain(&plain)?,
+                Some(Argument::Option(option)) => match option.as_str() {
+                    "--host" => endpoint.set_host(&self.value()?)?,
+                    "--port" => endpoint.set_port(&self.value()?)?,
+                    _ => return Ok(Some(option)),
+                },
+            }
+        }
     }
 
     /// Returns the value of the option last returned: what follows its `=`, or the next argument.

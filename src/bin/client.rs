@@ -3,16 +3,14 @@
 //! Exit codes: 0 after leaving in order, 1 when the server is not there or goes away, 2 when the
 //! command line is wrong.
 
-use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chat::client::options::{HELP, Options, Request};
+use chat::arguments::{Request, command_line};
+use chat::client::options::{HELP, Options};
 
 fn main() -> ExitCode {
-    // `env::args` panics on what is not UTF-8; here that becomes an ordinary wrong argument.
-    let arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let printed = match Options::parse(arguments) {
+    let printed = match Options::parse(command_line()) {
         Ok(Request::Run(options)) => return chat::client::run(options),
         Ok(Request::Help) => io::stdout().write_all(HELP.as_bytes()),
         Ok(Request::Version) => writeln!(io::stdout(), "client {}", env!("CARGO_PKG_VERSION")),

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chat::load::options::{HELP, Options, Request};
+use chat::arguments::{Request, command_line};
+use chat::load::options::{HELP, Options};
 use chat::load::run::{Failure, measure};
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)) {
+    match Options::parse(command_line()) {
         Ok(Request::Run(options)) => run(&options),
         Ok(Request::Help) => print(HELP),
         Ok(Request::Version) => print(concat!("load ", env!("CARGO_PKG_VERSION"), "\n")),

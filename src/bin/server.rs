@@ -4,14 +4,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use chat::arguments::{Request, command_line};
 use chat::server::Server;
-use chat::server::options::{HELP, Options, Request};
+use chat::server::options::{HELP, Options};
 
 fn main() -> ExitCode {
-    // An argument that is not UTF-8 is no accident, but a wrong one.
-    let arguments =
-        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    match Options::parse(arguments) {
+    match Options::parse(command_line()) {
         Ok(Request::Run(options)) => run(options),
         Ok(Request::Help) => print(HELP),
         Ok(Request::Version) => print(concat!("server ", env!("CARGO_PKG_VERSION"), "\n")),

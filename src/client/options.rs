@@ -1,6 +1,6 @@
 //! Options: the client's command line.
 
-use crate::arguments::{Argument, Arguments, Endpoint, UsageError};
+use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 
 /// What `client --help` prints.
 pub const HELP: &str = "\
@@ -19,17 +19,6 @@ in is sent line by line, and what is said in the room goes out line by line.
   --help          print this and exit
   --version       print the version and exit
 ";
-
-/// What the command line asks for.
-#[derive(Debug, PartialEq)]
-pub enum Request {
-    /// Run with these options.
-    Run(Options),
-    /// Print [`HELP`].
-    Help,
-    /// Print the version.
-    Version,
-}
 
 /// When output is colored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,20 +55,11 @@ impl Options {
     /// # Errors
     ///
     /// The first thing that is wrong with them.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, UsageError> {
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
         let mut options = Self::default();
         let mut arguments = Arguments::new(arguments);
-        while let Some(argument) = arguments.next_argument()? {
-            let option = match &argument {
-                Argument::Plain(plain) => {
-                    options.endpoint.take_plain(plain)?;
-                    continue;
-                }
-                Argument::Option(option) => option.as_str(),
-            };
-            match option {
-                "--host" => options.endpoint.set_host(&arguments.value()?)?,
-                "--port" => options.endpoint.set_port(&arguments.value()?)?,
+        while let Some(option) = arguments.next_option(&mut options.endpoint)? {
+            match option.as_str() {
                 "--nick" => options.nickname = Some(nickname(&arguments.value()?)?),
                 "--plain" => options.plain = true,
                 "--color" => options.color = color(&arguments.value()?)?,
@@ -115,7 +95,7 @@ fn color(value: &str) -> Result<Color, UsageError> {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Request, UsageError> {
+    fn parse(line: &str) -> Result<Request<Options>, UsageError> {
         Options::parse(line.split_whitespace().map(str::to_owned))
     }
 

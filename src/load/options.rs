@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::integrity::MIN_TEXT_BYTES;
-use crate::arguments::{Argument, Arguments, Endpoint, UsageError};
+use crate::arguments::{Argument, Arguments, Endpoint, Request, UsageError};
 use crate::protocol::MAX_MESSAGE_BYTES;
 
 /// What `load --help` prints.
@@ -73,17 +73,6 @@ const SCENARIOS: [(&str, Measure, [u32; 7]); 6] = [
 /// The most clients: each takes one of the 28,232 ports that Linux gives to clients.
 const MAX_CLIENTS: u64 = 28_000;
 
-/// What the command line asks for.
-#[derive(Debug)]
-pub enum Request {
-    /// Measure.
-    Run(Options),
-    /// Print [`HELP`].
-    Help,
-    /// Print the version.
-    Version,
-}
-
 /// How to measure.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -125,7 +114,7 @@ impl Options {
     /// # Errors
     ///
     /// The first thing that is wrong with them.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, UsageError> {
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
         let mut arguments = Arguments::new(arguments);
         let mut options = match arguments.next_argument()? {
             Some(Argument::Plain(name)) => Self::of(&name)?,
@@ -133,17 +122,8 @@ impl Options {
             Some(Argument::Option(option)) if option == "--version" => return Ok(Request::Version),
             _ => return Err(UsageError::new("the scenario comes first")),
         };
-        while let Some(argument) = arguments.next_argument()? {
-            let option = match argument {
-                Argument::Option(option) => option,
-                Argument::Plain(plain) => {
-                    options.endpoint.take_plain(&plain)?;
-                    continue;
-                }
-            };
+        while let Some(option) = arguments.next_option(&mut options.endpoint)? {
             match option.as_str() {
-                "--host" => options.endpoint.set_host(&arguments.value()?)?,
-                "--port" => options.endpoint.set_port(&arguments.value()?)?,
                 "--anywhere" => options.anywhere = true,
                 "--pauses" => options.pauses = true,
                 "--help" => return Ok(Request::Help),

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ::chat::arguments::{Argument, Arguments, Endpoint, UsageError};
+use ::chat::arguments::{Argument, Arguments, Endpoint, UsageError, command_line};
 use ::chat::system::descriptor;
 
 use attacks::{ATTACKS, Attack};
@@ -78,7 +78,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
+    let options = match parse(command_line()) {
         Ok(Some(options)) => options,
         Ok(None) => {
             let mut help = HELP.to_owned();
