@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat::protocol::nickname::Nickname;
@@ -31,6 +32,8 @@ pub(crate) struct Chat<'a> {
     members: Vec<Member>,
     /// How many lines came after so many ticks.
     latencies: Vec<AtomicU64>,
+    /// Who has read the farewell, and how many lines of each of them it had got by then.
+    farewells: Mutex<Vec<(usize, Vec<u64>)>>,
     /// They have said everything.
     pub(crate) quiet: Flag,
     /// They are leaving themselves.
@@ -60,6 +63,7 @@ impl<'a> Chat<'a> {
             start: Instant::now(),
             members,
             latencies,
+            farewells: Mutex::default(),
             quiet: Flag::default(),
             left: Flag::default(),
         })
@@ -79,7 +83,10 @@ impl<'a> Chat<'a> {
             let line = self.line(member.said.load(Ordering::Relaxed), self.start.elapsed());
             let mut stream = member.visitor.stream.get_ref();
             if let Err(error) = std::io::Write::write_all(&mut stream, line.as_bytes()) {
-                return self.field.fail(format!("h{n} could not speak: {error}"));
+                if !self.field.ending.is_raised() {
+                    self.field.fail(format!("h{n} could not speak: {error}"));
+                }
+                return;
             }
             member.said.fetch_add(1, Ordering::Relaxed);
         }
@@ -109,7 +116,10 @@ impl<'a> Chat<'a> {
             }
             let text = std::str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n'));
             match text {
-                Some(SHUTTING_DOWN) => return,
+                Some(SHUTTING_DOWN) => {
+                    let mut farewells = self.farewells();
+                    return farewells.push((n, next));
+                }
                 Some(text) if self.is_whole(n, text, &mut next) => {}
                 _ => {
                     let line = String::from_utf8_lossy(&line);
@@ -142,10 +152,17 @@ impl<'a> Chat<'a> {
         from != n && expected.trim_end_matches('\n') == said
     }
 
-    /// Waits until all have got everything. Returns how many lines were said, and how many came.
-    pub(crate) fn settle(&self) -> (u64, u64) {
+    /// How many lines were said, and how many came.
+    pub(crate) fn counts(&self) -> (u64, u64) {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let said: u64 = self.members.iter().map(|member| load(&member.said)).sum();
+        let said = self.members.iter().map(|member| load(&member.said)).sum();
+        (said, self.members.iter().map(|member| load(&member.received)).sum())
+    }
+
+    /// Waits until all have got everything.
+    pub(crate) fn settle(&self) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (said, _) = self.counts();
         let missing = |member: &Member| said - load(&member.said) - load(&member.received);
         let end = Instant::now() + SETTLE_TIME;
         while Instant::now() < end && self.members.iter().any(|member| missing(member) > 0) {
@@ -156,7 +173,29 @@ impl<'a> Chat<'a> {
                 self.field.fail(format!("h{n} lacks {} lines", missing(member)));
             }
         }
-        (said, self.members.iter().map(|member| load(&member.received)).sum())
+    }
+
+    fn farewells(&self) -> MutexGuard<'_, Vec<(usize, Vec<u64>)>> {
+        self.farewells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks, once the server has ended and nobody listens any more, that all of them have read the
+    /// farewell, and the same before it: what the server took from one it gave to all others.
+    pub(crate) fn compare_farewells(&self) {
+        let farewells = self.farewells();
+        if farewells.len() < self.people() {
+            let told = farewells.len();
+            self.field.fail(format!("{told} of {} have read the farewell", self.people()));
+        }
+        for speaker in 0..self.people() {
+            let listeners = farewells.iter().filter(|(n, _)| *n != speaker);
+            let mut heard = listeners.map(|(n, next)| (next[speaker], n));
+            let Some((lines, first)) = heard.next() else { continue };
+            if let Some((others, n)) = heard.find(|&(others, _)| others != lines) {
+                let what = format!("h{first} got {lines} lines of h{speaker}, h{n} got {others}");
+                self.field.fail(what);
+            }
+        }
     }
 
     /// Ends their connections, which ends listening to a server that goes on.

@@ -20,6 +20,8 @@ pub(crate) struct Field {
     pub(crate) address: SocketAddr,
     /// The attacks are over.
     pub(crate) over: Flag,
+    /// The server is being ended: what breaks from now on breaks no promise.
+    pub(crate) ending: Flag,
     failures: Mutex<Vec<String>>,
     visitors: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl Field {
         Self {
             address,
             over: Flag::default(),
+            ending: Flag::default(),
             failures: Mutex::default(),
             visitors: AtomicU64::new(0),
         }

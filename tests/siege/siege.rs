@@ -51,6 +51,7 @@ they lose nothing. Ends with a line of key=value, and with code 1 if it did.
 
 Scenarios:
   soak       all of them at once
+  end        the same, and the server is ended in the middle of it
 ";
 
 /// Connections that a server of our own takes beyond the people: fewer than the attacks ask for.
@@ -133,8 +134,13 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Usa
         }
     }
     let scenario = scenario.ok_or_else(|| UsageError::new("which scenario?"))?;
-    if scenario != "soak" && ATTACKS.iter().all(|attack| attack.name != scenario) {
+    if !["soak", "end"].contains(&scenario.as_str())
+        && ATTACKS.iter().all(|attack| attack.name != scenario)
+    {
         return Err(UsageError::new(format!("no scenario is called '{scenario}'")));
+    }
+    if scenario == "end" && to.is_some() {
+        return Err(UsageError::new("only a server of our own can be ended"));
     }
     if people < 2 {
         return Err(UsageError::new("a chat takes two"));
@@ -164,11 +170,12 @@ fn run(options: &Options) -> Result<(String, usize), String> {
     let field = Field::new(server.address);
     let chat = Chat::join(&field, options.people)?;
     let (before, mut peak) = (server.usage(), Usage::default());
-    let chosen = |attack: &&Attack| [attack.name, "soak"].contains(&options.scenario.as_str());
+    let chosen =
+        |attack: &&Attack| [attack.name, "soak", "end"].contains(&options.scenario.as_str());
     let attacks: Vec<_> = ATTACKS.iter().filter(chosen).collect();
     let rounds: Vec<_> = attacks.iter().map(|_| AtomicU64::new(0)).collect();
-    let mut said_and_heard = (0, 0);
-    let after = thread::scope(|people| {
+    let (mut ended, mut after) = (None, None);
+    thread::scope(|people| {
         (0..chat.people()).for_each(|n| {
             let chat = &chat;
             people.spawn(move || chat.listen(n));
@@ -189,29 +196,36 @@ fn run(options: &Options) -> Result<(String, usize), String> {
                     break;
                 }
             }
+            if options.scenario == "end" {
+                field.ending.raise();
+                ended = Some(stop(&mut server, &field));
+            }
             field.over.raise();
         });
-        let after = heal(&field, &server, before);
-        chat.quiet.raise();
-        said_and_heard = chat.settle();
-        for wrong in server.stop() {
-            field.fail(wrong);
+        if ended.is_none() {
+            after = heal(&field, &server, before);
+            chat.quiet.raise();
+            chat.settle();
+            ended = Some(stop(&mut server, &field));
         }
         if options.to.is_some() {
             // It goes on; the people leave without a farewell.
             chat.leave();
         }
-        after
     });
+    if options.to.is_none() {
+        chat.compare_farewells();
+    }
+    let (said, received) = chat.counts();
     let mut report = format!(
-        "scenario={} seconds={} clients={} said={} received={} p50_ms={:.1} p99_ms={:.1}",
+        "scenario={} seconds={} clients={} said={said} received={received} p50_ms={:.1} p99_ms={:.1} \
+         ended_s={:.2}",
         options.scenario,
         options.time.as_secs(),
         options.people,
-        said_and_heard.0,
-        said_and_heard.1,
         chat.latency(500).as_secs_f64() * 1000.0,
         chat.latency(990).as_secs_f64() * 1000.0,
+        ended.unwrap_or_default().as_secs_f64(),
     );
     for (when, usage) in [("start", before), ("peak", before.map(|_| peak)), ("end", after)] {
         let Some(Usage { memory_kib, descriptors, threads }) = usage else { continue };
@@ -232,9 +246,17 @@ fn fight(field: &Field, attack: &Attack, seed: u64, rounds: &AtomicU64) {
     while !field.over.wait(Duration::from_millis(20)) {
         match (attack.round)(field, &mut random) {
             Ok(()) => rounds.fetch_add(1, Ordering::Relaxed),
+            Err(_) if field.ending.is_raised() => return,
             Err(why) => return field.fail(format!("{}: {why}", attack.name)),
         };
     }
+}
+
+/// Ends a server of our own. Returns how long that took.
+fn stop(server: &mut Server, field: &Field) -> Duration {
+    let start = Instant::now();
+    server.stop().into_iter().for_each(|wrong| field.fail(wrong));
+    start.elapsed()
 }
 
 /// Waits until the server is as it was, while the people go on. Returns what it uses then.
