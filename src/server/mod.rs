@@ -174,7 +174,8 @@ impl Server {
             let began = Instant::now();
             room.come_to_rest();
             room.outbox.close(text::SHUTTING_DOWN);
-            if delivered.recv_timeout(FAREWELL_TIME) == Err(RecvTimeoutError::Timeout) {
+            let left = FAREWELL_TIME.saturating_sub(began.elapsed());
+            if delivered.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
                 room.cut_off();
             }
             let result = broadcaster.join();
