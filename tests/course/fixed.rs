@@ -203,7 +203,7 @@ fn is_let_in(server: &Server, nickname: &str) -> bool {
 #[cfg(target_os = "linux")]
 fn a_silent_peer_is_asked_whether_it_is_there() {
     let server = Server::start(1024, "");
-    let mut alice = server.join("alice");
+    let _alice = server.join("alice");
     let local = format!(":{:04X}", server.port);
     let start = Instant::now();
     // Until the last data is acknowledged, the timer that runs is another one.
@@ -219,8 +219,8 @@ fn a_silent_peer_is_asked_whether_it_is_there() {
             break;
         }
         assert!(start.elapsed() < DEADLINE, "no keep-alive timer runs:\n{connections}");
-        alice.send("/who");
-        alice.lines_until("[SERVER] 1 online: alice");
+        // Not by saying something: its answer would have to be acknowledged too.
+        thread::park_timeout(Duration::from_millis(5));
     }
 }
 
