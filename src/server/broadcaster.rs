@@ -42,6 +42,9 @@ pub struct Broadcaster<'scope, 'env> {
     /// Where the batch has the history of this point of the order, for all who join before anybody
     /// says something more: in a storm of joins a copy for each of them would be megabytes a round.
     written: Option<Range<usize>>,
+    /// Where it has the answer to who is online, likewise for all who ask before anybody comes, goes
+    /// or changes names: six kilobytes for five bytes of question.
+    answered: Option<Range<usize>>,
     /// What was said in this batch and is not in the history yet.
     said: Vec<Range<usize>>,
     /// Who left in this batch, and why.
@@ -87,6 +90,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             online: 0,
             history: History::new(room.options.history),
             written: None,
+            answered: None,
             said: Vec::new(),
             left: Vec::new(),
             caught_up: Vec::new(),
@@ -106,7 +110,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             self.dismiss();
             batch.clear();
             // When more than half are behind and reading, it is the flood that is too fast. Those who
-            // do not read do not count, or some stalled clients would slow down everyone.
+            // do not read count for a moment only, or some stalled clients would slow down everyone.
             let half = self.recipients.len() / 2;
             self.room.backlog.wait_for_readers(half);
         }
@@ -115,8 +119,11 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     /// Goes through what happened, in order, and notes how each client's view differs.
     fn apply(&mut self, batch: &mut Batch) {
         let mut entries = batch.take_entries();
-        self.written = None;
+        (self.written, self.answered) = (None, None);
         for Entry { client, at, event } in entries.drain(..) {
+            if matches!(event, Event::Joined(..) | Event::Renamed(_) | Event::Left(_)) {
+                self.answered = None;
+            }
             match event {
                 Event::Said(lines) => {
                     batch.edit(client, lines.clone(), 0..0);
@@ -125,10 +132,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                 Event::Acted(line) => self.said.push(line),
                 Event::Told(lines) => batch.edit(client, at..at, lines),
                 Event::Asked => {
-                    let answer = batch.append_private(|private| {
-                        private.extend_from_slice(self.who_is_online().as_bytes());
-                        private.push(b'\n');
-                    });
+                    let answer = self.answer_who(batch);
                     batch.edit(client, at..at, answer);
                 }
                 Event::Listens(stream) => {
@@ -191,6 +195,15 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
         let history = &self.history;
         let write = || batch.append_private(|private| history.write_to(private));
         self.written.get_or_insert_with(write).clone()
+    }
+
+    /// Returns where the private text of the batch says who is online now.
+    fn answer_who(&mut self, batch: &mut Batch) -> Range<usize> {
+        let line = || format!("{}\n", self.who_is_online());
+        let write = || batch.append_private(|private| private.extend_from_slice(line().as_bytes()));
+        let answer = self.answered.clone().unwrap_or_else(write);
+        self.answered = Some(answer.clone());
+        answer
     }
 
     fn who_is_online(&self) -> String {

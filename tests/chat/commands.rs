@@ -236,3 +236,16 @@ fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
         bob.expect(&text::message(&nickname("alice"), line));
     }
 }
+
+#[test]
+fn who_is_answered_as_it_is_at_that_place_of_the_order() {
+    let server = Server::start();
+    let mut alice = server.join("a0");
+    // All at once, so that several questions are answered in one round.
+    let lines: Vec<String> = (1..=50).map(|n| format!("/who\n/who\n/nick a{n}")).collect();
+    alice.send(&lines.join("\n"));
+    for n in 1..=50 {
+        let (before, answer) = (n - 1, format!("[SERVER] 1 online: a{}", n - 1));
+        alice.expect_all([&answer, &answer, &format!("[SERVER] a{before} is now known as a{n}")]);
+    }
+}
