@@ -52,9 +52,10 @@ impl Outbox {
     }
 
     /// Blocks while too much has gathered, as [`Outbox::say`] does, and appends nothing. For text
-    /// that is then appended under a lock, where nobody may wait.
-    pub fn wait(&self) {
-        drop(self.wait_for_room(self.lock()));
+    /// that is then appended under a lock, where nobody may wait. Returns whether the bound still
+    /// stands: answers to one client are not worth going over it.
+    pub fn wait(&self) -> bool {
+        !self.wait_for_room(self.lock()).unbounded
     }
 
     /// Appends to the batch, all at one place of the order. Never waits for room.

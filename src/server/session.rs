@@ -163,8 +163,9 @@ impl<'a> Speaker<'a> {
             Received::TooLong { bytes } => self.answer(&text::not_sent(text::too_long(bytes))),
             Received::TimingMark => {
                 let id = self.id;
-                self.make_room();
-                self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
+                if self.make_room() {
+                    self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
+                }
                 Flow::Continue
             }
         }
@@ -196,8 +197,9 @@ impl<'a> Speaker<'a> {
             }
             Command::Rename(name) => return self.rename(name),
             Command::Who => {
-                self.make_room();
-                room.outbox.append(|batch| batch.ask(id));
+                if self.make_room() {
+                    room.outbox.append(|batch| batch.ask(id));
+                }
             }
             Command::Help => return self.answer(&text::help()),
             Command::Incomplete(usage) => return self.answer(&text::incomplete_command(usage)),
@@ -228,17 +230,19 @@ impl<'a> Speaker<'a> {
 
     /// Answers this client alone, after everything that it said before.
     fn answer(&mut self, lines: &str) -> Flow {
-        self.make_room();
         let id = self.id;
-        self.room.outbox.append(|batch| batch.tell(id, lines));
+        if self.make_room() {
+            self.room.outbox.append(|batch| batch.tell(id, lines));
+        }
         Flow::Continue
     }
 
     /// Passes on what was said, and blocks while the outbox is full: to be called before anything is
-    /// appended under a lock, or is not said to all.
-    fn make_room(&mut self) {
+    /// appended under a lock, or is not said to all. Returns whether answers are wanted: not once the
+    /// server is shutting down, when all that was read is obeyed at once and nobody waits for them.
+    fn make_room(&mut self) -> bool {
         self.pass_on();
-        self.room.outbox.wait();
+        self.room.outbox.wait()
     }
 
     /// Passes on what was said. Blocks while the outbox is full.
