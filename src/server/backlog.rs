@@ -73,6 +73,8 @@ struct Cursor {
     /// The number of the batch that it is taking.
     taking: u64,
     leaving: Option<Leaving>,
+    /// When it last took something, or fell behind: until it shows that it does not read it counts as
+    /// one that does. A reader takes nothing for a while when the system's buffer has just filled up.
     took: Instant,
 }
 
@@ -177,13 +179,15 @@ impl Backlog {
         finished.unwrap_or(Next::CaughtUp)
     }
 
-    /// Notes that a client took something of its batch. Returns whether it may go on taking: not
-    /// once it was given up, or has left and its time is over.
-    pub fn progress(&self, id: ClientId) -> bool {
+    /// Notes whether a client took something of its batch just now. Returns whether it may go on
+    /// taking: not once it was given up, or has left and its time is over.
+    pub fn progress(&self, id: ClientId, took: bool) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
         let Some(cursor) = state.cursors.get_mut(&id) else { return false };
-        cursor.took = now;
+        if took {
+            cursor.took = now;
+        }
         cursor.leaving.as_ref().is_none_or(|leaving| now < leaving.until)
     }
 
@@ -411,11 +415,11 @@ mod tests {
         let backlog = Backlog::new(100);
         let (stream, _peer) = connection();
         backlog.fall_behind(ALICE, Arc::clone(&stream), &batch("one"));
-        assert!(backlog.progress(ALICE));
+        assert!(backlog.progress(ALICE, true));
         assert!(backlog.finish(ALICE, false));
-        assert!(backlog.progress(ALICE), "for a while");
+        assert!(backlog.progress(ALICE, true), "for a while");
         backlog.give_up(ALICE);
-        assert!(!backlog.progress(ALICE));
+        assert!(!backlog.progress(ALICE, true));
         assert_eq!((&*stream).read(&mut [0; 1]).unwrap(), 0, "shut down here");
     }
 }

@@ -62,7 +62,7 @@ impl CatchUp {
         let Self { id, stream, mut batch, mut taken } = self;
         loop {
             let view = batch.view(id);
-            let progress = || room.backlog.progress(id);
+            let progress = |took| room.backlog.progress(id, took);
             let written = match room.options.framing {
                 Framing::Line => write::<MAX_SLICES>(&stream, view, taken, progress),
                 Framing::Recv => write::<1>(&stream, view.flat_map(pieces), taken, progress),
@@ -89,7 +89,7 @@ fn write<'b, const SLICES: usize>(
     mut stream: &TcpStream,
     mut view: impl Iterator<Item = &'b [u8]>,
     mut taken: usize,
-    progress: impl Fn() -> bool,
+    progress: impl Fn(bool) -> bool,
 ) -> io::Result<()> {
     let mut took = Instant::now();
     loop {
@@ -111,14 +111,16 @@ fn write<'b, const SLICES: usize>(
                 Ok(sent) => {
                     IoSlice::advance_slices(&mut unsent, sent);
                     took = Instant::now();
-                    if !progress() {
+                    if !progress(true) {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The write timeout: short, so that this can look at the clock.
                 Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && took.elapsed() < MAX_STALL => {}
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && took.elapsed() < MAX_STALL
+                        && progress(false) => {}
                 Err(error) => return Err(error),
             }
         }
