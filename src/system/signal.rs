@@ -18,7 +18,8 @@ pub fn stop_through(pipe: PipeWriter) {
     drop(pipe);
 }
 
-/// Gives SIGINT, SIGTERM and SIGHUP their usual meaning back: the next one ends the process.
+/// Gives SIGINT and SIGTERM their usual meaning back: the next one ends the process. Not SIGHUP: when a
+/// terminal is closed it comes twice, from the system and from the shell.
 pub fn stop_at_once() {
     #[cfg(unix)]
     unix::stop_at_once();
@@ -86,9 +87,6 @@ pub(super) mod unix {
         unsafe {
             signal(SIGINT, DEFAULT);
             signal(SIGTERM, DEFAULT);
-            if signal(SIGHUP, DEFAULT) == IGNORE {
-                signal(SIGHUP, IGNORE);
-            }
         }
     }
 }

@@ -103,6 +103,20 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
+    let mut server = Server::start();
+    let mut alice = server.join("alice");
+    server.signal("HUP");
+    alice.expect(FAREWELL);
+    // While it waits for alice to close; or it has ended already.
+    if server.program().runs() {
+        server.signal("HUP");
+    }
+    alice.expect_end();
+    assert_eq!(server.program().exit().code(), Some(0));
+}
+
+#[test]
 fn a_hang_up_that_is_ignored_stays_ignored() {
     // As under nohup.
     let transcript = Transcript::default();
