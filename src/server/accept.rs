@@ -126,8 +126,10 @@ fn admit<'scope>(
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     // Some systems hand down the listener's mode.
     stream.set_nonblocking(false)?;
-    // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896).
-    stream.set_nodelay(true)?;
-    limit_unsent(stream, MAX_UNSENT_BYTES)?;
-    detect_dead_peer(stream, DEAD_PEER)
+    // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). This
+    // and the others fail where the system does not have them, and nobody is turned away for that.
+    let _ = stream.set_nodelay(true);
+    let _ = limit_unsent(stream, MAX_UNSENT_BYTES);
+    let _ = detect_dead_peer(stream, DEAD_PEER);
+    Ok(())
 }
