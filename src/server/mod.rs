@@ -33,7 +33,7 @@ use self::event_log::{EventLog, LogThread};
 use self::options::{Framing, Options};
 use self::outbox::Outbox;
 use self::registry::Registry;
-use self::room::{FAREWELL_TIME, Room};
+use self::room::{DELIVERY_TIME, Room};
 use self::shutdown::{Gate, StopSwitch};
 use self::threads::Threads;
 
@@ -174,7 +174,7 @@ impl Server {
             let began = Instant::now();
             room.come_to_rest();
             room.outbox.close(text::SHUTTING_DOWN);
-            let left = FAREWELL_TIME.saturating_sub(began.elapsed());
+            let left = DELIVERY_TIME.saturating_sub(began.elapsed());
             if delivered.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
                 room.cut_off();
             }

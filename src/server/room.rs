@@ -17,9 +17,12 @@ use super::threads::Threads;
 use crate::protocol::text::{self, LeaveReason};
 use crate::system::socket::send_now;
 
-/// How long delivering what was said before the farewell may take, and the farewell itself, to those
-/// who are behind too; from when the server began to end.
-pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
+/// How long the broadcaster may take for what was said before the farewell, and the farewell itself,
+/// from when the server began to end. With [`DRAIN_TIME`] that makes three seconds.
+pub const DELIVERY_TIME: Duration = Duration::from_millis(2500);
+
+/// How long those who are behind may take to read that, from then too.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
 
 /// What all threads of the server share.
 #[derive(Debug)]
@@ -56,7 +59,9 @@ impl Room {
     /// Has a client leave to which writing failed, for the reason that the error says.
     pub fn give_up(&self, id: ClientId, error: &io::Error) {
         let reason = match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LeaveReason::TooSlow,
+            // Its time was over; where the system's own was, because nothing is acknowledged any more,
+            // it says `TimedOut`.
+            io::ErrorKind::WouldBlock => LeaveReason::TooSlow,
             // The peer has closed: whether in order, its session finds out by reading.
             io::ErrorKind::BrokenPipe => return,
             _ => LeaveReason::ConnectionLost,
@@ -88,7 +93,7 @@ impl Room {
             let _ = stream.shutdown(Shutdown::Write);
         }
         self.shut_down(Shutdown::Write, &self.backlog.wait_until_taken(Instant::now()));
-        for id in self.backlog.wait_until_taken(began + FAREWELL_TIME) {
+        for id in self.backlog.wait_until_taken(began + CATCH_UP_TIME) {
             self.registry.turn_out(id, LeaveReason::TooSlow);
             self.backlog.give_up(id);
         }
