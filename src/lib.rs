@@ -51,7 +51,7 @@
 //! | [`server::registry`] | who is connected, under which name | anything waits |
 //! | [`server::outbox`] | what has gathered | more than a copy is made |
 //! | [`server::backlog`] | where slow clients are in the log | anything is written |
-//! | [`server::shutdown::Gate`] | that sessions come to rest | the broadcaster needs it: it never does |
+//! | [`server::shutdown::Gate`] | that sessions come to rest | a socket is read; sessions wait for their rate and for the outbox inside, until the end lifts both |
 //!
 //! Where several are held they are taken in this order: the gate, the registry, the outbox.
 

@@ -109,7 +109,7 @@ pub struct DeadPeer {
     /// How many questions without an answer end the connection (`TCP_KEEPCNT`).
     pub probes: u32,
     /// How long what was sent may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482): keep-alive is
-    /// silent while anything is under way.
+    /// silent while anything is under way. Linux counts a peer that takes nothing, too.
     pub unacknowledged: Duration,
 }
 
