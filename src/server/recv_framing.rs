@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! alice sends    b"alice: one"  b"alice: two"
-//! bob receives   b"alice: onealice: two"
+//! bob receives   b"alice: onealice: two\n"
 //! ```
 //!
 //! and what is cut between two `recv` may be cut within a character. Nothing here can mend that; a
