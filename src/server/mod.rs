@@ -4,13 +4,16 @@
 //!  accept loop ─ spawns ─> client thread 1 ─┐                        ┌─> socket 1
 //!                          client thread 2 ─┼─> outbox ─> broadcaster ─> socket 2
 //!                          client thread n ─┘  (in order)            └─> socket n
+//!                                                   │
+//!                                                   └─> backlog ─> catch-up thread of whoever is slow
 //! ```
 //!
 //! Follow a line through it: [`accept`] gives a connection its thread; [`session`] reads it, first
 //! for the nickname ([`login`]), then line by line ([`input`], [`rate`]); what others can notice goes
 //! into the [`outbox`] as entries of a [`batch`], joins and leaves under the lock of the
 //! [`registry`]; the [`broadcaster`] delivers it, keeps the [`history`], and hands sockets that are
-//! done with to [`closing`]. Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
+//! done with to [`closing`]. For a socket that does not take it all, the [`backlog`] keeps the rest and a
+//! thread of its own writes it ([`catch_up`]). Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
 //! [`options`].
 //!
 //! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but

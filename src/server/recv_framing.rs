@@ -17,7 +17,8 @@
 //! line end behind each message does, which is what the default mode has.
 //!
 //! Only the edge of a session knows of this mode: its handshake, here, where a line ends, in
-//! [`super::input`], and the size of a write, [`pieces`].
+//! [`super::input`], and the size of a write, [`pieces`]. Of the room it takes that somebody may listen
+//! who has no name yet, and that there is no history.
 
 use std::io::{self, Write};
 use std::iter;
