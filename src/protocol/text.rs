@@ -18,6 +18,9 @@ pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 /// How every line ends that asks for a nickname: the first question, and each refusal.
 pub const NICKNAME_QUESTION: &str = " nickname:";
 
+/// Refuses, of a client that listens without a nickname, what needs one.
+pub const NICKNAME_FIRST: &str = "[SERVER] Give your nickname first: write NAME, or NAME: TEXT.";
+
 /// The nickname was accepted: the client is in.
 pub const CONNECTED: &str = "[SERVER] Connected to the server!";
 

@@ -11,12 +11,13 @@ use std::ops::Range;
 use super::options::Framing;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{LineFraming, Received};
+use crate::system::socket::has_input;
 
 /// The buffer of a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 512;
 
-/// The same where one read is one message: more than a message may have, so that one that is too long
-/// is seen as such and not taken for two.
+/// The same where one read is one message: more than a message may have, so that only one that is too
+/// long anyway can fill it.
 const MIN_RECV_BUFFER_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 
 /// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster, and what
@@ -31,6 +32,8 @@ pub struct Input {
     framing: LineFraming,
     /// What one read returned ends with a message, also without a line end.
     reads_are_messages: bool,
+    /// Unless that message did not fit into the buffer, and the next read brings more of it.
+    goes_on: bool,
 }
 
 impl Input {
@@ -41,17 +44,24 @@ impl Input {
             unread: 0..0,
             framing: LineFraming::new(MAX_MESSAGE_BYTES),
             reads_are_messages: framing == Framing::Recv,
+            goes_on: false,
         }
+    }
+
+    /// Whether a line end has come behind what [`Input::next_received`] returns.
+    pub fn has_line_end(&self) -> bool {
+        self.buffer[self.unread.clone()].contains(&b'\n')
     }
 
     /// Returns the next thing that has come whole, without reading; `None` when more must be read.
     pub fn next_received(&mut self) -> Option<Received<'_>> {
+        let is_message = self.reads_are_messages && !self.has_line_end();
         let mut rest = &self.buffer[self.unread.clone()];
-        if self.reads_are_messages && !rest.contains(&b'\n') {
+        if is_message {
             // No line can come of it; what telnet sends means nothing to these clients.
             while self.framing.next(&mut rest).is_some() {}
             self.unread.start = self.unread.end;
-            return self.framing.finish();
+            return if self.goes_on { None } else { self.framing.finish() };
         }
         let received = self.framing.next(&mut rest);
         self.unread.start = self.unread.end - rest.len();
@@ -78,6 +88,8 @@ impl Input {
             match stream.read(&mut self.buffer) {
                 Ok(bytes) => {
                     self.unread = 0..bytes;
+                    self.goes_on =
+                        self.reads_are_messages && bytes == self.buffer.len() && has_input(stream);
                     return Ok(bytes);
                 }
                 // A signal, which concerns the process and not this connection.

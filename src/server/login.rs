@@ -27,20 +27,21 @@ pub enum LoginEnd {
     TurnedAway(&'static str),
     /// The peer said `/quit`.
     Quit,
+    /// The same of a peer that listens, or its stream ended: the broadcaster says the last words.
+    Left,
     /// The peer is gone, or the room is shutting down and another thread says the farewell.
     Gone,
 }
 
 impl From<io::Error> for LoginEnd {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // What a read or write timeout is reported as, depending on the system.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Self::TurnedAway(text::LOGIN_TIMEOUT)
-            }
-            _ => Self::Gone,
-        }
+        if is_timeout(&error) { Self::TurnedAway(text::LOGIN_TIMEOUT) } else { Self::Gone }
     }
+}
+
+/// Whether a read or write timeout is over, which systems report in two ways.
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Asks for a nickname until one can be had, and joins the room with it.

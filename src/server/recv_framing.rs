@@ -13,25 +13,30 @@
 //! bob receives   b"alice: onealice: two\n"
 //! ```
 //!
-//! and what is cut between two `recv` may be cut within a character. Nothing here can mend that; a
-//! line end behind each message does, which is what the default mode has.
+//! The other direction is no better. Who looks at its socket late finds `NICKNAME` and what was said
+//! meanwhile in one `recv`, which is not the question that it knows. Writes are cut here so that each
+//! is whole characters, but a reader that is late takes 1024 bytes from the middle of several, and
+//! has half a character at the edge, which it cannot decode. Nothing here can mend that; a line end
+//! behind each message does, which is what the default mode has.
 //!
 //! Only the edge of a session knows of this mode: its handshake, here, where a line ends, in
 //! [`super::input`], and the size of a write, [`pieces`]. Of the room it takes that somebody may listen
 //! who has no name yet, and that there is no history.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::iter;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::client_id::ClientId;
 use super::input::Input;
-use super::login::LoginEnd;
+use super::login::{LoginEnd, is_timeout};
 use super::rate::TokenBucket;
 use super::room::Room;
+use crate::protocol::command::Command;
 use crate::protocol::framing::Received;
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
+use crate::protocol::text;
 use crate::system::socket::WRITE_TIMEOUT;
 
 /// What asks a client for its nickname, without a line end.
@@ -50,7 +55,7 @@ pub struct Introduced {
     pub nickname: Nickname,
     /// The name that it gave and opens its messages with, if it is one of these clients.
     pub given: Option<String>,
-    /// What it said in the same breath.
+    /// The line that gave it, if that is a message too.
     pub first: Option<String>,
 }
 
@@ -63,7 +68,7 @@ impl From<Nickname> for Introduced {
 
 /// Asks for a nickname, and joins the room with the answer, made fit and unique: these clients
 /// cannot be asked again. Who does not answer within a second listens, unannounced, until its first
-/// line gives its name.
+/// line gives its name. Commands that need no name work before there is one.
 ///
 /// Blocks until the name is given or the peer is gone.
 ///
@@ -80,13 +85,15 @@ pub fn login(
     stream.write_all(NICKNAME_QUESTION)?;
     stream.set_read_timeout(Some(ANSWER_TIME))?;
     let mut bucket = TokenBucket::new(room.options.rate, Instant::now());
+    let mut newcomer = Newcomer { room, id, listens: false };
     loop {
-        while let Some(received) = input.next_received() {
-            if let Received::Line(line) = received
-                && !line.trim().is_empty()
-            {
+        let pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+        loop {
+            let has_line_end = input.has_line_end();
+            let Some(received) = input.next_received() else { break };
+            if let Some(introduced) = newcomer.take(received, has_line_end)? {
                 stream.set_read_timeout(None)?;
-                return introduce(room, id, line);
+                return Ok(introduced);
             }
             // What is no name counts as a line, though nobody sees it.
             let now = Instant::now();
@@ -95,33 +102,99 @@ pub fn login(
                 return Err(LoginEnd::Gone);
             }
         }
+        // Nobody holds it while waiting for a peer.
+        drop(pass);
         match input.read(stream) {
+            Ok(0) if newcomer.listens => return Err(LoginEnd::Left),
             Ok(0) => return Err(LoginEnd::Gone),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if !newcomer.listens && is_timeout(&error) => {
                 stream.set_read_timeout(None)?;
                 let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
-                room.registry.listen(id, &room.outbox);
+                newcomer.listen();
             }
             Err(_) => return Err(LoginEnd::Gone),
         }
     }
 }
 
-fn introduce(room: &Room, id: ClientId, line: &str) -> Result<Introduced, LoginEnd> {
-    let (given, first) = match line.split_once(": ") {
-        Some((name, first)) => (name.trim(), Some(first.to_owned())),
-        None => (line.trim(), None),
-    };
-    let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
-    let mut number = 0;
-    loop {
-        number += 1;
-        // Reserved words and taken names get a number behind them, and some number is free.
-        if let Ok(nickname) = fit(given, number)
-            && room.registry.join(id, &nickname, &room.outbox).is_ok()
-        {
-            return Ok(Introduced { nickname, given: Some(given.to_owned()), first });
+/// A client that has not given its name. It is dealt with within the [gate](super::shutdown::Gate).
+struct Newcomer<'a> {
+    room: &'a Room,
+    id: ClientId,
+    /// It is sent what is said; from then on only the broadcaster writes to it.
+    listens: bool,
+}
+
+impl Newcomer<'_> {
+    /// Takes what came before there is a name. Returns the client once there is one.
+    fn take(
+        &mut self,
+        received: Received<'_>,
+        has_line_end: bool,
+    ) -> Result<Option<Introduced>, LoginEnd> {
+        let line = match received {
+            Received::Line(line) => line,
+            Received::NotUtf8 => return Ok(self.answer(&text::not_sent(text::NOT_UTF8))),
+            Received::TooLong { bytes } => {
+                return Ok(self.answer(&text::not_sent(text::too_long(bytes))));
+            }
+            Received::TimingMark => return Ok(None),
+        };
+        Ok(match Command::parse(line) {
+            Command::Blank => None,
+            Command::Quit => {
+                self.listen();
+                return Err(LoginEnd::Left);
+            }
+            Command::Help => self.answer(&text::help()),
+            Command::Who => {
+                self.listen();
+                self.room.outbox.append(|batch| batch.ask(self.id));
+                None
+            }
+            Command::Rename(name) => Some(self.introduce(name, None)),
+            Command::Act(_) | Command::Tell { .. } | Command::Incomplete(_) => {
+                self.answer(text::NICKNAME_FIRST)
+            }
+            // A slash in front of what is no command is part of an unfit name.
+            Command::Say(_) | Command::Unknown(_) => Some(match line.split_once(": ") {
+                // The answer to the question is a name, whatever is in it.
+                Some((name, _)) if self.listens || has_line_end => self.introduce(name, Some(line)),
+                _ => self.introduce(line, None),
+            }),
+        })
+    }
+
+    /// Lets it hear what is said. Nobody is told.
+    fn listen(&mut self) {
+        if !self.listens {
+            self.listens = true;
+            self.room.registry.listen(self.id, &self.room.outbox);
+        }
+    }
+
+    /// Says something to this client alone, which listens from then on.
+    fn answer(&mut self, lines: &str) -> Option<Introduced> {
+        self.listen();
+        if self.room.outbox.wait() {
+            self.room.outbox.append(|batch| batch.tell(self.id, lines));
+        }
+        None
+    }
+
+    /// Joins the room under a name that is as close to the given one as can be had.
+    fn introduce(&self, given: &str, first: Option<&str>) -> Introduced {
+        let mut number = 0;
+        loop {
+            number += 1;
+            // Reserved words and taken names get a number behind them, and some number is free.
+            if let Ok(nickname) = fit(given, number)
+                && self.room.registry.join(self.id, &nickname, &self.room.outbox).is_ok()
+            {
+                let (given, first) = (Some(given.to_owned()), first.map(str::to_owned));
+                return Introduced { nickname, given, first };
+            }
         }
     }
 }
@@ -130,9 +203,19 @@ fn introduce(room: &Room, id: ClientId, line: &str) -> Result<Introduced, LoginE
 /// off, and a number above one is put behind it.
 fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError> {
     let suffix = if number > 1 { format!("-{number}") } else { String::new() };
-    let is_allowed = |&c: &char| Nickname::parse(c.encode_utf8(&mut [0; 4])).is_ok();
-    let mut name: String =
-        given.chars().filter(is_allowed).take(MAX_NICKNAME_CHARS - suffix.len()).collect();
+    let mut name = String::new();
+    let mut left = MAX_NICKNAME_CHARS - suffix.len();
+    for c in given.chars().filter(|c| !c.is_whitespace()) {
+        name.push(c);
+        // In its place: a mark is allowed behind a letter only.
+        match Nickname::parse(&name) {
+            Ok(_) | Err(NicknameError::Reserved) => left -= 1,
+            Err(_) => drop(name.pop()),
+        }
+        if left == 0 {
+            break;
+        }
+    }
     if name.is_empty() {
         name.push_str("guest");
     }
@@ -179,6 +262,9 @@ mod tests {
             ("\u{1b}[2J", 3, "2J-3"),
             ("", 1, "guest"),
             ("server", 2, "server-2"),
+            ("Young", 1, "Young"),
+            ("Jose\u{301} \u{301}", 1, "Jose\u{301}\u{301}"),
+            ("\u{301}x", 1, "x"),
             (&"x".repeat(40), 10, &("x".repeat(29) + "-10")),
         ] {
             assert_eq!(fit(given, number).unwrap().as_str(), fitted);

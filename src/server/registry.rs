@@ -182,8 +182,8 @@ impl Registry {
         true
     }
 
-    /// Removes a connection; if it was in, tells it the last words, announces why it left, and frees
-    /// its name. Whoever was turned out leaves for that reason, not for `reason`.
+    /// Removes a connection; if it listened, tells it the last words; if it had a name, announces why it
+    /// left, and frees the name. Whoever was turned out leaves for that reason, not for `reason`.
     ///
     /// Returns the name it had, and the reason announced.
     pub fn leave(
@@ -198,19 +198,18 @@ impl Registry {
             self.emptied.notify_all();
         }
         let reason = client.turned_out.unwrap_or(reason);
-        let Some(nickname) = client.nickname else {
-            if client.listens {
-                outbox.append(|batch| batch.leave(id, reason, None));
-            }
-            return None;
-        };
+        if client.listens {
+            let nickname = client.nickname.as_ref();
+            let notice = nickname.map(|nickname| text::left(nickname, reason));
+            outbox.append(|batch| {
+                if let Some(last_words) = reason.last_words() {
+                    batch.tell(id, last_words);
+                }
+                batch.leave(id, reason, notice.as_deref());
+            });
+        }
+        let nickname = client.nickname?;
         self.names().remove(&nickname.folded());
-        outbox.append(|batch| {
-            if let Some(last_words) = reason.last_words() {
-                batch.tell(id, last_words);
-            }
-            batch.leave(id, reason, Some(&text::left(&nickname, reason)));
-        });
         Some((nickname, reason))
     }
 

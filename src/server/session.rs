@@ -60,6 +60,7 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
             room.turn_away(stream, why);
         }
         Err(LoginEnd::Quit) => room.turn_away(stream, text::GOODBYE),
+        Err(LoginEnd::Left) => membership.reason = LeaveReason::Quit,
         Err(LoginEnd::Gone) => {}
     }
 }
@@ -94,7 +95,7 @@ struct Speaker<'a> {
     nickname: Nickname,
     /// With [`Framing::Recv`]: what it gave as its name, and opens its messages with.
     given: Option<String>,
-    /// What it said before it was in.
+    /// The line that gave the name, if that is a message too.
     first: Option<String>,
     bucket: TokenBucket,
     /// When its connection was found to be over, while it waited for its rate.

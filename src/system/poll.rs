@@ -48,6 +48,11 @@ pub(super) fn is_hung_up(descriptor: BorrowedFd<'_>) -> bool {
     look([descriptor], 0, 0).is_ok_and(|[returned]| returned & (POLLERR | POLLHUP) != 0)
 }
 
+/// Returns whether there is something to read, or the end of it. Never blocks.
+pub(super) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    look([descriptor], POLLIN, 0).is_ok_and(|[returned]| returned != 0)
+}
+
 fn look<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     events: c_short,

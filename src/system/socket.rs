@@ -82,6 +82,18 @@ pub fn is_gone(stream: &TcpStream) -> bool {
     }
 }
 
+/// Returns whether a `read` would not block: something has come, or the stream ended. Never blocks.
+/// Source: `poll(2)`. Elsewhere than on Unix it is never known.
+pub fn has_input(stream: &TcpStream) -> bool {
+    #[cfg(unix)]
+    return unix::has_input(stream);
+    #[cfg(not(unix))]
+    {
+        let _ = stream;
+        false
+    }
+}
+
 /// Bounds how much the system takes from a writer before it is sent, in bytes, and so what it keeps
 /// for a peer that does not read. What is under way does not count, so a fast peer is not slowed.
 /// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Elsewhere than on Linux and macOS: nothing.
@@ -140,7 +152,7 @@ mod unix {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd};
 
-    use super::super::poll::{is_hung_up, wait_for_either};
+    use super::super::poll::{is_hung_up, is_readable, wait_for_either};
     use super::DeadPeer;
 
     unsafe extern "C" {
@@ -178,6 +190,10 @@ mod unix {
 
     pub(super) fn is_gone(stream: &TcpStream) -> bool {
         is_hung_up(stream.as_fd())
+    }
+
+    pub(super) fn has_input(stream: &TcpStream) -> bool {
+        is_readable(stream.as_fd())
     }
 
     /// `struct msghdr` as Linux has it.
