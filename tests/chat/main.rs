@@ -24,6 +24,8 @@ mod history;
 
 mod bad_input;
 
+mod recv_framing;
+
 mod shutdown;
 
 mod log;
