@@ -1,6 +1,6 @@
 //! Input: what one client sent and nobody looked at yet.
 //!
-//! One `read` takes as much as is there, up to 16 KiB, and every line in it is then passed on
+//! One `read` takes as much as is there, up to 64 KiB, and every line in it is then passed on
 //! without asking the system again. The buffer is small for who types and grows for who floods, so
 //! ten thousand silent clients cost little.
 
@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Range;
 
-use super::options::Framing;
+use super::options::{Framing, Options};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{LineFraming, Received};
 use crate::system::socket::has_input;
@@ -20,14 +20,18 @@ const MIN_BUFFER_BYTES: usize = 512;
 /// long anyway can fill it.
 const MIN_RECV_BUFFER_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 
-/// The buffer of a client that sends as fast as it can, in bytes. Larger reads are not faster, and what
+/// The buffer of a client that sends as fast as it can, in bytes.
+const MAX_BUFFER_BYTES: usize = 64 << 10;
+
+/// The same where lines wait for their rate, and nothing is gained by having more of them here. What
 /// was read is as good as said: a server that ends has to deliver it first.
-const MAX_BUFFER_BYTES: usize = 16 << 10;
+const MAX_LIMITED_BUFFER_BYTES: usize = 4 << 10;
 
 /// The receiving side of a connection.
 #[derive(Debug)]
 pub struct Input {
     buffer: Vec<u8>,
+    max_bytes: usize,
     unread: Range<usize>,
     framing: LineFraming,
     /// What one read returned ends with a message, also without a line end.
@@ -38,12 +42,14 @@ pub struct Input {
 
 impl Input {
     /// Makes the input of a new connection.
-    pub fn new(framing: Framing) -> Self {
+    pub fn new(options: &Options) -> Self {
+        let is_limited = options.rate > 0;
         Self {
             buffer: Vec::new(),
+            max_bytes: if is_limited { MAX_LIMITED_BUFFER_BYTES } else { MAX_BUFFER_BYTES },
             unread: 0..0,
             framing: LineFraming::new(MAX_MESSAGE_BYTES),
-            reads_are_messages: framing == Framing::Recv,
+            reads_are_messages: options.framing == Framing::Recv,
             goes_on: false,
         }
     }
@@ -105,7 +111,7 @@ impl Input {
         let taken = self.unread.end;
         let least = if self.reads_are_messages { MIN_RECV_BUFFER_BYTES } else { MIN_BUFFER_BYTES };
         let bytes = if taken == self.buffer.len() {
-            (taken * 4).clamp(least, MAX_BUFFER_BYTES)
+            (taken * 4).clamp(least, self.max_bytes)
         } else if taken <= least {
             least
         } else {

@@ -35,7 +35,7 @@ const GONE_TIME: Duration = Duration::from_secs(30);
 
 /// Serves one client until it leaves. This is what the client's thread runs.
 pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
-    let mut input = Input::new(room.options.framing);
+    let mut input = Input::new(&room.options);
     let mut membership = Membership { room, id, reason: LeaveReason::ConnectionLost };
     let introduced = match room.options.framing {
         Framing::Line => login(room, id, stream, &mut input).map(Introduced::from),
