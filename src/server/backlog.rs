@@ -37,6 +37,9 @@ const PAUSE_WHILE_FILLING: Pause =
 /// The part of the log beyond which it is filling up: one in so many.
 const FILLING_PART: usize = 4;
 
+/// How long a client that is behind may take nothing before a server that ends does not wait for it.
+const STALLED_TIME: Duration = Duration::from_secs(2);
+
 /// How long a client that left while it was behind may take for the rest. It counts among the clients
 /// no more, so this must end.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
@@ -238,9 +241,13 @@ impl Backlog {
         self.moved.notify_all();
     }
 
-    /// Blocks until nobody is behind, or until `deadline`. Returns who still is.
+    /// Blocks until nobody is behind who has taken anything for two seconds, or until `deadline`.
+    /// Returns who is behind then.
     pub fn wait_until_taken(&self, deadline: Instant) -> Vec<ClientId> {
-        let state = self.wait_while(|state, _| (!state.cursors.is_empty()).then_some(deadline));
+        let state = self.wait_while(|state, _| {
+            let took = state.cursors.values().map(|cursor| cursor.took).max();
+            took.map(|took| deadline.min(took + STALLED_TIME))
+        });
         state.cursors.keys().copied().collect()
     }
 

@@ -18,11 +18,15 @@ use crate::protocol::text::{self, LeaveReason};
 use crate::system::socket::send_now;
 
 /// How long the broadcaster may take for what was said before the farewell, and the farewell itself,
-/// from when the server began to end. With [`DRAIN_TIME`] that makes three seconds.
-pub const DELIVERY_TIME: Duration = Duration::from_millis(2500);
+/// from when the server began to end.
+pub const DELIVERY_TIME: Duration = Duration::from_millis(2400);
 
 /// How long those who are behind may take to read that, from then too.
 const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+
+/// When all connections are ended at the latest, from then too. What is left of three seconds is what
+/// a thousand threads take to end on a busy machine.
+const CLOSING_TIME: Duration = Duration::from_millis(2600);
 
 /// What all threads of the server share.
 #[derive(Debug)]
@@ -76,15 +80,16 @@ impl Room {
     /// then on they read nothing until the farewell is sent, and then only to throw away, which keeps
     /// a reset from destroying it.
     pub fn come_to_rest(&self) {
+        self.gate.begin_to_close();
         self.outbox.lift_bound();
         self.backlog.lift_pauses();
         self.registry.lift_waits();
-        self.gate.shut();
+        self.gate.close();
     }
 
-    /// Closes all connections, after the farewell. Blocks until whoever is behind has got it, but no
-    /// longer than two seconds after the end `began`, and until the peers have closed too, for half a
-    /// second in all.
+    /// Closes all connections, after the farewell. Blocks until whoever is behind and reads has got it,
+    /// but no longer than two seconds after the end `began`, and until the peers have closed too, for
+    /// half a second in all.
     pub fn hang_up(&self, began: Instant) {
         let farewell = format!("{}\n", text::SHUTTING_DOWN);
         for (_, stream) in self.registry.streams(|is_in| !is_in) {
@@ -99,7 +104,7 @@ impl Room {
         }
         self.shut_down(Shutdown::Write, &[]);
         self.gate.farewell_is_sent();
-        self.registry.wait_until_empty(Instant::now() + DRAIN_TIME);
+        self.registry.wait_until_empty((Instant::now() + DRAIN_TIME).min(began + CLOSING_TIME));
         self.cut_off();
     }
 

@@ -48,7 +48,7 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
         }
         // Shutting down: what still comes is thrown away, so that the farewell arrives.
         Err(_) if room.gate.enter().is_none() => {
-            room.gate.wait_for_farewell();
+            room.gate.wait_to_read();
             while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
         }
         Err(LoginEnd::TurnedAway(why)) => {
@@ -128,9 +128,8 @@ impl<'a> Speaker<'a> {
                     }
                 }
                 self.pass_on();
-            } else {
-                self.room.gate.wait_for_farewell();
             }
+            self.room.gate.wait_to_read();
             match input.read(self.stream) {
                 // Shutting down the reading side stops who is silent; who floods is still read.
                 Ok(_) if !self.room.registry.is_wanted(self.id) => return LeaveReason::Kicked,

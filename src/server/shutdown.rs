@@ -41,11 +41,13 @@ impl StopSwitch {
 
 /// What sessions pass while they hand on what they have read.
 ///
-/// Many may be inside at once. Shutting the gate waits until all are out, and lets nobody in again:
-/// so everything that was read before is said before the farewell.
+/// Many may be inside at once. Closing it waits until all are out, and lets nobody in again: so
+/// everything that was read before is said before the farewell.
 #[derive(Debug, Default)]
 pub struct Gate {
-    shut: RwLock<bool>,
+    /// Nobody reads any more.
+    closing: AtomicBool,
+    closed: RwLock<bool>,
     /// Set once everyone has been sent the farewell.
     farewell: OnceLock<()>,
 }
@@ -54,25 +56,33 @@ pub struct Gate {
 pub type Pass<'a> = RwLockReadGuard<'a, bool>;
 
 impl Gate {
-    /// Goes in, unless the gate is shut. May block while it is being shut.
+    /// Goes in, unless the gate is closed. May block while it is being closed.
     pub fn enter(&self) -> Option<Pass<'_>> {
-        let pass = self.shut.read().unwrap_or_else(PoisonError::into_inner);
+        let pass = self.closed.read().unwrap_or_else(PoisonError::into_inner);
         (!*pass).then_some(pass)
     }
 
-    /// Shuts the gate. Blocks until everyone inside is out; what they wait for must be lifted before.
-    pub fn shut(&self) {
-        *self.shut.write().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Blocks from when the gate begins to close until the farewell is sent; to be called before each
+    /// read. A hundred clients that flood would otherwise have as much read as they can send while the
+    /// gate closes, and keep a hundred threads busy after it, so that the broadcaster's turn came once
+    /// in a hundred. Now TCP holds them up instead, and what is read in the end is thrown away.
+    pub fn wait_to_read(&self) {
+        if self.closing.load(Ordering::Relaxed) {
+            self.farewell.wait();
+        }
     }
 
-    /// Blocks until [`Gate::farewell_is_sent`]. Sessions that find the gate shut wait here before they
-    /// read on, only to throw away: a hundred clients that flood would otherwise keep a hundred
-    /// threads busy, and the broadcaster's turn come once in a hundred. So TCP holds them up instead.
-    pub fn wait_for_farewell(&self) {
-        self.farewell.wait();
+    /// Begins to close: whoever is inside hands on what it has and reads nothing more. Returns at once.
+    pub fn begin_to_close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Ends all [`Gate::wait_for_farewell`].
+    /// Closes the gate. Blocks until everyone inside is out; what they wait for must be lifted before.
+    pub fn close(&self) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Ends all [`Gate::wait_to_read`].
     pub fn farewell_is_sent(&self) {
         // Once is enough.
         let _ = self.farewell.set(());
