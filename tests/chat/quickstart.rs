@@ -1,7 +1,7 @@
-//! The quickstart, replayed: its commands are typed into terminals, and what it says they print is
-//! compared with what they show.
+//! The quickstart and what the readme shows, replayed: their commands are typed into terminals, and
+//! what they say is printed is compared with what the terminals show.
 //!
-//! `QUICKSTART.md` is read as its reader does. `**Terminal 2**` says where the next block happens; in
+//! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next block happens; in
 //! a block, `$ ` is typed into the shell, `> ` and what follows `Enter your nickname: ` into the
 //! program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
 //! binary that this test was built with, and 5555 and 5556 stand for two ports that are free.
@@ -151,18 +151,16 @@ fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
     blocks
 }
 
-#[test]
-fn the_quickstart_is_what_happens() {
+/// Replays all blocks of a text. Returns the terminals, or `None` without what it needs.
+fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<'a>>> {
     if Command::new("nc").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("skipped: there is no nc, which the quickstart uses");
-        return;
+        eprintln!("skipped: there is no nc, which the text uses");
+        return None;
     }
-    let ports = Ports([("5555", free_port().to_string()), ("5556", free_port().to_string())]);
     let mut terminals: BTreeMap<String, Terminal> = BTreeMap::new();
-    for (number, block) in blocks(include_str!("../../QUICKSTART.md")) {
+    for (number, block) in blocks(text) {
         if !terminals.contains_key(&number) {
-            let Some(terminal) = Terminal::open(&ports) else { return };
-            terminals.insert(number.clone(), terminal);
+            terminals.insert(number.clone(), Terminal::open(ports)?);
         }
         let terminal = terminals.get_mut(&number).expect("it was opened");
         for line in block {
@@ -170,9 +168,27 @@ fn the_quickstart_is_what_happens() {
         }
         terminal.wait_for_rows(None);
     }
+    Some(terminals)
+}
+
+fn free_ports() -> Ports {
+    Ports([("5555", free_port().to_string()), ("5556", free_port().to_string())])
+}
+
+#[test]
+fn the_quickstart_is_what_happens() {
+    let ports = free_ports();
+    let Some(terminals) = replay(include_str!("../../QUICKSTART.md"), &ports) else { return };
     assert_eq!(terminals.len(), 3, "the quickstart has three terminals");
     // At the end everything has ended, and no terminal shows more than was said.
     for terminal in terminals.values() {
         terminal.wait_for_rows(Some(SHELL_PROMPT));
     }
+}
+
+#[test]
+fn what_the_readme_shows_is_what_happens() {
+    let ports = free_ports();
+    let Some(terminals) = replay(include_str!("../../README.md"), &ports) else { return };
+    assert_eq!(terminals.len(), 3, "the readme has three terminals");
 }
