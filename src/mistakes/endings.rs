@@ -46,9 +46,23 @@
 //! 3  timer 00:00000000
 //! ```
 //!
-//! No timer runs: nobody will ever ask. With the real server it says `02:` and the time that is
-//! left. Asking (*keep-alive*) finds a peer that vanished in silence; a second limit finds one to
-//! which something was sent that it never acknowledged.
+//! No timer runs: nobody will ever ask. In the real server the timer of *keep-alive* runs, which has
+//! the number 02 (behind it stands the time that is left):
+//!
+//! ```console
+//! 1$ cargo run -q --bin server -- --port 7007
+//! 1  [SERVER] Server is listening on 127.0.0.1:7007
+//! 1  [SERVER] Waiting for connections...
+//! 2$ exec 3<>/dev/tcp/127.0.0.1/7007; read -r line <&3; echo "$line"
+//! 2  [SERVER] Enter your nickname:
+//! 1  [SERVER] Connected with 127.0.0.1:...
+//! 3$ timers() { awk '$2 ~ /:1B5F$/ && $4 == "01" { print "timer " $6 }' /proc/net/tcp; }
+//! 3$ until timers | grep 02:; do sleep 0.1; done
+//! 3  timer 02:...
+//! ```
+//!
+//! Keep-alive finds a peer that vanished in silence; a second limit finds one to which something was
+//! sent that it never acknowledged.
 //!
 //! Fix: [`detect_dead_peer`](crate::system::socket::detect_dead_peer) in `src/system/socket.rs`,
 //! called in `src/server/accept.rs`.

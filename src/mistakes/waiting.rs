@@ -114,7 +114,7 @@
 //!
 //! Fix: [`wait_for_connection`](crate::system::socket::wait_for_connection) in
 //! `src/system/socket.rs`, [`StopSwitch::stop`](crate::server::shutdown::StopSwitch::stop) in
-//! `src/server/shutdown.rs` and [`Registry::turn_out`](crate::server::registry::Registry::turn_out)
-//! in `src/server/registry.rs`.
+//! `src/server/shutdown.rs`, and [`Room::come_to_rest`](crate::server::room::Room::come_to_rest) and
+//! [`Room::hang_up`](crate::server::room::Room::hang_up) in `src/server/room.rs`.
 //!
 //! Test: `each_signal_that_asks_for_it_ends_the_server_in_order` in `tests/chat/shutdown.rs`.

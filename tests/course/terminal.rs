@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 /// and a busy machine is none.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `cargo run -q --example NAME ARGUMENTS`, with the port as the last argument.
-const CARGO: &str = r#"cargo() { "$EXAMPLES/$4" "${@:5}" "$PORT"; }"#;
+/// `cargo run -q --example NAME ARGUMENTS`, with the port as the last argument, and `cargo run -q
+/// --bin server -- ARGUMENTS`, among which the play's port is one already.
+const CARGO: &str = r#"
+cargo() { if [ "$3" = --bin ]; then "$SERVER" "${@:6}"; else "$EXAMPLES/$4" "${@:5}" "$PORT"; fi; }
+"#;
 
 /// A shell, what it shows, and what is typed into it.
 pub(crate) struct Terminal {
@@ -39,6 +42,7 @@ impl Terminal {
         let (output, to_screen) = io::pipe().expect("there are descriptors left");
         let mut shell = Command::new("bash");
         shell.args(["--noprofile", "--norc"]).env("EXAMPLES", examples()).env("PORT", port);
+        shell.env("SERVER", env!("CARGO_BIN_EXE_server"));
         // So that all machines count characters alike and say the same.
         shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
         // The shell and what it starts are one group, to be killed together.
@@ -145,8 +149,12 @@ fn examples() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     // target/debug/deps/course-0123
     let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
-    let last = examples.join("step4_many_users");
     // A test that is run alone (`--test course`) does not have them built.
-    assert!(last.exists(), "{} is missing: run `cargo build --examples` first", last.display());
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    for step in ["step1_echo_server", "step2_client", "step3_two_threads", "step4_many_users"] {
+        let source = format!("{}/src/steps/{step}.rs", env!("CARGO_MANIFEST_DIR"));
+        let is_new = modified(&examples.join(step)) >= modified(Path::new(&source));
+        assert!(is_new, "{step} is missing or old: run `cargo build --examples` first");
+    }
     examples
 }
