@@ -19,8 +19,6 @@ use super::batch::{Batch, Entry, Event};
 use super::catch_up::{self, CatchUp};
 use super::client_id::ClientId;
 use super::history::History;
-use super::options::Framing;
-use super::recv_framing::pieces;
 use super::room::Room;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::text::{self, LeaveReason};
@@ -233,17 +231,14 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
     /// Sends each recipient that is current its view. `kept` is the backlog's copy of the batch, made
     /// here for the first who falls behind.
     fn deliver(&mut self, batch: &Batch, mut kept: Option<Arc<Batch>>) {
+        let framing = self.room.options.framing;
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let slices = &mut slices[..framing.slices_at_once(MAX_SLICES)];
         for (&id, recipient) in &mut self.recipients {
             if recipient.state != State::Current {
                 continue;
             }
-            let view = batch.view(id);
-            let sent = match self.room.options.framing {
-                Framing::Line => send(&recipient.stream, view, &mut slices),
-                Framing::Recv => send(&recipient.stream, view.flat_map(pieces), &mut slices[..1]),
-            };
-            match sent {
+            match send(&recipient.stream, framing.cut(batch.view(id)), slices) {
                 Ok(Sent::All) => {}
                 Ok(Sent::Part { bytes }) => {
                     recipient.state = State::Behind;

@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 use super::backlog::Next;
 use super::batch::Batch;
 use super::client_id::ClientId;
-use super::options::Framing;
-use super::recv_framing::pieces;
 use super::room::Room;
 use crate::protocol::text::LeaveReason;
 
@@ -60,14 +58,12 @@ impl CatchUp {
     /// Writes until the client has caught up, is finished, or is given up.
     fn run(self, room: &Room) {
         let Self { id, stream, mut batch, mut taken } = self;
+        let framing = room.options.framing;
         loop {
-            let view = batch.view(id);
+            let view = framing.cut(batch.view(id));
+            let slices = framing.slices_at_once(MAX_SLICES);
             let progress = |took| room.backlog.progress(id, took);
-            let written = match room.options.framing {
-                Framing::Line => write::<MAX_SLICES>(&stream, view, taken, progress),
-                Framing::Recv => write::<1>(&stream, view.flat_map(pieces), taken, progress),
-            };
-            if let Err(error) = written {
+            if let Err(error) = write(&stream, view, slices, taken, progress) {
                 room.give_up(id, &error);
                 room.backlog.give_up(id);
                 return;
@@ -82,20 +78,21 @@ impl CatchUp {
     }
 }
 
-/// Writes a view but for its first `taken` bytes, so many slices at once. Blocks while the peer takes
+/// Writes a view but for its first `taken` bytes, at most `most` slices at once. Blocks while the peer takes
 /// nothing, until [`MAX_STALL`] without progress, which is `WouldBlock`, or until `progress` says no;
 /// shutting the socket down wakes it.
-fn write<'b, const SLICES: usize>(
+fn write<'b>(
     mut stream: &TcpStream,
     mut view: impl Iterator<Item = &'b [u8]>,
+    most: usize,
     mut taken: usize,
     progress: impl Fn(bool) -> bool,
 ) -> io::Result<()> {
     let mut took = Instant::now();
     loop {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
-        for (slice, text) in slices.iter_mut().zip(&mut view) {
+        for (slice, text) in slices[..most].iter_mut().zip(&mut view) {
             *slice = IoSlice::new(&text[taken.min(text.len())..]);
             taken = taken.saturating_sub(text.len());
             count += 1;

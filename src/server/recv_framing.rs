@@ -20,7 +20,7 @@
 //! behind each message does, which is what the default mode has.
 //!
 //! Only the edge of a session knows of this mode: its handshake, here, where a line ends, in
-//! [`super::input`], and the size of a write, [`pieces`]. Of the room it takes that somebody may listen
+//! [`super::input`], and the size of a write, [`Framing::cut`]. Of the room it takes that somebody may listen
 //! who has no name yet, and that there is no history.
 
 use std::io::Write;
@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use super::client_id::ClientId;
 use super::input::Input;
 use super::login::{LoginEnd, is_timeout};
+use super::options::Framing;
 use super::rate::TokenBucket;
 use super::room::Room;
 use crate::protocol::command::Command;
@@ -229,12 +230,32 @@ pub fn without_name<'a>(line: &'a str, names: [&str; 2]) -> &'a str {
     names.into_iter().find_map(without).unwrap_or(line)
 }
 
-/// Cuts text into the writes in which these clients can take it: whole lines, as many as fit into
-/// one `recv`; a line that does not fit is cut between characters.
-pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// How what goes out is written: the fan-out asks, and need not know why.
+impl Framing {
+    /// Cuts a client's view into the slices that it is offered.
+    pub fn cut<'a>(self, view: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+        let most = match self {
+            Self::Line => usize::MAX,
+            Self::Recv => RECV_BYTES,
+        };
+        view.flat_map(move |text| pieces(text, most))
+    }
+
+    /// How many of `most` slices go into one write.
+    pub fn slices_at_once(self, most: usize) -> usize {
+        match self {
+            Self::Line => most,
+            Self::Recv => 1,
+        }
+    }
+}
+
+/// Cuts text into the writes in which clients can take it that read `most` bytes at once: whole lines,
+/// as many as fit; a line that does not fit is cut between characters.
+fn pieces(text: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     iter::from_fn(move || {
-        let mut end = rest.len().min(RECV_BYTES);
+        let mut end = rest.len().min(most);
         if let Some(line_end) = rest[..end].iter().rposition(|&byte| byte == b'\n') {
             end = line_end + 1;
         } else {
@@ -290,7 +311,7 @@ mod tests {
     fn a_piece_is_whole_lines_or_whole_characters_and_fits_into_one_recv() {
         let line = |length: usize| "x".repeat(length - 1) + "\n";
         let lengths = |text: String| -> Vec<usize> {
-            let cut: Vec<&[u8]> = pieces(text.as_bytes()).collect();
+            let cut: Vec<&[u8]> = pieces(text.as_bytes(), RECV_BYTES).collect();
             assert_eq!(cut.concat(), text.as_bytes());
             assert!(cut.iter().all(|piece| str::from_utf8(piece).is_ok()));
             cut.iter().map(|piece| piece.len()).collect()
