@@ -16,8 +16,8 @@ use crate::system::socket::has_input;
 /// The buffer of a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 512;
 
-/// The same where one read is one message: more than a message may have, so that only one that is too
-/// long anyway can fill it.
+/// The same where one read is one message: more than a message may have. One that fills it is too long
+/// anyway, or is many lines, and goes on in the next read.
 const MIN_RECV_BUFFER_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 
 /// The buffer of a client that sends as fast as it can, in bytes.
@@ -25,7 +25,7 @@ const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// The same where lines wait for their rate, and nothing is gained by having more of them here. What
 /// was read is as good as said: a server that ends has to deliver it first.
-const MAX_LIMITED_BUFFER_BYTES: usize = 4 << 10;
+const MAX_LIMITED_BUFFER_BYTES: usize = MIN_RECV_BUFFER_BYTES;
 
 /// The receiving side of a connection.
 #[derive(Debug)]
@@ -36,8 +36,10 @@ pub struct Input {
     framing: LineFraming,
     /// What one read returned ends with a message, also without a line end.
     reads_are_messages: bool,
-    /// Unless that message did not fit into the buffer, and the next read brings more of it.
-    goes_on: bool,
+    /// The last message did not fit into the buffer: the next read brings more of it.
+    is_cut: bool,
+    /// Telnet wants an answer: see [`Received::TimingMark`].
+    timing_mark: bool,
 }
 
 impl Input {
@@ -50,24 +52,24 @@ impl Input {
             unread: 0..0,
             framing: LineFraming::new(MAX_MESSAGE_BYTES),
             reads_are_messages: options.framing == Framing::Recv,
-            goes_on: false,
+            is_cut: false,
+            timing_mark: false,
         }
-    }
-
-    /// Whether a line end has come behind what [`Input::next_received`] returns.
-    pub fn has_line_end(&self) -> bool {
-        self.buffer[self.unread.clone()].contains(&b'\n')
     }
 
     /// Returns the next thing that has come whole, without reading; `None` when more must be read.
     pub fn next_received(&mut self) -> Option<Received<'_>> {
-        let is_message = self.reads_are_messages && !self.has_line_end();
         let mut rest = &self.buffer[self.unread.clone()];
-        if is_message {
-            // No line can come of it; what telnet sends means nothing to these clients.
-            while self.framing.next(&mut rest).is_some() {}
+        if self.reads_are_messages && !rest.contains(&b'\n') {
+            // No line can come of it.
+            while self.framing.next(&mut rest).is_some() {
+                self.timing_mark = true;
+            }
             self.unread.start = self.unread.end;
-            return if self.goes_on { None } else { self.framing.finish() };
+            if std::mem::take(&mut self.timing_mark) {
+                return Some(Received::TimingMark);
+            }
+            return if self.is_cut { None } else { self.framing.finish() };
         }
         let received = self.framing.next(&mut rest);
         self.unread.start = self.unread.end - rest.len();
@@ -94,7 +96,7 @@ impl Input {
             match stream.read(&mut self.buffer) {
                 Ok(bytes) => {
                     self.unread = 0..bytes;
-                    self.goes_on =
+                    self.is_cut =
                         self.reads_are_messages && bytes == self.buffer.len() && has_input(stream);
                     return Ok(bytes);
                 }

@@ -1,8 +1,8 @@
 //! Login: asking a new connection for its nickname, in that connection's own thread.
 //!
 //! So somebody who says nothing keeps nobody else from joining. Until the nickname is taken this
-//! thread is the only one that writes to the socket; from then on it never writes again. The whole
-//! login, writes included, has one deadline.
+//! thread alone writes to the socket, but for the farewell; from then on it never writes again. The
+//! whole login, writes included, has one deadline.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::client_id::ClientId;
 use super::input::Input;
 use super::room::Room;
+use super::shutdown::Pass;
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
@@ -20,6 +21,20 @@ use crate::system::socket::WRITE_TIMEOUT;
 /// How many nicknames a connection may try.
 const MAX_TRIES: u32 = 10;
 
+/// A client that is in.
+#[derive(Debug)]
+pub struct Introduced<'a> {
+    /// Its nickname in the room.
+    pub nickname: Nickname,
+    /// With [`Framing::Recv`](super::options::Framing::Recv): the name that it gave, and opens its
+    /// messages with.
+    pub given: Option<String>,
+    /// The line that gave it, if that is a message too.
+    pub first: Option<String>,
+    /// Whoever joined before the gate closed gets everything said that was read with the nickname.
+    pub pass: Pass<'a>,
+}
+
 /// How a login ends that brings nobody into the room.
 #[derive(Debug)]
 pub enum LoginEnd {
@@ -27,7 +42,8 @@ pub enum LoginEnd {
     TurnedAway(&'static str),
     /// The peer said `/quit`.
     Quit,
-    /// The same of a peer that listens, or its stream ended: the broadcaster says the last words.
+    /// The peer listened without a nickname, and left in order. The broadcaster, which alone writes to
+    /// those who listen, says goodbye.
     Left,
     /// The peer is gone, or the room is shutting down and another thread says the farewell.
     Gone,
@@ -51,22 +67,23 @@ pub fn is_timeout(error: &io::Error) -> bool {
 /// # Errors
 ///
 /// When nobody joined; the connection is then to be closed.
-pub fn login(
-    room: &Room,
+pub fn login<'a>(
+    room: &'a Room,
     id: ClientId,
-    stream: &TcpStream,
+    stream: &'a TcpStream,
     input: &mut Input,
-) -> Result<Nickname, LoginEnd> {
+) -> Result<Introduced<'a>, LoginEnd> {
     let deadline = Instant::now() + room.options.login_timeout;
     let mut login = Login { room, id, stream, deadline, tries: 0 };
     login.say(text::ENTER_NICKNAME)?;
     loop {
         while let Some(received) = input.next_received() {
-            if let Some(nickname) = login.answer(received)? {
+            if let Some(introduced) = login.answer(received)? {
                 stream.set_read_timeout(None)?;
-                return Ok(nickname);
+                return Ok(introduced);
             }
         }
+        room.gate.wait_to_read();
         stream.set_read_timeout(Some(login.time_left()?))?;
         if input.read(stream)? == 0 {
             let last = input.finish().ok_or(LoginEnd::Gone)?;
@@ -83,9 +100,9 @@ struct Login<'a> {
     tries: u32,
 }
 
-impl Login<'_> {
-    /// Answers what came at the prompt. Returns the nickname once the client is in.
-    fn answer(&mut self, received: Received<'_>) -> Result<Option<Nickname>, LoginEnd> {
+impl<'a> Login<'a> {
+    /// Answers what came at the prompt. Returns the client once it is in.
+    fn answer(&mut self, received: Received<'_>) -> Result<Option<Introduced<'a>>, LoginEnd> {
         let refusal = match received {
             Received::TimingMark => {
                 self.write(&TIMING_MARK_REFUSED)?;
@@ -101,7 +118,7 @@ impl Login<'_> {
                     return Ok(None);
                 }
                 _ => match self.join(line)? {
-                    Ok(nickname) => return Ok(Some(nickname)),
+                    Ok(introduced) => return Ok(Some(introduced)),
                     Err(refusal) => refusal,
                 },
             },
@@ -115,16 +132,16 @@ impl Login<'_> {
     }
 
     /// Joins the room, or returns why not under that name.
-    fn join(&self, line: &str) -> Result<Result<Nickname, String>, LoginEnd> {
+    fn join(&self, line: &str) -> Result<Result<Introduced<'a>, String>, LoginEnd> {
         let nickname = match Nickname::parse(line) {
             Ok(nickname) => nickname,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let _pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;
+        let pass = self.room.gate.enter().ok_or(LoginEnd::Gone)?;
         // From the join on others write, for whom the login's time means nothing.
         self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         match self.room.registry.join(self.id, &nickname, &self.room.outbox) {
-            Ok(()) => Ok(Ok(nickname)),
+            Ok(()) => Ok(Ok(Introduced { nickname, given: None, first: None, pass })),
             Err(_taken) => Ok(Err(text::nickname_taken(&nickname))),
         }
     }

@@ -13,29 +13,54 @@
 //! bob receives   b"alice: onealice: two\n"
 //! ```
 //!
-//! The other direction is no better. Who looks at its socket late finds `NICKNAME` and what was said
-//! meanwhile in one `recv`, which is not the question that it knows. Writes are cut here so that each
-//! is whole characters, but a reader that is late takes 1024 bytes from the middle of several, and
-//! has half a character at the edge, which it cannot decode. Nothing here can mend that; a line end
-//! behind each message does, which is what the default mode has.
+//! Likewise a name glued to the message behind it is a longer name. Lines with line ends suffer too,
+//! where a read ends within one: it is taken for two. And the other direction is no better. Who looks
+//! at its socket late finds `NICKNAME` and what was said meanwhile in one `recv`, which is not the
+//! question that it knows. Writes are cut here so that each is whole characters, but a reader that is
+//! late takes 1024 bytes from the middle of several, and has half a character at the edge, which it
+//! cannot decode. Nothing here can mend that; a line end behind each message does, which is what the
+//! default mode has.
 //!
-//! Only the edge of a session knows of this mode: its handshake, here, where a line ends, in
-//! [`super::input`], and the size of a write, [`Framing::cut`]. Of the room it takes that somebody may listen
-//! who has no name yet, and that there is no history.
+//! To see it, with `nc` for alice and a shell for bob, who says two things at once:
+//!
+//! ```console
+//! 1$ cargo run -q --bin server -- --port 7007 --framing recv
+//! 1  [SERVER] Server is listening on 127.0.0.1:7007
+//! 1  [SERVER] Waiting for connections...
+//! 2$ nc 127.0.0.1 7007
+//! 2> alice
+//! 2  NICKNAME[SERVER] Connected to the server!
+//! 2  [SERVER] 1 online: alice
+//! 3$ exec 3<>/dev/tcp/127.0.0.1/7007; printf bob >&3; read -r line <&3; echo "$line"
+//! 3  NICKNAME[SERVER] Connected to the server!
+//! 2  [SERVER] bob joined the chat!
+//! 3$ printf 'bob: one' >&3
+//! 2  bob: one
+//! 3$ printf 'bob: twobob: three' >&3
+//! 2  bob: twobob: three
+//! 1  ...
+//! ```
+//!
+//! Only the edge of a session knows of this mode: its handshake, here, where a message ends, in
+//! [`super::input`], and how what goes out is cut, [`Framing::cut`]. Of the room it takes that somebody
+//! may listen who has no name yet, and that there is no history.
 
 use std::io::Write;
 use std::iter;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::batch::Batch;
 use super::client_id::ClientId;
 use super::input::Input;
-use super::login::{LoginEnd, is_timeout};
+use super::login::{Introduced, LoginEnd, is_timeout};
 use super::options::Framing;
 use super::rate::TokenBucket;
 use super::room::Room;
+use super::shutdown::Pass;
+use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
-use crate::protocol::framing::Received;
+use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
 use crate::protocol::text;
 use crate::system::socket::WRITE_TIMEOUT;
@@ -49,52 +74,34 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// What such clients give to `recv`, in bytes.
 const RECV_BYTES: usize = 1024;
 
-/// A client that is in.
-#[derive(Debug)]
-pub struct Introduced {
-    /// Its nickname in the room.
-    pub nickname: Nickname,
-    /// The name that it gave and opens its messages with, if it is one of these clients.
-    pub given: Option<String>,
-    /// The line that gave it, if that is a message too.
-    pub first: Option<String>,
-}
-
-impl From<Nickname> for Introduced {
-    /// A client of the default framing.
-    fn from(nickname: Nickname) -> Self {
-        Self { nickname, given: None, first: None }
-    }
-}
-
 /// Asks for a nickname, and joins the room with the answer, made fit and unique: these clients
-/// cannot be asked again. Who does not answer within a second listens, unannounced, until its first
-/// line gives its name. Commands that need no name work before there is one.
+/// cannot be asked again. Who has not answered within a second listens, unannounced, until a line
+/// gives its name. Commands that need no name work before there is one.
 ///
 /// Blocks until the name is given or the peer is gone.
 ///
 /// # Errors
 ///
 /// When nobody joined; the connection is then to be closed.
-pub fn login(
-    room: &Room,
+pub fn login<'a>(
+    room: &'a Room,
     id: ClientId,
     mut stream: &TcpStream,
     input: &mut Input,
-) -> Result<Introduced, LoginEnd> {
+) -> Result<Introduced<'a>, LoginEnd> {
+    let deadline = Instant::now() + ANSWER_TIME;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     stream.write_all(NICKNAME_QUESTION)?;
-    stream.set_read_timeout(Some(ANSWER_TIME))?;
     let mut bucket = TokenBucket::new(room.options.rate, Instant::now());
     let mut newcomer = Newcomer { room, id, listens: false };
+    let mut has_ended = false;
     loop {
+        // Given on with the name, so that shutting down waits for what came with it.
         let pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
-        loop {
-            let has_line_end = input.has_line_end();
-            let Some(received) = input.next_received() else { break };
-            if let Some(introduced) = newcomer.take(received, has_line_end)? {
+        while let Some(received) = if has_ended { input.finish() } else { input.next_received() } {
+            if let Some(introduction) = newcomer.hear(received)? {
                 stream.set_read_timeout(None)?;
-                return Ok(introduced);
+                return Ok(newcomer.introduce(introduction, pass));
             }
             // What is no name counts as a line, though nobody sees it.
             let now = Instant::now();
@@ -103,17 +110,20 @@ pub fn login(
                 return Err(LoginEnd::Gone);
             }
         }
-        // Nobody holds it while waiting for a peer.
+        if has_ended {
+            return Err(if newcomer.listens { LoginEnd::Left } else { LoginEnd::Gone });
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            newcomer.listen();
+        }
         drop(pass);
+        room.gate.wait_to_read();
+        // Who listens may do so for as long as it likes.
+        stream.set_read_timeout((!newcomer.listens).then_some(left))?;
         match input.read(stream) {
-            Ok(0) if newcomer.listens => return Err(LoginEnd::Left),
-            Ok(0) => return Err(LoginEnd::Gone),
-            Ok(_) => {}
-            Err(error) if !newcomer.listens && is_timeout(&error) => {
-                stream.set_read_timeout(None)?;
-                let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
-                newcomer.listen();
-            }
+            Ok(bytes) => has_ended = bytes == 0,
+            Err(error) if !newcomer.listens && is_timeout(&error) => {}
             Err(_) => return Err(LoginEnd::Gone),
         }
     }
@@ -127,44 +137,44 @@ struct Newcomer<'a> {
     listens: bool,
 }
 
-impl Newcomer<'_> {
-    /// Takes what came before there is a name. Returns the client once there is one.
-    fn take(
-        &mut self,
-        received: Received<'_>,
-        has_line_end: bool,
-    ) -> Result<Option<Introduced>, LoginEnd> {
-        let line = match received {
-            Received::Line(line) => line,
-            Received::NotUtf8 => return Ok(self.answer(&text::not_sent(text::NOT_UTF8))),
-            Received::TooLong { bytes } => {
-                return Ok(self.answer(&text::not_sent(text::too_long(bytes))));
+/// How a client says who it is: a name, and perhaps a whole line that is a message too.
+type Introduction = (String, Option<String>);
+
+impl<'a> Newcomer<'a> {
+    /// Hears what comes before there is a name, and answers it. Returns the introduction if it is one.
+    fn hear(&mut self, received: Received<'_>) -> Result<Option<Introduction>, LoginEnd> {
+        let answer = match received {
+            Received::TimingMark => {
+                self.answer(|batch, id| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
+                return Ok(None);
             }
-            Received::TimingMark => return Ok(None),
+            Received::NotUtf8 => text::not_sent(text::NOT_UTF8),
+            Received::TooLong { bytes } => text::not_sent(text::too_long(bytes)),
+            Received::Line(line) => match (Command::parse(line), line.split_once(": ")) {
+                (Command::Blank, _) => return Ok(None),
+                (Command::Quit, _) => {
+                    self.listen();
+                    return Err(LoginEnd::Left);
+                }
+                (Command::Who, _) => {
+                    self.answer(Batch::ask);
+                    return Ok(None);
+                }
+                (Command::Help, _) => text::help(),
+                (Command::Rename(name), _) => return Ok(Some((name.to_owned(), None))),
+                // What is no command has a slash as a part of an unfit name.
+                (Command::Say(_) | Command::Unknown(_), Some((name, _))) => {
+                    return Ok(Some((name.to_owned(), Some(line.to_owned()))));
+                }
+                (Command::Say(name), None) => return Ok(Some((name.to_owned(), None))),
+                (Command::Unknown(word), None) => text::unknown_command(&clean(word)),
+                (Command::Act(_) | Command::Tell { .. } | Command::Incomplete(_), _) => {
+                    text::NICKNAME_FIRST.to_owned()
+                }
+            },
         };
-        Ok(match Command::parse(line) {
-            Command::Blank => None,
-            Command::Quit => {
-                self.listen();
-                return Err(LoginEnd::Left);
-            }
-            Command::Help => self.answer(&text::help()),
-            Command::Who => {
-                self.listen();
-                self.room.outbox.append(|batch| batch.ask(self.id));
-                None
-            }
-            Command::Rename(name) => Some(self.introduce(name, None)),
-            Command::Act(_) | Command::Tell { .. } | Command::Incomplete(_) => {
-                self.answer(text::NICKNAME_FIRST)
-            }
-            // A slash in front of what is no command is part of an unfit name.
-            Command::Say(_) | Command::Unknown(_) => Some(match line.split_once(": ") {
-                // The answer to the question is a name, whatever is in it.
-                Some((name, _)) if self.listens || has_line_end => self.introduce(name, Some(line)),
-                _ => self.introduce(line, None),
-            }),
-        })
+        self.answer(|batch, id| batch.tell(id, &answer));
+        Ok(None)
     }
 
     /// Lets it hear what is said. Nobody is told.
@@ -175,26 +185,25 @@ impl Newcomer<'_> {
         }
     }
 
-    /// Says something to this client alone, which listens from then on.
-    fn answer(&mut self, lines: &str) -> Option<Introduced> {
+    /// Answers this client alone, which listens from then on. Blocks while the outbox is full.
+    fn answer(&mut self, fill: impl FnOnce(&mut Batch, ClientId)) {
         self.listen();
+        // Not once the server is shutting down.
         if self.room.outbox.wait() {
-            self.room.outbox.append(|batch| batch.tell(self.id, lines));
+            self.room.outbox.append(|batch| fill(batch, self.id));
         }
-        None
     }
 
     /// Joins the room under a name that is as close to the given one as can be had.
-    fn introduce(&self, given: &str, first: Option<&str>) -> Introduced {
+    fn introduce(self, (given, first): Introduction, pass: Pass<'a>) -> Introduced<'a> {
         let mut number = 0;
         loop {
             number += 1;
             // Reserved words and taken names get a number behind them, and some number is free.
-            if let Ok(nickname) = fit(given, number)
+            if let Ok(nickname) = fit(&given, number)
                 && self.room.registry.join(self.id, &nickname, &self.room.outbox).is_ok()
             {
-                let (given, first) = (Some(given.to_owned()), first.map(str::to_owned));
-                return Introduced { nickname, given, first };
+                return Introduced { nickname, given: Some(given), first, pass };
             }
         }
     }

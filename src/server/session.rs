@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::client_id::ClientId;
 use super::input::Input;
-use super::login::{LoginEnd, login};
+use super::login::{Introduced, LoginEnd, login};
 use super::options::Framing;
 use super::rate::TokenBucket;
-use super::recv_framing::{self, Introduced, without_name};
+use super::recv_framing::{self, without_name};
 use super::room::Room;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
@@ -38,13 +38,13 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
     let mut input = Input::new(&room.options);
     let mut membership = Membership { room, id, reason: LeaveReason::ConnectionLost };
     let introduced = match room.options.framing {
-        Framing::Line => login(room, id, stream, &mut input).map(Introduced::from),
+        Framing::Line => login(room, id, stream, &mut input),
         Framing::Recv => recv_framing::login(room, id, stream, &mut input),
     };
     match introduced {
         Ok(introduced) => {
             room.log.event(&format!("Nickname of client is {}", introduced.nickname));
-            membership.reason = Speaker::new(room, id, stream, introduced).read_loop(&mut input);
+            membership.reason = speak(room, id, stream, introduced, &mut input);
         }
         // Shutting down: what still comes is thrown away, so that the farewell arrives.
         Err(_) if room.gate.enter().is_none() => {
@@ -95,8 +95,6 @@ struct Speaker<'a> {
     nickname: Nickname,
     /// With [`Framing::Recv`]: what it gave as its name, and opens its messages with.
     given: Option<String>,
-    /// The line that gave the name, if that is a message too.
-    first: Option<String>,
     bucket: TokenBucket,
     /// When its connection was found to be over, while it waited for its rate.
     gone: Option<Instant>,
@@ -104,49 +102,53 @@ struct Speaker<'a> {
     said: Vec<u8>,
 }
 
-impl<'a> Speaker<'a> {
-    fn new(room: &'a Room, id: ClientId, stream: &'a TcpStream, introduced: Introduced) -> Self {
-        let Introduced { nickname, given, first } = introduced;
-        let bucket = TokenBucket::new(room.options.rate, Instant::now());
-        Self { room, id, stream, nickname, given, first, bucket, gone: None, said: Vec::new() }
-    }
-
-    /// Reads and passes on until the client leaves. Returns why.
-    fn read_loop(mut self, input: &mut Input) -> LeaveReason {
-        if let Some(_pass) = self.room.gate.enter()
-            && let Some(first) = self.first.take()
-            && let Flow::Leave(reason) = self.take(Received::Line(&first))
-        {
-            return reason;
-        }
-        loop {
-            // Passed on within the gate, so that shutting down waits for what was read before it.
-            if let Some(_pass) = self.room.gate.enter() {
-                while let Some(received) = input.next_received() {
-                    if let Flow::Leave(reason) = self.take(received) {
-                        return reason;
-                    }
+/// Reads and passes on until a client leaves that is in. Returns why.
+fn speak(
+    room: &Room,
+    id: ClientId,
+    stream: &TcpStream,
+    introduced: Introduced<'_>,
+    input: &mut Input,
+) -> LeaveReason {
+    let Introduced { nickname, given, mut first, pass } = introduced;
+    let bucket = TokenBucket::new(room.options.rate, Instant::now());
+    let mut speaker =
+        Speaker { room, id, stream, nickname, given, bucket, gone: None, said: Vec::new() };
+    let mut pass = Some(pass);
+    loop {
+        // Passed on within the gate, so that shutting down waits for what was read before it.
+        if let Some(_pass) = pass.take().or_else(|| room.gate.enter()) {
+            if let Some(first) = first.take()
+                && let Flow::Leave(reason) = speaker.take(Received::Line(&first))
+            {
+                return reason;
+            }
+            while let Some(received) = input.next_received() {
+                if let Flow::Leave(reason) = speaker.take(received) {
+                    return reason;
                 }
-                self.pass_on();
             }
-            self.room.gate.wait_to_read();
-            match input.read(self.stream) {
-                // Shutting down the reading side stops who is silent; who floods is still read.
-                Ok(_) if !self.room.registry.is_wanted(self.id) => return LeaveReason::Kicked,
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(_) => return LeaveReason::ConnectionLost,
-            }
+            speaker.pass_on();
         }
-        if let Some(_pass) = self.room.gate.enter()
-            && let Some(received) = input.finish()
-        {
-            self.take(received);
-            self.pass_on();
+        room.gate.wait_to_read();
+        match input.read(stream) {
+            // Shutting down the reading side stops who is silent; who floods is still read.
+            Ok(_) if !room.registry.is_wanted(id) => return LeaveReason::Kicked,
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(_) => return LeaveReason::ConnectionLost,
         }
-        LeaveReason::Quit
     }
+    if let Some(_pass) = room.gate.enter()
+        && let Some(received) = input.finish()
+    {
+        speaker.take(received);
+        speaker.pass_on();
+    }
+    LeaveReason::Quit
+}
 
+impl Speaker<'_> {
     fn take(&mut self, received: Received<'_>) -> Flow {
         if let Flow::Leave(reason) = self.wait_for_rate() {
             return Flow::Leave(reason);

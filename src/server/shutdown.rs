@@ -63,7 +63,7 @@ impl Gate {
     }
 
     /// Blocks from when the gate begins to close until the farewell is sent; to be called before each
-    /// read. A hundred clients that flood would otherwise have as much read as they can send while the
+    /// read of a client. A hundred clients that flood would otherwise have as much read as they can send while the
     /// gate closes, and keep a hundred threads busy after it, so that the broadcaster's turn came once
     /// in a hundred. Now TCP holds them up instead, and what is read in the end is thrown away.
     pub fn wait_to_read(&self) {

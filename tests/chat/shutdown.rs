@@ -170,3 +170,40 @@ fn a_port_is_free_again_after_a_server_that_was_killed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, server.port()));
     assert!(listener.is_ok(), "{listener:?}");
 }
+
+#[test]
+fn whoever_joins_as_the_server_ends_is_heard_too() {
+    // What came in one read with the nickname is said, if the nickname was announced.
+    for round in 0..6 {
+        let recv = round % 2 == 1;
+        let framing = if recv { "recv" } else { "line" };
+        let mut server = Server::with(&["--framing", framing, "--history", "0"]);
+        let mut witness = server.connect("witness");
+        if recv {
+            witness.send_bytes(b"witness");
+            witness.expect("NICKNAME[SERVER] Connected to the server!");
+        } else {
+            witness.expect("[SERVER] Enter your nickname:");
+            witness.send("witness");
+            witness.expect("[SERVER] Connected to the server!");
+        }
+        witness.expect("[SERVER] 1 online: witness");
+        let newcomers: Vec<_> = (0..80).map(|_| server.connect("newcomer")).collect();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for (n, newcomer) in newcomers.iter().enumerate() {
+                    let name = if recv { format!("n{n}: ") } else { format!("n{n}\n") };
+                    // It fails once the server is gone.
+                    let _ = newcomer.stream().write_all(format!("{name}hello {n}\n").as_bytes());
+                }
+            });
+            witness.lines_until("n9: hello 9");
+            server.signal("TERM");
+        });
+        let heard = witness.lines_until(FAREWELL);
+        for n in (0..80).filter(|n| heard.contains(&format!("[SERVER] n{n} joined the chat!"))) {
+            assert!(heard.contains(&format!("n{n}: hello {n}")), "{framing}: n{n} is not heard");
+        }
+        server.expect_exit();
+    }
+}
