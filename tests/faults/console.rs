@@ -69,12 +69,16 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
 #[test]
 fn in_the_background_of_a_terminal_the_server_goes_on() {
     // With job control it is in a process group of its own, which may not read the terminal.
-    let Some(command) = on_a_terminal("set -m; \"$SERVER\" --port 0 & wait") else { return };
+    let script = "set -m; \"$SERVER\" --port 0 & read said; read end; kill %1; wait";
+    let Some(command) = on_a_terminal(script) else { return };
     let mut server = Server::of(command);
     let mut alice = server.join("alice");
     server.enter("/say to the shell\n");
     alice.send("/me is undisturbed");
     alice.expect("* alice is undisturbed");
+    // Nothing else ends it: it would outlive its terminal.
+    server.enter("end\n");
+    alice.expect_last(text::SHUTTING_DOWN);
 }
 
 #[test]
