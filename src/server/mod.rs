@@ -8,13 +8,14 @@
 //!                                                   └─> backlog ─> catch-up thread of whoever is slow
 //! ```
 //!
-//! Follow a line through it: [`accept`] gives a connection its thread; [`session`] reads it, first
-//! for the nickname ([`login`]), then line by line ([`input`], [`rate`]); what others can notice goes
-//! into the [`outbox`] as entries of a [`batch`], joins and leaves under the lock of the
-//! [`registry`]; the [`broadcaster`] delivers it, keeps the [`history`], and hands sockets that are
-//! done with to [`closing`]. For a socket that does not take it all, the [`backlog`] keeps the rest and a
-//! thread of its own writes it ([`catch_up`]). Beside the way: the [`event_log`], the [`console`], [`shutdown`] and the
-//! [`options`].
+//! Follow a line through it: [`accept`] gives a connection its [`client_id`] and one of the
+//! [`threads`]; [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`],
+//! [`rate`]); what others can notice goes into the [`outbox`] as entries of a [`batch`], joins and
+//! leaves under the lock of the [`registry`]; the [`broadcaster`] delivers it, keeps the [`history`],
+//! and hands sockets that are done with to [`closing`]. For a socket that does not take it all, the
+//! [`backlog`] keeps the rest and a thread of its own writes it ([`catch_up`]). Beside the way: the
+//! [`event_log`], the [`console`], [`shutdown`] and the [`options`]; and, for clients that know no
+//! framing, [`recv_framing`].
 //!
 //! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but
 //! the console's are joined before [`Server::run`] returns.

@@ -1,4 +1,4 @@
-//! The four steps, as their own texts try them.
+//! The four steps, as their own texts try them, and the framing that they would need.
 
 use crate::play::{act_out, documentation};
 
@@ -20,4 +20,9 @@ fn step_3_shows_messages_while_one_types() {
 #[test]
 fn step_4_passes_messages_on_to_all_but_the_sender() {
     act_out(&documentation("src/steps/step4_many_users.rs"));
+}
+
+#[test]
+fn without_framing_messages_are_glued_together() {
+    act_out(&documentation("src/server/recv_framing.rs"));
 }
