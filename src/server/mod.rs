@@ -25,7 +25,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::protocol::text;
 use crate::system::{descriptor, signal, socket};
@@ -89,6 +89,9 @@ const LISTEN_BACKLOG: u16 = 4096;
 /// Descriptors that are not for clients: standard streams, the listener, the pipe, sockets being
 /// closed.
 const RESERVED_DESCRIPTORS: usize = 32;
+
+/// How long the log may take for its last lines at the most, from when the server began to end.
+const LOG_TIME: Duration = Duration::from_millis(2900);
 
 /// A server that is listening.
 #[derive(Debug)]
@@ -162,6 +165,7 @@ impl Server {
         console::start(Arc::downgrade(&room), stop.clone())?;
         // The scope joins the client threads and those that catch up.
         let (room_ref, stop_ref) = (&*room, &stop);
+        let mut began = Instant::now();
         let result = thread::scope(|scope| {
             let broadcaster = thread::Builder::new().name("broadcaster".into());
             let (delivering, delivered) = mpsc::channel::<()>();
@@ -175,7 +179,7 @@ impl Server {
             drop(listener);
             signal::stop_at_once();
             room.log.notice("Shutting down...");
-            let began = Instant::now();
+            began = Instant::now();
             room.come_to_rest();
             room.outbox.close(text::SHUTTING_DOWN);
             let left = DELIVERY_TIME.saturating_sub(began.elapsed());
@@ -190,7 +194,7 @@ impl Server {
         drop(room);
         // It cannot panic: it neither indexes nor unwraps.
         let _ = drain.join();
-        log_thread.finish();
+        log_thread.finish(began + LOG_TIME);
         result
     }
 }
