@@ -37,8 +37,11 @@ const PAUSE_WHILE_FILLING: Pause =
 /// The part of the log beyond which it is filling up: one in so many.
 const FILLING_PART: usize = 4;
 
-/// How long a client that is behind may take nothing before a server that ends does not wait for it.
-const STALLED_TIME: Duration = Duration::from_secs(2);
+/// How long whoever is behind may take for the rest once the server ends.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+
+/// How long it may take nothing then before nobody waits for it any more.
+const STALLED_TIME: Duration = Duration::from_millis(1500);
 
 /// How long a client that left while it was behind may take for the rest. It counts among the clients
 /// no more, so this must end.
@@ -64,8 +67,8 @@ struct State {
     cursors: HashMap<ClientId, Cursor>,
     /// Who has become current and was not reported to the broadcaster yet.
     caught_up: Vec<ClientId>,
-    /// The room is not held up any more: the server is shutting down.
-    pauses_lifted: bool,
+    /// The room is not held up any more, and nobody falls off the end: the server is shutting down.
+    bounds_lifted: bool,
 }
 
 #[derive(Debug)]
@@ -128,7 +131,7 @@ impl Backlog {
         let Some(batch) = batch.filter(|_| !state.cursors.is_empty()) else { return };
         state.append(batch);
         state.forget_taken();
-        while state.bytes > self.limit && state.log.len() > 1 {
+        while state.bytes > self.limit && state.log.len() > 1 && !state.bounds_lifted {
             state.forget_first();
         }
         let first = state.first;
@@ -222,7 +225,7 @@ impl Backlog {
     pub fn wait_for_readers(&self, most: usize) {
         let start = Instant::now();
         drop(self.wait_while(|state, now| {
-            if state.pauses_lifted || state.cursors.len() <= most {
+            if state.bounds_lifted || state.cursors.len() <= most {
                 return None;
             }
             let is_filling = state.bytes > self.limit / FILLING_PART;
@@ -235,20 +238,26 @@ impl Backlog {
         }));
     }
 
-    /// Ends all present and future [`Backlog::wait_for_readers`] at once.
-    pub fn lift_pauses(&self) {
-        self.lock().pauses_lifted = true;
+    /// Ends all present and future [`Backlog::wait_for_readers`] at once, and drops nobody any more for
+    /// the size of the log: the little that still comes is bounded by what has been read.
+    pub fn lift_bounds(&self) {
+        self.lock().bounds_lifted = true;
         self.moved.notify_all();
     }
 
-    /// Blocks until nobody is behind who has taken anything for two seconds, or until `deadline`.
-    /// Returns who is behind then.
-    pub fn wait_until_taken(&self, deadline: Instant) -> Vec<ClientId> {
-        let state = self.wait_while(|state, _| {
-            let took = state.cursors.values().map(|cursor| cursor.took).max();
-            took.map(|took| deadline.min(took + STALLED_TIME))
-        });
-        state.cursors.keys().copied().collect()
+    /// Who is behind.
+    pub fn behind(&self) -> Vec<ClientId> {
+        self.lock().cursors.keys().copied().collect()
+    }
+
+    /// Blocks while anybody is behind and still reads, no longer than two seconds after the server
+    /// `began` to end. Returns who is behind then.
+    pub fn wait_until_taken(&self, began: Instant) -> Vec<ClientId> {
+        drop(self.wait_while(|state, _| {
+            let took = state.cursors.values().map(|cursor| cursor.took.max(began)).max();
+            took.map(|took| (took + STALLED_TIME).min(began + CATCH_UP_TIME))
+        }));
+        self.behind()
     }
 
     /// Blocks for as long as `until_when` returns a time that has not come.

@@ -1,7 +1,7 @@
 //! Input: what one client sent and nobody looked at yet.
 //!
-//! One `read` takes as much as is there, up to 64 KiB, and every line in it is then passed on
-//! without asking the system again. The buffer is small for who types and grows for who floods, so
+//! One `read` takes as much as is there, up to 64 KiB (less where lines wait for their rate), and every
+//! line in it is then passed on without asking the system again. The buffer is small for who types and grows for who floods, so
 //! ten thousand silent clients cost little.
 
 use std::io::{self, Read};
@@ -81,30 +81,29 @@ impl Input {
         self.framing.finish()
     }
 
-    /// Reads once, and returns how many bytes came: 0 at the end of the stream. To be called when
-    /// [`Input::next_received`] has nothing more.
+    /// Blocks until there is something to [`read`](Input::read): something came, the stream ended, or
+    /// it was shut down by another thread; or until its read timeout is over (`WouldBlock`).
     ///
-    /// Blocks until something comes, the stream ends, it is shut down by another thread, or its read
-    /// timeout is over (`WouldBlock`).
+    /// # Errors
+    ///
+    /// When the connection broke, as the system says.
+    pub fn wait(stream: &TcpStream) -> io::Result<()> {
+        uninterrupted(|| stream.peek(&mut [0])).map(drop)
+    }
+
+    /// Reads once, and returns how many bytes came: 0 at the end of the stream. To be called when
+    /// [`Input::next_received`] has nothing more. Blocks and fails as [`Input::wait`] does, and not
+    /// after it.
     ///
     /// # Errors
     ///
     /// When the connection broke, as the system says.
     pub fn read(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
         self.fit_buffer();
-        loop {
-            match stream.read(&mut self.buffer) {
-                Ok(bytes) => {
-                    self.unread = 0..bytes;
-                    self.is_cut =
-                        self.reads_are_messages && bytes == self.buffer.len() && has_input(stream);
-                    return Ok(bytes);
-                }
-                // A signal, which concerns the process and not this connection.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let bytes = uninterrupted(|| stream.read(&mut self.buffer))?;
+        self.unread = 0..bytes;
+        self.is_cut = self.reads_are_messages && bytes == self.buffer.len() && has_input(stream);
+        Ok(bytes)
     }
 
     /// Fits the buffer to what the read before took: four times as large if it was full, and back
@@ -122,6 +121,16 @@ impl Input {
         if bytes != self.buffer.len() {
             // A new one, not a resized one: there is nothing in the old one to keep.
             self.buffer = vec![0; bytes];
+        }
+    }
+}
+
+/// Reads again when a signal came, which concerns the process and not this connection.
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }

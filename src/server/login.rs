@@ -83,7 +83,6 @@ pub fn login<'a>(
                 return Ok(introduced);
             }
         }
-        room.gate.wait_to_read();
         stream.set_read_timeout(Some(login.time_left()?))?;
         if input.read(stream)? == 0 {
             let last = input.finish().ok_or(LoginEnd::Gone)?;

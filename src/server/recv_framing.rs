@@ -94,10 +94,21 @@ pub fn login<'a>(
     stream.write_all(NICKNAME_QUESTION)?;
     let mut bucket = TokenBucket::new(room.options.rate, Instant::now());
     let mut newcomer = Newcomer { room, id, listens: false };
-    let mut has_ended = false;
     loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let _pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+            newcomer.listen();
+        }
+        // Who listens may do so for as long as it likes.
+        stream.set_read_timeout((!newcomer.listens).then_some(left))?;
+        match Input::wait(stream) {
+            Err(error) if !newcomer.listens && is_timeout(&error) => continue,
+            waited => waited?,
+        }
         // Given on with the name, so that shutting down waits for what came with it.
         let pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
+        let has_ended = input.read(stream)? == 0;
         while let Some(received) = if has_ended { input.finish() } else { input.next_received() } {
             if let Some(introduction) = newcomer.hear(received)? {
                 stream.set_read_timeout(None)?;
@@ -112,19 +123,6 @@ pub fn login<'a>(
         }
         if has_ended {
             return Err(if newcomer.listens { LoginEnd::Left } else { LoginEnd::Gone });
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            newcomer.listen();
-        }
-        drop(pass);
-        room.gate.wait_to_read();
-        // Who listens may do so for as long as it likes.
-        stream.set_read_timeout((!newcomer.listens).then_some(left))?;
-        match input.read(stream) {
-            Ok(bytes) => has_ended = bytes == 0,
-            Err(error) if !newcomer.listens && is_timeout(&error) => {}
-            Err(_) => return Err(LoginEnd::Gone),
         }
     }
 }

@@ -21,9 +21,6 @@ use crate::system::socket::send_now;
 /// from when the server began to end.
 pub const DELIVERY_TIME: Duration = Duration::from_millis(2400);
 
-/// How long those who are behind may take to read that, from then too.
-const CATCH_UP_TIME: Duration = Duration::from_secs(2);
-
 /// When all connections are ended at the latest, from then too. What is left of three seconds is what
 /// a thousand threads take to end on a busy machine.
 const CLOSING_TIME: Duration = Duration::from_millis(2600);
@@ -82,23 +79,24 @@ impl Room {
     pub fn come_to_rest(&self) {
         self.gate.begin_to_close();
         self.outbox.lift_bound();
-        self.backlog.lift_pauses();
+        self.backlog.lift_bounds();
         self.registry.lift_waits();
-        self.gate.close();
+        self.gate.wait_until_empty();
     }
 
     /// Closes all connections, after the farewell. Blocks until whoever is behind and reads has got it,
     /// but no longer than two seconds after the end `began`, and until the peers have closed too, for
-    /// half a second in all.
+    /// half a second in all, and no longer than 2.6 seconds after it began.
     pub fn hang_up(&self, began: Instant) {
         let farewell = format!("{}\n", text::SHUTTING_DOWN);
         for (_, stream) in self.registry.streams(|is_in| !is_in) {
-            // They fail when the peer is gone, or not reading. Its own thread can say nothing after it.
+            // They fail when the peer is gone, or not reading. Behind it comes at most what its own thread
+            // is just saying.
             let _ = send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
             let _ = stream.shutdown(Shutdown::Write);
         }
-        self.shut_down(Shutdown::Write, &self.backlog.wait_until_taken(Instant::now()));
-        for id in self.backlog.wait_until_taken(began + CATCH_UP_TIME) {
+        self.shut_down(Shutdown::Write, &self.backlog.behind());
+        for id in self.backlog.wait_until_taken(began) {
             self.registry.turn_out(id, LeaveReason::TooSlow);
             self.backlog.give_up(id);
         }

@@ -31,7 +31,7 @@ const KEPT_BYTES: usize = 1024;
 
 /// How long a client whose connection is over may go on with what it had sent, at its rate. A bot
 /// that says its piece and hangs up is heard; a nickname is not held for a ghost.
-const GONE_TIME: Duration = Duration::from_secs(30);
+const GONE_TIME: Duration = Duration::from_secs(20);
 
 /// Serves one client until it leaves. This is what the client's thread runs.
 pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
@@ -46,11 +46,8 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
             room.log.event(&format!("Nickname of client is {}", introduced.nickname));
             membership.reason = speak(room, id, stream, introduced, &mut input);
         }
-        // Shutting down: what still comes is thrown away, so that the farewell arrives.
-        Err(_) if room.gate.enter().is_none() => {
-            room.gate.wait_to_read();
-            while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
-        }
+        // It is told the farewell, like all others.
+        Err(_) if room.gate.enter().is_none() => {}
         Err(LoginEnd::TurnedAway(why)) => {
             // The address is lost when the peer is, and then nobody was turned away.
             if let Ok(address) = stream.peer_addr() {
@@ -63,6 +60,14 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
         Err(LoginEnd::Left) => membership.reason = LeaveReason::Quit,
         Err(LoginEnd::Gone) => {}
     }
+    // Left within the gate, it is announced; else the server is shutting down.
+    let pass = room.gate.enter();
+    if pass.is_none() {
+        room.gate.wait_for_farewell();
+        // What still comes is thrown away, so that the farewell arrives.
+        while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
+    }
+    drop(membership);
 }
 
 /// Being connected. Dropping it is leaving, also when the thread panics.
@@ -110,38 +115,38 @@ fn speak(
     introduced: Introduced<'_>,
     input: &mut Input,
 ) -> LeaveReason {
-    let Introduced { nickname, given, mut first, pass } = introduced;
+    let Introduced { nickname, given, first, mut pass } = introduced;
     let bucket = TokenBucket::new(room.options.rate, Instant::now());
     let mut speaker =
         Speaker { room, id, stream, nickname, given, bucket, gone: None, said: Vec::new() };
-    let mut pass = Some(pass);
+    if let Some(first) = first
+        && let Flow::Leave(reason) = speaker.take(Received::Line(&first))
+    {
+        return reason;
+    }
     loop {
-        // Passed on within the gate, so that shutting down waits for what was read before it.
-        if let Some(_pass) = pass.take().or_else(|| room.gate.enter()) {
-            if let Some(first) = first.take()
-                && let Flow::Leave(reason) = speaker.take(Received::Line(&first))
-            {
+        while let Some(received) = input.next_received() {
+            if let Flow::Leave(reason) = speaker.take(received) {
                 return reason;
             }
-            while let Some(received) = input.next_received() {
-                if let Flow::Leave(reason) = speaker.take(received) {
-                    return reason;
-                }
-            }
-            speaker.pass_on();
         }
-        room.gate.wait_to_read();
-        match input.read(stream) {
-            // Shutting down the reading side stops who is silent; who floods is still read.
-            Ok(_) if !room.registry.is_wanted(id) => return LeaveReason::Kicked,
+        speaker.pass_on();
+        drop(pass);
+        // What was read is said: so nothing is read where it might not be said any more.
+        let waited = Input::wait(stream);
+        // Shutting down the reading side stops who is silent; who floods is still read.
+        if !room.registry.is_wanted(id) {
+            return LeaveReason::Kicked;
+        }
+        let Some(entered) = room.gate.enter() else { return LeaveReason::Quit };
+        pass = entered;
+        match waited.and_then(|()| input.read(stream)) {
             Ok(0) => break,
             Ok(_) => {}
             Err(_) => return LeaveReason::ConnectionLost,
         }
     }
-    if let Some(_pass) = room.gate.enter()
-        && let Some(received) = input.finish()
-    {
+    if let Some(received) = input.finish() {
         speaker.take(received);
         speaker.pass_on();
     }

@@ -39,50 +39,49 @@ impl StopSwitch {
     }
 }
 
-/// What sessions pass while they hand on what they have read.
+/// What sessions pass to read and to hand on what they have read.
 ///
-/// Many may be inside at once. Closing it waits until all are out, and lets nobody in again: so
-/// everything that was read before is said before the farewell.
+/// Many may be inside at once. A session waits outside until something has come, and reads it inside.
+/// Closing the gate lets nobody in any more and waits until all are out: so what was read before it is
+/// said before the farewell. What was not read is held up by TCP, and not worth a session's time until
+/// everyone has been told: a hundred threads that throw away a flood would leave the broadcaster one
+/// turn in a hundred.
 #[derive(Debug, Default)]
 pub struct Gate {
-    /// Nobody reads any more.
+    /// Nobody goes in any more.
     closing: AtomicBool,
-    closed: RwLock<bool>,
+    inside: RwLock<()>,
     /// Set once everyone has been sent the farewell.
     farewell: OnceLock<()>,
 }
 
 /// Being inside the gate; dropping it is going out.
-pub type Pass<'a> = RwLockReadGuard<'a, bool>;
+pub type Pass<'a> = RwLockReadGuard<'a, ()>;
 
 impl Gate {
-    /// Goes in, unless the gate is closed. May block while it is being closed.
+    /// Goes in, unless the gate is closing. May block until all who are inside are out.
     pub fn enter(&self) -> Option<Pass<'_>> {
-        let pass = self.closed.read().unwrap_or_else(PoisonError::into_inner);
-        (!*pass).then_some(pass)
+        let pass = self.inside.read().unwrap_or_else(PoisonError::into_inner);
+        (!self.closing.load(Ordering::SeqCst)).then_some(pass)
     }
 
-    /// Blocks from when the gate begins to close until the farewell is sent; to be called before each
-    /// read of a client. A hundred clients that flood would otherwise have as much read as they can send while the
-    /// gate closes, and keep a hundred threads busy after it, so that the broadcaster's turn came once
-    /// in a hundred. Now TCP holds them up instead, and what is read in the end is thrown away.
-    pub fn wait_to_read(&self) {
-        if self.closing.load(Ordering::Relaxed) {
-            self.farewell.wait();
-        }
-    }
-
-    /// Begins to close: whoever is inside hands on what it has and reads nothing more. Returns at once.
+    /// Lets nobody in from now on. Returns at once.
     pub fn begin_to_close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.closing.store(true, Ordering::SeqCst);
     }
 
-    /// Closes the gate. Blocks until everyone inside is out; what they wait for must be lifted before.
-    pub fn close(&self) {
-        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Blocks until everyone inside is out, after [`Gate::begin_to_close`]; what they wait for must be
+    /// lifted before.
+    pub fn wait_until_empty(&self) {
+        drop(self.inside.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Ends all [`Gate::wait_to_read`].
+    /// Blocks until [`Gate::farewell_is_sent`]: whoever finds the gate closed reads nothing before.
+    pub fn wait_for_farewell(&self) {
+        self.farewell.wait();
+    }
+
+    /// Ends all [`Gate::wait_for_farewell`].
     pub fn farewell_is_sent(&self) {
         // Once is enough.
         let _ = self.farewell.set(());

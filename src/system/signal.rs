@@ -68,8 +68,8 @@ pub(super) mod unix {
 
     extern "C" fn write_to_pipe(_signal: c_int) {
         let byte = 0_u8;
-        // SAFETY: `write` is async-signal-safe, and the byte outlives the call. It fails only when
-        // the pipe is full, that is, when the byte to wake the reader is there already.
+        // SAFETY: `write` is async-signal-safe, and the byte outlives the call. It would block after
+        // as many signals as a pipe takes bytes, 65,536, if nobody read them.
         unsafe { write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
     }
 

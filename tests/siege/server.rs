@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to end. It promises three seconds.
-const MAX_END_TIME: Duration = Duration::from_secs(10);
+const MAX_END_TIME: Duration = Duration::from_secs(5);
 
 /// What the log says when a client's thread panicked.
 const FAULT: &str = "A fault ended the connection";
