@@ -27,9 +27,9 @@
 //!                                                   └─> backlog ─> catch-up thread of whoever is slow
 //! ```
 //!
-//! alice types `hello`. Her thread at the server ([`server::session`]) blocks in `read`; it wakes, cuts
-//! the line from what came ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), puts her name in
-//! front, and appends it to the [`server::outbox`]. Then it reads again. The one broadcaster thread
+//! alice types `hello`. Her thread at the server ([`server::session`]) blocks until something comes;
+//! it wakes, reads, cuts the line from what came ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), puts her name in
+//! front, and appends it to the [`server::outbox`]. Then it waits again. The one broadcaster thread
 //! ([`server::broadcaster`]) takes all that has gathered by then, hers and everybody else's, and gives
 //! each recipient in one write what is new less the recipient's own words ([`server::batch`]). A
 //! recipient that does not take it all is from then on served by a thread of its own from a shared log
@@ -51,7 +51,7 @@
 //! | [`server::registry`] | who is connected, under which name | anything waits |
 //! | [`server::outbox`] | what has gathered | more than a copy is made |
 //! | [`server::backlog`] | where slow clients are in the log | anything is written |
-//! | [`server::shutdown::Gate`] | that sessions come to rest | a socket is read; sessions wait for their rate and for the outbox inside, until the end lifts both |
+//! | [`server::shutdown::Gate`] | that what was read is handed on | a peer is waited for; sessions wait for their rate and for the outbox inside, until the end lifts both |
 //!
 //! Where several are held they are taken in this order: the gate, the registry, the outbox.
 

@@ -405,6 +405,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_falls_off_the_end_once_the_server_ends() {
+        let backlog = Backlog::new(1);
+        backlog.fall_behind(ALICE, stream(), &batch("one"));
+        backlog.lift_bounds();
+        assert_eq!(publish(&backlog, "two"), (vec![], vec![]));
+        assert_eq!(text(backlog.next(ALICE)), "two\n");
+    }
+
+    #[test]
     fn nothing_is_kept_for_those_who_fell_off() {
         let backlog = Backlog::new(1);
         backlog.fall_behind(ALICE, stream(), &batch("one"));
