@@ -27,13 +27,14 @@
 //!                                                   └─> backlog ─> catch-up thread of whoever is slow
 //! ```
 //!
-//! alice types `hello`. Her thread at the server ([`server::session`]) blocks until something comes;
-//! it wakes, reads, cuts the line from what came ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), puts her name in
-//! front, and appends it to the [`server::outbox`]. Then it waits again. The one broadcaster thread
-//! ([`server::broadcaster`]) takes all that has gathered by then, hers and everybody else's, and gives
-//! each recipient in one write what is new less the recipient's own words ([`server::batch`]). A
-//! recipient that does not take it all is from then on served by a thread of its own from a shared log
-//! ([`server::backlog`], [`server::catch_up`]), and the broadcaster goes on.
+//! alice types `hello`. Her thread at the server ([`server::session`]) blocks until something comes; it
+//! wakes, reads, cuts the line from what came ([`protocol::framing`]), cleans it
+//! ([`protocol::cleaning`]), puts her name in front, and appends it to the [`server::outbox`]. Then it
+//! waits again. The one broadcaster thread ([`server::broadcaster`]) takes all that has gathered by
+//! then, hers and everybody else's, and gives each recipient in one write what is new less the
+//! recipient's own words ([`server::batch`]). A recipient that does not take it all is from then on
+//! served by a thread of its own from a shared log ([`server::backlog`], [`server::catch_up`]), and the
+//! broadcaster goes on.
 //!
 //! # What always holds
 //!

@@ -1,8 +1,8 @@
 //! Session: the server's side of one client, from its first line to its last.
 //!
 //! Each session has a thread of its own. It blocks until something comes, takes everything one read
-//! returns, and passes all its complete lines on at once; it never writes to the socket once the client is
-//! in. Whatever happens to it, a panic included, the client leaves exactly once.
+//! returns, and passes all its complete lines on at once; it never writes to the socket once the
+//! client is in. Whatever happens to it, a panic included, the client leaves exactly once.
 
 use std::net::TcpStream;
 use std::sync::Arc;
