@@ -286,3 +286,54 @@ impl Speaker<'_> {
         Flow::Continue
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::backlog::Backlog;
+    use crate::server::batch::Batch;
+    use crate::server::closing::Closing;
+    use crate::server::event_log::EventLog;
+    use crate::server::options::Options;
+    use crate::server::outbox::Outbox;
+    use crate::server::registry::Registry;
+    use crate::server::shutdown::Gate;
+    use crate::server::threads::Threads;
+    use std::net::TcpListener;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_panic_leaves_as_every_other_end_of_a_session_does() {
+        let room = Room {
+            options: Options::default(),
+            registry: Registry::default(),
+            outbox: Outbox::default(),
+            backlog: Backlog::new(0),
+            gate: Gate::default(),
+            threads: Threads::default(),
+            closing: Closing::new().0,
+            log: EventLog::start(true).unwrap().0,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let (id, alice) = (ClientId::new(1), Nickname::parse("alice").unwrap());
+        let address = stream.local_addr().unwrap().ip();
+        room.registry.insert(id, Arc::clone(&stream), address, &room.options).unwrap();
+        room.registry.join(id, &alice, &room.outbox).unwrap();
+
+        let session = || {
+            let _membership = Membership { room: &room, id, reason: LeaveReason::ConnectionLost };
+            panic!("the test's own");
+        };
+        catch_unwind(AssertUnwindSafe(session)).unwrap_err();
+
+        let mut batch = Batch::default();
+        assert!(room.outbox.take(&mut batch));
+        let notices = String::from_utf8_lossy(batch.common());
+        assert_eq!(
+            notices,
+            "[SERVER] alice joined the chat!\n[SERVER] alice left the chat! (connection lost)\n"
+        );
+        assert_eq!(room.registry.find("alice"), None, "the name is free");
+    }
+}
