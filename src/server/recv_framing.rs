@@ -164,7 +164,7 @@ impl<'a> Newcomer<'a> {
                 (Command::Say(_) | Command::Unknown(_), Some((name, _))) => {
                     return Ok(Some((name.to_owned(), Some(line.to_owned()))));
                 }
-                (Command::Say(name), None) => return Ok(Some((name.to_owned(), None))),
+                (Command::Say(_), None) => return Ok(Some((line.to_owned(), None))),
                 (Command::Unknown(word), None) => text::unknown_command(&clean(word)),
                 (Command::Act(_) | Command::Tell { .. } | Command::Incomplete(_), _) => {
                     text::NICKNAME_FIRST.to_owned()

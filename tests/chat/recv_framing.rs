@@ -177,6 +177,7 @@ fn a_name_is_made_fit_and_unique() {
         ("alice", "alice-2"),
         (" bob ", "bob"),
         ("the cat!", "thecat"),
+        ("//cat", "cat"),
         ("Jose\u{301} V", "Jose\u{301}V"),
         ("server", "server-2"),
         ("\u{1F600}", "guest"),
