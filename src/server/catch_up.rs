@@ -78,9 +78,9 @@ impl CatchUp {
     }
 }
 
-/// Writes a view but for its first `taken` bytes, at most `most` slices at once. Blocks while the peer takes
-/// nothing, until [`MAX_STALL`] without progress, which is `WouldBlock`, or until `progress` says no;
-/// shutting the socket down wakes it.
+/// Writes a view but for its first `taken` bytes, at most `most` slices at once. Blocks while the peer
+/// takes nothing, until [`MAX_STALL`] without progress, which is `WouldBlock`, or until `progress` says
+/// no; shutting the socket down wakes it.
 fn write<'b>(
     mut stream: &TcpStream,
     mut view: impl Iterator<Item = &'b [u8]>,

@@ -1,8 +1,8 @@
 //! Input: what one client sent and nobody looked at yet.
 //!
-//! One `read` takes as much as is there, up to 64 KiB (less where lines wait for their rate), and every
-//! line in it is then passed on without asking the system again. The buffer is small for who types and grows for who floods, so
-//! ten thousand silent clients cost little.
+//! One `read` takes as much as is there, up to 64 KiB (less where lines wait for their rate), and
+//! every line in it is then passed on without asking the system again. The buffer is small for who
+//! types and grows for who floods, so ten thousand silent clients cost little.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -38,8 +38,6 @@ pub struct Input {
     reads_are_messages: bool,
     /// The last message did not fit into the buffer: the next read brings more of it.
     is_cut: bool,
-    /// Telnet wants an answer: see [`Received::TimingMark`].
-    timing_mark: bool,
 }
 
 impl Input {
@@ -53,7 +51,6 @@ impl Input {
             framing: LineFraming::new(MAX_MESSAGE_BYTES),
             reads_are_messages: options.framing == Framing::Recv,
             is_cut: false,
-            timing_mark: false,
         }
     }
 
@@ -62,11 +59,12 @@ impl Input {
         let mut rest = &self.buffer[self.unread.clone()];
         if self.reads_are_messages && !rest.contains(&b'\n') {
             // No line can come of it.
+            let mut timing_mark = false;
             while self.framing.next(&mut rest).is_some() {
-                self.timing_mark = true;
+                timing_mark = true;
             }
             self.unread.start = self.unread.end;
-            if std::mem::take(&mut self.timing_mark) {
+            if timing_mark {
                 return Some(Received::TimingMark);
             }
             return if self.is_cut { None } else { self.framing.finish() };
