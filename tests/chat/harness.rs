@@ -27,6 +27,7 @@ mod transcript;
 mod tmux;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,15 @@ pub(crate) fn until(what: &str, mut is_done: impl FnMut() -> bool) {
     while !is_done() {
         assert!(start.elapsed() < DEADLINE, "{what}: waited in vain");
     }
+}
+
+/// Whether there is an `nc`; says so if not, and what needs it is left out.
+pub(crate) fn has_nc() -> bool {
+    let help = Command::new("nc").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if help.is_err() {
+        eprintln!("skipped: there is no nc");
+    }
+    help.is_ok()
 }
 
 /// The nickname of that text, for the functions of `chat::protocol::text`.

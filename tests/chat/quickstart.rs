@@ -1,18 +1,17 @@
 //! The quickstart and what the readme shows, replayed: their commands are typed into terminals, and
 //! what they say is printed is compared with what the terminals show.
 //!
-//! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next block happens; in
-//! a block, `$ ` is typed into the shell, `> ` and what follows `Enter your nickname: ` into the
+//! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
+//! block happens; in a block, `$ ` is typed into the shell, `> ` and what follows `Enter your nickname: ` into the
 //! program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
 //! binary that this test was built with, and 5555 and 5556 stand for two ports that are free.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::harness::{DEADLINE, Tmux, free_port};
+use crate::harness::{DEADLINE, Tmux, free_port, has_nc};
 
 /// Stands for `cargo run --bin NAME -- ARGUMENTS` in the terminals: nothing is built here.
 const CARGO: &str = r#"#!/bin/sh
@@ -153,8 +152,7 @@ fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
 
 /// Replays all blocks of a text. Returns the terminals, or `None` without what it needs.
 fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<'a>>> {
-    if Command::new("nc").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("skipped: there is no nc, which the text uses");
+    if !has_nc() {
         return None;
     }
     let mut terminals: BTreeMap<String, Terminal> = BTreeMap::new();

@@ -7,7 +7,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Peer, Program, Server, until};
+use crate::harness::{Peer, Program, Server, has_nc, until};
 
 /// A server for them.
 fn server() -> Server {
@@ -109,6 +109,9 @@ fn clients_of_both_kinds_and_nc_talk_in_one_room() {
 
 #[test]
 fn beside_it_a_server_of_the_default_framing_serves_nc() {
+    if !has_nc() {
+        return;
+    }
     let (recv, lines) = (server(), Server::start());
     let mut alice = answer(&recv, "alice", "alice");
     let mut bob = lines.join("bob");
