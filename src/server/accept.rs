@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
+use super::backlog::MAX_UNSENT_BYTES;
 use super::client_id::ClientId;
 use super::room::Room;
 use super::session;
@@ -21,12 +22,6 @@ use crate::system::socket::{DeadPeer, detect_dead_peer, limit_unsent, wait_for_c
 /// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail
 /// at once, and take a whole processor that somebody needs to leave.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the system may keep for a client that does not read, in bytes; left alone it takes up to four
-/// megabytes. The rest stays in the backlog, once for all. Twice what may gather in the outbox: less,
-/// and a client that is a batch behind counts as slow in every burst. `SO_SNDBUF` instead also bounds
-/// what is under way, and is cut to `net.core.wmem_max`.
-const MAX_UNSENT_BYTES: u32 = 1 << 20;
 
 /// A pulled cable is noticed within two minutes, in a silent room and in one that talks.
 const DEAD_PEER: DeadPeer = DeadPeer {

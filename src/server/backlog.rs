@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 use super::batch::Batch;
 use super::client_id::ClientId;
 
+/// What the system may keep for a client that does not read, in bytes; left alone it takes up to four
+/// megabytes. The rest stays in the backlog, once for all. Twice the most that may gather in the
+/// outbox: less, and a client that is a batch behind counts as slow in every burst. `SO_SNDBUF` instead
+/// also bounds what is under way, and is cut to `net.core.wmem_max`.
+pub const MAX_UNSENT_BYTES: u32 = 1 << 20;
+
 /// For how long a room that is too fast for most of its readers is held up in each round.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
@@ -183,6 +189,15 @@ impl Backlog {
         drop(state);
         self.moved.notify_all();
         finished.unwrap_or(Next::CaughtUp)
+    }
+
+    /// Whether a client has been given the newest batch there is, and will stay: [`Backlog::next`]
+    /// would hand it back.
+    pub fn is_at_end(&self, id: ClientId) -> bool {
+        let state = self.lock();
+        let is_at_end =
+            |cursor: &Cursor| cursor.leaving.is_none() && cursor.taking == state.newest();
+        !state.bounds_lifted && state.cursors.get(&id).is_some_and(is_at_end)
     }
 
     /// Notes whether a client took something of its batch just now. Returns whether it may go on

@@ -10,17 +10,24 @@ use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::backlog::Next;
+use super::backlog::{MAX_UNSENT_BYTES, Next};
 use super::batch::Batch;
 use super::client_id::ClientId;
 use super::room::Room;
 use crate::protocol::text::LeaveReason;
+use crate::system::socket::{limit_unsent, wait_until_writable};
 
 /// How long a client may take nothing at all before it is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
 /// How many slices are offered at once. Few, since the stack of each of these threads pays for them.
 const MAX_SLICES: usize = 64;
+
+/// With no more than this unsent a client can take a batch or two at once.
+const LITTLE_UNSENT_BYTES: u32 = 256 << 10;
+
+/// How long its return is put off until then. A client that needs longer has enough to take meanwhile.
+const SETTLING_TIME: Duration = Duration::from_millis(50);
 
 /// Where a client fell behind.
 #[derive(Debug)]
@@ -68,6 +75,9 @@ impl CatchUp {
                 room.backlog.give_up(id);
                 return;
             }
+            if room.backlog.is_at_end(id) {
+                settle(&stream);
+            }
             match room.backlog.next(id) {
                 Next::Take(next) => batch = next,
                 Next::Finished { deaf } => return room.closing.close(stream, deaf),
@@ -75,6 +85,17 @@ impl CatchUp {
             }
             taken = 0;
         }
+    }
+}
+
+/// Blocks for a moment until the peer has taken most of what the system holds for it; the connection
+/// being over wakes it, too. Handed back with all of that unsent, a client falls behind in the next
+/// round: a room can go on so for as long as it is loud, at half its speed.
+fn settle(stream: &TcpStream) {
+    // Where the system has no such bound it is handed back at once.
+    if limit_unsent(stream, LITTLE_UNSENT_BYTES).is_ok() {
+        wait_until_writable(stream, SETTLING_TIME);
+        let _ = limit_unsent(stream, MAX_UNSENT_BYTES);
     }
 }
 

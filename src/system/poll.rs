@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 const POLLIN: c_short = 1;
+const POLLOUT: c_short = 4;
 const POLLERR: c_short = 8;
 const POLLHUP: c_short = 16;
 
@@ -37,27 +38,34 @@ pub(super) fn wait_for_either(
     descriptors: [BorrowedFd<'_>; 2],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; 2]> {
-    let milliseconds =
-        timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX));
-    Ok(look(descriptors, POLLIN, milliseconds)?.map(|returned| returned != 0))
+    Ok(look(descriptors, POLLIN, timeout)?.map(|returned| returned != 0))
+}
+
+/// Blocks until a socket takes more or is over, for `timeout` at most, or until a signal was handled.
+pub(super) fn wait_until_writable(descriptor: BorrowedFd<'_>, timeout: Duration) {
+    // Why it ended makes no difference: whoever writes next will see.
+    let _ = look([descriptor], POLLOUT, Some(timeout));
 }
 
 /// Returns whether a connection is over in both directions. Never blocks.
 pub(super) fn is_hung_up(descriptor: BorrowedFd<'_>) -> bool {
     // Errors and hang-ups are reported also where nothing is asked for.
-    look([descriptor], 0, 0).is_ok_and(|[returned]| returned & (POLLERR | POLLHUP) != 0)
+    look([descriptor], 0, Some(Duration::ZERO))
+        .is_ok_and(|[returned]| returned & (POLLERR | POLLHUP) != 0)
 }
 
 /// Returns whether there is something to read, or the end of it. Never blocks.
 pub(super) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
-    look([descriptor], POLLIN, 0).is_ok_and(|[returned]| returned != 0)
+    look([descriptor], POLLIN, Some(Duration::ZERO)).is_ok_and(|[returned]| returned != 0)
 }
 
 fn look<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     events: c_short,
-    milliseconds: c_int,
+    timeout: Option<Duration>,
 ) -> io::Result<[c_short; N]> {
+    let milliseconds =
+        timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX));
     let mut polled = descriptors.map(|descriptor| Polled {
         descriptor: descriptor.as_raw_fd(),
         events,

@@ -111,6 +111,16 @@ pub fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
     }
 }
 
+/// Blocks until a `write` would not, with less unsent than [`limit_unsent`] allows, or the connection
+/// is over in both directions; for `timeout` at most. Source: `poll(2)`. Elsewhere than on Unix it does
+/// not block.
+pub fn wait_until_writable(stream: &TcpStream, timeout: Duration) {
+    #[cfg(unix)]
+    unix::wait_until_writable(stream, timeout);
+    #[cfg(not(unix))]
+    let _ = (stream, timeout);
+}
+
 /// How a peer that vanished without a word is found out.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadPeer {
@@ -151,8 +161,9 @@ mod unix {
     use std::io::{self, PipeReader};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd};
+    use std::time::Duration;
 
-    use super::super::poll::{is_hung_up, is_readable, wait_for_either};
+    use super::super::poll::{self, is_hung_up, is_readable, wait_for_either};
     use super::DeadPeer;
 
     unsafe extern "C" {
@@ -194,6 +205,10 @@ mod unix {
 
     pub(super) fn has_input(stream: &TcpStream) -> bool {
         is_readable(stream.as_fd())
+    }
+
+    pub(super) fn wait_until_writable(stream: &TcpStream, timeout: Duration) {
+        poll::wait_until_writable(stream.as_fd(), timeout);
     }
 
     /// `struct msghdr` as Linux has it.

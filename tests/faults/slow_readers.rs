@@ -76,6 +76,24 @@ fn who_takes_nothing_for_ten_seconds_is_too_slow() {
 }
 
 #[test]
+fn who_takes_a_little_all_the_time_is_not_too_slow() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut talker, mut slow] = ["talker", "slow"].map(|nickname| server.join(nickname));
+    while !server.threads().iter().any(|name| name.contains(" catch")) {
+        talker.send_bytes(&much());
+    }
+    // For longer than one that takes nothing may stay.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(12) {
+        slow.bytes(2500);
+        thread::park_timeout(Duration::from_millis(50));
+    }
+    talker.send("/who");
+    talker.expect("[SERVER] slow joined the chat!");
+    talker.expect("[SERVER] 2 online: talker, slow");
+}
+
+#[test]
 fn a_flood_that_is_too_fast_for_most_is_slowed_and_nobody_is_let_go() {
     // A few rounds fill the backlog, and the flood is many times that.
     let server = Server::with(&["--rate", "0", "--backlog", "2000000"]);
