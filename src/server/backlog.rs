@@ -26,19 +26,20 @@ pub const MAX_UNSENT_BYTES: u32 = 1 << 20;
 /// For how long a room that is too fast for most of its readers is held up in each round.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
-    most: Duration,
+    longest: Duration,
     /// How recently a client behind must have taken something to count as one that still reads.
     reading: Duration,
 }
 
 /// Short, since it is felt by everyone.
-const PAUSE: Pause = Pause { most: Duration::from_millis(50), reading: Duration::from_millis(100) };
+const PAUSE: Pause =
+    Pause { longest: Duration::from_millis(50), reading: Duration::from_millis(100) };
 
 /// The log is filling up, and those who read as fast as they can are about to fall off its end: then a
 /// slow room is better than an empty one. Where a thousand threads catch up on two processors, a
 /// second is what it takes for each to have its turn.
 const PAUSE_WHILE_FILLING: Pause =
-    Pause { most: Duration::from_secs(1), reading: Duration::from_secs(1) };
+    Pause { longest: Duration::from_secs(1), reading: Duration::from_secs(1) };
 
 /// The part of the log beyond which it is filling up: one in so many.
 const FILLING_PART: usize = 4;
@@ -235,22 +236,13 @@ impl Backlog {
         self.moved.notify_all();
     }
 
-    /// Blocks while more than `most` clients are behind and still read: 50 milliseconds at most, a
-    /// second when the log is filling up. A client that catches up wakes it.
-    pub fn wait_for_readers(&self, most: usize) {
-        let start = Instant::now();
-        drop(self.wait_while(|state, now| {
-            if state.bounds_lifted || state.cursors.len() <= most {
-                return None;
-            }
-            let is_filling = state.bytes > self.limit / FILLING_PART;
-            let pause = if is_filling { PAUSE_WHILE_FILLING } else { PAUSE };
-            let reads = |cursor: &&Cursor| {
-                cursor.leaving.is_none() && now.duration_since(cursor.took) < pause.reading
-            };
-            let is_too_fast = state.cursors.values().filter(reads).count() > most;
-            is_too_fast.then_some(start + pause.most)
-        }));
+    /// Blocks while more than `tolerated` clients are behind and still read: 50 milliseconds at most, a
+    /// second when the log is filling up. If there were so many, then also while any is, within those
+    /// 50 milliseconds: a room that goes on with nearly as many behind does not come to rest, and
+    /// feeds them through a thread each. A client that catches up wakes it.
+    pub fn wait_for_readers(&self, tolerated: usize) {
+        let mut hold = Hold { start: Instant::now(), tolerated, was_too_fast: false };
+        drop(self.wait_while(|state, now| hold.until(state, self.limit, now)));
     }
 
     /// Ends all present and future [`Backlog::wait_for_readers`] at once, and drops nobody any more for
@@ -278,7 +270,7 @@ impl Backlog {
     /// Blocks for as long as `until_when` returns a time that has not come.
     fn wait_while(
         &self,
-        until_when: impl Fn(&State, Instant) -> Option<Instant>,
+        mut until_when: impl FnMut(&State, Instant) -> Option<Instant>,
     ) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         loop {
@@ -297,7 +289,43 @@ impl Backlog {
     }
 }
 
+/// A round that may have to wait for its readers.
+struct Hold {
+    start: Instant,
+    tolerated: usize,
+    /// More than the tolerated were behind.
+    was_too_fast: bool,
+}
+
+impl Hold {
+    /// Until when to wait at the longest, if at all.
+    fn until(&mut self, state: &State, limit: usize, now: Instant) -> Option<Instant> {
+        let few = if self.was_too_fast { 0 } else { self.tolerated };
+        // In a round where all is well nobody is counted.
+        if state.bounds_lifted || state.cursors.len() <= few {
+            return None;
+        }
+        let is_filling = state.bytes > limit / FILLING_PART;
+        let pause = if is_filling { PAUSE_WHILE_FILLING } else { PAUSE };
+        if state.readers(pause.reading, now) > self.tolerated {
+            self.was_too_fast = true;
+            return Some(self.start + pause.longest);
+        }
+        // Not for as long as that: a few may read slowly on purpose.
+        let waits = self.was_too_fast && state.readers(PAUSE.reading, now) > 0;
+        waits.then_some(self.start + PAUSE.longest)
+    }
+}
+
 impl State {
+    /// How many are behind and took something that recently.
+    fn readers(&self, recently: Duration, now: Instant) -> usize {
+        let reads = |cursor: &&Cursor| {
+            cursor.leaving.is_none() && now.duration_since(cursor.took) < recently
+        };
+        self.cursors.values().filter(reads).count()
+    }
+
     fn append(&mut self, batch: &Arc<Batch>) {
         self.bytes += batch.memory_bytes();
         self.log.push_back(Arc::clone(batch));
@@ -417,6 +445,55 @@ mod tests {
         assert_eq!(publish(&backlog, "abcde"), (vec![], vec![ALICE]));
         assert_eq!(text(backlog.next(ALICE)), "GivenUp");
         assert_eq!(text(backlog.next(BOB)), "abcde\n");
+    }
+
+    /// A round that began now, and tolerates one client that is behind.
+    fn hold() -> Hold {
+        Hold { start: Instant::now(), tolerated: 1, was_too_fast: false }
+    }
+
+    #[test]
+    fn a_room_that_was_too_fast_waits_for_all_who_read() {
+        let backlog = Backlog::new(1 << 20);
+        let mut hold = hold();
+        let (start, now) = (hold.start, hold.start);
+        let mut until = || hold.until(&backlog.lock(), backlog.limit, now);
+        let line = batch("one");
+        backlog.fall_behind(ALICE, stream(), &line);
+        assert_eq!(until(), None, "one is just slow");
+        backlog.fall_behind(BOB, stream(), &line);
+        assert_eq!(until(), Some(start + PAUSE.longest));
+        assert_eq!(text(backlog.next(BOB)), "CaughtUp");
+        assert_eq!(until(), Some(start + PAUSE.longest), "for alice, too");
+        assert_eq!(text(backlog.next(ALICE)), "CaughtUp");
+        assert_eq!(until(), None);
+    }
+
+    #[test]
+    fn a_room_waits_longer_when_the_log_fills_up_but_not_for_a_few() {
+        let line = batch("one");
+        let backlog = Backlog::new(line.memory_bytes());
+        let mut hold = hold();
+        let start = hold.start;
+        for id in [ALICE, BOB] {
+            backlog.fall_behind(id, stream(), &line);
+        }
+        let later = Instant::now() + PAUSE.reading;
+        let mut until = |now| hold.until(&backlog.lock(), backlog.limit, now);
+        assert_eq!(until(later), Some(start + PAUSE_WHILE_FILLING.longest));
+        assert_eq!(text(backlog.next(BOB)), "CaughtUp");
+        assert_eq!(until(start), Some(start + PAUSE.longest));
+        assert_eq!(until(later), None, "alice takes too little to be waited for");
+    }
+
+    #[test]
+    fn no_room_waits_for_those_who_do_not_read() {
+        let backlog = Backlog::new(1 << 20);
+        for id in [ALICE, BOB] {
+            backlog.fall_behind(id, stream(), &batch("one"));
+        }
+        let later = Instant::now() + PAUSE.reading;
+        assert_eq!(hold().until(&backlog.lock(), backlog.limit, later), None);
     }
 
     #[test]

@@ -107,8 +107,9 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
             self.deliver(&batch, kept);
             self.dismiss();
             batch.clear();
-            // When more than half are behind and reading, it is the flood that is too fast. Those who
-            // do not read count for a moment only, or some stalled clients would slow down everyone.
+            // When more than half are behind and reading, it is the flood that is too fast, and it waits
+            // until all of them have caught up. Those who do not read count for a moment only, or some
+            // stalled clients would slow down everyone.
             let half = self.recipients.len() / 2;
             self.room.backlog.wait_for_readers(half);
         }
