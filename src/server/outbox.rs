@@ -14,9 +14,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::batch::Batch;
 use super::client_id::ClientId;
 
-/// How much may gather before senders wait, in bytes. In a flood this is the size of a write. Measured:
-/// with half of it a flood that lasts is some percent slower, with twice as much it is no faster.
+/// How much may gather before senders wait, in bytes, when a burst begins: it goes out in small pieces,
+/// which the readers take while they are still in the processor's cache (measured: when three hundred
+/// talk at once, a tenth to a third faster than with the most).
+const MIN_GATHERED_BYTES: usize = 128 << 10;
+
+/// The same once a flood lasts: fewer system calls (measured: a third faster than with the least).
 const MAX_GATHERED_BYTES: usize = 512 << 10;
+
+/// How much more may gather after a full batch. After one that is not half full it is the least again.
+const GATHERED_STEP_BYTES: usize = 64 << 10;
 
 /// The queue between the client threads and the broadcaster.
 #[derive(Debug, Default)]
@@ -32,6 +39,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     batch: Batch,
+    /// By how much the bound is raised above the least, in bytes.
+    raised: usize,
     /// The broadcaster waits for `filled`. Waking nobody would cost a system call a message.
     broadcaster_waits: bool,
     /// How many senders wait for `taken`.
@@ -91,6 +100,7 @@ impl Outbox {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.broadcaster_waits = false;
         }
+        state.adapt_bound();
         std::mem::swap(&mut state.batch, empty);
         let senders_wait = state.senders_wait > 0;
         drop(state);
@@ -101,10 +111,7 @@ impl Outbox {
     }
 
     fn wait_for_room<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        while state.batch.gathered_bytes() >= MAX_GATHERED_BYTES
-            && !state.unbounded
-            && !state.closed
-        {
+        while state.is_full() && !state.unbounded && !state.closed {
             state.senders_wait += 1;
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.senders_wait -= 1;
@@ -127,5 +134,52 @@ impl Outbox {
     /// A panic elsewhere cannot leave a batch half filled in a way that matters: go on with it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How much may gather.
+    fn bound(&self) -> usize {
+        MIN_GATHERED_BYTES + self.raised
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.gathered_bytes() >= self.bound()
+    }
+
+    /// Raises the bound when senders filled the batch, and lowers it when they are far from that.
+    fn adapt_bound(&mut self) {
+        if self.is_full() {
+            let most = MAX_GATHERED_BYTES - MIN_GATHERED_BYTES;
+            self.raised = (self.raised + GATHERED_STEP_BYTES).min(most);
+        } else if self.batch.gathered_bytes() < self.bound() / 2 {
+            self.raised = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the bound is after a batch of so many bytes was taken.
+    fn bound_after(outbox: &Outbox, bytes: usize) -> usize {
+        outbox.append(|batch| batch.announce(&"x".repeat(bytes - 1)));
+        assert!(outbox.take(&mut Batch::default()));
+        outbox.lock().bound()
+    }
+
+    #[test]
+    fn batches_grow_while_a_flood_lasts() {
+        let outbox = Outbox::default();
+        let mut bound = outbox.lock().bound();
+        assert_eq!(bound, MIN_GATHERED_BYTES);
+        while bound < MAX_GATHERED_BYTES {
+            assert_eq!(bound_after(&outbox, bound), bound + GATHERED_STEP_BYTES);
+            bound += GATHERED_STEP_BYTES;
+        }
+        assert_eq!(bound_after(&outbox, bound), bound, "and no more than that");
+        assert_eq!(bound_after(&outbox, bound / 2), bound, "nearly a flood still");
+        assert_eq!(bound_after(&outbox, 1), MIN_GATHERED_BYTES);
     }
 }
