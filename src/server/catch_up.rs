@@ -144,3 +144,36 @@ fn write<'b>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::socket::send_now;
+    use std::net::TcpListener;
+
+    /// Writes until nothing more is taken, and returns how much was.
+    fn fill(stream: &TcpStream) -> u32 {
+        let text = vec![b'x'; 64 << 10];
+        let mut taken = 0;
+        while let Ok(sent @ 1..) = send_now(stream, &[IoSlice::new(&text)]) {
+            taken += u32::try_from(sent).unwrap();
+        }
+        taken
+    }
+
+    /// A connection to a peer that reads nothing.
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        limit_unsent(&stream, MAX_UNSENT_BYTES).unwrap();
+        (stream, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn who_is_handed_back_can_take_as_much_as_before() {
+        let (never, _peer) = connection();
+        let (once, _peer) = connection();
+        settle(&once);
+        assert!(fill(&once).abs_diff(fill(&never)) < LITTLE_UNSENT_BYTES);
+    }
+}
