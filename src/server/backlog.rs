@@ -16,30 +16,13 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::client_id::ClientId;
+use super::pause::Pause;
 
 /// What the system may keep for a client that does not read, in bytes; left alone it takes up to four
 /// megabytes. The rest stays in the backlog, once for all. Twice the most that may gather in the
 /// outbox: less, and a client that is a batch behind counts as slow in every burst. `SO_SNDBUF` instead
 /// also bounds what is under way, and is cut to `net.core.wmem_max`.
 pub const MAX_UNSENT_BYTES: u32 = 1 << 20;
-
-/// For how long a room that is too fast for most of its readers is held up in each round.
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    longest: Duration,
-    /// How recently a client behind must have taken something to count as one that still reads.
-    reading: Duration,
-}
-
-/// Short, since it is felt by everyone.
-const PAUSE: Pause =
-    Pause { longest: Duration::from_millis(50), reading: Duration::from_millis(100) };
-
-/// The log is filling up, and those who read as fast as they can are about to fall off its end: then a
-/// slow room is better than an empty one. Where a thousand threads catch up on two processors, a
-/// second is what it takes for each to have its turn.
-const PAUSE_WHILE_FILLING: Pause =
-    Pause { longest: Duration::from_secs(1), reading: Duration::from_secs(1) };
 
 /// The part of the log beyond which it is filling up: one in so many.
 const FILLING_PART: usize = 4;
@@ -236,13 +219,16 @@ impl Backlog {
         self.moved.notify_all();
     }
 
-    /// Blocks while more than `tolerated` clients are behind and still read: 50 milliseconds at most, a
-    /// second when the log is filling up. If there were so many, then also while any is, within those
-    /// 50 milliseconds: a room that goes on with nearly as many behind does not come to rest, and
-    /// feeds them through a thread each. A client that catches up wakes it.
+    /// Blocks while more than `tolerated` clients are behind and still read, and if there were so many,
+    /// until none is: 50 milliseconds at most, for the many a second when the log is filling up. A
+    /// client that catches up wakes it.
     pub fn wait_for_readers(&self, tolerated: usize) {
-        let mut hold = Hold { start: Instant::now(), tolerated, was_too_fast: false };
-        drop(self.wait_while(|state, now| hold.until(state, self.limit, now)));
+        let mut pause = Pause::new(Instant::now(), tolerated);
+        drop(self.wait_while(|state, now| {
+            let is_filling = state.bytes > self.limit / FILLING_PART;
+            let until = pause.until(is_filling, |recently| state.readers(recently, now));
+            until.filter(|_| !state.bounds_lifted)
+        }));
     }
 
     /// Ends all present and future [`Backlog::wait_for_readers`] at once, and drops nobody any more for
@@ -286,34 +272,6 @@ impl Backlog {
     /// Each method leaves the state whole at every step: a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A round that may have to wait for its readers.
-struct Hold {
-    start: Instant,
-    tolerated: usize,
-    /// More than the tolerated were behind.
-    was_too_fast: bool,
-}
-
-impl Hold {
-    /// Until when to wait at the longest, if at all.
-    fn until(&mut self, state: &State, limit: usize, now: Instant) -> Option<Instant> {
-        let few = if self.was_too_fast { 0 } else { self.tolerated };
-        // In a round where all is well nobody is counted.
-        if state.bounds_lifted || state.cursors.len() <= few {
-            return None;
-        }
-        let is_filling = state.bytes > limit / FILLING_PART;
-        let pause = if is_filling { PAUSE_WHILE_FILLING } else { PAUSE };
-        if state.readers(pause.reading, now) > self.tolerated {
-            self.was_too_fast = true;
-            return Some(self.start + pause.longest);
-        }
-        // Not for as long as that: a few may read slowly on purpose.
-        let waits = self.was_too_fast && state.readers(PAUSE.reading, now) > 0;
-        waits.then_some(self.start + PAUSE.longest)
     }
 }
 
@@ -447,53 +405,14 @@ mod tests {
         assert_eq!(text(backlog.next(BOB)), "abcde\n");
     }
 
-    /// A round that began now, and tolerates one client that is behind.
-    fn hold() -> Hold {
-        Hold { start: Instant::now(), tolerated: 1, was_too_fast: false }
-    }
-
     #[test]
-    fn a_room_that_was_too_fast_waits_for_all_who_read() {
+    fn who_takes_nothing_does_not_count_as_a_reader_for_long() {
         let backlog = Backlog::new(1 << 20);
-        let mut hold = hold();
-        let (start, now) = (hold.start, hold.start);
-        let mut until = || hold.until(&backlog.lock(), backlog.limit, now);
-        let line = batch("one");
-        backlog.fall_behind(ALICE, stream(), &line);
-        assert_eq!(until(), None, "one is just slow");
-        backlog.fall_behind(BOB, stream(), &line);
-        assert_eq!(until(), Some(start + PAUSE.longest));
-        assert_eq!(text(backlog.next(BOB)), "CaughtUp");
-        assert_eq!(until(), Some(start + PAUSE.longest), "for alice, too");
-        assert_eq!(text(backlog.next(ALICE)), "CaughtUp");
-        assert_eq!(until(), None);
-    }
-
-    #[test]
-    fn a_room_waits_longer_when_the_log_fills_up_but_not_for_a_few() {
-        let line = batch("one");
-        let backlog = Backlog::new(line.memory_bytes());
-        let mut hold = hold();
-        let start = hold.start;
-        for id in [ALICE, BOB] {
-            backlog.fall_behind(id, stream(), &line);
-        }
-        let later = Instant::now() + PAUSE.reading;
-        let mut until = |now| hold.until(&backlog.lock(), backlog.limit, now);
-        assert_eq!(until(later), Some(start + PAUSE_WHILE_FILLING.longest));
-        assert_eq!(text(backlog.next(BOB)), "CaughtUp");
-        assert_eq!(until(start), Some(start + PAUSE.longest));
-        assert_eq!(until(later), None, "alice takes too little to be waited for");
-    }
-
-    #[test]
-    fn no_room_waits_for_those_who_do_not_read() {
-        let backlog = Backlog::new(1 << 20);
-        for id in [ALICE, BOB] {
-            backlog.fall_behind(id, stream(), &batch("one"));
-        }
-        let later = Instant::now() + PAUSE.reading;
-        assert_eq!(hold().until(&backlog.lock(), backlog.limit, later), None);
+        let recently = Duration::from_millis(100);
+        backlog.fall_behind(ALICE, stream(), &batch("one"));
+        let now = Instant::now();
+        assert_eq!(backlog.lock().readers(Duration::MAX, now), 1);
+        assert_eq!(backlog.lock().readers(recently, now + recently), 0);
     }
 
     #[test]

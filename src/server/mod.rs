@@ -13,9 +13,9 @@
 //! [`rate`]); what others can notice goes into the [`outbox`] as entries of a [`batch`], joins and
 //! leaves under the lock of the [`registry`]; the [`broadcaster`] delivers it, keeps the [`history`],
 //! and hands sockets that are done with to [`closing`]. For a socket that does not take it all, the
-//! [`backlog`] keeps the rest and a thread of its own writes it ([`catch_up`]). Beside the way: the
-//! [`event_log`], the [`console`], [`shutdown`] and the [`options`]; and, for clients that know no
-//! framing, [`recv_framing`].
+//! [`backlog`] keeps the rest and a thread of its own writes it ([`catch_up`]); a room that is too fast
+//! for most of its readers is given a [`pause`]. Beside the way: the [`event_log`], the [`console`],
+//! [`shutdown`] and the [`options`]; and, for clients that know no framing, [`recv_framing`].
 //!
 //! All threads share the [`room`]. This file starts them and ends them. All of them are named; all but
 //! the console's are joined before [`Server::run`] returns.
@@ -68,6 +68,8 @@ pub mod registry;
 pub mod broadcaster;
 
 pub mod backlog;
+
+pub mod pause;
 
 pub mod catch_up;
 
