@@ -128,22 +128,18 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     bob.wait_for("alice: not half a line");
 }
 
-/// The program that the next test runs in a terminal.
+/// It runs itself in a terminal, to panic there.
 #[test]
-#[ignore = "no test: it panics in raw mode, and another test looks at the terminal"]
-fn panics_in_raw_mode() {
+fn a_panic_gives_the_terminal_back_before_it_is_printed() {
     if std::env::var_os("PANIC_IN_RAW_MODE").is_some() {
         let _keyboard = chat::system::terminal::open_raw().expect("there is a terminal");
         panic!("as intended");
     }
-}
-
-#[test]
-fn a_panic_gives_the_terminal_back_before_it_is_printed() {
     let program = std::env::current_exe().unwrap();
+    let itself = "endings::a_panic_gives_the_terminal_back_before_it_is_printed";
     let script = format!(
         "stty -a > \"$dir/before\"
-        PANIC_IN_RAW_MODE=1 '{}' --ignored --exact endings::panics_in_raw_mode --nocapture
+        PANIC_IN_RAW_MODE=1 '{}' --exact {itself} --nocapture
         code=$?; stty -a > \"$dir/after\"; echo \"ended with $code\"",
         program.display()
     );
