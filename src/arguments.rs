@@ -1,4 +1,4 @@
-//! The command line of all programs here: options, their values, and plain arguments, one by one.
+//! The command line of all programs here: options, their values, and positional arguments, one by one.
 //!
 //! `--port 80`, `--port=80` and `--` work as everywhere; what is wrong becomes one sentence.
 
@@ -52,7 +52,7 @@ pub enum Argument {
     /// `--name`; its value, if it takes one, is got by [`Arguments::value`].
     Option(String),
     /// Anything else.
-    Plain(String),
+    Positional(String),
 }
 
 /// The command line, taken apart from left to right.
@@ -63,17 +63,17 @@ pub struct Arguments<I> {
     option: String,
     /// What stood behind its `=`.
     attached: Option<String>,
-    /// `--` was seen: everything after it is plain.
-    only_plain: bool,
+    /// `--` was seen: everything after it is positional.
+    only_positional: bool,
 }
 
 impl<I: Iterator<Item = String>> Arguments<I> {
     /// Takes the arguments after the program's name.
     pub fn new(arguments: I) -> Self {
-        Self { rest: arguments, option: String::new(), attached: None, only_plain: false }
+        Self { rest: arguments, option: String::new(), attached: None, only_positional: false }
     }
 
-    /// Returns the next option or plain argument, or `None` at the end.
+    /// Returns the next option or positional argument, or `None` at the end.
     ///
     /// # Errors
     ///
@@ -83,12 +83,12 @@ impl<I: Iterator<Item = String>> Arguments<I> {
             return Err(UsageError(format!("{} takes no value", self.option)));
         }
         let Some(argument) = self.rest.next() else { return Ok(None) };
-        if argument == "--" && !self.only_plain {
-            self.only_plain = true;
+        if argument == "--" && !self.only_positional {
+            self.only_positional = true;
             return self.next_argument();
         }
-        if self.only_plain || !argument.starts_with('-') || argument == "-" {
-            return Ok(Some(Argument::Plain(argument)));
+        if self.only_positional || !argument.starts_with('-') || argument == "-" {
+            return Ok(Some(Argument::Positional(argument)));
         }
         match argument.split_once('=') {
             Some((option, value)) => {
@@ -100,7 +100,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         Ok(Some(Argument::Option(self.option.clone())))
     }
 
-    /// Returns the next option that is the program's own, or `None` at the end. Plain arguments,
+    /// Returns the next option that is the program's own, or `None` at the end. Positional arguments,
     /// `--host` and `--port` go to the endpoint.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         loop {
             match self.next_argument()? {
                 None => return Ok(None),
-                Some(Argument::Plain(plain)) => endpoint.take_plain(&plain)?,
+                Some(Argument::Positional(plain)) => endpoint.take_positional(&plain)?,
                 Some(Argument::Option(option)) => match option.as_str() {
                     "--host" => endpoint.set_host(&self.value()?)?,
                     "--port" => endpoint.set_port(&self.value()?)?,
@@ -151,12 +151,12 @@ pub struct Endpoint {
     pub host: String,
     /// The TCP port.
     pub port: u16,
-    plain_arguments: usize,
+    positional_arguments: usize,
 }
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Self { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT, plain_arguments: 0 }
+        Self { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT, positional_arguments: 0 }
     }
 }
 
@@ -186,14 +186,14 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Takes the first plain argument as the host, the second as the port.
+    /// Takes the first positional argument as the host, the second as the port.
     ///
     /// # Errors
     ///
     /// When it is unfit, or a third.
-    pub fn take_plain(&mut self, argument: &str) -> Result<(), UsageError> {
-        self.plain_arguments += 1;
-        match self.plain_arguments {
+    pub fn take_positional(&mut self, argument: &str) -> Result<(), UsageError> {
+        self.positional_arguments += 1;
+        match self.positional_arguments {
             1 => self.set_host(argument),
             2 => self.set_port(argument),
             _ => Err(UsageError(format!("'{argument}' is one argument too many"))),
@@ -225,7 +225,7 @@ mod tests {
             let mut arguments = arguments(line);
             assert_eq!(arguments.next_argument(), Ok(Some(Argument::Option("--port".into()))));
             assert_eq!(arguments.parse("a port"), Ok(80_u16));
-            assert_eq!(arguments.next_argument(), Ok(Some(Argument::Plain("host".into()))));
+            assert_eq!(arguments.next_argument(), Ok(Some(Argument::Positional("host".into()))));
             assert_eq!(arguments.next_argument(), Ok(None));
         }
     }
@@ -247,10 +247,10 @@ mod tests {
     fn an_endpoint_is_a_host_and_then_a_port() {
         let mut endpoint = Endpoint::default();
         assert_eq!(endpoint.to_string(), "127.0.0.1:5555");
-        endpoint.take_plain("[::1]").unwrap();
-        endpoint.take_plain("8888").unwrap();
+        endpoint.take_positional("[::1]").unwrap();
+        endpoint.take_positional("8888").unwrap();
         assert_eq!(endpoint.to_string(), "[::1]:8888");
-        assert!(endpoint.take_plain("more").is_err());
+        assert!(endpoint.take_positional("more").is_err());
         assert!(endpoint.set_port("65536").is_err());
         assert!(endpoint.set_host("").is_err());
     }

@@ -70,7 +70,7 @@ struct Client {
 
 /// What a thread has to say last.
 enum End {
-    Received(Ending),
+    Frame(Ending),
     Sent(Left),
     Panicked,
 }
@@ -86,7 +86,7 @@ pub fn run(options: Options) -> ExitCode {
     let client = Arc::new(Client { options, link, terminal });
     let (end, ends) = mpsc::channel();
     let send = |client: &Client| End::Sent(send_loop(client, keyboard));
-    let receive = |client: &Client| End::Received(receive_loop(client));
+    let receive = |client: &Client| End::Frame(receive_loop(client));
     let started =
         start(&client, "send", &end, send).and_then(|()| start(&client, "receive", &end, receive));
     let result = match started {
@@ -138,10 +138,10 @@ fn wait(client: &Client, ends: &Receiver<End>) -> Result<(), String> {
         received => received,
     };
     match last {
-        Ok(End::Received(Ending::Left)) => Ok(()),
-        Ok(End::Received(_)) if typed && client.link.leaving() => Ok(()),
-        Ok(End::Received(Ending::Refused(why) | Ending::Lost(why))) => Err(why),
-        Ok(End::Received(Ending::NotConnected(error))) => {
+        Ok(End::Frame(Ending::Left)) => Ok(()),
+        Ok(End::Frame(_)) if typed && client.link.leaving() => Ok(()),
+        Ok(End::Frame(Ending::Refused(why) | Ending::Lost(why))) => Err(why),
+        Ok(End::Frame(Ending::NotConnected(error))) => {
             let endpoint = &client.options.endpoint;
             let why = format!("Could not connect to server at {endpoint}");
             let why = why + "\nMake sure the server is running!";

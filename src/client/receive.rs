@@ -17,8 +17,8 @@ use super::Client;
 use super::link::Phase;
 use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
-use crate::protocol::framing::{LineFraming, Received};
-use crate::protocol::text;
+use crate::protocol::framing::{Frame, LineDecoder};
+use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, detect_dead_peer};
 
 /// How long one address may take to answer. The system by itself waits for minutes, and a name may
@@ -74,7 +74,7 @@ pub(super) fn receive_loop(client: &Client) -> Ending {
                 let stream = Arc::new(stream);
                 link.connected(Arc::clone(&stream));
                 let mut session =
-                    Session { client, offered: false, joined: false, last_words: None };
+                    Session { client, offered: false, joined: false, final_line: None };
                 let ending = session.read_loop(&stream);
                 if session.joined {
                     (was_in, pause) = (true, FIRST_PAUSE);
@@ -131,12 +131,12 @@ struct Session<'a> {
     /// It was accepted.
     joined: bool,
     /// The last line, if it is one after which the server closes the connection.
-    last_words: Option<&'static str>,
+    final_line: Option<&'static str>,
 }
 
 impl Session<'_> {
     fn read_loop(&mut self, mut stream: &TcpStream) -> Ending {
-        let mut framing = LineFraming::new(MAX_SERVER_LINE_BYTES);
+        let mut framing = LineDecoder::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let read = match stream.read(&mut buffer) {
@@ -172,20 +172,21 @@ impl Session<'_> {
     }
 
     /// Follows what a line means for the connection; most are only to be shown.
-    fn take(&mut self, received: &Received<'_>, shown: &mut Vec<String>) -> ControlFlow<Ending> {
+    fn take(&mut self, received: &Frame<'_>, shown: &mut Vec<String>) -> ControlFlow<Ending> {
         let client = self.client;
         let line = match *received {
-            Received::Line(line) => line,
+            Frame::Line(line) => line,
             // Of use to telnet alone.
-            Received::TimingMark => return ControlFlow::Continue(()),
-            Received::NotUtf8 | Received::TooLong { .. } => {
+            Frame::TimingMark => return ControlFlow::Continue(()),
+            Frame::NotUtf8 | Frame::TooLong { .. } => {
                 client.terminal.status("Left out: a line that is too long, or not UTF-8.");
                 return ControlFlow::Continue(());
             }
         };
-        self.last_words = [text::GOODBYE, text::KICKED].into_iter().find(|words| *words == line);
+        self.final_line =
+            [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
         let phase = client.link.phase();
-        if phase == Phase::Login && line == text::ENTER_NICKNAME && !self.offered {
+        if phase == Phase::Login && line == replies::ENTER_NICKNAME && !self.offered {
             // Asked and answered: nothing that anybody needs to see. A failure ends the next read.
             self.offered = true;
             let _ = client.link.send(&client.terminal.nickname());
@@ -195,10 +196,10 @@ impl Session<'_> {
         if phase == Phase::Chatting {
             return ControlFlow::Continue(());
         }
-        if line == text::CONNECTED {
+        if line == replies::CONNECTED {
             self.joined = true;
             client.link.enter(Phase::Chatting);
-        } else if line.ends_with(text::NICKNAME_QUESTION) {
+        } else if line.ends_with(replies::NICKNAME_QUESTION) {
             if !client.terminal.input_is_terminal() {
                 let why = "The server did not take the nickname.";
                 return ControlFlow::Break(Ending::Refused(why.to_owned()));
@@ -210,8 +211,8 @@ impl Session<'_> {
 
     /// Says how a stream ended.
     fn end(&self, error: Option<io::Error>) -> Ending {
-        match (self.last_words, error) {
-            (Some(text::GOODBYE), _) => Ending::Left,
+        match (self.final_line, error) {
+            (Some(replies::GOODBYE), _) => Ending::Left,
             (Some(_kicked), _) => Ending::Refused("The server has turned you out.".to_owned()),
             _ if self.client.link.leaving() => Ending::Lost(
                 "The server did not say goodbye: not everything may have arrived.".to_owned(),

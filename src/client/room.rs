@@ -5,7 +5,7 @@
 //! it is.
 
 use crate::protocol::nickname::{Nickname, fold};
-use crate::protocol::text::{CONNECTED, LAST_MESSAGES_PREFIX, NOTICE_PREFIX};
+use crate::protocol::replies::{CONNECTED, LAST_MESSAGES_PREFIX, NOTICE_PREFIX};
 use crate::protocol::unicode::is_combining_mark;
 
 /// How many nicknames are kept to complete: more than any room has, as a server has no limit.
@@ -175,7 +175,7 @@ fn names(text: &str, nickname: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::text::{self, LeaveReason};
+    use crate::protocol::replies::{self, LeaveReason};
 
     fn nick(name: &str) -> Nickname {
         Nickname::parse(name).unwrap()
@@ -190,17 +190,17 @@ mod tests {
     fn every_kind_of_line_is_told_from_the_others() {
         let (al, me) = (nick("al"), nick("me"));
         for (line, kind, speaker, names_me) in [
-            (text::message(&al, "hi: all"), Kind::Message, Some("al"), false),
-            (text::message(&al, "Me, come here"), Kind::Message, Some("al"), true),
-            (text::message(&me, "only me"), Kind::Message, Some("me"), false),
-            (text::action(&al, "pokes me."), Kind::Message, Some("al"), true),
-            (text::action(&al, "is at home"), Kind::Message, Some("al"), false),
-            (text::told_you(&al, "psst"), Kind::Private, Some("al"), true),
-            (text::you_told(&al, "psst me"), Kind::Private, Some("you"), false),
-            (text::joined(&al), Kind::Coming, None, false),
-            (text::left(&al, LeaveReason::ConnectionLost), Kind::Coming, None, false),
-            (text::renamed(&al, &nick("me2")), Kind::Notice, None, false),
-            (text::GOODBYE.to_owned(), Kind::Notice, None, false),
+            (replies::message(&al, "hi: all"), Kind::Message, Some("al"), false),
+            (replies::message(&al, "Me, come here"), Kind::Message, Some("al"), true),
+            (replies::message(&me, "only me"), Kind::Message, Some("me"), false),
+            (replies::action(&al, "pokes me."), Kind::Message, Some("al"), true),
+            (replies::action(&al, "is at home"), Kind::Message, Some("al"), false),
+            (replies::told_you(&al, "psst"), Kind::Private, Some("al"), true),
+            (replies::you_told(&al, "psst me"), Kind::Private, Some("you"), false),
+            (replies::joined(&al), Kind::Coming, None, false),
+            (replies::left(&al, LeaveReason::ConnectionLost), Kind::Coming, None, false),
+            (replies::renamed(&al, &nick("me2")), Kind::Notice, None, false),
+            (replies::GOODBYE.to_owned(), Kind::Notice, None, false),
             ("no speaker".to_owned(), Kind::Other, None, false),
             ("a b: no nickname".to_owned(), Kind::Other, None, false),
             ("[al -> bob] me: not mine".to_owned(), Kind::Other, None, false),
@@ -242,13 +242,13 @@ mod tests {
     fn who_comes_goes_and_changes_names_is_followed() {
         let mut room = room(&[]);
         let names = ["me", "al", "bob"].map(nick);
-        room.read(&text::online(62, names.iter()));
+        room.read(&replies::online(62, names.iter()));
         assert_eq!(room.names(), ["al", "bob"]);
-        room.read(&text::joined(&nick("cy")));
-        room.read(&text::renamed(&nick("al"), &nick("alf")));
-        room.read(&text::left(&nick("bob"), LeaveReason::Kicked));
+        room.read(&replies::joined(&nick("cy")));
+        room.read(&replies::renamed(&nick("al"), &nick("alf")));
+        room.read(&replies::left(&nick("bob"), LeaveReason::Kicked));
         assert_eq!(room.names(), ["alf", "cy"]);
-        room.read(&text::renamed(&nick("me"), &nick("myself")));
+        room.read(&replies::renamed(&nick("me"), &nick("myself")));
         assert_eq!(room.nickname(), "myself");
         room.read("[SERVER] 9 online: [x], a b, ");
         assert_eq!(room.names(), ["alf", "cy"]);
@@ -257,15 +257,15 @@ mod tests {
     #[test]
     fn the_history_is_as_many_lines_as_the_server_says() {
         let mut room = room(&["bob"]);
-        assert!(!room.read(&text::last_messages(2)).history);
+        assert!(!room.read(&replies::last_messages(2)).history);
         assert!(room.read("al: me").history);
         assert!(room.read("* al waves").history);
         assert!(!room.read("bob: hi").history);
         assert_eq!(room.names(), ["bob"], "who only spoke before is not there");
         room.read("[SERVER] Last messages: many");
         assert!(!room.read("bob: hi").history);
-        room.read(&text::last_messages(2));
-        assert!(!room.read(text::CONNECTED).history, "a new connection starts anew");
+        room.read(&replies::last_messages(2));
+        assert!(!room.read(replies::CONNECTED).history, "a new connection starts anew");
         assert!(!room.read("al: hi").history);
         assert_eq!(room.names(), ["al"]);
     }

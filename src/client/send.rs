@@ -14,8 +14,8 @@ use super::keys::KeyParser;
 use super::link::Phase;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::command::Command;
-use crate::protocol::framing::{LineFraming, Received};
-use crate::protocol::text;
+use crate::protocol::framing::{Frame, LineDecoder};
+use crate::protocol::replies;
 use crate::system::terminal::{Event, Keyboard};
 
 /// How much one `read` takes, in bytes.
@@ -55,7 +55,7 @@ pub(super) fn send_loop(client: &Client, keyboard: Option<Keyboard>) -> Left {
 
 /// Takes lines as the system or a pipe delivers them, until there are no more.
 fn line_loop(client: &Client) -> ControlFlow<Left> {
-    let mut framing = LineFraming::new(MAX_MESSAGE_BYTES);
+    let mut framing = LineDecoder::new(MAX_MESSAGE_BYTES);
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let mut input = match io::stdin().read(&mut buffer) {
@@ -75,13 +75,13 @@ fn line_loop(client: &Client) -> ControlFlow<Left> {
 }
 
 /// Acts on what was read.
-fn take(client: &Client, received: &Received<'_>) -> ControlFlow<Left> {
+fn take(client: &Client, received: &Frame<'_>) -> ControlFlow<Left> {
     let why = match *received {
-        Received::Line(line) if client.terminal.input_is_terminal() => return submit(client, line),
-        Received::Line(line) => return forward(client, line),
-        Received::TimingMark => return ControlFlow::Continue(()),
-        Received::NotUtf8 => text::NOT_UTF8.to_owned(),
-        Received::TooLong { bytes } => text::too_long(bytes),
+        Frame::Line(line) if client.terminal.input_is_terminal() => return submit(client, line),
+        Frame::Line(line) => return forward(client, line),
+        Frame::TimingMark => return ControlFlow::Continue(()),
+        Frame::NotUtf8 => replies::NOT_UTF8.to_owned(),
+        Frame::TooLong { bytes } => replies::too_long(bytes),
     };
     client.terminal.error(&format!("Not sent: {why}"));
     ControlFlow::Continue(())
@@ -112,7 +112,7 @@ fn key_loop(client: &Client, mut keyboard: Keyboard) -> ControlFlow<Left> {
             match action {
                 Action::Line(line) => submit(client, &line)?,
                 Action::TooLong(bytes) => {
-                    client.terminal.status(&format!("Not sent: {}", text::too_long(bytes)));
+                    client.terminal.status(&format!("Not sent: {}", replies::too_long(bytes)));
                 }
                 Action::Suspend => {
                     client.terminal.suspend();

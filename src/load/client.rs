@@ -15,7 +15,7 @@ use super::integrity::{Inspector, MARK, random};
 use super::options::Measure;
 use super::room::{Role, Room};
 use super::senders::sent_at;
-use crate::protocol::text::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
+use crate::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 
 /// How long connecting may take. A storm can overflow the listen backlog of a server, and the
 /// system then tries again after 1, 3, 7 and 15 seconds.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::nickname;
 use crate::protocol::MAX_MESSAGE_BYTES;
-use crate::protocol::text::NOTICE_PREFIX;
+use crate::protocol::replies::NOTICE_PREFIX;
 
 /// Every message holds this once, at its end here, and no notice does: to count messages it is
 /// enough to count it.

@@ -117,7 +117,7 @@ impl Options {
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
         let mut arguments = Arguments::new(arguments);
         let mut options = match arguments.next_argument()? {
-            Some(Argument::Plain(name)) => Self::of(&name)?,
+            Some(Argument::Positional(name)) => Self::of(&name)?,
             Some(Argument::Option(option)) if option == "--help" => return Ok(Request::Help),
             Some(Argument::Option(option)) if option == "--version" => return Ok(Request::Version),
             _ => return Err(UsageError::new("the scenario comes first")),

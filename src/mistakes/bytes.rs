@@ -40,7 +40,7 @@
 //! What comes is collected until a line end is there, and everything behind it waits for the next
 //! one.
 //!
-//! Fix: [`LineFraming::next`](crate::protocol::framing::LineFraming::next) in
+//! Fix: [`LineDecoder::next`](crate::protocol::framing::LineDecoder::next) in
 //! `src/protocol/framing.rs`.
 //!
 //! Test: `a_line_split_anywhere_is_one_message` and `many_lines_in_one_write_are_as_many_messages`
@@ -65,7 +65,7 @@
 //! So bytes stay bytes until a line is whole, and only then become text. (A line end is one byte,
 //! which is never part of another character: cutting there is safe.)
 //!
-//! Fix: [`LineFraming::next`](crate::protocol::framing::LineFraming::next) in
+//! Fix: [`LineDecoder::next`](crate::protocol::framing::LineDecoder::next) in
 //! `src/protocol/framing.rs` makes text of whole lines only.
 //!
 //! Test: `a_line_split_anywhere_is_one_message` in `tests/chat/messages.rs`, whose message has
@@ -93,8 +93,8 @@
 //! it bytes are counted, not kept, until the line end comes; then the line is refused, and the next
 //! one is read from its start.
 //!
-//! Fix: [`LineFraming::new`](crate::protocol::framing::LineFraming::new) is given the limit, and
-//! [`LineFraming::next`](crate::protocol::framing::LineFraming::next) in `src/protocol/framing.rs`
+//! Fix: [`LineDecoder::new`](crate::protocol::framing::LineDecoder::new) is given the limit, and
+//! [`LineDecoder::next`](crate::protocol::framing::LineDecoder::next) in `src/protocol/framing.rs`
 //! never holds more.
 //!
 //! Test: `a_line_over_the_limit_costs_no_memory` in `tests/chat/bad_input.rs`.

@@ -2,7 +2,7 @@
 //!
 //! TCP keeps the order of bytes and nothing else: what one side wrote at once may arrive in pieces,
 //! and what it wrote in pieces may arrive at once. So a message needs a delimiter of its own, here
-//! the line feed. [`LineFraming`] is fed whatever each `read` returned and yields whole lines. It
+//! the line feed. [`LineDecoder`] is fed whatever each `read` returned and yields whole lines. It
 //! never holds more than one line's limit, however much comes without a line end.
 //!
 //! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed, so
@@ -18,12 +18,12 @@ const TELNET_SUBNEGOTIATION: u8 = 250;
 const TELNET_SUBNEGOTIATION_END: u8 = 240;
 const TELNET_TIMING_MARK: u8 = 6;
 
-/// The answer to [`Received::TimingMark`]: `IAC WONT TIMING-MARK` (RFC 860).
+/// The answer to [`Frame::TimingMark`]: `IAC WONT TIMING-MARK` (RFC 860).
 pub const TIMING_MARK_REFUSED: [u8; 3] = [IAC, 252, TELNET_TIMING_MARK];
 
 /// One thing that a peer sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received<'a> {
+pub enum Frame<'a> {
     /// A line, without its line end and without telnet sequences; not cleaned yet.
     Line(&'a str),
     /// A line that is not UTF-8, or that ended in the middle of a telnet sequence.
@@ -41,18 +41,18 @@ pub enum Received<'a> {
 /// Cuts a stream of bytes into lines of at most a limit.
 ///
 /// ```
-/// use chat::protocol::framing::{LineFraming, Received};
+/// use chat::protocol::framing::{LineDecoder, Frame};
 ///
-/// let mut framing = LineFraming::new(1024);
+/// let mut framing = LineDecoder::new(1024);
 /// let mut first_read = &b"hel"[..];
 /// assert_eq!(framing.next(&mut first_read), None);
 /// let mut second_read = &b"lo\r\nwor"[..];
-/// assert_eq!(framing.next(&mut second_read), Some(Received::Line("hello")));
+/// assert_eq!(framing.next(&mut second_read), Some(Frame::Line("hello")));
 /// assert_eq!(framing.next(&mut second_read), None);
-/// assert_eq!(framing.finish(), Some(Received::Line("wor")));
+/// assert_eq!(framing.finish(), Some(Frame::Line("wor")));
 /// ```
 #[derive(Debug)]
-pub struct LineFraming {
+pub struct LineDecoder {
     limit: usize,
     /// The start of a line whose end has not come yet: at most `limit` bytes and a carriage return.
     held: Vec<u8>,
@@ -60,7 +60,7 @@ pub struct LineFraming {
     bytes: usize,
     ends_in_carriage_return: bool,
     /// `held` was handed out as a line, and is emptied when the next one is asked for.
-    handed_out: bool,
+    yielded: bool,
     telnet: Telnet,
 }
 
@@ -79,7 +79,7 @@ enum Telnet {
     SubnegotiationCommand,
 }
 
-impl LineFraming {
+impl LineDecoder {
     /// Makes the framing of a new connection; lines over `limit` bytes are refused.
     pub fn new(limit: usize) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl LineFraming {
             held: Vec::new(),
             bytes: 0,
             ends_in_carriage_return: false,
-            handed_out: false,
+            yielded: false,
             telnet: Telnet::Text,
         }
     }
@@ -96,8 +96,8 @@ impl LineFraming {
     /// no further line end.
     ///
     /// A line that lies whole in `input` is lent from there, without a copy.
-    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Received<'a>> {
-        self.forget_handed_out();
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Frame<'a>> {
+        self.forget_yielded();
         loop {
             if self.telnet != Telnet::Text {
                 let (&byte, rest) = input.split_first()?;
@@ -109,7 +109,7 @@ impl LineFraming {
                 }
                 *input = rest;
                 if self.telnet_byte(byte) {
-                    return Some(Received::TimingMark);
+                    return Some(Frame::TimingMark);
                 }
                 continue;
             }
@@ -123,24 +123,24 @@ impl LineFraming {
             *input = rest;
             if found == LINE_FEED && self.bytes == 0 {
                 let line = text.strip_suffix(&[CARRIAGE_RETURN]).unwrap_or(text);
-                return Some(judge(line, line.len(), self.limit));
+                return Some(validate(line, line.len(), self.limit));
             }
             self.hold(text);
             if found == LINE_FEED {
-                return Some(self.hand_out());
+                return Some(self.yield_line());
             }
             self.telnet = Telnet::Command;
         }
     }
 
     /// Returns what was left without a line end when the stream ended: the last line, if any.
-    pub fn finish(&mut self) -> Option<Received<'_>> {
-        self.forget_handed_out();
+    pub fn finish(&mut self) -> Option<Frame<'_>> {
+        self.forget_yielded();
         if self.telnet != Telnet::Text {
             self.telnet = Telnet::Text;
             self.hold(&[IAC]);
         }
-        (self.bytes > 0).then(|| self.hand_out())
+        (self.bytes > 0).then(|| self.yield_line())
     }
 
     /// Steps over one byte of a telnet sequence. Returns whether it completed `IAC DO TIMING-MARK`.
@@ -182,15 +182,15 @@ impl LineFraming {
         self.held.extend_from_slice(&text[..text.len().min(room)]);
     }
 
-    fn hand_out(&mut self) -> Received<'_> {
-        self.handed_out = true;
+    fn yield_line(&mut self) -> Frame<'_> {
+        self.yielded = true;
         let bytes = self.bytes - usize::from(self.ends_in_carriage_return);
-        judge(&self.held[..bytes.min(self.held.len())], bytes, self.limit)
+        validate(&self.held[..bytes.min(self.held.len())], bytes, self.limit)
     }
 
-    fn forget_handed_out(&mut self) {
-        if self.handed_out {
-            self.handed_out = false;
+    fn forget_yielded(&mut self) {
+        if self.yielded {
+            self.yielded = false;
             self.held.clear();
             self.bytes = 0;
             self.ends_in_carriage_return = false;
@@ -212,13 +212,13 @@ fn find_line_feed_or_iac(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Decides what a line of `bytes` bytes is; `line` has all of it unless it is over the limit.
-fn judge(line: &[u8], bytes: usize, limit: usize) -> Received<'_> {
+fn validate(line: &[u8], bytes: usize, limit: usize) -> Frame<'_> {
     if bytes > limit {
-        return Received::TooLong { bytes };
+        return Frame::TooLong { bytes };
     }
     match str::from_utf8(line) {
-        Ok(line) => Received::Line(line),
-        Err(_) => Received::NotUtf8,
+        Ok(line) => Frame::Line(line),
+        Err(_) => Frame::NotUtf8,
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
 
     /// All that comes of a stream which arrives in the given chunks, in a form easy to compare.
     fn received<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-        let mut framing = LineFraming::new(LIMIT);
+        let mut framing = LineDecoder::new(LIMIT);
         let mut all = Vec::new();
         for mut chunk in chunks {
             while let Some(item) = framing.next(&mut chunk) {

@@ -16,7 +16,7 @@ use super::client_id::ClientId;
 use super::room::Room;
 use super::session;
 use super::shutdown::StopSwitch;
-use crate::protocol::text;
+use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, detect_dead_peer, limit_unsent, wait_for_connection};
 
 /// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail
@@ -101,7 +101,7 @@ fn admit<'scope>(
     let from = address.ip().to_canonical();
     let refused = room.registry.insert(id, Arc::clone(&stream), from, &room.options).err();
     if let Some(refused) = refused {
-        room.turn_away(&stream, refused.last_words());
+        room.turn_away(&stream, refused.final_line());
         return Err(refused.to_string());
     }
     room.log.event(&format!("Connected with {address}"));
@@ -111,7 +111,7 @@ fn admit<'scope>(
     let panicked = move || room.log.notice(&format!("A fault ended the connection of {address}"));
     if let Err(error) = room.threads.spawn(scope, id, session, panicked) {
         room.registry.remove(id);
-        room.turn_away(&stream, text::SERVER_FULL);
+        room.turn_away(&stream, replies::SERVER_FULL);
         return Err(error.to_string());
     }
     Ok(())

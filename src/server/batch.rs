@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::client_id::ClientId;
 use crate::protocol::nickname::Nickname;
-use crate::protocol::text::LeaveReason;
+use crate::protocol::replies::LeaveReason;
 
 /// What may be kept of one buffer between rounds, in bytes. A larger one was needed for a rare burst
 /// of notices, and goes back to the allocator.

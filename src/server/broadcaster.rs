@@ -21,7 +21,7 @@ use super::client_id::ClientId;
 use super::history::History;
 use super::room::Room;
 use crate::protocol::nickname::Nickname;
-use crate::protocol::text::{self, LeaveReason};
+use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::send_now;
 
 /// How many slices are offered in one system call: `IOV_MAX` of Linux, more of which it refuses.
@@ -147,7 +147,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
                     });
                     recipient.nickname = Some(nickname);
                     self.online += 1;
-                    let welcome = format!("{}\n{}\n", text::CONNECTED, self.who_is_online());
+                    let welcome = format!("{}\n{}\n", replies::CONNECTED, self.who_is_online());
                     let welcome = batch
                         .append_private(|private| private.extend_from_slice(welcome.as_bytes()));
                     batch.edit(client, unseen, welcome);
@@ -207,7 +207,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
 
     fn who_is_online(&self) -> String {
         let present = self.recipients.values().filter(|recipient| !recipient.has_left);
-        text::online(self.online, present.filter_map(|recipient| recipient.nickname.as_ref()))
+        replies::online(self.online, present.filter_map(|recipient| recipient.nickname.as_ref()))
     }
 
     /// Puts the batch into the backlog for those who are behind, and learns who is not any more.
@@ -265,7 +265,7 @@ impl<'scope, 'env> Broadcaster<'scope, 'env> {
         for (id, reason) in self.left.drain(..) {
             let Some(recipient) = self.recipients.remove(&id) else { continue };
             let behind = recipient.state == State::Behind;
-            if reason.last_words().is_none() {
+            if reason.final_line().is_none() {
                 self.room.backlog.give_up(id);
             } else if !behind || !self.room.backlog.finish(id, reason == LeaveReason::Kicked) {
                 self.room.closing.close(recipient.stream, reason == LeaveReason::Kicked);

@@ -14,7 +14,7 @@ use super::backlog::{MAX_UNSENT_BYTES, Next};
 use super::batch::Batch;
 use super::client_id::ClientId;
 use super::room::Room;
-use crate::protocol::text::LeaveReason;
+use crate::protocol::replies::LeaveReason;
 use crate::system::socket::{limit_unsent, wait_until_writable};
 
 /// How long a client may take nothing at all before it is too slow.

@@ -11,7 +11,7 @@ use std::thread;
 use super::room::Room;
 use super::shutdown::StopSwitch;
 use crate::protocol::cleaning::clean;
-use crate::protocol::text::{self, LeaveReason, NOTICE_PREFIX};
+use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
 
 /// What `/help` says here, a line each.
 const HELP: [&str; 5] = [
@@ -58,7 +58,7 @@ fn obey(room: &Room, stop: &StopSwitch, line: &str) {
         ("/quit" | "/exit", _) => stop.stop(),
         ("/who" | "/users", _) => {
             let nicknames = room.registry.nicknames();
-            let line = text::online(nicknames.len(), nicknames.iter());
+            let line = replies::online(nicknames.len(), nicknames.iter());
             room.log.notice(line.trim_start_matches(NOTICE_PREFIX));
         }
         ("/say", text) if !text.is_empty() => {
@@ -67,13 +67,13 @@ fn obey(room: &Room, stop: &StopSwitch, line: &str) {
         }
         ("/kick", name) if !name.is_empty() => match room.registry.find(name) {
             Some(id) => room.registry.turn_out(id, LeaveReason::Kicked),
-            None => room.log.notice(text::nobody_called(name).trim_start_matches(NOTICE_PREFIX)),
+            None => room.log.notice(replies::nobody_called(name).trim_start_matches(NOTICE_PREFIX)),
         },
         ("/help" | "/say" | "/kick", _) => {
             for line in HELP {
                 room.log.notice(line);
             }
         }
-        _ => room.log.notice(text::unknown_command(word).trim_start_matches(NOTICE_PREFIX)),
+        _ => room.log.notice(replies::unknown_command(word).trim_start_matches(NOTICE_PREFIX)),
     }
 }

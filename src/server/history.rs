@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::protocol::text;
+use crate::protocol::replies;
 
 /// The last lines that were said.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl History {
         if self.lines.is_empty() {
             return;
         }
-        buffer.extend_from_slice(text::last_messages(self.lines.len()).as_bytes());
+        buffer.extend_from_slice(replies::last_messages(self.lines.len()).as_bytes());
         buffer.push(b'\n');
         for line in &self.lines {
             buffer.extend_from_slice(line);

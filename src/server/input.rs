@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::options::{Framing, Options};
 use crate::protocol::MAX_MESSAGE_BYTES;
-use crate::protocol::framing::{LineFraming, Received};
+use crate::protocol::framing::{Frame, LineDecoder};
 use crate::system::socket::has_input;
 
 /// The buffer of a client that types, in bytes.
@@ -33,7 +33,7 @@ pub struct Input {
     buffer: Vec<u8>,
     max_bytes: usize,
     unread: Range<usize>,
-    framing: LineFraming,
+    framing: LineDecoder,
     /// What one read returned ends with a message, also without a line end.
     reads_are_messages: bool,
     /// The last message did not fit into the buffer: the next read brings more of it.
@@ -48,14 +48,14 @@ impl Input {
             buffer: Vec::new(),
             max_bytes: if is_limited { MAX_LIMITED_BUFFER_BYTES } else { MAX_BUFFER_BYTES },
             unread: 0..0,
-            framing: LineFraming::new(MAX_MESSAGE_BYTES),
+            framing: LineDecoder::new(MAX_MESSAGE_BYTES),
             reads_are_messages: options.framing == Framing::Recv,
             is_cut: false,
         }
     }
 
     /// Returns the next thing that has come whole, without reading; `None` when more must be read.
-    pub fn next_received(&mut self) -> Option<Received<'_>> {
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let mut rest = &self.buffer[self.unread.clone()];
         if self.reads_are_messages && !rest.contains(&b'\n') {
             // No line can come of it.
@@ -65,7 +65,7 @@ impl Input {
             }
             self.unread.start = self.unread.end;
             if timing_mark {
-                return Some(Received::TimingMark);
+                return Some(Frame::TimingMark);
             }
             return if self.is_cut { None } else { self.framing.finish() };
         }
@@ -75,7 +75,7 @@ impl Input {
     }
 
     /// Returns the last line of an ended stream, if it had no line end.
-    pub fn finish(&mut self) -> Option<Received<'_>> {
+    pub fn finish(&mut self) -> Option<Frame<'_>> {
         self.framing.finish()
     }
 
@@ -90,7 +90,7 @@ impl Input {
     }
 
     /// Reads once, and returns how many bytes came: 0 at the end of the stream. To be called when
-    /// [`Input::next_received`] has nothing more. Blocks and fails as [`Input::wait`] does, and not
+    /// [`Input::next_frame`] has nothing more. Blocks and fails as [`Input::wait`] does, and not
     /// after it.
     ///
     /// # Errors

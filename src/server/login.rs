@@ -13,9 +13,9 @@ use super::input::Input;
 use super::room::Room;
 use super::shutdown::Pass;
 use crate::protocol::command::Command;
-use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
+use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
-use crate::protocol::text;
+use crate::protocol::replies;
 use crate::system::socket::WRITE_TIMEOUT;
 
 /// How many nicknames a connection may try.
@@ -51,7 +51,7 @@ pub enum LoginEnd {
 
 impl From<io::Error> for LoginEnd {
     fn from(error: io::Error) -> Self {
-        if is_timeout(&error) { Self::TurnedAway(text::LOGIN_TIMEOUT) } else { Self::Gone }
+        if is_timeout(&error) { Self::TurnedAway(replies::LOGIN_TIMEOUT) } else { Self::Gone }
     }
 }
 
@@ -75,9 +75,9 @@ pub fn login<'a>(
 ) -> Result<Introduced<'a>, LoginEnd> {
     let deadline = Instant::now() + room.options.login_timeout;
     let mut login = Login { room, id, stream, deadline, tries: 0 };
-    login.say(text::ENTER_NICKNAME)?;
+    login.say(replies::ENTER_NICKNAME)?;
     loop {
-        while let Some(received) = input.next_received() {
+        while let Some(received) = input.next_frame() {
             if let Some(introduced) = login.answer(received)? {
                 stream.set_read_timeout(None)?;
                 return Ok(introduced);
@@ -101,19 +101,19 @@ struct Login<'a> {
 
 impl<'a> Login<'a> {
     /// Answers what came at the prompt. Returns the client once it is in.
-    fn answer(&mut self, received: Received<'_>) -> Result<Option<Introduced<'a>>, LoginEnd> {
+    fn answer(&mut self, received: Frame<'_>) -> Result<Option<Introduced<'a>>, LoginEnd> {
         let refusal = match received {
-            Received::TimingMark => {
+            Frame::TimingMark => {
                 self.write(&TIMING_MARK_REFUSED)?;
                 return Ok(None);
             }
-            Received::NotUtf8 => text::NOT_UTF8.to_owned(),
-            Received::TooLong { bytes } => text::too_long(bytes),
-            Received::Line(line) => match Command::parse(line) {
+            Frame::NotUtf8 => replies::NOT_UTF8.to_owned(),
+            Frame::TooLong { bytes } => replies::too_long(bytes),
+            Frame::Line(line) => match Command::parse(line) {
                 Command::Quit => return Err(LoginEnd::Quit),
                 Command::Help => {
-                    self.say(&text::help())?;
-                    self.say(text::ENTER_NICKNAME)?;
+                    self.say(&replies::help())?;
+                    self.say(replies::ENTER_NICKNAME)?;
                     return Ok(None);
                 }
                 _ => match self.join(line)? {
@@ -122,10 +122,10 @@ impl<'a> Login<'a> {
                 },
             },
         };
-        self.say(&text::nickname_refused(refusal))?;
+        self.say(&replies::nickname_refused(refusal))?;
         self.tries += 1;
         if self.tries == MAX_TRIES {
-            return Err(LoginEnd::TurnedAway(text::TOO_MANY_TRIES));
+            return Err(LoginEnd::TurnedAway(replies::TOO_MANY_TRIES));
         }
         Ok(None)
     }
@@ -141,7 +141,7 @@ impl<'a> Login<'a> {
         self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         match self.room.registry.join(self.id, &nickname, &self.room.outbox) {
             Ok(()) => Ok(Ok(Introduced { nickname, given: None, first: None, pass })),
-            Err(_taken) => Ok(Err(text::nickname_taken(&nickname))),
+            Err(_taken) => Ok(Err(replies::nickname_taken(&nickname))),
         }
     }
 
@@ -158,7 +158,7 @@ impl<'a> Login<'a> {
     /// What is left of the login's time; never zero, which would mean to wait without end.
     fn time_left(&self) -> Result<Duration, LoginEnd> {
         match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(LoginEnd::TurnedAway(text::LOGIN_TIMEOUT)),
+            Duration::ZERO => Err(LoginEnd::TurnedAway(replies::LOGIN_TIMEOUT)),
             left => Ok(left),
         }
     }

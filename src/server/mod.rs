@@ -27,7 +27,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::protocol::text;
+use crate::protocol::replies;
 use crate::system::{descriptor, signal, socket};
 
 use self::backlog::Backlog;
@@ -183,7 +183,7 @@ impl Server {
             room.log.notice("Shutting down...");
             began = Instant::now();
             room.come_to_rest();
-            room.outbox.close(text::SHUTTING_DOWN);
+            room.outbox.close(replies::SHUTTING_DOWN);
             let left = DELIVERY_TIME.saturating_sub(began.elapsed());
             if delivered.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
                 room.cut_off();

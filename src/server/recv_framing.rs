@@ -60,9 +60,9 @@ use super::room::Room;
 use super::shutdown::Pass;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
-use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
+use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
-use crate::protocol::text;
+use crate::protocol::replies;
 use crate::system::socket::WRITE_TIMEOUT;
 
 /// What asks a client for its nickname, without a line end.
@@ -109,7 +109,7 @@ pub fn login<'a>(
         // Given on with the name, so that shutting down waits for what came with it.
         let pass = room.gate.enter().ok_or(LoginEnd::Gone)?;
         let has_ended = input.read(stream)? == 0;
-        while let Some(received) = if has_ended { input.finish() } else { input.next_received() } {
+        while let Some(received) = if has_ended { input.finish() } else { input.next_frame() } {
             if let Some(introduction) = newcomer.hear(received)? {
                 stream.set_read_timeout(None)?;
                 return Ok(newcomer.introduce(introduction, pass));
@@ -140,15 +140,15 @@ type Introduction = (String, Option<String>);
 
 impl<'a> Newcomer<'a> {
     /// Hears what comes before there is a name, and answers it. Returns the introduction if it is one.
-    fn hear(&mut self, received: Received<'_>) -> Result<Option<Introduction>, LoginEnd> {
+    fn hear(&mut self, received: Frame<'_>) -> Result<Option<Introduction>, LoginEnd> {
         let answer = match received {
-            Received::TimingMark => {
+            Frame::TimingMark => {
                 self.answer(|batch, id| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
                 return Ok(None);
             }
-            Received::NotUtf8 => text::not_sent(text::NOT_UTF8),
-            Received::TooLong { bytes } => text::not_sent(text::too_long(bytes)),
-            Received::Line(line) => match (Command::parse(line), line.split_once(": ")) {
+            Frame::NotUtf8 => replies::not_sent(replies::NOT_UTF8),
+            Frame::TooLong { bytes } => replies::not_sent(replies::too_long(bytes)),
+            Frame::Line(line) => match (Command::parse(line), line.split_once(": ")) {
                 (Command::Blank, _) => return Ok(None),
                 (Command::Quit, _) => {
                     self.listen();
@@ -158,16 +158,16 @@ impl<'a> Newcomer<'a> {
                     self.answer(Batch::ask);
                     return Ok(None);
                 }
-                (Command::Help, _) => text::help(),
+                (Command::Help, _) => replies::help(),
                 (Command::Rename(name), _) => return Ok(Some((name.to_owned(), None))),
                 // What is no command has a slash as a part of an unfit name.
                 (Command::Say(_) | Command::Unknown(_), Some((name, _))) => {
                     return Ok(Some((name.to_owned(), Some(line.to_owned()))));
                 }
                 (Command::Say(_), None) => return Ok(Some((line.to_owned(), None))),
-                (Command::Unknown(word), None) => text::unknown_command(&clean(word)),
+                (Command::Unknown(word), None) => replies::unknown_command(&clean(word)),
                 (Command::Act(_) | Command::Tell { .. } | Command::Incomplete(_), _) => {
-                    text::NICKNAME_FIRST.to_owned()
+                    replies::NICKNAME_FIRST.to_owned()
                 }
             },
         };

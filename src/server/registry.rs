@@ -16,7 +16,7 @@ use super::client_id::ClientId;
 use super::options::Options;
 use super::outbox::Outbox;
 use crate::protocol::nickname::{Nickname, fold};
-use crate::protocol::text::{self, LeaveReason};
+use crate::protocol::replies::{self, LeaveReason};
 
 /// A connected client.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ pub enum Refused {
 
 impl Refused {
     /// The only line that the connection gets.
-    pub fn last_words(self) -> &'static str {
+    pub fn final_line(self) -> &'static str {
         match self {
-            Self::Full => text::SERVER_FULL,
-            Self::TooManyFromAddress => text::TOO_MANY_FROM_ADDRESS,
+            Self::Full => replies::SERVER_FULL,
+            Self::TooManyFromAddress => replies::TOO_MANY_FROM_ADDRESS,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Registry {
         client.nickname = Some(nickname.clone());
         client.listens = true;
         let stream = Arc::clone(&client.stream);
-        outbox.append(|batch| batch.join(id, nickname.clone(), stream, &text::joined(nickname)));
+        outbox.append(|batch| batch.join(id, nickname.clone(), stream, &replies::joined(nickname)));
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Registry {
         if before.folded() != nickname.folded() {
             self.names().remove(&before.folded());
         }
-        let notice = text::renamed(&before, nickname);
+        let notice = replies::renamed(&before, nickname);
         outbox.append(|batch| batch.rename(id, nickname.clone(), &notice));
         Ok(())
     }
@@ -176,8 +176,8 @@ impl Registry {
         };
         let Some(to) = &client.nickname else { return false };
         outbox.append(|batch| {
-            batch.tell(recipient, &text::told_you(from, message));
-            batch.tell(sender, &text::you_told(to, message));
+            batch.tell(recipient, &replies::told_you(from, message));
+            batch.tell(sender, &replies::you_told(to, message));
         });
         true
     }
@@ -200,10 +200,10 @@ impl Registry {
         let reason = client.turned_out.unwrap_or(reason);
         if client.listens {
             let nickname = client.nickname.as_ref();
-            let notice = nickname.map(|nickname| text::left(nickname, reason));
+            let notice = nickname.map(|nickname| replies::left(nickname, reason));
             outbox.append(|batch| {
-                if let Some(last_words) = reason.last_words() {
-                    batch.tell(id, last_words);
+                if let Some(final_line) = reason.final_line() {
+                    batch.tell(id, final_line);
                 }
                 batch.leave(id, reason, notice.as_deref());
             });

@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use super::registry::Registry;
 use super::shutdown::Gate;
 use super::threads::Threads;
-use crate::protocol::text::{self, LeaveReason};
+use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::send_now;
 
 /// How long the broadcaster may take for what was said before the farewell, and the farewell itself,
@@ -50,8 +50,8 @@ pub struct Room {
 impl Room {
     /// Says one last line to a connection that is not in the room, and closes it. Never blocks: the
     /// line fits into a socket's buffer, and if it does not, the peer is not reading anyway.
-    pub fn turn_away(&self, stream: &Arc<TcpStream>, last_words: &str) {
-        let line = format!("{last_words}\n");
+    pub fn turn_away(&self, stream: &Arc<TcpStream>, final_line: &str) {
+        let line = format!("{final_line}\n");
         // An error means that the peer is gone, or not reading: nothing is left to be done.
         let _ = send_now(stream, &[IoSlice::new(line.as_bytes())]);
         self.closing.close(Arc::clone(stream), false);
@@ -88,7 +88,7 @@ impl Room {
     /// but no longer than two seconds after the end `began`, and until the peers have closed too, for
     /// half a second in all, and no longer than 2.6 seconds after it began.
     pub fn hang_up(&self, began: Instant) {
-        let farewell = format!("{}\n", text::SHUTTING_DOWN);
+        let farewell = format!("{}\n", replies::SHUTTING_DOWN);
         for (_, stream) in self.registry.streams(|is_in| !is_in) {
             // They fail when the peer is gone, or not reading. Behind it comes at most what its own thread
             // is just saying.

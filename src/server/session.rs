@@ -17,9 +17,9 @@ use super::recv_framing::{self, without_name};
 use super::room::Room;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
-use crate::protocol::framing::{Received, TIMING_MARK_REFUSED};
+use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
-use crate::protocol::text::{self, LeaveReason};
+use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::is_gone;
 
 /// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname,
@@ -51,12 +51,12 @@ pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
         Err(LoginEnd::TurnedAway(why)) => {
             // The address is lost when the peer is, and then nobody was turned away.
             if let Ok(address) = stream.peer_addr() {
-                let why = why.trim_start_matches(text::NOTICE_PREFIX);
+                let why = why.trim_start_matches(replies::NOTICE_PREFIX);
                 room.log.event(&format!("Turned {address} away: {why}"));
             }
             room.turn_away(stream, why);
         }
-        Err(LoginEnd::Quit) => room.turn_away(stream, text::GOODBYE),
+        Err(LoginEnd::Quit) => room.turn_away(stream, replies::GOODBYE),
         Err(LoginEnd::Left) => membership.reason = LeaveReason::Quit,
         Err(LoginEnd::Gone) => {}
     }
@@ -120,12 +120,12 @@ fn speak(
     let mut speaker =
         Speaker { room, id, stream, nickname, given, bucket, gone: None, said: Vec::new() };
     if let Some(first) = first
-        && let Flow::Leave(reason) = speaker.take(Received::Line(&first))
+        && let Flow::Leave(reason) = speaker.take(Frame::Line(&first))
     {
         return reason;
     }
     loop {
-        while let Some(received) = input.next_received() {
+        while let Some(received) = input.next_frame() {
             if let Flow::Leave(reason) = speaker.take(received) {
                 return reason;
             }
@@ -154,21 +154,21 @@ fn speak(
 }
 
 impl Speaker<'_> {
-    fn take(&mut self, received: Received<'_>) -> Flow {
+    fn take(&mut self, received: Frame<'_>) -> Flow {
         if let Flow::Leave(reason) = self.wait_for_rate() {
             return Flow::Leave(reason);
         }
         match received {
-            Received::Line(line) => {
+            Frame::Line(line) => {
                 let line = match &self.given {
                     Some(given) => without_name(line, [given, self.nickname.as_str()]),
                     None => line,
                 };
                 self.obey(Command::parse(&clean(line)))
             }
-            Received::NotUtf8 => self.answer(&text::not_sent(text::NOT_UTF8)),
-            Received::TooLong { bytes } => self.answer(&text::not_sent(text::too_long(bytes))),
-            Received::TimingMark => {
+            Frame::NotUtf8 => self.answer(&replies::not_sent(replies::NOT_UTF8)),
+            Frame::TooLong { bytes } => self.answer(&replies::not_sent(replies::too_long(bytes))),
+            Frame::TimingMark => {
                 let id = self.id;
                 if self.make_room() {
                     self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
@@ -183,7 +183,7 @@ impl Speaker<'_> {
         match command {
             Command::Blank => {}
             Command::Say(said) => {
-                for part in text::message_parts(&self.nickname, said) {
+                for part in replies::message_prefix(&self.nickname, said) {
                     self.said.extend_from_slice(part.as_bytes());
                 }
                 self.said.push(b'\n');
@@ -193,13 +193,13 @@ impl Speaker<'_> {
             }
             Command::Act(action) => {
                 self.make_room();
-                let line = text::action(&self.nickname, action);
+                let line = replies::action(&self.nickname, action);
                 room.outbox.append(|batch| batch.act(id, &line));
             }
             Command::Tell { to, text } => {
                 self.make_room();
                 if !room.registry.tell((id, &self.nickname), to, text, &room.outbox) {
-                    return self.answer(&text::nobody_called(to));
+                    return self.answer(&replies::nobody_called(to));
                 }
             }
             Command::Rename(name) => return self.rename(name),
@@ -208,9 +208,9 @@ impl Speaker<'_> {
                     room.outbox.append(|batch| batch.ask(id));
                 }
             }
-            Command::Help => return self.answer(&text::help()),
-            Command::Incomplete(usage) => return self.answer(&text::incomplete_command(usage)),
-            Command::Unknown(word) => return self.answer(&text::unknown_command(word)),
+            Command::Help => return self.answer(&replies::help()),
+            Command::Incomplete(usage) => return self.answer(&replies::incomplete_command(usage)),
+            Command::Unknown(word) => return self.answer(&replies::unknown_command(word)),
             Command::Quit => {
                 self.pass_on();
                 return Flow::Leave(LeaveReason::Quit);
@@ -223,14 +223,16 @@ impl Speaker<'_> {
         self.make_room();
         let room = self.room;
         match Nickname::parse(name) {
-            Err(error) => self.answer(&text::rename_refused(error)),
+            Err(error) => self.answer(&replies::rename_refused(error)),
             Ok(nickname) => match room.registry.rename(self.id, &nickname, &room.outbox) {
                 Ok(()) => {
                     room.log.event(&format!("{} is now known as {nickname}", self.nickname));
                     self.nickname = nickname;
                     Flow::Continue
                 }
-                Err(_taken) => self.answer(&text::rename_refused(text::nickname_taken(&nickname))),
+                Err(_taken) => {
+                    self.answer(&replies::rename_refused(replies::nickname_taken(&nickname)))
+                }
             },
         }
     }

@@ -1,6 +1,6 @@
 //! Commands: what each does, who is told, and what is not one.
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Peer, Server, nickname};
 
@@ -16,7 +16,7 @@ fn help_names_every_command_in_any_case_and_only_to_who_asked() {
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     for help in ["/help", "/HELP", "/Help", "/help ", "/help me"] {
         alice.send(help);
-        let answer = text::help();
+        let answer = replies::help();
         for command in ["/help", "/quit", "/exit", "/who", "/users", "/nick", "/msg", "/me", "//"] {
             assert!(answer.contains(command), "{command}");
         }
@@ -211,7 +211,7 @@ fn a_command_that_lacks_something_is_answered_with_how_to_write_it() {
     ] {
         alice.send(line);
         let answer = alice.line();
-        assert_eq!(answer, text::incomplete_command(usage));
+        assert_eq!(answer, replies::incomplete_command(usage));
         assert!(answer.contains(usage) && answer.contains("/help"), "{answer}");
     }
     marker(&mut alice, "alice", &mut bob);
@@ -233,7 +233,7 @@ fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
     // What one can say always stands behind one's name.
     for line in ["[SERVER] bob left the chat!", "bob: hi", "* bob waves", "[bob -> you] hi"] {
         alice.send(line);
-        bob.expect(&text::message(&nickname("alice"), line));
+        bob.expect(&replies::message(&nickname("alice"), line));
     }
 }
 

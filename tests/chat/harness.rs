@@ -38,7 +38,7 @@ pub(crate) use tmux::Tmux;
 pub(crate) use transcript::Transcript;
 
 use chat::protocol::nickname::Nickname;
-use chat::protocol::text;
+use chat::protocol::replies;
 
 /// How long anything may take before the test fails. Long, since it is reached only by a failure,
 /// and a busy machine is none.
@@ -63,14 +63,14 @@ pub(crate) fn has_nc() -> bool {
     help.is_ok()
 }
 
-/// The nickname of that text, for the functions of `chat::protocol::text`.
+/// The nickname of that text, for the functions of `chat::protocol::replies`.
 pub(crate) fn nickname(text: &str) -> Nickname {
     Nickname::parse(text).expect("the test gives a fit nickname")
 }
 
 /// The answer at the prompt to a nickname that somebody has.
 pub(crate) fn taken(name: &str) -> String {
-    text::nickname_refused(text::nickname_taken(&nickname(name)))
+    replies::nickname_refused(replies::nickname_taken(&nickname(name)))
 }
 
 /// A port that is free and stays so: below those that systems give to connections and to port 0,

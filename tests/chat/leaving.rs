@@ -124,12 +124,12 @@ fn the_last_words_arrive_although_more_is_sent_than_the_server_reads() {
         alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
     }
     // The same for who is turned away at the prompt.
-    for (lines, last_words) in
+    for (lines, final_line) in
         [("/quit\n", "[SERVER] Goodbye!"), (&" \n".repeat(10), "[SERVER] Too many tries. Goodbye!")]
     {
         let mut peer = server.connect("peer");
         peer.send(&format!("{lines}{unread}"));
-        peer.lines_until(last_words);
+        peer.lines_until(final_line);
         peer.expect_end();
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{DEADLINE, Server, taken, until};
 
@@ -58,7 +58,7 @@ fn lines_that_are_no_nickname_at_all_count_as_tries() {
     peer.send_bytes(&b"\xff\xfe\n".repeat(1000));
     peer.expect("[SERVER] Enter your nickname:");
     for _ in 0..10 {
-        peer.expect(&text::nickname_refused(text::NOT_UTF8));
+        peer.expect(&replies::nickname_refused(replies::NOT_UTF8));
     }
     peer.expect("[SERVER] Too many tries. Goodbye!");
     peer.expect_end();
@@ -71,7 +71,7 @@ fn help_works_at_the_prompt_in_any_case() {
     peer.expect("[SERVER] Enter your nickname:");
     for help in ["/help", "/HELP", "/Help\r"] {
         peer.send(help);
-        peer.expect_all(text::help().lines());
+        peer.expect_all(replies::help().lines());
         peer.expect("[SERVER] Enter your nickname:");
     }
     peer.send("alice");

@@ -2,7 +2,7 @@
 //!
 //! Every test starts a server of its own on a free port and talks to it over sockets, with the
 //! texts written out as they are on the wire. Texts that the wire does not fix come from
-//! `chat::protocol::text`, so they stand in one place. See [`harness`] for how tests wait.
+//! `chat::protocol::replies`, so they stand in one place. See [`harness`] for how tests wait.
 
 mod harness;
 

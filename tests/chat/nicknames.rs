@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Server, taken};
 
@@ -101,7 +101,7 @@ fn a_nickname_that_is_not_utf8_is_refused_and_another_may_follow() {
     peer.expect("[SERVER] Enter your nickname:");
     for bytes in [&b"\xff\xfe\n"[..], b"caf\xe9\n", b"\xff\n", b"bob\xff\xfd\n"] {
         peer.send_bytes(bytes);
-        peer.expect(&text::nickname_refused(text::NOT_UTF8));
+        peer.expect(&replies::nickname_refused(replies::NOT_UTF8));
     }
     peer.send("bob");
     peer.expect("[SERVER] Connected to the server!");

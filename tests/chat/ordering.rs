@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 
 use crate::harness::{Peer, Server, taken};
-use chat::protocol::text;
+use chat::protocol::replies;
 
 const TALKERS: [&str; 4] = ["ann", "ben", "cleo", "dan"];
 const LINES_EACH: usize = 100;
@@ -67,7 +67,7 @@ fn answers_come_in_order_with_the_messages_around_them() {
         alice.expect(&format!("* alice {n}"));
         alice.expect("[SERVER] 2 online: alice, bob");
         alice.expect(&format!("[you -> bob] {n}"));
-        alice.expect(&text::unknown_command("/nope"));
+        alice.expect(&replies::unknown_command("/nope"));
         bob.expect(&format!("* alice {n}"));
         bob.expect(&format!("[alice -> you] {n}"));
         bob.expect(&format!("alice: plain {n}"));

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chat::protocol::nickname::Nickname;
-use chat::protocol::text::{self, LeaveReason};
+use chat::protocol::replies::{self, LeaveReason};
 use chat::server::batch::Batch;
 use chat::server::client_id::ClientId;
 use chat::server::options::Options;
@@ -70,7 +70,7 @@ impl Server {
     fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect();
         peer.send(nickname);
-        peer.lines_until(text::CONNECTED);
+        peer.lines_until(replies::CONNECTED);
         // Who is online.
         peer.0.read_line(&mut String::new()).expect("the line comes in time");
         peer
@@ -151,7 +151,7 @@ fn a_reader_that_stalls_holds_nobody_up() {
     let mut dave = server.join("dave");
     dave.send("hello");
     dave.send("/quit");
-    dave.lines_until(text::GOODBYE);
+    dave.lines_until(replies::GOODBYE);
     let heard = listener.lines_until("[SERVER] dave left the chat!");
     assert!(heard.ends_with(&["[SERVER] dave joined the chat!".into(), "dave: hello".into()]));
 }
@@ -196,7 +196,7 @@ fn is_let_in(server: &Server, nickname: &str) -> bool {
     // It fails when the server has closed already, having no place.
     let _ = peer.0.get_mut().write_all(format!("{nickname}\n").as_bytes());
     let lines = peer.0.lines().map_while(Result::ok);
-    lines.take(2).any(|line| line == text::CONNECTED)
+    lines.take(2).any(|line| line == replies::CONNECTED)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Server, free_port, on_a_terminal, shell};
 
@@ -23,7 +23,7 @@ fn the_console_lists_says_kicks_helps_and_quits() {
     server.enter("/kick nobody\n");
     server.expect_log("[SERVER] Nobody here is called nobody.");
     server.enter("/KICK BOB\n");
-    bob.expect_last(text::KICKED);
+    bob.expect_last(replies::KICKED);
     alice.expect("[SERVER] bob left the chat! (kicked)");
     server.enter("/help\n");
     for command in ["/who", "/say", "/kick", "/quit"] {
@@ -33,7 +33,7 @@ fn the_console_lists_says_kicks_helps_and_quits() {
     server.enter("hello?\n");
     server.expect_log("[SERVER] Unknown command: hello?. Type /help for the commands.");
     server.enter("/quit\n");
-    alice.expect_last(text::SHUTTING_DOWN);
+    alice.expect_last(replies::SHUTTING_DOWN);
     assert_eq!(server.exit().code(), Some(0));
 }
 
@@ -78,7 +78,7 @@ fn in_the_background_of_a_terminal_the_server_goes_on() {
     alice.expect("* alice is undisturbed");
     // Nothing else ends it: it would outlive its terminal.
     server.enter("end\n");
-    alice.expect_last(text::SHUTTING_DOWN);
+    alice.expect_last(replies::SHUTTING_DOWN);
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn in_the_background_without_input_the_server_goes_on() {
     alice.expect("* alice is here");
     let pid = server.log_line();
     assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
-    alice.expect_last(text::SHUTTING_DOWN);
+    alice.expect_last(replies::SHUTTING_DOWN);
 }

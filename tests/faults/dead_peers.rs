@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::Server;
 
@@ -12,7 +12,7 @@ fn every_connection_is_asked_whether_its_peer_is_there() {
     let server = Server::with(&[]);
     let alice = server.join("alice");
     let mut unnamed = server.connect();
-    unnamed.expect(text::ENTER_NICKNAME);
+    unnamed.expect(replies::ENTER_NICKNAME);
     let port = |port: u16| format!("0100007F:{port:04X}");
     for peer in [&alice, &unnamed] {
         // The server's end: its address first, then the peer's.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Peer, Server, server, shell};
 
@@ -21,7 +21,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     // All at once, and none of them closes: there are more of them than descriptors left.
     let mut outside: Vec<Peer> = (0..100).map(|_| server.connect()).collect();
     for peer in &mut outside {
-        peer.expect_last(text::SERVER_FULL);
+        peer.expect_last(replies::SERVER_FULL);
     }
     idles(&server);
     // Those inside have noticed nothing.
@@ -40,7 +40,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
 #[test]
 fn without_room_for_a_single_client_everyone_is_told() {
     let mut server = Server::of(shell("ulimit -n 30; exec \"$SERVER\" --port 0"));
-    (0..3).for_each(|_| server.connect().expect_last(text::SERVER_FULL));
+    (0..3).for_each(|_| server.connect().expect_last(replies::SERVER_FULL));
     server.stop();
 }
 
@@ -97,26 +97,26 @@ fn out_of_threads_newcomers_are_told_and_one_who_leaves_makes_room() {
     let mut refused = loop {
         let mut peer = server.connect();
         match peer.line().as_str() {
-            text::ENTER_NICKNAME => {
+            replies::ENTER_NICKNAME => {
                 peer.send(&format!("u{}", inside.len()));
-                peer.expect(text::CONNECTED);
+                peer.expect(replies::CONNECTED);
                 inside.push(peer);
             }
-            text::SERVER_FULL => break peer,
+            replies::SERVER_FULL => break peer,
             other => panic!("a newcomer was told {other:?}"),
         }
         assert!(inside.len() < 16, "the limit does not hold");
     };
     assert_eq!(refused.rest(), b"");
     assert!(inside.len() > 2, "there was room for some");
-    (0..20).for_each(|_| server.connect().expect_last(text::SERVER_FULL));
+    (0..20).for_each(|_| server.connect().expect_last(replies::SERVER_FULL));
     idles(&server);
     inside[0].send("/quit");
     inside[1].lines_until("[SERVER] u0 left the chat!");
     // Its thread ends after its leave was announced.
     crate::harness::wait_for("a place", || {
         let mut peer = server.connect();
-        (peer.line() == text::ENTER_NICKNAME).then(|| peer.send("newcomer"))
+        (peer.line() == replies::ENTER_NICKNAME).then(|| peer.send("newcomer"))
     });
     inside[1].lines_until("[SERVER] newcomer joined the chat!");
     let log = server.log_until("Nickname of client is newcomer");

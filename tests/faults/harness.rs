@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 /// How long anything may take before the test fails. Long, since it is reached only by a failure,
 /// and a busy machine is none.
@@ -177,9 +177,9 @@ impl Server {
     #[track_caller]
     pub(crate) fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect();
-        peer.expect(text::ENTER_NICKNAME);
+        peer.expect(replies::ENTER_NICKNAME);
         peer.send(nickname);
-        peer.expect(text::CONNECTED);
+        peer.expect(replies::CONNECTED);
         assert!(peer.line().contains(" online: "));
         peer
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{DEADLINE, Server, own_address};
 
@@ -13,9 +13,9 @@ fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
     let mut alice = server.join("alice");
     // It counts, although it has no nickname.
     let mut unnamed = server.connect();
-    unnamed.expect(text::ENTER_NICKNAME);
+    unnamed.expect(replies::ENTER_NICKNAME);
     for _ in 0..3 {
-        server.connect().expect_last(text::SERVER_FULL);
+        server.connect().expect_last(replies::SERVER_FULL);
     }
     unnamed.send("bob");
     alice.expect("[SERVER] bob joined the chat!");
@@ -33,9 +33,9 @@ fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
     let host = address.to_string();
     let server = Server::with(&["--host", &host, "--max-per-address", "1"]);
     let mut alice = server.join("alice");
-    server.connect().expect_last(text::TOO_MANY_FROM_ADDRESS);
+    server.connect().expect_last(replies::TOO_MANY_FROM_ADDRESS);
     alice.send("/quit");
-    alice.expect_last(text::GOODBYE);
+    alice.expect_last(replies::GOODBYE);
     let _bob = server.join("bob");
 
     let server = Server::with(&["--host", &host, "--max-per-address", "0"]);
@@ -54,7 +54,7 @@ fn who_gives_no_nickname_in_time_is_told_whatever_it_sends() {
     let mut alice = server.join("alice");
     let mut silent = server.connect();
     let mut dripping = server.connect();
-    dripping.expect(text::ENTER_NICKNAME);
+    dripping.expect(replies::ENTER_NICKNAME);
     // A byte a while: the whole login has one deadline, which no byte puts off.
     dripping.stream().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let start = Instant::now();
@@ -66,9 +66,9 @@ fn who_gives_no_nickname_in_time_is_told_whatever_it_sends() {
             _ => break,
         }
     }
-    dripping.expect_last(text::LOGIN_TIMEOUT);
-    silent.expect(text::ENTER_NICKNAME);
-    silent.expect_last(text::LOGIN_TIMEOUT);
+    dripping.expect_last(replies::LOGIN_TIMEOUT);
+    silent.expect(replies::ENTER_NICKNAME);
+    silent.expect_last(replies::LOGIN_TIMEOUT);
     // The time is for the login alone.
     alice.send("/me is still here");
     alice.expect("* alice is still here");
@@ -83,7 +83,7 @@ fn the_history_has_as_many_lines_as_it_is_told_to() {
         alice.expect("* alice ends");
         let mut bob = server.join("bob");
         if !shown.is_empty() {
-            bob.expect(&text::last_messages(shown.len()));
+            bob.expect(&replies::last_messages(shown.len()));
         }
         for line in shown {
             bob.expect(line);
@@ -101,7 +101,7 @@ fn the_log_tells_what_it_is_asked_to_tell() {
         let mut alice = server.join("alice");
         alice.send("hello");
         alice.send("/quit");
-        alice.expect_last(text::GOODBYE);
+        alice.expect_last(replies::GOODBYE);
         server.stop();
         let log = server.rest_of_log();
         assert_eq!(log.last().map(String::as_str), Some("[SERVER] Shutting down..."));

@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 use std::thread;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Peer, Server};
 use crate::random::Random;
@@ -124,8 +124,8 @@ fn attack(server: SocketAddr, name: &str, random: &mut Random) -> Result<usize, 
         }
     }
     match last {
-        text::GOODBYE => Ok(answers),
-        text::TOO_MANY_TRIES if answers == 0 => Ok(0),
+        replies::GOODBYE => Ok(answers),
+        replies::TOO_MANY_TRIES if answers == 0 => Ok(0),
         _ => Err(format!("after {answers} answers the connection ended with '{last}'")),
     }
 }
@@ -165,7 +165,7 @@ fn a_million_random_inputs_leave_every_connection_in_step_or_closed_with_a_line(
     });
     // The room is empty, and the log tells of no fault.
     let mut witness = server.connect();
-    witness.expect(text::ENTER_NICKNAME);
+    witness.expect(replies::ENTER_NICKNAME);
     witness.send("witness");
     witness.lines_until("[SERVER] 1 online: witness");
     server.stop();

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{Server, on_a_terminal};
 
@@ -25,7 +25,7 @@ fn lines_over_the_rate_are_said_at_the_rate_and_before_the_leave() {
     bob.expect("[SERVER] alice left the chat!");
     // No clock can run faster than this, however idle the machine.
     assert!(start.elapsed() >= Duration::from_secs(1) * over / 100);
-    alice.expect_last(text::GOODBYE);
+    alice.expect_last(replies::GOODBYE);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn who_waits_for_the_rate_is_kicked_at_once() {
     let said = bob.lines_until("[SERVER] alice left the chat! (kicked)");
     assert!(said.len() < 1000, "{} more lines were said first", said.len());
     alice.expect("[SERVER] bob joined the chat!");
-    alice.expect_last(text::KICKED);
+    alice.expect_last(replies::KICKED);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn who_waits_for_the_rate_does_not_keep_the_server_from_ending() {
     server.stop();
     // What was read was taken: it is said now, over the rate, and before the farewell.
     (0..over).for_each(|_| bob.expect("alice: x"));
-    bob.expect_last(text::SHUTTING_DOWN);
+    bob.expect_last(replies::SHUTTING_DOWN);
     alice.expect("[SERVER] bob joined the chat!");
-    alice.expect_last(text::SHUTTING_DOWN);
+    alice.expect_last(replies::SHUTTING_DOWN);
 }

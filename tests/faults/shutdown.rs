@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::thread;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::harness::{DEADLINE, Peer, Server};
 
@@ -75,13 +75,13 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
         (join(reading), join(flooding))
     });
     let (first, others) = read.split_first().unwrap();
-    assert_eq!(last_line(first), text::SHUTTING_DOWN.as_bytes());
+    assert_eq!(last_line(first), replies::SHUTTING_DOWN.as_bytes());
     for (n, other) in others.iter().enumerate() {
         // Not `assert_eq`, which would print megabytes.
         assert!(first == other, "r0 read {} bytes, r{} {}", first.len(), n + 1, other.len());
     }
     for last in flooded {
-        assert_eq!(String::from_utf8_lossy(&last), text::SHUTTING_DOWN);
+        assert_eq!(String::from_utf8_lossy(&last), replies::SHUTTING_DOWN);
     }
     // Nothing that was taken of one flood is missing: its lines are numbered.
     let text = String::from_utf8_lossy(first);
@@ -105,7 +105,7 @@ fn is_ended_by_a_second_signal() -> bool {
     let [mut talker, mut reader, _stalled] =
         ["talker", "reader", "stalled"].map(|nickname| server.join(nickname));
     thread::scope(|scope| {
-        let reading = scope.spawn(move || while reader.line() != text::SHUTTING_DOWN {});
+        let reading = scope.spawn(move || while reader.line() != replies::SHUTTING_DOWN {});
         let lines = format!("{}\n", "talk ".repeat(200)).repeat(100);
         while !server.threads().iter().any(|name| name.contains(" catch")) {
             talker.send_bytes(lines.as_bytes());

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 use crate::field::{Field, Visitor};
 use crate::random::Random;
@@ -104,7 +104,7 @@ fn churn(field: &Field, random: &mut Random) -> Result<(), String> {
             1 => visitor.send(b"/quit\n")?,
             _ => visitor.end_input(),
         }
-        last_words(&mut visitor, &[text::GOODBYE])?;
+        final_line(&mut visitor, &[replies::GOODBYE])?;
         field.over.wait(Duration::from_millis(5));
     }
     Ok(())
@@ -115,7 +115,7 @@ fn silent(field: &Field, _: &mut Random) -> Result<(), String> {
     for _ in 0..50 {
         visitors.extend(Visitor::at_the_prompt(field)?);
     }
-    visitors.iter_mut().try_for_each(|visitor| last_words(visitor, &[text::LOGIN_TIMEOUT]))
+    visitors.iter_mut().try_for_each(|visitor| final_line(visitor, &[replies::LOGIN_TIMEOUT]))
 }
 
 fn half(field: &Field, random: &mut Random) -> Result<(), String> {
@@ -126,7 +126,7 @@ fn half(field: &Field, random: &mut Random) -> Result<(), String> {
     }
     // What was written until here is its last line.
     visitor.end_input();
-    last_words(&mut visitor, &[text::GOODBYE])
+    final_line(&mut visitor, &[replies::GOODBYE])
 }
 
 fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
@@ -140,7 +140,7 @@ fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
     };
     bytes.extend_from_slice(b"\n/quit\n");
     visitor.send(&bytes)?;
-    last_words(&mut visitor, &[text::GOODBYE, text::TOO_MANY_TRIES])
+    final_line(&mut visitor, &[replies::GOODBYE, replies::TOO_MANY_TRIES])
 }
 
 fn stalled(field: &Field, _: &mut Random) -> Result<(), String> {
@@ -164,7 +164,7 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
 }
 
 /// Waits for the end, before which one of these must have been said.
-fn last_words(visitor: &mut Visitor, expected: &[&str]) -> Result<(), String> {
+fn final_line(visitor: &mut Visitor, expected: &[&str]) -> Result<(), String> {
     let last = visitor.last_line()?;
     if expected.contains(&last.as_str()) { Ok(()) } else { Err(format!("the last line: '{last}'")) }
 }

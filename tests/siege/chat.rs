@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat::protocol::nickname::Nickname;
-use chat::protocol::text::{NOTICE_PREFIX, SHUTTING_DOWN};
+use chat::protocol::replies::{NOTICE_PREFIX, SHUTTING_DOWN};
 
 use crate::field::{Field, Flag, Visitor};
 

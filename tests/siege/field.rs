@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use chat::protocol::text;
+use chat::protocol::replies;
 
 /// How long a peer waits for anything. Far above what the server promises, since a busy machine is
 /// no failure.
@@ -102,8 +102,8 @@ impl Visitor {
         let mut visitor = Self::connect(field)?;
         let line = visitor.line()?;
         match line.as_str() {
-            text::ENTER_NICKNAME => Ok(Some(visitor)),
-            text::SERVER_FULL => Ok(None),
+            replies::ENTER_NICKNAME => Ok(Some(visitor)),
+            replies::SERVER_FULL => Ok(None),
             other => Err(format!("a newcomer was told '{other}'")),
         }
     }
@@ -113,7 +113,7 @@ impl Visitor {
         let Some(mut visitor) = Self::at_the_prompt(field)? else { return Ok(None) };
         visitor.send(format!("{}\n", field.nickname(attack)).as_bytes())?;
         match visitor.line()?.as_str() {
-            text::CONNECTED => Ok(Some(visitor)),
+            replies::CONNECTED => Ok(Some(visitor)),
             other => Err(format!("a fit nickname was answered '{other}'")),
         }
     }

@@ -107,12 +107,12 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Usa
     let mut arguments = Arguments::new(arguments);
     while let Some(argument) = arguments.next_argument()? {
         match argument {
-            Argument::Plain(plain) if scenario.is_none() => scenario = Some(plain),
-            Argument::Plain(plain) if seconds.is_none() => {
+            Argument::Positional(plain) if scenario.is_none() => scenario = Some(plain),
+            Argument::Positional(plain) if seconds.is_none() => {
                 let wrong = |_| UsageError::new(format!("SECONDS is a number, not '{plain}'"));
                 seconds = Some(plain.parse::<u32>().map_err(wrong)?);
             }
-            Argument::Plain(plain) => {
+            Argument::Positional(plain) => {
                 return Err(UsageError::new(format!("'{plain}' is one argument too many")));
             }
             Argument::Option(option) => match option.as_str() {

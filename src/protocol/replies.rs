@@ -66,7 +66,7 @@ pub enum LeaveReason {
 
 impl LeaveReason {
     /// The last line to the client itself; `None` when it cannot be told anything any more.
-    pub fn last_words(self) -> Option<&'static str> {
+    pub fn final_line(self) -> Option<&'static str> {
         match self {
             Self::Quit => Some(GOODBYE),
             Self::Kicked => Some(KICKED),
@@ -88,11 +88,11 @@ impl fmt::Display for LeaveReason {
 
 /// A plain message, to everyone but its sender.
 pub fn message(from: &Nickname, text: &str) -> String {
-    message_parts(from, text).concat()
+    message_prefix(from, text).concat()
 }
 
 /// The same in parts, for whoever appends it to a buffer: there are many, and each would be allocated.
-pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
+pub fn message_prefix<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }
 
