@@ -196,7 +196,7 @@ impl Endpoint {
         match self.positional_arguments {
             1 => self.set_host(argument),
             2 => self.set_port(argument),
-            _ => Err(UsageError(format!("'{argument}' is one argument too many"))),
+            _ => Err(UsageError(format!("unexpected argument '{argument}'"))),
         }
     }
 }

@@ -179,7 +179,7 @@ impl Session<'_> {
             // Of use to telnet alone.
             Frame::TimingMark => return ControlFlow::Continue(()),
             Frame::NotUtf8 | Frame::TooLong { .. } => {
-                client.terminal.status("Left out: a line that is too long, or not UTF-8.");
+                client.terminal.status("Skipped a line that was too long or not UTF-8.");
                 return ControlFlow::Continue(());
             }
         };
@@ -213,7 +213,7 @@ impl Session<'_> {
     fn end(&self, error: Option<io::Error>) -> Ending {
         match (self.final_line, error) {
             (Some(replies::GOODBYE), _) => Ending::Left,
-            (Some(_kicked), _) => Ending::Refused("The server has turned you out.".to_owned()),
+            (Some(_kicked), _) => Ending::Refused("You were kicked.".to_owned()),
             _ if self.client.link.leaving() => Ending::Lost(
                 "The server did not say goodbye: not everything may have arrived.".to_owned(),
             ),

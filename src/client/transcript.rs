@@ -66,9 +66,11 @@ impl Transcript {
     pub(super) fn switch(&mut self, command: &str) -> Option<&'static str> {
         let (switch, on, off) = match command.to_ascii_lowercase().as_str() {
             "/bell" => (&mut self.bell, "The bell is on.", "The bell is off."),
-            "/quiet" => {
-                (&mut self.quiet, "Who comes and goes is hidden.", "Who comes and goes is shown.")
-            }
+            "/quiet" => (
+                &mut self.quiet,
+                "Join and leave notices are hidden.",
+                "Join and leave notices are shown.",
+            ),
             _ => return None,
         };
         *switch = !*switch;
@@ -141,9 +143,9 @@ mod tests {
         let lines = ["[SERVER] al joined the chat!", "[SERVER] al is now known as bob", "x: hi"];
         let all = lines.join("\n") + "\n";
         assert_eq!(received(&mut transcript, &lines), all);
-        assert_eq!(transcript.switch("/quiet"), Some("Who comes and goes is hidden."));
+        assert_eq!(transcript.switch("/quiet"), Some("Join and leave notices are hidden."));
         assert_eq!(received(&mut transcript, &lines), lines[1..].join("\n") + "\n");
-        assert_eq!(transcript.switch("/quiet"), Some("Who comes and goes is shown."));
+        assert_eq!(transcript.switch("/quiet"), Some("Join and leave notices are shown."));
         assert_eq!(received(&mut transcript, &lines), all);
         assert_eq!(transcript.switch("/other"), None);
     }

@@ -20,6 +20,8 @@ pub enum Command<'a> {
     Rename(&'a str),
     /// `/who` or `/users`.
     Who,
+    /// `/ping`, with the word to send back; empty without one.
+    Ping(&'a str),
     /// `/help`.
     Help,
     /// `/quit` or `/exit`.
@@ -37,13 +39,17 @@ const RENAME_USAGE: &str = "/nick NAME";
 /// How `/me` is written.
 const ACT_USAGE: &str = "/me ACTION";
 
+/// The longest word that `/ping` sends back, in bytes; what is over that is cut off.
+pub const MAX_PING_BYTES: usize = 32;
+
 /// The commands and what each does, in the order in which `/help` lists them.
-pub const COMMANDS: [(&str, &str); 6] = [
+pub const COMMANDS: [(&str, &str); 7] = [
     ("/help", "show this list"),
     ("/who", "list who is online (also /users)"),
     (RENAME_USAGE, "change your nickname"),
     (TELL_USAGE, "say something to one person only"),
     (ACT_USAGE, "tell everyone what you do"),
+    ("/ping WORD", "have the server answer pong WORD"),
     ("/quit", "leave the chat (also /exit)"),
 ];
 
@@ -67,6 +73,7 @@ impl<'a> Command<'a> {
             "/help" => Self::Help,
             "/quit" | "/exit" => Self::Quit,
             "/who" | "/users" => Self::Who,
+            "/ping" => Self::Ping(cut(split_word(rest).0, MAX_PING_BYTES)),
             "/nick" if rest.is_empty() => Self::Incomplete(RENAME_USAGE),
             "/nick" => Self::Rename(rest),
             "/me" if rest.is_empty() => Self::Incomplete(ACT_USAGE),
@@ -87,13 +94,19 @@ fn split_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
+/// Cuts text off behind the last character that ends within `bytes`.
+fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_line_means_what_the_help_says() {
-        use Command::{Act, Blank, Help, Incomplete, Quit, Rename, Say, Tell, Unknown, Who};
+        use Command::{Act, Blank, Help, Incomplete, Ping, Quit, Rename, Say, Tell, Unknown, Who};
         for (line, command) in [
             ("", Blank),
             (" \t ", Blank),
@@ -114,11 +127,25 @@ mod tests {
             ("/msg", Incomplete("/msg NICK TEXT")),
             ("/msg bob ", Incomplete("/msg NICK TEXT")),
             ("/msg bob hi  there", Tell { to: "bob", text: "hi  there" }),
+            ("/ping", Ping("")),
+            ("/ping 17", Ping("17")),
+            ("/PING one two", Ping("one")),
             ("/", Unknown("/")),
             ("/helpme", Unknown("/helpme")),
             ("/ quit", Unknown("/")),
         ] {
             assert_eq!(Command::parse(line), command, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_long_ping_is_cut_between_characters() {
+        let ping = |word: &str| match Command::parse(&format!("/ping {word}")) {
+            Command::Ping(word) => word.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ping(&"x".repeat(33)), 32);
+        assert_eq!(ping(&"x".repeat(32)), 32);
+        assert_eq!(ping(&("x".to_owned() + &"é".repeat(16))), 31);
     }
 }

@@ -170,8 +170,14 @@ pub fn rename_refused(why: impl fmt::Display) -> String {
 }
 
 /// Answers `/msg` to a name that nobody has; `name` is cleaned.
-pub fn nobody_called(name: &str) -> String {
-    format!("[SERVER] Nobody here is called {name}.")
+pub fn no_such_nickname(name: &str) -> String {
+    format!("[SERVER] No such nickname: {name}.")
+}
+
+/// Answers `/ping`; `word` is cleaned, and may be empty.
+pub fn pong(word: &str) -> String {
+    let space = if word.is_empty() { "" } else { " " };
+    format!("[SERVER] pong{space}{word}")
 }
 
 /// Answers a command that does not exist; `word` is cleaned.
@@ -180,8 +186,8 @@ pub fn unknown_command(word: &str) -> String {
 }
 
 /// Answers a command that lacks something.
-pub fn incomplete_command(usage: &str) -> String {
-    format!("[SERVER] Not complete: write {usage}. Type /help for the commands.")
+pub fn usage(usage: &str) -> String {
+    format!("[SERVER] Usage: {usage}")
 }
 
 /// Answers `/help`, in several lines.

@@ -108,7 +108,8 @@ fn admit<'scope>(
     let own_stream = Arc::clone(&stream);
     let session = move || session::serve(room, id, &own_stream);
     // The panic has left the room already, in its session.
-    let panicked = move || room.log.notice(&format!("A fault ended the connection of {address}"));
+    let panicked =
+        move || room.log.notice(&format!("Internal error: closed the connection of {address}"));
     if let Err(error) = room.threads.spawn(scope, id, session, panicked) {
         room.registry.remove(id);
         room.turn_away(&stream, replies::SERVER_FULL);

@@ -65,10 +65,14 @@ fn obey(room: &Room, stop: &StopSwitch, line: &str) {
             let notice = format!("{NOTICE_PREFIX}{}", clean(text));
             room.outbox.append(|batch| batch.announce(&notice));
         }
-        ("/kick", name) if !name.is_empty() => match room.registry.find(name) {
-            Some(id) => room.registry.turn_out(id, LeaveReason::Kicked),
-            None => room.log.notice(replies::nobody_called(name).trim_start_matches(NOTICE_PREFIX)),
-        },
+        ("/kick", name) if !name.is_empty() => {
+            if let Some(id) = room.registry.find(name) {
+                room.registry.turn_out(id, LeaveReason::Kicked);
+            } else {
+                let answer = replies::no_such_nickname(name);
+                room.log.notice(answer.trim_start_matches(NOTICE_PREFIX));
+            }
+        }
         ("/help" | "/say" | "/kick", _) => {
             for line in HELP {
                 room.log.notice(line);

@@ -158,6 +158,7 @@ impl<'a> Newcomer<'a> {
                     self.answer(Batch::ask);
                     return Ok(None);
                 }
+                (Command::Ping(word), _) => replies::pong(&clean(word)),
                 (Command::Help, _) => replies::help(),
                 (Command::Rename(name), _) => return Ok(Some((name.to_owned(), None))),
                 // What is no command has a slash as a part of an unfit name.

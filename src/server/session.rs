@@ -199,7 +199,7 @@ impl Speaker<'_> {
             Command::Tell { to, text } => {
                 self.make_room();
                 if !room.registry.tell((id, &self.nickname), to, text, &room.outbox) {
-                    return self.answer(&replies::nobody_called(to));
+                    return self.answer(&replies::no_such_nickname(to));
                 }
             }
             Command::Rename(name) => return self.rename(name),
@@ -208,8 +208,9 @@ impl Speaker<'_> {
                     room.outbox.append(|batch| batch.ask(id));
                 }
             }
+            Command::Ping(word) => return self.answer(&replies::pong(word)),
             Command::Help => return self.answer(&replies::help()),
-            Command::Incomplete(usage) => return self.answer(&replies::incomplete_command(usage)),
+            Command::Incomplete(usage) => return self.answer(&replies::usage(usage)),
             Command::Unknown(word) => return self.answer(&replies::unknown_command(word)),
             Command::Quit => {
                 self.pass_on();

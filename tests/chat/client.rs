@@ -17,7 +17,7 @@ fn a_wrong_command_line_is_one_line_on_standard_error_and_exit_code_2() {
         (&["--nick"], "--nick needs a value"),
         (&["--port", "none"], "a port is a number from 0 to 65535, not 'none'"),
         (&["--port=65536"], "a port is a number from 0 to 65535, not '65536'"),
-        (&["127.0.0.1", "5555", "more"], "'more' is one argument too many"),
+        (&["127.0.0.1", "5555", "more"], "unexpected argument 'more'"),
         (&["--host", ""], "the host is empty"),
     ] {
         let finished = Program::run(client_command(arguments), "");

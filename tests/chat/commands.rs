@@ -99,7 +99,7 @@ fn a_rename_is_told_to_everyone_and_holds_from_then_on() {
     bob.send("/who");
     bob.expect("[SERVER] 2 online: al, bob");
     bob.send("/msg alice hi");
-    bob.expect("[SERVER] Nobody here is called alice.");
+    bob.expect("[SERVER] No such nickname: alice.");
     bob.send("/msg al hi");
     bob.expect("[you -> al] hi");
     alice.expect("[bob -> you] hi");
@@ -174,13 +174,13 @@ fn a_private_message_to_nobody_is_answered_with_that_name() {
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     for name in ["zed", "bo", "bob:", "@bob", "bobby", "[SERVER]"] {
         alice.send(&format!("/msg {name} psst"));
-        alice.expect(&format!("[SERVER] Nobody here is called {name}."));
+        alice.expect(&format!("[SERVER] No such nickname: {name}."));
     }
     marker(&mut alice, "alice", &mut bob);
     bob.send("/quit");
     alice.expect("[SERVER] bob left the chat!");
     alice.send("/msg bob psst");
-    alice.expect("[SERVER] Nobody here is called bob.");
+    alice.expect("[SERVER] No such nickname: bob.");
 }
 
 #[test]
@@ -211,9 +211,24 @@ fn a_command_that_lacks_something_is_answered_with_how_to_write_it() {
     ] {
         alice.send(line);
         let answer = alice.line();
-        assert_eq!(answer, replies::incomplete_command(usage));
-        assert!(answer.contains(usage) && answer.contains("/help"), "{answer}");
+        assert_eq!(answer, replies::usage(usage));
+        assert!(answer.ends_with(usage), "{answer}");
     }
+    marker(&mut alice, "alice", &mut bob);
+}
+
+#[test]
+fn ping_is_answered_to_the_asker_alone_after_everything_it_said() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    alice.send("hello\n/msg bob psst\n/ping 17\n/PING\n/ping \u{1b}[2J");
+    alice.expect_all([
+        "[you -> bob] psst",
+        "[SERVER] pong 17",
+        "[SERVER] pong",
+        "[SERVER] pong \u{FFFD}[2J",
+    ]);
+    bob.expect_all(["alice: hello", "[alice -> you] psst"]);
     marker(&mut alice, "alice", &mut bob);
 }
 

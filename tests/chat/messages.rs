@@ -215,7 +215,7 @@ fn every_text_that_one_sends_is_cleaned_wherever_it_shows_up() {
     alice.expect("[you -> bob] \u{FFFD}]0;owned\u{FFFD}");
     bob.expect("[alice -> you] \u{FFFD}]0;owned\u{FFFD}");
     alice.send("/msg \x1bc hi");
-    alice.expect("[SERVER] Nobody here is called \u{FFFD}c.");
+    alice.expect("[SERVER] No such nickname: \u{FFFD}c.");
     alice.send("/\x1bc");
     alice.expect("[SERVER] Unknown command: /\u{FFFD}c. Type /help for the commands.");
     alice.send("//\x1bc");

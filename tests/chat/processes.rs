@@ -11,7 +11,7 @@ fn a_wrong_command_line_is_one_line_on_standard_error_and_exit_code_2() {
         (&["--port", "none"], "a port is a number from 0 to 65535, not 'none'"),
         (&["--port=65536"], "a port is a number from 0 to 65535, not '65536'"),
         (&["127.0.0.1", "-1"], "unknown option -1"),
-        (&["127.0.0.1", "5555", "more"], "'more' is one argument too many"),
+        (&["127.0.0.1", "5555", "more"], "unexpected argument 'more'"),
         (&["--host", ""], "the host is empty"),
         (&["--quiet=1"], "--quiet takes no value"),
     ] {

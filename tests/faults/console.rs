@@ -21,7 +21,7 @@ fn the_console_lists_says_kicks_helps_and_quits() {
         peer.expect("[SERVER] the lesson\u{FFFD}begins");
     }
     server.enter("/kick nobody\n");
-    server.expect_log("[SERVER] Nobody here is called nobody.");
+    server.expect_log("[SERVER] No such nickname: nobody.");
     server.enter("/KICK BOB\n");
     bob.expect_last(replies::KICKED);
     alice.expect("[SERVER] bob left the chat! (kicked)");

@@ -76,7 +76,7 @@ fn input(random: &mut Random, to: &mut Vec<u8>) {
 }
 
 /// The answer to the question after the `n`-th input, up to that number and from there.
-const ANSWER: (&str, &str) = ("[SERVER] Nobody here is called !", ".");
+const ANSWER: (&str, &str) = ("[SERVER] No such nickname: !", ".");
 
 /// Appends the question after the `n`-th input: a private line to somebody who cannot exist.
 fn question(n: usize, to: &mut Vec<u8>) {

@@ -113,7 +113,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Usa
                 seconds = Some(plain.parse::<u32>().map_err(wrong)?);
             }
             Argument::Positional(plain) => {
-                return Err(UsageError::new(format!("'{plain}' is one argument too many")));
+                return Err(UsageError::new(format!("unexpected argument '{plain}'")));
             }
             Argument::Option(option) => match option.as_str() {
                 "--clients" => people = arguments.parse("a number")?,
