@@ -1,15 +1,29 @@
 //! Framing: cutting the stream of bytes that TCP delivers into lines.
 //!
-//! TCP keeps the order of bytes and nothing else: what one side wrote at once may arrive in pieces,
+//! TCP keeps the order of bytes and nothing else. What one side wrote at once may arrive in pieces,
 //! and what it wrote in pieces may arrive at once. So a message needs a delimiter of its own, here
 //! the line feed. [`LineDecoder`] is fed whatever each `read` returned and yields whole lines. It
 //! never holds more than one line's limit, however much comes without a line end.
 //!
-//! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed, so
-//! lines are cut first and the commands are taken out on the way.
+//! A line ends with LF or CR LF. Two other ends exist in the wild:
+//!
+//! - CR NUL. That is how the network virtual terminal of RFC 854 spells a carriage return alone, and
+//!   some telnet clients send it for the Enter key.
+//! - LF CR, also as LF CR NUL.
+//!
+//! A byte order mark (U+FEFF) at the start of a stream is dropped: editors put it at the start of
+//! files, and files are piped into `nc`.
+//!
+//! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed. So
+//! lines are cut first, and the commands are taken out on the way. Cleaning is not done here: see
+//! [`cleaning`](super::cleaning).
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';
+const NUL: u8 = 0;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// Interpret As Command: the byte that opens every telnet sequence. Never part of UTF-8.
 const IAC: u8 = 255;
@@ -21,10 +35,10 @@ const TELNET_TIMING_MARK: u8 = 6;
 /// The answer to [`Frame::TimingMark`]: `IAC WONT TIMING-MARK` (RFC 860).
 pub const TIMING_MARK_REFUSED: [u8; 3] = [IAC, 252, TELNET_TIMING_MARK];
 
-/// One thing that a peer sent.
+/// One thing that a peer sent: a line, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// A line, without its line end and without telnet sequences; not cleaned yet.
+    /// A line without its line end and without telnet sequences. It is not cleaned yet.
     Line(&'a str),
     /// A line that is not UTF-8, or that ended in the middle of a telnet sequence.
     NotUtf8,
@@ -33,8 +47,8 @@ pub enum Frame<'a> {
         /// The line's length, less its line end and telnet sequences.
         bytes: usize,
     },
-    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C: it prints nothing more until it gets an
-    /// answer, for which [`TIMING_MARK_REFUSED`] is enough.
+    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. It prints nothing more until it gets an
+    /// answer. [`TIMING_MARK_REFUSED`] is enough.
     TimingMark,
 }
 
@@ -56,12 +70,26 @@ pub struct LineDecoder {
     limit: usize,
     /// The start of a line whose end has not come yet: at most `limit` bytes and a carriage return.
     held: Vec<u8>,
-    /// The length of that line so far; more than `held` has once it is over the limit.
+    /// The length of that line so far. It exceeds the length of `held` once it is over the limit.
     bytes: usize,
     ends_in_carriage_return: bool,
-    /// `held` was handed out as a line, and is emptied when the next one is asked for.
+    /// `held` was yielded as a line. It is emptied when the next one is asked for.
     yielded: bool,
+    /// What is dropped if it comes next.
+    skip: Skip,
     telnet: Telnet,
+}
+
+/// What is no part of a line if it comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skip {
+    Nothing,
+    /// At the start of the stream: a byte order mark, of which this many bytes have come.
+    ByteOrderMark(usize),
+    /// After LF: the CR of LF CR.
+    CarriageReturn,
+    /// After LF CR: the NUL of LF CR NUL.
+    Nul,
 }
 
 /// How far into a telnet sequence the stream is.
@@ -80,7 +108,7 @@ enum Telnet {
 }
 
 impl LineDecoder {
-    /// Makes the framing of a new connection; lines over `limit` bytes are refused.
+    /// Makes the decoder of a new connection. Lines over `limit` bytes are refused.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -88,12 +116,13 @@ impl LineDecoder {
             bytes: 0,
             ends_in_carriage_return: false,
             yielded: false,
+            skip: Skip::ByteOrderMark(0),
             telnet: Telnet::Text,
         }
     }
 
-    /// Takes the next thing from the front of `input`, or all of `input` and `None` when it holds
-    /// no further line end.
+    /// Takes the next frame from the front of `input`. If `input` holds no further line end, takes
+    /// all of it and returns `None`.
     ///
     /// A line that lies whole in `input` is lent from there, without a copy.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Frame<'a>> {
@@ -113,7 +142,12 @@ impl LineDecoder {
                 }
                 continue;
             }
-            let found = find_line_feed_or_iac(input);
+            // Printable ASCII is text wherever it stands. The line that begins with it ends the wait.
+            let begins_with_text = matches!(input.first(), Some(b' '..=b'~'));
+            if !begins_with_text || matches!(self.skip, Skip::ByteOrderMark(1..)) {
+                self.skip_over(input);
+            }
+            let found = find_end_or_iac(input, self.ends_in_carriage_return);
             let (text, rest) = input.split_at(found.unwrap_or(input.len()));
             let Some((&found, rest)) = rest.split_first() else {
                 self.hold(text);
@@ -121,26 +155,63 @@ impl LineDecoder {
                 return None;
             };
             *input = rest;
-            if found == LINE_FEED && self.bytes == 0 {
+            if found == IAC {
+                self.hold(text);
+                self.telnet = Telnet::Command;
+                continue;
+            }
+            let skip = if found == LINE_FEED { Skip::CarriageReturn } else { Skip::Nothing };
+            if self.bytes == 0 {
+                self.skip = skip;
                 let line = text.strip_suffix(&[CARRIAGE_RETURN]).unwrap_or(text);
                 return Some(validate(line, line.len(), self.limit));
             }
             self.hold(text);
-            if found == LINE_FEED {
-                return Some(self.yield_line());
-            }
-            self.telnet = Telnet::Command;
+            self.skip = skip;
+            return Some(self.yield_line());
         }
     }
 
     /// Returns what was left without a line end when the stream ended: the last line, if any.
     pub fn finish(&mut self) -> Option<Frame<'_>> {
         self.forget_yielded();
+        self.hold_partial_mark();
         if self.telnet != Telnet::Text {
             self.telnet = Telnet::Text;
             self.hold(&[IAC]);
         }
         (self.bytes > 0).then(|| self.yield_line())
+    }
+
+    /// Drops from the front of `input` what is no part of the line that begins there.
+    #[inline(never)]
+    fn skip_over(&mut self, input: &mut &[u8]) {
+        while let Some((&byte, rest)) = input.split_first() {
+            self.skip = match self.skip {
+                Skip::ByteOrderMark(come) if byte == BYTE_ORDER_MARK[come] => {
+                    let is_whole = come + 1 == BYTE_ORDER_MARK.len();
+                    if is_whole { Skip::Nothing } else { Skip::ByteOrderMark(come + 1) }
+                }
+                Skip::CarriageReturn if byte == CARRIAGE_RETURN => Skip::Nul,
+                Skip::Nul if byte == NUL => Skip::Nothing,
+                // A telnet sequence is no text: what is waited for may come after it.
+                Skip::ByteOrderMark(0) | Skip::CarriageReturn | Skip::Nul if byte == IAC => return,
+                _ => {
+                    self.hold_partial_mark();
+                    self.skip = Skip::Nothing;
+                    return;
+                }
+            };
+            *input = rest;
+        }
+    }
+
+    /// Makes text of the bytes that could have been the start of a byte order mark and were not.
+    fn hold_partial_mark(&mut self) {
+        if let Skip::ByteOrderMark(come) = self.skip {
+            self.hold(&BYTE_ORDER_MARK[..come]);
+            self.skip = Skip::Nothing;
+        }
     }
 
     /// Steps over one byte of a telnet sequence. Returns whether it completed `IAC DO TIMING-MARK`.
@@ -172,14 +243,16 @@ impl LineDecoder {
         timing_mark
     }
 
-    /// Adds text to the line that has not ended yet: counted in full, kept up to the limit.
+    /// Adds text to the line that has not ended yet. All of it is counted; what is over the limit is
+    /// not kept.
     fn hold(&mut self, text: &[u8]) {
         let Some(&last) = text.last() else { return };
+        self.skip = Skip::Nothing;
         self.ends_in_carriage_return = last == CARRIAGE_RETURN;
         self.bytes += text.len();
         // One more than the limit: a carriage return there belongs to the line end.
-        let room = (self.limit + 1).saturating_sub(self.held.len());
-        self.held.extend_from_slice(&text[..text.len().min(room)]);
+        let free = (self.limit + 1).saturating_sub(self.held.len());
+        self.held.extend_from_slice(&text[..text.len().min(free)]);
     }
 
     fn yield_line(&mut self) -> Frame<'_> {
@@ -198,17 +271,38 @@ impl LineDecoder {
     }
 }
 
-/// Returns where the first line feed or IAC is.
+/// Returns where the first line end or IAC is: the LF, the NUL of a CR NUL, or the IAC.
 ///
-/// A flood spends most of its time at the server here. Whether sixteen bytes hold one of them is a
-/// question without an early exit, which the compiler answers with a few instructions.
-fn find_line_feed_or_iac(bytes: &[u8]) -> Option<usize> {
+/// A server under a flood spends much of its time here, so whole blocks are looked at first. Whether
+/// a block of sixteen bytes may hold one of the three is a question without an early exit, which
+/// the compiler answers with a few vector instructions. It becomes one comparison if it takes in the
+/// controls between NUL and LF: one more than a byte, modulo 256, is at most 11. Of those only the
+/// tab is found in text, and then the block is looked at byte by byte.
+fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
-    let is_found = |&byte: &u8| byte == LINE_FEED || byte == IAC;
-    let has_one = |block: &[u8]| block.iter().fold(false, |found, byte| found | is_found(byte));
-    let clear = bytes.chunks_exact(BLOCK_BYTES).take_while(|block| !has_one(block)).count();
-    let start = clear * BLOCK_BYTES;
-    bytes[start..].iter().position(is_found).map(|at| start + at)
+    let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;
+    let may_have_one = |block: &[u8]| block.iter().fold(false, |found, &it| found | may_be_one(it));
+    let is_one = |at: usize, byte: u8| match byte {
+        LINE_FEED | IAC => true,
+        NUL if at == 0 => after_carriage_return,
+        NUL => bytes[at - 1] == CARRIAGE_RETURN,
+        _ => false,
+    };
+    let mut start = 0;
+    loop {
+        let blocks = bytes[start..].chunks_exact(BLOCK_BYTES);
+        start += BLOCK_BYTES * blocks.take_while(|block| !may_have_one(block)).count();
+        let end = bytes.len().min(start + BLOCK_BYTES);
+        for (at, &byte) in (start..).zip(&bytes[start..end]) {
+            if may_be_one(byte) && is_one(at, byte) {
+                return Some(at);
+            }
+        }
+        if end == bytes.len() {
+            return None;
+        }
+        start = end;
+    }
 }
 
 /// Decides what a line of `bytes` bytes is; `line` has all of it unless it is over the limit.
@@ -283,6 +377,11 @@ mod tests {
             .collect();
         let whole = received([&transcript[..]]);
         assert_eq!(whole.len(), 13);
+        assert_same_wherever_split(&transcript, &whole);
+    }
+
+    /// Checks every split into three pieces, and the stream byte by byte.
+    fn assert_same_wherever_split(transcript: &[u8], whole: &[String]) {
         for first in 0..=transcript.len() {
             for second in first..=transcript.len() {
                 let pieces =
@@ -294,8 +393,92 @@ mod tests {
     }
 
     #[test]
+    fn carriage_return_and_nul_end_a_line() {
+        assert_eq!(
+            received([&b"hi\r\0\r\0ho\r\0"[..]]),
+            ["Line(\"hi\")", "Line(\"\")", "Line(\"ho\")"]
+        );
+        assert_eq!(
+            received([&b"12345678\r\x00123456789\r\0"[..]]),
+            ["Line(\"12345678\")", "TooLong { bytes: 9 }"]
+        );
+        // Only together: a NUL alone and a carriage return alone are text, which cleaning replaces.
+        assert_eq!(received([&b"a\0\rb\n"[..]]), [r#"Line("a\0\rb")"#]);
+        assert_eq!(received([&b"\0\n"[..]]), [r#"Line("\0")"#]);
+    }
+
+    #[test]
+    fn carriage_return_after_a_line_feed_belongs_to_the_line_end() {
+        assert_eq!(
+            received([&b"a\n\rb\n\r\0c\n\r"[..]]),
+            ["Line(\"a\")", "Line(\"b\")", "Line(\"c\")"]
+        );
+        assert_eq!(
+            received([&b"a\n\r12345678\n\r123456789\r\n"[..]]),
+            ["Line(\"a\")", "Line(\"12345678\")", "TooLong { bytes: 9 }"]
+        );
+        // Text between, also such that is not UTF-8, keeps it.
+        assert_eq!(
+            received([&b"a\n\xff\xff\r1234567\n"[..]]),
+            ["Line(\"a\")", "TooLong { bytes: 9 }"]
+        );
+        // One of them, and not where no line feed was.
+        assert_eq!(received([&b"\ra\n\r\rb\n"[..]]), [r#"Line("\ra")"#, r#"Line("\rb")"#]);
+        assert_eq!(received([&b"a\n\r\n"[..]]), ["Line(\"a\")", "Line(\"\")"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped_at_the_start_of_the_stream_only() {
+        assert_eq!(
+            received([&b"\xef\xbb\xbf12345678\n\xef\xbb\xbfb\n"[..]]),
+            [r#"Line("12345678")"#, r#"Line("\u{feff}b")"#]
+        );
+        assert_eq!(received([&b"\xff\xfb\x1f\xef\xbb\xbfa\n"[..]]), [r#"Line("a")"#]);
+        assert_eq!(received([&b"\xef\xbb\xbf"[..]]), [""; 0]);
+        assert_eq!(received([&b"\xef\xbb\xbf\n"[..]]), [r#"Line("")"#]);
+        // The start of one that does not go on is text.
+        assert_eq!(received([&b"\xef\xbb\xbe\n"[..]]), [r#"Line("\u{fefe}")"#]);
+        assert_eq!(received([&b"\xef\xbb\n"[..]]), ["NotUtf8"]);
+        assert_eq!(received([&b"\xef\xbb"[..]]), ["NotUtf8"]);
+    }
+
+    #[test]
+    fn every_line_end_and_mark_means_the_same_wherever_it_is_split() {
+        for transcript in [
+            &b"\xef\xbb\xbfa\r\0b\n\rc\n\r\0d\r\n\r\0\0\r\xff\xf1\0e\n\xff\xf1\r\xff\xf1\0f"[..],
+            b"\xff\xfb\x1f\xef\xbb\xbf12345678\r\x00123456789\r\0\n\r12345678\n\r123456789\n\r",
+            b"\xef\xbb\r\0\n\r\xef\xbb\xbf\n\r\r\0\r",
+            b"\xef\xff\xf1\xbb\xbf\n\n\r\0\0\n",
+        ] {
+            assert_same_wherever_split(transcript, &received([transcript]));
+        }
+    }
+
+    #[test]
+    fn a_line_end_is_found_at_every_place_and_nothing_else_is() {
+        for length in 0..70 {
+            for filler in [b'x', b'\t', b'\r', b'\0', 0xFE] {
+                let mut text = vec![filler; length];
+                assert_eq!(find_end_or_iac(&text, false), None, "{length} of {filler}");
+                for at in 0..length {
+                    for end in [LINE_FEED, IAC] {
+                        text[at] = end;
+                        assert_eq!(find_end_or_iac(&text, false), Some(at), "{length} of {filler}");
+                    }
+                    text[at] = NUL;
+                    let previous = if at == 0 { None } else { Some(text[at - 1]) };
+                    let found = (previous == Some(b'\r')).then_some(at);
+                    assert_eq!(find_end_or_iac(&text, false), found, "{length} of {filler}");
+                    text[at] = filler;
+                }
+            }
+        }
+        assert_eq!(find_end_or_iac(b"\0", true), Some(0));
+    }
+
+    #[test]
     fn every_sequence_of_three_awkward_chunks_means_what_the_whole_means() {
-        let awkward: [&[u8]; 18] = [
+        let awkward: [&[u8]; 24] = [
             b"",
             b"\n",
             b"\r",
@@ -312,6 +495,12 @@ mod tests {
             b"\xff\xfa",
             b"\xff\xf0",
             b"\0",
+            b"\r\0",
+            b"\n\r",
+            b"\xef",
+            b"\xbb",
+            b"\xbf",
+            b"\xef\xbb\xbf",
             b"\xe2\x80\n",
             b"\n\n",
         ];

@@ -12,6 +12,8 @@ mod nicknames;
 
 mod messages;
 
+mod text;
+
 mod ordering;
 
 mod commands;
