@@ -1,86 +1,238 @@
 //! Cleaning: what a stranger may not send to a terminal.
 //!
-//! A terminal obeys some of the characters that it is asked to print: escape sequences move its
-//! cursor, change its title and answer on its keyboard, and direction overrides make text read as
-//! something else. So such characters are replaced, visibly, by U+FFFD. The one function here is
-//! used where text enters the server, where the server logs, and where the client prints, since the
-//! client has no reason to trust its server.
+//! A terminal obeys some of the characters that it is asked to print. Escape sequences move its
+//! cursor, change its title and answer on its keyboard. Other characters deceive the reader instead:
+//! they reorder text, or hide it. Cleaning replaces all of them, visibly, by U+FFFD.
+//!
+//! It is used where text enters the server, where the server logs, where the client prints, and
+//! where a program prints its arguments. The client has no reason to trust its server.
 
 use std::borrow::Cow;
 
+use super::MAX_MESSAGE_BYTES;
+use super::unicode::is_default_ignorable;
+
+/// The emoji of a black flag. The tags that follow it name a country, such as Scotland.
+const BLACK_FLAG: char = '\u{1F3F4}';
+
+/// Ends the tags of a flag.
+const CANCEL_TAG: char = '\u{E007F}';
+
+/// How many tags a flag has: a region code of two letters or three digits, and one to four
+/// characters for the part of it (UTS #51, annex C; UTS #35, `unicode_subdivision_id`).
+const FLAG_TAGS: std::ops::RangeInclusive<usize> = 3..=7;
+
 /// Replaces what is not safe to print: a tab by a space, everything else by U+FFFD.
 ///
-/// Replaced are the other C0 and C1 controls, DEL, and the invisible characters that reorder or hide
-/// text. The joiners U+200C and U+200D stay, since Persian and emoji need them. Text that is clean
-/// already is lent back without a copy.
+/// "Everything else" is:
+///
+/// - controls: C0, DEL and C1, line ends included;
+/// - characters that are never seen, and those that reorder text (`Default_Ignorable_Code_Point`,
+///   which includes `Bidi_Control`), line and paragraph separators, interlinear annotation;
+/// - the format controls and blanks of hieroglyphs, and the format controls of music;
+/// - noncharacters.
+///
+/// What text needs stays: the joiners U+200C and U+200D in Persian and in emoji, the variation
+/// selectors 15 and 16, and the tags of an emoji flag. Clean text is lent back without a copy.
 ///
 /// ```
 /// use chat::protocol::cleaning::clean;
 /// assert_eq!(clean("a\tb \x1b[31mred"), "a b \u{FFFD}[31mred");
 /// ```
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // Plain ASCII, nearly everything: one pass over the bytes, without an early exit, which the
-    // compiler turns into one over sixteen bytes at a time.
+    // Plain ASCII, which nearly everything is: one pass over the bytes without an early exit, which
+    // the compiler turns into one over sixteen bytes at a time.
     let is_plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
-    if is_plain || !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let replaced = |c| match c {
-        '\t' => ' ',
-        c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    Cow::Owned(text.chars().map(replaced).collect())
+    if is_plain { Cow::Borrowed(text) } else { replace_unsafe(text) }
 }
 
-/// Whether a character may do something to a terminal, or to a reader, other than being seen.
-fn is_unsafe(c: char) -> bool {
-    matches!(c,
-        '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}'  // C0 (line ends and tab too), DEL, C1
-        | '\u{061C}' | '\u{200E}'..='\u{200F}'  // direction marks
-        | '\u{202A}'..='\u{202E}'               // direction embeddings and overrides
-        | '\u{2028}'..='\u{2029}'               // line and paragraph separator
-        | '\u{2060}'..='\u{2069}'               // word joiner, invisible operators, isolates
-        | '\u{180E}' | '\u{200B}' | '\u{FEFF}'  // invisible spaces
-        | '\u{E0000}'..='\u{E007F}'             // tags: ASCII that nobody sees
-    )
+/// Does the same for any text. It stands apart, so that plain text does not pay for its variables.
+#[inline(never)]
+fn replace_unsafe(text: &str) -> Cow<'_, str> {
+    let mut cleaned = String::new();
+    // How far `cleaned` is, and where the last flag with its tags ends.
+    let (mut done, mut flag_end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        if !is_unsafe(c) {
+            if c == BLACK_FLAG {
+                flag_end = text.len() - after_flag_tags(&text[at + c.len_utf8()..]).len();
+            }
+        } else if at >= flag_end {
+            if cleaned.is_empty() {
+                cleaned.reserve(text.len());
+            }
+            if done < at {
+                cleaned.push_str(&text[done..at]);
+            }
+            cleaned.push(if c == '\t' { ' ' } else { char::REPLACEMENT_CHARACTER });
+            done = at + c.len_utf8();
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    cleaned.push_str(&text[done..]);
+    Cow::Owned(cleaned)
+}
+
+/// Cleans a line that a client sent.
+///
+/// # Errors
+///
+/// Cleaning can make a line three times as long, and the limit of a line holds afterwards, too.
+/// Returns the length in bytes of a line that is then over [`MAX_MESSAGE_BYTES`]. The sender should
+/// be told it: see [`too_long_cleaned`](super::replies::too_long_cleaned).
+pub fn clean_line(line: &str) -> Result<Cow<'_, str>, usize> {
+    let cleaned = clean(line);
+    if cleaned.len() > MAX_MESSAGE_BYTES { Err(cleaned.len()) } else { Ok(cleaned) }
+}
+
+/// Returns whether [`clean`] replaces a character that stands alone.
+pub fn is_unsafe(c: char) -> bool {
+    match c {
+        ' '..='~' => false,
+        '\0'..='\u{9F}' => true,
+        // Most of what people write, for speed: Latin, Greek, Cyrillic, Hebrew, kana, Chinese, Korean,
+        // emoji.
+        '\u{AE}'..='\u{34E}' | '\u{370}'..='\u{61B}' | '\u{3000}'..='\u{3163}' => false,
+        '\u{3165}'..='\u{D7FF}' | '\u{1F000}'..='\u{1FFFD}' => false,
+        '\u{200C}'..='\u{200D}' | '\u{FE0E}'..='\u{FE0F}' => false,
+        '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}' => true,
+        // Joiners, mirroring, and two blanks. What follows them in the block has pixels.
+        '\u{13430}'..='\u{13442}' => true,
+        c => is_default_ignorable(c) || is_noncharacter(c),
+    }
+}
+
+/// Noncharacters are never assigned: the last two code points of each plane, and 32 more.
+fn is_noncharacter(c: char) -> bool {
+    u32::from(c) & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}')
+}
+
+/// Returns what follows the tags of a flag at the start of `text`, or all of it if there are none.
+fn after_flag_tags(text: &str) -> &str {
+    // A tag is an ASCII letter or digit, moved to where nobody sees it.
+    let is_tag = |c: char| matches!(c, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}');
+    let after = text.trim_start_matches(is_tag);
+    let tags = (text.len() - after.len()) / CANCEL_TAG.len_utf8();
+    match after.strip_prefix(CANCEL_TAG) {
+        Some(after) if FLAG_TAGS.contains(&tags) => after,
+        _ => text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Scotland: a black flag, the tags of `gbsct`, and their end.
+    const FLAG: &str = "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+
     #[test]
     fn clean_text_is_lent_and_not_copied() {
-        for text in ["", "plain", "ñandú 漢字", "a\u{200D}b\u{200C}c", "👩\u{200D}👧", "e\u{301}"]
-        {
+        for text in [
+            "",
+            "plain",
+            "ñandú 漢字",
+            "a\u{200D}b\u{200C}c",
+            "👩\u{200D}👧",
+            "❤\u{FE0F}❤\u{FE0E}",
+            "e\u{301}",
+            FLAG,
+            "🏴",
+        ] {
             assert!(matches!(clean(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
     }
 
     #[test]
-    fn every_listed_character_is_replaced_and_its_neighbours_are_not() {
+    fn what_is_replaced_leaves_all_around_it() {
+        for (text, cleaned) in [
+            ("\t", " "),
+            ("é\x07", "é\u{FFFD}"),
+            ("\u{202E}é", "\u{FFFD}é"),
+            ("é\0\u{7F}漢\u{85}🦀", "é\u{FFFD}\u{FFFD}漢\u{FFFD}🦀"),
+            ("one\ttwo\tthree", "one two three"),
+            ("a\u{AD}b\u{E0001}c", "a\u{FFFD}b\u{FFFD}c"),
+        ] {
+            assert_eq!(clean(text), cleaned, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tags_stay_in_a_whole_flag_only() {
+        let kept = format!("a {FLAG}{FLAG}b");
+        assert_eq!(clean(&kept), kept);
+        let tags = |text: &str| -> String {
+            let tag = |c| char::from_u32(0xE0000 + u32::from(c)).unwrap();
+            text.chars().map(tag).collect()
+        };
+        for (before, hidden) in [
+            ("", "gbsct\x7F"),
+            ("a", "gbsct\x7F"),
+            ("🏴", "gbsct"),
+            ("🏴", "gb\x7F"),
+            ("🏴", "\x7F"),
+            ("🏴", "gbsctgbs\x7F"),
+            ("🏴", "GBSCT\x7F"),
+            ("🏴", "gb sct\x7F"),
+        ] {
+            let text = format!("{before}{}.", tags(hidden));
+            let cleaned = format!("{before}{}.", "\u{FFFD}".repeat(hidden.len()));
+            assert_eq!(clean(&text), cleaned, "{before}{hidden:?}");
+        }
+        // Nothing hides behind a flag.
+        let text = format!("{FLAG}{}", tags("hi\x7F"));
+        assert_eq!(clean(&text), format!("{FLAG}\u{FFFD}\u{FFFD}\u{FFFD}"));
+    }
+
+    #[test]
+    fn every_listed_character_is_replaced_and_no_other_is() {
         let listed = [
             0..=0x8,
             0xA..=0x1F,
             0x7F..=0x9F,
+            0xAD..=0xAD,
+            0x34F..=0x34F,
             0x61C..=0x61C,
-            0x180E..=0x180E,
+            0x115F..=0x1160,
+            0x17B4..=0x17B5,
+            0x180B..=0x180F,
             0x200B..=0x200B,
             0x200E..=0x200F,
             0x2028..=0x202E,
-            0x2060..=0x2069,
+            0x2060..=0x206F,
+            0x3164..=0x3164,
+            0xFDD0..=0xFDEF,
+            0xFE00..=0xFE0D,
             0xFEFF..=0xFEFF,
-            0xE0000..=0xE007F,
+            0xFFA0..=0xFFA0,
+            0xFFF0..=0xFFFB,
+            0xFFFE..=0xFFFF,
+            0x13430..=0x13442,
+            0x1BCA0..=0x1BCA3,
+            0x1D173..=0x1D17A,
+            0xE0000..=0xE0FFF,
         ];
         for c in '\0'..=char::MAX {
+            let number = u32::from(c);
+            let is_listed = listed.iter().any(|range| range.contains(&number));
             let expected = match c {
                 '\t' => ' ',
-                c if listed.iter().any(|range| range.contains(&u32::from(c))) => '\u{FFFD}',
-                c => c,
+                _ if is_listed || number % 0x10000 >= 0xFFFE => '\u{FFFD}',
+                _ => c,
             };
             let cleaned = clean(c.encode_utf8(&mut [0; 4])).into_owned();
-            assert_eq!(cleaned, expected.to_string(), "U+{:04X}", u32::from(c));
+            assert_eq!(cleaned, expected.to_string(), "U+{number:04X}");
         }
+    }
+
+    #[test]
+    fn the_limit_of_a_line_holds_after_cleaning() {
+        let longest = "\0".repeat(MAX_MESSAGE_BYTES / 3);
+        assert_eq!(clean_line(&longest).map(|line| line.len()), Ok(1023));
+        assert_eq!(clean_line(&format!("{longest}x")).map(|line| line.len()), Ok(1024));
+        assert_eq!(clean_line(&format!("{longest}xx")), Err(1025));
+        assert_eq!(clean_line(&"\t".repeat(1024)).map(|line| line.len()), Ok(1024));
     }
 }

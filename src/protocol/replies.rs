@@ -159,6 +159,14 @@ pub fn too_long(bytes: usize) -> String {
     format!("That line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
 }
 
+/// Why a line is refused that cleaning makes longer than the limit.
+pub fn too_long_cleaned(bytes: usize) -> String {
+    format!(
+        "That line has {bytes} bytes once what cannot be printed is replaced, \
+         the limit is {MAX_MESSAGE_BYTES}."
+    )
+}
+
 /// Refuses a line of somebody who is in. `why` is a sentence.
 pub fn not_sent(why: impl fmt::Display) -> String {
     format!("[SERVER] Not sent: {why}")

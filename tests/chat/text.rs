@@ -34,3 +34,43 @@ fn a_byte_order_mark_at_the_start_of_a_stream_is_not_part_of_the_nickname() {
     alice.expect("[SERVER] bob joined the chat!");
     alice.expect("bob: \u{FFFD}hi");
 }
+
+#[test]
+fn what_nobody_sees_arrives_as_a_replacement_character() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    for c in [
+        '\u{AD}',
+        '\u{34F}',
+        '\u{61C}',
+        '\u{115F}',
+        '\u{180E}',
+        '\u{200B}',
+        '\u{202E}',
+        '\u{2028}',
+        '\u{2064}',
+        '\u{206F}',
+        '\u{3164}',
+        '\u{FE00}',
+        '\u{FEFF}',
+        '\u{FFA0}',
+        '\u{FFF9}',
+        '\u{FFFE}',
+        '\u{FDD0}',
+        '\u{13430}',
+        '\u{13441}',
+        '\u{1D173}',
+        '\u{E0041}',
+        '\u{E0100}',
+        '\u{10FFFF}',
+    ] {
+        alice.send(&format!("a{c}b"));
+        bob.expect("alice: a\u{FFFD}b");
+    }
+    let scotland = "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+    for kept in [scotland, "👩\u{200D}👧", "می\u{200C}خواهم", "❤\u{FE0F}", "❤\u{FE0E}"]
+    {
+        alice.send(kept);
+        bob.expect(&format!("alice: {kept}"));
+    }
+}
