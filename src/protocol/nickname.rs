@@ -1,27 +1,36 @@
 //! Nicknames: what a name may look like, and when two names are the same.
 //!
-//! Names are shown in front of messages and inside notices, so the rules here are what keeps
-//! anybody from speaking as the server or as somebody else: no spaces, brackets or colons, nothing
-//! invisible, and no two names that differ in case alone.
+//! Names are shown in front of messages and inside notices. The rules here keep anybody from
+//! speaking as the server or as somebody else:
+//!
+//! - A name has letters and digits of any script, `-`, `_` and `.`. It has no space, bracket or colon,
+//!   and nothing invisible.
+//! - A letter has at most two combining marks, so that a name stays on its line.
+//! - A name is spelled in one way only, with composed letters: `é` is not written as `e` and U+0301.
+//!   So no two names are the same text to Unicode (canonically equal, UAX #15) and different here.
+//! - Names that differ in case alone are the same.
+//!
+//! Letters of different scripts that look alike are different, such as Latin `a` and Cyrillic `а`.
 
 use std::fmt;
 
-use super::unicode::is_combining_mark;
+use super::cleaning::is_unsafe;
+use super::unicode::{is_invisible_mark, is_mark, is_replaced_by_composition, may_compose};
 
 /// The longest nickname, in characters.
 pub const MAX_NICKNAME_CHARS: usize = 32;
 
+/// The most combining marks on one letter. Vietnamese, Thai and pointed Hebrew need two.
+const MAX_MARKS_PER_LETTER: usize = 2;
+
 /// Words that the programs use for themselves in brackets and texts.
 const RESERVED: [&str; 4] = ["server", "client", "error", "you"];
 
-/// Letters by their Unicode category that leave no mark on the screen: the Hangul fillers.
-const INVISIBLE_LETTERS: [char; 4] = ['\u{115F}', '\u{1160}', '\u{3164}', '\u{FFA0}'];
-
-/// A name that is fit to be shown. That it is free is for the server's registry to say.
+/// A name that is fit to be shown. The server's registry knows whether it is free.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nickname(String);
 
-/// Why a text is no nickname. Its `Display` is a sentence for whoever typed it.
+/// Why a text is not a nickname. Its `Display` is a sentence for the person who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NicknameError {
     /// Nothing but white space.
@@ -33,16 +42,20 @@ pub enum NicknameError {
     },
     /// A character other than a letter, a digit, `-`, `_` or `.`, or a mark without a letter.
     NotAllowed(char),
+    /// A letter with more than two marks.
+    TooManyMarks,
+    /// A character that is part of another spelling of a composed letter.
+    NotComposed(char),
     /// One of the words that notices use.
     Reserved,
 }
 
 impl Nickname {
-    /// Takes a name as typed; white space around it is not part of it.
+    /// Takes a name as typed. White space around it is not part of it.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it; the person should be asked for another.
+    /// Says what is wrong with it. The person should be asked for another.
     pub fn parse(typed: &str) -> Result<Self, NicknameError> {
         let name = typed.trim();
         if name.is_empty() {
@@ -52,15 +65,7 @@ impl Nickname {
         if chars > MAX_NICKNAME_CHARS {
             return Err(NicknameError::TooLong { chars });
         }
-        let mut after_letter = false;
-        for c in name.chars() {
-            let letter = c.is_alphanumeric() && !INVISIBLE_LETTERS.contains(&c);
-            // A mark sits on the letter before it; alone it would sit on a bracket or a space.
-            if !(letter || matches!(c, '-' | '_' | '.') || after_letter && is_combining_mark(c)) {
-                return Err(NicknameError::NotAllowed(c));
-            }
-            after_letter = letter || is_combining_mark(c);
-        }
+        check_characters(name)?;
         let name = Self(name.to_owned());
         if RESERVED.contains(&name.folded().as_str()) {
             return Err(NicknameError::Reserved);
@@ -79,11 +84,56 @@ impl Nickname {
     }
 }
 
-/// Maps names that differ in case alone to one text: each character to upper, then to lower case.
+/// Checks each character by itself and beside those before it.
+fn check_characters(name: &str) -> Result<(), NicknameError> {
+    // The letter that a mark would belong to, the marks that it has, and the character before.
+    let (mut letter, mut marks, mut previous) = (None, 0, None);
+    for c in name.chars() {
+        if is_unsafe(c) || is_invisible_mark(c) {
+            return Err(NicknameError::NotAllowed(c));
+        }
+        let composes = |before: Option<char>| before.is_some_and(|before| may_compose(before, c));
+        if is_mark(c) {
+            // A mark is written over the letter before it. Alone it would be written over a bracket.
+            if letter.is_none() {
+                return Err(NicknameError::NotAllowed(c));
+            }
+            marks += 1;
+        } else {
+            if !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+                return Err(NicknameError::NotAllowed(c));
+            }
+            (letter, marks) = (c.is_alphabetic().then_some(c), 0);
+        }
+        // A mark may compose with its letter over another mark in between.
+        if is_replaced_by_composition(c) || composes(previous) || is_mark(c) && composes(letter) {
+            return Err(NicknameError::NotComposed(c));
+        }
+        if marks > MAX_MARKS_PER_LETTER {
+            return Err(NicknameError::TooManyMarks);
+        }
+        previous = Some(c);
+    }
+    Ok(())
+}
+
+/// Returns one text for all names that are the same name: those that differ in case alone, or in the
+/// order of a letter's marks.
 ///
-/// Upper case first, since it joins what lower case keeps apart: `ß` with `ss`, `ς` with `σ`.
+/// Each character is mapped to lower, upper and lower case. The upper case joins what lower case
+/// keeps apart: `ß` and `ss`, `ς` and `σ`. The lower case before it joins what upper case keeps apart:
+/// `ẞ` and `ß`. Marks are put in an order of their own, since Unicode takes some orders for the same.
 pub fn fold(name: &str) -> String {
-    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    let lower = name.chars().flat_map(char::to_lowercase);
+    let folded = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let mut folded: Vec<char> = folded.collect();
+    for marks in folded.chunk_by_mut(|&one, &next| is_mark(one) && is_mark(next)) {
+        marks.sort_unstable();
+    }
+    folded.into_iter().collect()
 }
 
 impl fmt::Display for Nickname {
@@ -110,6 +160,15 @@ impl fmt::Display for NicknameError {
                     write!(f, "U+{:04X}.", u32::from(*c))
                 }
             }
+            Self::TooManyMarks => write!(
+                f,
+                "A letter of a nickname has at most {MAX_MARKS_PER_LETTER} combining marks."
+            ),
+            Self::NotComposed(c) => write!(
+                f,
+                "A nickname is spelled with composed letters, such as \u{E9}, without U+{:04X}.",
+                u32::from(*c)
+            ),
             Self::Reserved => f.write_str("That nickname is reserved."),
         }
     }
@@ -128,7 +187,15 @@ mod tests {
             "a.b_c",
             "7",
             "José",
-            "Jose\u{301}",
+            "Nguyễn",
+            "straße",
+            "山\u{FA11}",
+            "がく",
+            "한글",
+            "שׁ\u{5B8}לוֹם",
+            "முத்து",
+            "ਪ\u{A4D}ਰੀਤ",
+            "ب\u{651}\u{64E}",
             "Ελένη",
             "मोहित",
             "สมชาย",
@@ -157,9 +224,18 @@ mod tests {
             ("a\u{200D}b", NotAllowed('\u{200D}')),
             ("a\u{FE0F}", NotAllowed('\u{FE0F}')),
             ("a\u{34F}", NotAllowed('\u{34F}')),
+            ("a\u{AD}", NotAllowed('\u{AD}')),
             ("\u{3164}", NotAllowed('\u{3164}')),
+            ("\u{FFA0}", NotAllowed('\u{FFA0}')),
+            ("a\u{13441}", NotAllowed('\u{13441}')),
+            ("a\u{13442}b", NotAllowed('\u{13442}')),
+            ("a\u{13440}", NotAllowed('\u{13440}')),
+            ("\u{18B00}\u{16FE4}", NotAllowed('\u{16FE4}')),
             ("\u{301}a", NotAllowed('\u{301}')),
+            ("\u{93E}", NotAllowed('\u{93E}')),
             ("a-\u{301}", NotAllowed('\u{301}')),
+            ("7\u{20E3}", NotAllowed('\u{20E3}')),
+            ("1\u{93E}", NotAllowed('\u{93E}')),
             ("a\x1bb", NotAllowed('\x1b')),
             ("👍", NotAllowed('👍')),
             ("Server", Reserved),
@@ -172,11 +248,86 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_in_case_alone_are_the_same() {
-        for (one, other) in [("Alice", "aLICE"), ("straße", "STRASSE"), ("Σίσυφος", "ΣΊΣΥΦΟΣ")]
+    fn no_mark_of_any_kind_is_a_name() {
+        for c in ('\0'..=char::MAX).filter(|&c| is_mark(c)) {
+            let expected = Err(NicknameError::NotAllowed(c));
+            assert_eq!(
+                Nickname::parse(c.encode_utf8(&mut [0; 4])),
+                expected,
+                "U+{:04X}",
+                u32::from(c)
+            );
+        }
+    }
+
+    #[test]
+    fn a_letter_has_at_most_two_marks() {
+        let marked = |marks: usize| format!("{}x", "ก".to_owned() + &"\u{E48}".repeat(marks));
+        assert!(Nickname::parse(&marked(2)).is_ok());
+        assert_eq!(Nickname::parse(&marked(3)), Err(NicknameError::TooManyMarks));
+        assert!(Nickname::parse(&marked(2).repeat(2)).is_ok(), "the next letter has its own");
+        // The vowel signs count, too, which are letters for std.
+        let vowels = "क\u{93E}\u{93E}\u{93E}";
+        assert_eq!(Nickname::parse(vowels), Err(NicknameError::TooManyMarks));
+    }
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        for (name, c) in [
+            ("Jose\u{301}", '\u{301}'),
+            ("x\u{336}", '\u{336}'),
+            ("и\u{306}", '\u{306}'),
+            ("ά\u{345}", '\u{345}'),
+            ("1e\u{20DD}\u{301}", '\u{301}'),
+            ("か\u{3099}", '\u{3099}'),
+            ("ا\u{651}\u{653}", '\u{653}'),
+            ("க\u{BC6}\u{BBE}", '\u{BBE}'),
+            ("\u{1112}\u{1161}", '\u{1161}'),
+            ("하\u{11AB}", '\u{11AB}'),
+            ("\u{1F71}", '\u{1F71}'),
+            ("\u{212B}", '\u{212B}'),
+            ("\u{F900}", '\u{F900}'),
+            ("\u{958}", '\u{958}'),
+        ] {
+            assert_eq!(Nickname::parse(name), Err(NicknameError::NotComposed(c)), "{name:?}");
+        }
+        let why = NicknameError::NotComposed('\u{301}').to_string();
+        assert_eq!(why, "A nickname is spelled with composed letters, such as é, without U+0301.");
+        // Marks that have no composed form may come in any order, and name the same person.
+        for (one, other) in
+            [("ب\u{651}\u{64E}", "ب\u{64E}\u{651}"), ("ש\u{5C1}\u{5B8}", "ש\u{5B8}\u{5C1}")]
         {
+            assert!(Nickname::parse(one).is_ok() && Nickname::parse(other).is_ok());
+            assert_eq!(fold(one), fold(other));
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_the_same() {
+        for (one, other) in [
+            ("Alice", "aLICE"),
+            ("straße", "STRASSE"),
+            ("straße", "STRAẞE"),
+            ("STRAẞE", "strasse"),
+            ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+            ("ǅ", "ǆ"),
+            ("ﬁ", "FI"),
+        ] {
             assert_eq!(fold(one), fold(other));
         }
         assert_ne!(fold("alice"), fold("alicia"));
+        assert_ne!(fold("jose"), fold("josé"));
+    }
+
+    #[test]
+    fn case_has_no_more_to_say_about_a_folded_character() {
+        let has_case = |c: char| !c.to_lowercase().eq([c]) || !c.to_uppercase().eq([c]);
+        for c in ('\0'..=char::MAX).filter(|&c| has_case(c) || is_mark(c)) {
+            let folded = fold(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(fold(&folded), folded, "U+{:04X}", u32::from(c));
+            for variant in [c.to_lowercase().to_string(), c.to_uppercase().to_string()] {
+                assert_eq!(fold(&variant), folded, "U+{:04X}", u32::from(c));
+            }
+        }
     }
 }

