@@ -1,4 +1,6 @@
-//! Commands: what a line that a client sent asks for.
+//! Commands: what a line from a client asks for.
+//!
+//! Only the form of a line is looked at here. Whether a name exists is for the server to say.
 
 /// What a line means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,24 +11,24 @@ pub enum Command<'a> {
     Say(&'a str),
     /// `/me ACTION`.
     Act(&'a str),
-    /// `/msg NICK TEXT`.
+    /// `/msg NICK TEXT`. The nickname may be written as people address each other: `@NICK`, `NICK:`.
     Tell {
-        /// The nickname it is for, as typed.
+        /// The nickname it is for, as typed, without that `@` and `:`.
         to: &'a str,
         /// What to tell.
         text: &'a str,
     },
     /// `/nick NAME`, the name as typed.
     Rename(&'a str),
-    /// `/who` or `/users`.
-    Who,
-    /// `/ping`, with the word to send back; empty without one.
+    /// `/who [PART]` or `/users [PART]`: a part of the nicknames to list; empty for all.
+    Who(&'a str),
+    /// `/ping [WORD]`: the word to send back; empty without one.
     Ping(&'a str),
     /// `/help`.
     Help,
     /// `/quit` or `/exit`.
     Quit,
-    /// A known command without what it needs; this is how it should look.
+    /// A known command without what it needs, and how it is written.
     Incomplete(&'static str),
     /// A slash and a word that is no command.
     Unknown(&'a str),
@@ -39,17 +41,17 @@ const RENAME_USAGE: &str = "/nick NAME";
 /// How `/me` is written.
 const ACT_USAGE: &str = "/me ACTION";
 
-/// The longest word that `/ping` sends back, in bytes; what is over that is cut off.
+/// The longest word that `/ping` sends back, in bytes. A longer one is cut off there.
 pub const MAX_PING_BYTES: usize = 32;
 
 /// The commands and what each does, in the order in which `/help` lists them.
 pub const COMMANDS: [(&str, &str); 7] = [
     ("/help", "show this list"),
-    ("/who", "list who is online (also /users)"),
+    ("/who [PART]", "list who is online (also /users)"),
     (RENAME_USAGE, "change your nickname"),
     (TELL_USAGE, "say something to one person only"),
     (ACT_USAGE, "tell everyone what you do"),
-    ("/ping WORD", "have the server answer pong WORD"),
+    ("/ping [WORD]", "have the server answer pong WORD"),
     ("/quit", "leave the chat (also /exit)"),
 ];
 
@@ -72,7 +74,7 @@ impl<'a> Command<'a> {
         match word.to_ascii_lowercase().as_str() {
             "/help" => Self::Help,
             "/quit" | "/exit" => Self::Quit,
-            "/who" | "/users" => Self::Who,
+            "/who" | "/users" => Self::Who(addressed(split_word(rest).0)),
             "/ping" => Self::Ping(cut(split_word(rest).0, MAX_PING_BYTES)),
             "/nick" if rest.is_empty() => Self::Incomplete(RENAME_USAGE),
             "/nick" => Self::Rename(rest),
@@ -80,21 +82,29 @@ impl<'a> Command<'a> {
             "/me" => Self::Act(rest),
             "/msg" => match split_word(rest) {
                 (_, "") => Self::Incomplete(TELL_USAGE),
-                (to, text) => Self::Tell { to, text },
+                (to, text) => Self::Tell { to: addressed(to), text },
             },
             _ => Self::Unknown(word),
         }
     }
 }
 
-/// Splits off the first word; white space around the rest is dropped.
+/// Returns the nickname in a word that addresses somebody: `@alice`, `alice:`. No nickname has one of
+/// these characters. A word of nothing else is returned whole, so that an answer can show it.
+fn addressed(word: &str) -> &str {
+    let name = word.strip_prefix('@').unwrap_or(word);
+    let name = name.strip_suffix(':').unwrap_or(name);
+    if name.is_empty() { word } else { name }
+}
+
+/// Splits off the first word. White space around the rest is dropped.
 fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
 }
 
-/// Cuts text off behind the last character that ends within `bytes`.
+/// Cuts text off after the last character that ends within `bytes`.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
@@ -118,8 +128,10 @@ mod tests {
             ("/HELP me", Help),
             ("/quit", Quit),
             ("/Exit ", Quit),
-            ("/who", Who),
-            ("/users", Who),
+            ("/who", Who("")),
+            ("/users ", Who("")),
+            ("/who al", Who("al")),
+            ("/USERS  @al ice", Who("al")),
             ("/nick", Incomplete("/nick NAME")),
             ("/nick  al ", Rename("al")),
             ("/me", Incomplete("/me ACTION")),
@@ -127,6 +139,12 @@ mod tests {
             ("/msg", Incomplete("/msg NICK TEXT")),
             ("/msg bob ", Incomplete("/msg NICK TEXT")),
             ("/msg bob hi  there", Tell { to: "bob", text: "hi  there" }),
+            ("/msg ALICE: hi", Tell { to: "ALICE", text: "hi" }),
+            ("/msg @ALICE hi", Tell { to: "ALICE", text: "hi" }),
+            ("/msg @alice: @bob: hi", Tell { to: "alice", text: "@bob: hi" }),
+            ("/msg @@alice:: hi", Tell { to: "@alice:", text: "hi" }),
+            ("/msg @: hi", Tell { to: "@:", text: "hi" }),
+            ("/msg @ hi", Tell { to: "@", text: "hi" }),
             ("/ping", Ping("")),
             ("/ping 17", Ping("17")),
             ("/PING one two", Ping("one")),

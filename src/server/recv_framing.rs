@@ -154,7 +154,7 @@ impl<'a> Newcomer<'a> {
                     self.listen();
                     return Err(LoginEnd::Left);
                 }
-                (Command::Who, _) => {
+                (Command::Who(_), _) => {
                     self.answer(Batch::ask);
                     return Ok(None);
                 }

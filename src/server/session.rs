@@ -203,7 +203,7 @@ impl Speaker<'_> {
                 }
             }
             Command::Rename(name) => return self.rename(name),
-            Command::Who => {
+            Command::Who(_) => {
                 if self.make_room() {
                     room.outbox.append(|batch| batch.ask(id));
                 }

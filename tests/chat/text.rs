@@ -120,3 +120,16 @@ fn a_name_is_made_of_letters_that_are_seen_and_composed() {
     peer.send("José");
     peer.expect_all(["[SERVER] Connected to the server!", "[SERVER] 1 online: José"]);
 }
+
+#[test]
+fn a_private_message_finds_its_recipient_as_people_write_to_each_other() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    for address in ["alice", "ALICE:", "@ALICE", "@alice:"] {
+        bob.send(&format!("/msg {address} hi"));
+        bob.expect("[you -> alice] hi");
+        alice.expect("[bob -> you] hi");
+    }
+    bob.send("/msg @nobody: hi");
+    bob.expect("[SERVER] No such nickname: nobody.");
+}
