@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure: bytes and strings in, bytes and strings out, no sockets, no threads, no
 //! clock. So every rule of the wire can be read and tested without a network. Reading order:
-//! [`framing`], [`cleaning`], [`nickname`], [`command`], [`replies`], and [`unicode`] for the one table.
+//! [`framing`], [`cleaning`], [`nickname`], [`command`], [`http`], [`replies`], and [`unicode`] for the one table.
 
 pub mod framing;
 
@@ -11,6 +11,8 @@ pub mod cleaning;
 pub mod nickname;
 
 pub mod command;
+
+pub mod http;
 
 pub mod replies;
 

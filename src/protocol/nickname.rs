@@ -20,7 +20,7 @@ use super::unicode::{is_invisible_mark, is_mark, is_replaced_by_composition, may
 /// The longest nickname, in characters.
 pub const MAX_NICKNAME_CHARS: usize = 32;
 
-/// The most combining marks on one letter. Vietnamese, Thai and pointed Hebrew need two.
+/// The most combining marks on one letter. Thai and pointed Hebrew need two.
 const MAX_MARKS_PER_LETTER: usize = 2;
 
 /// Words that the programs use for themselves in brackets and texts.

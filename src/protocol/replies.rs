@@ -45,6 +45,9 @@ pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 /// The only line to a connection from an address that has too many already.
 pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
 
+/// The only line to a client that speaks HTTP: see [`is_http`](super::http::is_http).
+pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web server.";
+
 /// The most names that [`online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
 
