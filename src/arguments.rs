@@ -1,18 +1,47 @@
-//! The command line of all programs here: options, their values, and positional arguments, one by one.
+//! The command line of all programs here: options, their values, and positional arguments.
 //!
-//! `--port 80`, `--port=80` and `--` work as everywhere; what is wrong becomes one sentence.
+//! It is read by `main`, one argument after the other, before any other thread exists. `--port 80`,
+//! `--port=80` and `--` have their usual meaning. The first thing that is wrong becomes one sentence.
+//!
+//! An argument can come from a link or a script, so it is a stranger's text, and a terminal would obey
+//! its escape sequences. No argument gets out of this module as text to print without being cleaned:
+//! the `Display` of [`UsageError`] and of [`Endpoint`] cleans, and [`fail`], through which every
+//! program prints its last words, cleans whatever it is given.
+//!
+//! What an option means is not known here. Each program has its own `options` module.
 
 use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::str::FromStr;
 
+use crate::protocol::cleaning::clean;
 use crate::protocol::{DEFAULT_HOST, DEFAULT_PORT};
 
-/// What is wrong with a command line. Its `Display` is the one line to print before exit code 2.
+/// Prints one line on standard error, cleaned, and returns the exit code of a program that failed.
+///
+/// ```text
+/// [ERROR] Could not listen on 127.0.0.1:80: Permission denied (os error 13)
+/// ```
+///
+/// Blocks while standard error takes nothing.
+pub fn fail(code: u8, error: impl fmt::Display) -> ExitCode {
+    // With standard error closed there is nowhere left to complain.
+    let _ = io::stderr().write_all(error_line(error).as_bytes());
+    ExitCode::from(code)
+}
+
+fn error_line(error: impl fmt::Display) -> String {
+    // A line end inside is replaced, too, so it is one line whatever it says.
+    format!("[ERROR] {}\n", clean(&error.to_string()))
+}
+
+/// What is wrong with a command line. Its `Display` is one cleaned line, for [`fail`] with exit code 2.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// An option or a value of one is wrong; `why` is a sentence without its full stop.
+    /// An option or its value is wrong. `why` is a sentence without its full stop.
     pub fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -25,7 +54,7 @@ impl UsageError {
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (try --help)", self.0)
+        write!(f, "{} (try --help)", clean(&self.0))
     }
 }
 
@@ -40,7 +69,9 @@ pub enum Request<O> {
     Version,
 }
 
-/// Returns the arguments after the program's name. One that is not UTF-8 becomes a wrong one, where
+/// Returns the arguments after the program's name.
+///
+/// In one that is not UTF-8, U+FFFD replaces what is wrong, so that it is refused by its option.
 /// `std::env::args` would panic.
 pub fn command_line() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
@@ -49,7 +80,7 @@ pub fn command_line() -> impl Iterator<Item = String> {
 /// One part of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// `--name`; its value, if it takes one, is got by [`Arguments::value`].
+    /// `--name`. If it takes a value, [`Arguments::value`] returns it.
     Option(String),
     /// Anything else.
     Positional(String),
@@ -61,7 +92,7 @@ pub struct Arguments<I> {
     rest: I,
     /// The option last returned, for error messages.
     option: String,
-    /// What stood behind its `=`.
+    /// What follows its `=`.
     attached: Option<String>,
     /// `--` was seen: everything after it is positional.
     only_positional: bool,
@@ -77,7 +108,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// When the option before was given a value with `=` that it does not take.
+    /// The option before was given a value with `=` that it does not take.
     pub fn next_argument(&mut self) -> Result<Option<Argument>, UsageError> {
         if self.attached.take().is_some() {
             return Err(UsageError(format!("{} takes no value", self.option)));
@@ -105,7 +136,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// As for [`Arguments::next_argument`], and when the endpoint does not take what is for it.
+    /// Those of [`Arguments::next_argument`], and a host or a port is wrong.
     pub fn next_option(&mut self, endpoint: &mut Endpoint) -> Result<Option<String>, UsageError> {
         loop {
             match self.next_argument()? {
@@ -124,7 +155,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// There is none.
     pub fn value(&mut self) -> Result<String, UsageError> {
         self.attached
             .take()
@@ -132,11 +163,11 @@ impl<I: Iterator<Item = String>> Arguments<I> {
             .ok_or_else(|| UsageError(format!("{} needs a value", self.option)))
     }
 
-    /// Returns that value as a number (or whatever `T` is); `what` says what is expected.
+    /// Returns that value as a `T`, such as a number. `what` says what is expected.
     ///
     /// # Errors
     ///
-    /// When there is none, or it is something else.
+    /// There is none, or it is something else.
     pub fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, UsageError> {
         let value = self.value()?;
         let wrong = || UsageError(format!("{} takes {what}, not '{value}'", self.option));
@@ -145,6 +176,8 @@ impl<I: Iterator<Item = String>> Arguments<I> {
 }
 
 /// Where to listen or to connect: `[HOST [PORT]]`, or `--host` and `--port`.
+///
+/// Its `Display` is `HOST:PORT`, cleaned, with brackets around an IPv6 address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// A name or an address, without the brackets of IPv6.
@@ -161,11 +194,11 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Takes a host; the brackets around an IPv6 address are not part of it.
+    /// Takes a host. The brackets around an IPv6 address are not part of it.
     ///
     /// # Errors
     ///
-    /// When it is empty.
+    /// It is empty.
     pub fn set_host(&mut self, host: &str) -> Result<(), UsageError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if bare.is_empty() {
@@ -179,7 +212,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// When it is no number from 0 to 65535.
+    /// It is not a number from 0 to 65535.
     pub fn set_port(&mut self, port: &str) -> Result<(), UsageError> {
         let wrong = |_| UsageError(format!("a port is a number from 0 to 65535, not '{port}'"));
         self.port = port.parse().map_err(wrong)?;
@@ -190,7 +223,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// When it is unfit, or a third.
+    /// The host or the port is wrong, or this is a third argument.
     pub fn take_positional(&mut self, argument: &str) -> Result<(), UsageError> {
         self.positional_arguments += 1;
         match self.positional_arguments {
@@ -203,10 +236,11 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
+        let host = clean(&self.host);
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
         } else {
-            write!(f, "{}:{}", self.host, self.port)
+            write!(f, "{host}:{}", self.port)
         }
     }
 }
@@ -253,5 +287,30 @@ mod tests {
         assert!(endpoint.take_positional("more").is_err());
         assert!(endpoint.set_port("65536").is_err());
         assert!(endpoint.set_host("").is_err());
+    }
+
+    #[test]
+    fn no_argument_is_printed_as_it_came() {
+        let hostile = "\x1b]0;t\x07\n\u{202E}x";
+        let cleaned = "\u{FFFD}]0;t\u{FFFD}\u{FFFD}\u{FFFD}x";
+        let one = |argument: &str| Arguments::new(std::iter::once(argument.to_owned()));
+        let mut endpoint = Endpoint::default();
+        let unknown = UsageError::unknown_option(hostile);
+        let no_port = endpoint.set_port(hostile).unwrap_err();
+        let mut needless = one(&format!("--{hostile}=1"));
+        needless.next_argument().unwrap();
+        let needless = needless.next_argument().unwrap_err();
+        let no_number = one(hostile).parse::<u16>("a number").unwrap_err();
+        endpoint.positional_arguments = 2;
+        let third = endpoint.take_positional(hostile).unwrap_err();
+        for error in [unknown, no_port, needless, no_number, third] {
+            let error = error.to_string();
+            assert!(error.contains(cleaned), "{error:?}");
+            assert_eq!(clean(&error), error);
+        }
+        endpoint.set_host(hostile).unwrap();
+        assert_eq!(endpoint.to_string(), format!("{cleaned}:5555"));
+        assert_eq!(endpoint.host, hostile, "what is connected to is what was given");
+        assert_eq!(error_line(hostile), format!("[ERROR] {cleaned}\n"));
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chat::arguments::{Request, command_line};
+use chat::arguments::{Request, command_line, fail};
 use chat::client::options::{HELP, Options};
 
 fn main() -> ExitCode {
@@ -14,11 +14,7 @@ fn main() -> ExitCode {
         Ok(Request::Run(options)) => return chat::client::run(options),
         Ok(Request::Help) => io::stdout().write_all(HELP.as_bytes()),
         Ok(Request::Version) => writeln!(io::stdout(), "client {}", env!("CARGO_PKG_VERSION")),
-        Err(error) => {
-            // With standard error closed there is nowhere left to complain.
-            let _ = writeln!(io::stderr(), "[ERROR] {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return fail(2, error),
     };
 
     // The reader may have gone (`client --help | head -1`), which is no failure.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chat::arguments::{Request, command_line};
+use chat::arguments::{Request, command_line, fail};
 use chat::load::options::{HELP, Options};
 use chat::load::run::{Failure, measure};
 
@@ -34,10 +34,4 @@ fn print(text: impl Display) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-fn fail(code: u8, error: impl Display) -> ExitCode {
-    // There is nobody left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "[ERROR] {error}");
-    ExitCode::from(code)
 }

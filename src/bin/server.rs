@@ -1,10 +1,9 @@
 //! The server program: arguments in, exit code out.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use chat::arguments::{Request, command_line};
+use chat::arguments::{Request, command_line, fail};
 use chat::server::Server;
 use chat::server::options::{HELP, Options};
 
@@ -34,10 +33,4 @@ fn print(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-fn fail(code: u8, error: impl Display) -> ExitCode {
-    // There is nobody left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "[ERROR] {error}");
-    ExitCode::from(code)
 }

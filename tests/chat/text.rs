@@ -2,7 +2,7 @@
 
 use chat::protocol::replies;
 
-use crate::harness::{Server, taken};
+use crate::harness::{Program, Server, client_command, server_command, taken, usage_error};
 
 #[test]
 fn the_line_ends_of_every_telnet_end_a_line() {
@@ -132,4 +132,19 @@ fn a_private_message_finds_its_recipient_as_people_write_to_each_other() {
     }
     bob.send("/msg @nobody: hi");
     bob.expect("[SERVER] No such nickname: nobody.");
+}
+
+#[test]
+fn no_program_prints_an_argument_as_it_came() {
+    let hostile = "--x\x1b]0;t\x07\n\u{202E}y";
+    let cleaned = "--x\u{FFFD}]0;t\u{FFFD}\u{FFFD}\u{FFFD}y";
+    let expected = usage_error(&format!("unknown option {cleaned}"));
+    assert_eq!(Program::run(server_command([hostile]), ""), expected);
+    assert_eq!(Program::run(client_command([hostile]), ""), expected);
+    // An address that does not exist comes back in the error of the bind.
+    let finished = Program::run(server_command(["256.0.0.1\x1b[7m", "0"]), "");
+    assert_eq!(finished.code, Some(1));
+    let start = "[ERROR] Could not listen on 256.0.0.1\u{FFFD}[7m:0: ";
+    assert!(finished.errors.starts_with(start), "{finished:?}");
+    assert_eq!(finished.errors.lines().count(), 1, "{finished:?}");
 }
