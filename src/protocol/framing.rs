@@ -142,7 +142,7 @@ impl LineDecoder {
                 }
                 continue;
             }
-            // Printable ASCII is text wherever it stands. The line that begins with it ends the wait.
+            // Printable ASCII is never dropped. This spares most lines the call.
             let begins_with_text = matches!(input.first(), Some(b' '..=b'~'));
             if !begins_with_text || matches!(self.skip, Skip::ByteOrderMark(1..)) {
                 self.skip_over(input);

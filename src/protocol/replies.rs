@@ -1,7 +1,7 @@
-//! The exact texts: every line that the server says, in one place.
+//! The exact texts: every line that the server says by itself.
 //!
-//! Notices open with `[SERVER] `, which no nickname can imitate. Lines have no line end here; who
-//! sends them adds it.
+//! Notices begin with `[SERVER] `, which no nickname can imitate. Lines have no line end here. The
+//! caller that sends them adds it.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::MAX_MESSAGE_BYTES;
 use super::command::COMMANDS;
 use super::nickname::Nickname;
 
-/// What opens every line that the server says by itself.
+/// The start of every line that the server says by itself.
 pub const NOTICE_PREFIX: &str = "[SERVER] ";
 
 /// Asks for a nickname: the first line on every connection.
 pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 
-/// How every line ends that asks for a nickname: the first question, and each refusal.
+/// The end of every line that asks for a nickname: the first question, and each refusal.
 pub const NICKNAME_QUESTION: &str = " nickname:";
 
-/// Refuses, of a client that listens without a nickname, what needs one.
+/// Refuses what needs a nickname, to a client that has none.
 pub const NICKNAME_FIRST: &str = "[SERVER] Give your nickname first: write NAME, or NAME: TEXT.";
 
 /// The nickname was accepted: the client is in.
@@ -27,19 +27,19 @@ pub const CONNECTED: &str = "[SERVER] Connected to the server!";
 /// The last line after `/quit`.
 pub const GOODBYE: &str = "[SERVER] Goodbye!";
 
-/// The last line to everyone when the server ends.
+/// The last line to everyone when the server shuts down.
 pub const SHUTTING_DOWN: &str = "[SERVER] The server is shutting down.";
 
-/// The last line to a client that a person at the server's console turned out.
+/// The last line to a client that was kicked from the server's console.
 pub const KICKED: &str = "[SERVER] You were kicked.";
 
-/// The last line to a connection that gave no nickname in time.
+/// The last line to a connection that did not give a nickname in time.
 pub const LOGIN_TIMEOUT: &str = "[SERVER] You took too long to enter a nickname.";
 
-/// The last line to a connection that gave no fit nickname in all its tries.
+/// The last line to a connection whose tries were all refused.
 pub const TOO_MANY_TRIES: &str = "[SERVER] Too many tries. Goodbye!";
 
-/// The only line to a connection for which there is no place.
+/// The only line to a connection that comes when the server is full.
 pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
 /// The only line to a connection from an address that has too many already.
@@ -51,24 +51,24 @@ pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web se
 /// The most names that [`online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
 
-/// Opens the lines that were said before one came: `[SERVER] Last messages: 2`, and so many follow.
+/// The start of the line before the history: `[SERVER] Last messages: 2`, and two lines follow.
 pub const LAST_MESSAGES_PREFIX: &str = "[SERVER] Last messages: ";
 
-/// Why a client left, as the leave notice says it.
+/// Why a client left. Its `Display` is the end of the leave notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaveReason {
-    /// `/quit`, or the stream ended in order.
+    /// `/quit`, or a clean end of the stream.
     Quit,
     /// The connection broke.
     ConnectionLost,
-    /// It did not take what it was sent.
+    /// It did not read what it was sent.
     TooSlow,
-    /// A person at the server's console turned it out.
+    /// It was kicked from the server's console.
     Kicked,
 }
 
 impl LeaveReason {
-    /// The last line to the client itself; `None` when it cannot be told anything any more.
+    /// The last line to the client itself. `None` if it can no longer be told anything.
     pub fn final_line(self) -> Option<&'static str> {
         match self {
             Self::Quit => Some(GOODBYE),
@@ -94,7 +94,8 @@ pub fn message(from: &Nickname, text: &str) -> String {
     message_prefix(from, text).concat()
 }
 
-/// The same in parts, for whoever appends it to a buffer: there are many, and each would be allocated.
+/// The same in parts, for a caller that appends it to a buffer. Messages are many, and a `String`
+/// for each would be an allocation for each.
 pub fn message_prefix<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }
@@ -129,7 +130,7 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
     format!("[SERVER] {before} is now known as {after}")
 }
 
-/// Lists who is online: at most [`MAX_LISTED_NAMES`] of `nicknames`, whose number is `online`.
+/// Lists who is online: the number of them, and at most [`MAX_LISTED_NAMES`] of `nicknames`.
 pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) -> String {
     let listed: Vec<&str> = nicknames.take(MAX_LISTED_NAMES).map(Nickname::as_str).collect();
     let mut line = format!("[SERVER] {online} online: {}", listed.join(", "));
@@ -139,7 +140,7 @@ pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) 
     line
 }
 
-/// Opens the history.
+/// The line before the history, which has that many lines.
 pub fn last_messages(lines: usize) -> String {
     format!("{LAST_MESSAGES_PREFIX}{lines}")
 }
@@ -149,7 +150,7 @@ pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// Why a nickname is refused that somebody has.
+/// Why a nickname is refused that somebody else has.
 pub fn nickname_taken(nickname: &Nickname) -> String {
     format!("The nickname {nickname} is already taken.")
 }
@@ -170,33 +171,33 @@ pub fn too_long_cleaned(bytes: usize) -> String {
     )
 }
 
-/// Refuses a line of somebody who is in. `why` is a sentence.
+/// Refuses a line from a client that is in. `why` is a sentence.
 pub fn not_sent(why: impl fmt::Display) -> String {
     format!("[SERVER] Not sent: {why}")
 }
 
-/// Refuses, of somebody who is in, a new nickname.
+/// Refuses a new nickname for a client that is in. `why` is a sentence.
 pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")
 }
 
-/// Answers `/msg` to a name that nobody has; `name` is cleaned.
+/// Answers `/msg` to a name that nobody has. `name` is cleaned already.
 pub fn no_such_nickname(name: &str) -> String {
     format!("[SERVER] No such nickname: {name}.")
 }
 
-/// Answers `/ping`; `word` is cleaned, and may be empty.
+/// Answers `/ping`. `word` is cleaned already, and may be empty.
 pub fn pong(word: &str) -> String {
     let space = if word.is_empty() { "" } else { " " };
     format!("[SERVER] pong{space}{word}")
 }
 
-/// Answers a command that does not exist; `word` is cleaned.
+/// Answers a command that does not exist. `word` is cleaned already.
 pub fn unknown_command(word: &str) -> String {
     format!("[SERVER] Unknown command: {word}. Type /help for the commands.")
 }
 
-/// Answers a command that lacks something.
+/// Answers a command that is incomplete with how it is written.
 pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
