@@ -26,7 +26,7 @@ mod history;
 
 mod bad_input;
 
-mod recv_framing;
+mod gateway;
 
 mod shutdown;
 

@@ -123,14 +123,6 @@ impl Peer {
         assert!(got == bytes, "{} got the bytes {got:x?}, not {bytes:x?}", self.name);
     }
 
-    /// Whether something has come that was not read. Never waits.
-    pub(crate) fn has_received(&self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket can be");
-        let received = self.stream.peek(&mut [0]).is_ok_and(|bytes| bytes > 0);
-        self.stream.set_nonblocking(false).expect("a socket can be");
-        received
-    }
-
     /// Waits for the connection to end in order, with nothing more said.
     #[track_caller]
     pub(crate) fn expect_end(&mut self) {

@@ -1,0 +1,83 @@
+//! The gateway's end of a connection to the server: lines, as framing makes them of the stream.
+//!
+//! The client's own thread connects and joins; then [`ServerLines`] belongs to the thread that passes
+//! on what the server says. Compare it with what the gateway has to do to read a client: here it does
+//! not matter how the bytes arrive.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::ops::Range;
+use std::time::Duration;
+
+use chat::arguments::Endpoint;
+use chat::protocol::MAX_SERVER_LINE_BYTES;
+use chat::protocol::framing::{Frame, LineDecoder};
+
+/// How long each of the server's addresses may take to connect, and the server to answer.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// How much one read takes, in bytes.
+const READ_BYTES: usize = 4096;
+
+/// A connection to the server, read line by line.
+pub(crate) struct ServerLines {
+    stream: TcpStream,
+    decoder: LineDecoder,
+    buffer: Vec<u8>,
+    /// The part of the buffer that has come and is not decoded.
+    unread: Range<usize>,
+}
+
+impl ServerLines {
+    /// Connects to the server, at the first of its addresses that answers. The connection has a read
+    /// timeout: something that never says a word is no chat server.
+    ///
+    /// # Errors
+    ///
+    /// When none does, as the last one said.
+    pub(crate) fn connect(server: &Endpoint) -> io::Result<Self> {
+        let mut connected = Err(ErrorKind::AddrNotAvailable.into());
+        for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+            connected = TcpStream::connect_timeout(&address, CONNECT_TIME);
+            if connected.is_ok() {
+                break;
+            }
+        }
+        let stream = connected?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(CONNECT_TIME))?;
+        let decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
+        Ok(Self { stream, decoder, buffer: vec![0; READ_BYTES], unread: 0..0 })
+    }
+
+    /// The connection itself.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Returns the next line, or `None` when the server has ended what it sends. What is no text is
+    /// left out; the server sends none. Blocks until there is a line.
+    ///
+    /// # Errors
+    ///
+    /// When the connection broke, or its read timeout is over.
+    pub(crate) fn next(&mut self) -> io::Result<Option<String>> {
+        loop {
+            let mut rest = &self.buffer[self.unread.clone()];
+            let frame = self.decoder.next(&mut rest);
+            self.unread.start = self.unread.end - rest.len();
+            match frame {
+                Some(Frame::Line(line)) => return Ok(Some(line.to_owned())),
+                Some(_) => continue,
+                None => {}
+            }
+            match self.stream.read(&mut self.buffer) {
+                Ok(0) => return Ok(None),
+                Ok(bytes) => self.unread = 0..bytes,
+                // A signal came; it concerns the process and not this connection.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

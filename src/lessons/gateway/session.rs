@@ -1,0 +1,167 @@
+//! One client, from the question for its nickname until both directions have ended.
+//!
+//! Runs on the client's own thread, which starts the second one once the client is in the chat.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat::protocol::nickname::Nickname;
+use chat::protocol::replies;
+
+use crate::listener::{self, CONNECTION_LOST};
+use crate::options::Options;
+use crate::reads::Reads;
+use crate::server_lines::ServerLines;
+use crate::speaker::{MAX_NAMES, Speaker};
+use crate::unframed::{self, GUEST};
+
+/// What asks a client for its nickname, without a line end.
+const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
+
+/// How long a client may take to answer; one that does not know the question never will.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// How long a client may leave a line untaken, once the system holds no more for it. The server gives
+/// up sooner; this ends the threads here.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a client may take to read its last words and close.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(500);
+
+/// The last line to a web browser.
+const NOT_HTTP: &str = "[GATEWAY] This is a chat, not a web server.";
+
+/// The last line to a client for which no name is free.
+const NO_NAME: &str = "[GATEWAY] That name, and all like it, are taken.";
+
+/// Serves one client, from the question for its nickname to the end of its connection.
+///
+/// # Errors
+///
+/// When it did not get into the chat, with the line to tell it.
+pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String> {
+    let mut reads = Reads::new(client);
+    // It fails when the client is gone already.
+    let Ok(mut received) = ask_for_nickname(&mut reads) else { return Ok(()) };
+    let first = received.first().map_or(&[][..], Vec::as_slice);
+    if unframed::is_http(first) {
+        return Err(NOT_HTTP.to_owned());
+    }
+    let introduction = unframed::introduction(first);
+    if introduction.as_ref().is_some_and(|introduction| !introduction.is_message) {
+        received.remove(0);
+    }
+    let has_name = introduction.is_some();
+    let given = introduction.map_or_else(|| GUEST.to_owned(), |introduction| introduction.given);
+    let (lines, nickname) = join(options, &given)?;
+    let server = lines.stream().try_clone().map_err(|error| options.no_server(&error))?;
+    let nickname = Mutex::new(nickname);
+    let (answer, answered) = channel();
+    // Dropped when the speaker ends, which is how the other thread learns of it.
+    let (speaks, has_spoken) = channel::<()>();
+    let unnamed = (!has_name).then_some(answered);
+    let mut speaker = Speaker::new(&server, &nickname, given, unnamed);
+    thread::scope(|scope| {
+        let nickname = &nickname;
+        let listen = move || listener::listen_loop(client, lines, nickname, answer, &has_spoken);
+        let listening = thread::Builder::new().spawn_scoped(scope, listen);
+        listening.map_err(|error| format!("[GATEWAY] Could not start a thread: {error}"))?;
+        speaker.speak_loop(reads, received);
+        drop(speaks);
+        Ok(())
+    })
+}
+
+/// Asks a client for its nickname, and returns the first messages that come, or none after a second:
+/// it is then one that does not know the question.
+///
+/// # Errors
+///
+/// When the client has left without a word.
+fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
+    let mut client = reads.client();
+    client.set_nodelay(true)?;
+    client.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    client.write_all(NICKNAME_QUESTION)?;
+    let deadline = Instant::now() + ANSWER_TIME;
+    let mut received = Vec::new();
+    while received.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        client.set_read_timeout(Some(left))?;
+        match reads.next() {
+            Ok(Some(messages)) => received = messages,
+            Ok(None) => return Err(ErrorKind::UnexpectedEof.into()),
+            // The two names that systems have for a timeout.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    client.set_read_timeout(None)?;
+    Ok(received)
+}
+
+/// Joins the chat under a name as close to the given one as can be had, and returns the connection
+/// and that name.
+///
+/// A server lets a connection try a number of names only; so when that many are taken, the next ones
+/// are tried on another connection.
+///
+/// # Errors
+///
+/// When the server is not there, or refused: with the line to tell the client.
+fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), String> {
+    let mut names = (1..=MAX_NAMES).filter_map(|number| unframed::fit(given, number).ok());
+    let mut name = names.next().ok_or(NO_NAME)?;
+    for _connection in 0..MAX_NAMES {
+        let mut lines =
+            ServerLines::connect(&options.server).map_err(|error| options.no_server(&error))?;
+        loop {
+            let line = lines.next().map_err(|error| options.no_server(&error))?;
+            match line.as_deref() {
+                Some(replies::CONNECTED) => {
+                    // In the chat it may be quiet for as long as it likes.
+                    let timeout = lines.stream().set_read_timeout(None);
+                    return timeout
+                        .map(|()| (lines, name))
+                        .map_err(|error| options.no_server(&error));
+                }
+                Some(replies::TOO_MANY_TRIES) => break,
+                Some(question) if question.ends_with(replies::NICKNAME_QUESTION) => {
+                    if question != replies::ENTER_NICKNAME {
+                        name = names.next().ok_or(NO_NAME)?;
+                    }
+                    // When it fails, the server has closed, and its last words say why.
+                    let _ = lines.stream().write_all(format!("{name}\n").as_bytes());
+                }
+                Some(refusal) => return Err(refusal.to_owned()),
+                None => return Err(CONNECTION_LOST.to_owned()),
+            }
+        }
+    }
+    Err(NO_NAME.to_owned())
+}
+
+/// Tells a client that did not get in why, and gives it a moment to read that and to close.
+pub(crate) fn turn_away(mut client: &TcpStream, last_line: &str) {
+    let deadline = Instant::now() + DRAIN_TIME;
+    // Whatever fails here fails because the client is gone, and then nobody needs to be told.
+    let _ = client.write_all(format!("{last_line}\n").as_bytes());
+    let _ = client.shutdown(Shutdown::Write);
+    let mut thrown_away = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || client.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        if !matches!(client.read(&mut thrown_away), Ok(1..)) {
+            return;
+        }
+    }
+}
