@@ -23,8 +23,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::terminal::Terminal;
 
-/// The port in all plays; where they are acted out another one takes its place.
-const WRITTEN_PORT: u16 = 7007;
+/// The ports in all plays; where they are acted out others take their place. The examples use the
+/// first one.
+const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
 
 /// The documentation of a module, without the comment signs.
 pub(crate) fn documentation(path: &str) -> String {
@@ -53,10 +54,10 @@ pub(crate) fn act_out(text: &str) {
     let plays = plays(text);
     assert!(!plays.is_empty(), "there is nothing to play");
     for play in plays {
-        let port = free_port();
+        let ports = [free_port(), free_port()];
         let mut terminals = BTreeMap::new();
         for line in play.lines() {
-            if let Err(instead) = act(line, port, &mut terminals) {
+            if let Err(instead) = act(line, ports, &mut terminals) {
                 panic!("at the line\n  {line}\nof the play\n{play}the terminal {instead}");
             }
         }
@@ -67,15 +68,21 @@ pub(crate) fn act_out(text: &str) {
     }
 }
 
-fn act(line: &str, port: u16, terminals: &mut BTreeMap<char, Terminal>) -> Result<(), String> {
+fn act(
+    line: &str,
+    ports: [u16; 2],
+    terminals: &mut BTreeMap<char, Terminal>,
+) -> Result<(), String> {
+    // In addresses, and as `/proc` shows them.
+    let line = WRITTEN_PORTS.iter().zip(ports).fold(line.to_owned(), |line, (written, port)| {
+        let line = line.replace(&format!("{written:04X}"), &format!("{port:04X}"));
+        line.replace(&written.to_string(), &port.to_string())
+    });
     let number = line.chars().next().ok_or("has no number")?;
     let text = &line[number.len_utf8()..];
-    let here = port.to_string();
-    let terminal = terminals.entry(number).or_insert_with(|| Terminal::open(&here));
+    let terminal = terminals.entry(number).or_insert_with(|| Terminal::open(&ports[0].to_string()));
     if let Some(command) = text.strip_prefix("$ ") {
-        let hexadecimal = format!("{WRITTEN_PORT:04X}");
-        let command = command.replace(&hexadecimal, &format!("{port:04X}"));
-        terminal.type_line(&command.replace(&WRITTEN_PORT.to_string(), &here));
+        terminal.type_line(command);
     } else if let Some(typed) = text.strip_prefix("> ") {
         let (prompt, typed) = match typed.split_once("> ") {
             Some((prompt, typed)) => (format!("{prompt}> "), typed),
@@ -88,8 +95,7 @@ fn act(line: &str, port: u16, terminals: &mut BTreeMap<char, Terminal>) -> Resul
     } else if text == "  ..." {
         terminal.skip();
     } else if let Some(pattern) = text.strip_prefix("  ") {
-        let pattern = pattern.replace(&WRITTEN_PORT.to_string(), &here);
-        terminal.expect(|line| matches(line, &pattern))?;
+        terminal.expect(|line| matches(line, pattern))?;
     } else {
         return Err("cannot play this".to_owned());
     }

@@ -24,5 +24,5 @@ fn step_4_passes_messages_on_to_all_but_the_sender() {
 
 #[test]
 fn without_framing_messages_are_glued_together() {
-    act_out(&documentation("src/server/recv_framing.rs"));
+    act_out(&documentation("src/lessons/gateway/main.rs"));
 }

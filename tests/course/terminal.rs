@@ -18,10 +18,14 @@ use std::time::{Duration, Instant};
 /// and a busy machine is none.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `cargo run -q --example NAME ARGUMENTS`, with the port as the last argument, and `cargo run -q
-/// --bin server -- ARGUMENTS`, among which the play's port is one already.
+/// `cargo run -q --bin server -- ARGUMENTS` and `cargo run -q --example NAME ARGUMENTS`, with the port
+/// as the last argument, unless there is a `--` and the ports are behind it.
 const CARGO: &str = r#"
-cargo() { if [ "$3" = --bin ]; then "$SERVER" "${@:6}"; else "$EXAMPLES/$4" "${@:5}" "$PORT"; fi; }
+cargo() {
+    if [ "$3" = --bin ]; then "$SERVER" "${@:6}"
+    elif [ "$5" = -- ]; then "$EXAMPLES/$4" "${@:6}"
+    else "$EXAMPLES/$4" "${@:5}" "$PORT"; fi
+}
 "#;
 
 /// A shell, what it shows, and what is typed into it.
@@ -151,10 +155,16 @@ fn examples() -> PathBuf {
     let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
     // A test that is run alone (`--test course`) does not have them built.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    for step in ["step1_echo_server", "step2_client", "step3_two_threads", "step4_many_users"] {
-        let source = format!("{}/src/steps/{step}.rs", env!("CARGO_MANIFEST_DIR"));
-        let is_new = modified(&examples.join(step)) >= modified(Path::new(&source));
-        assert!(is_new, "{step} is missing or old: run `cargo build --examples` first");
+    for (example, source) in [
+        ("step1_echo_server", "steps/step1_echo_server.rs"),
+        ("step2_client", "steps/step2_client.rs"),
+        ("step3_two_threads", "steps/step3_two_threads.rs"),
+        ("step4_many_users", "steps/step4_many_users.rs"),
+        ("gateway", "lessons/gateway/main.rs"),
+    ] {
+        let source = format!("{}/src/{source}", env!("CARGO_MANIFEST_DIR"));
+        let is_new = modified(&examples.join(example)) >= modified(Path::new(&source));
+        assert!(is_new, "{example} is missing or old: run `cargo build --examples` first");
     }
     examples
 }
