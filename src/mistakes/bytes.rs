@@ -44,7 +44,7 @@
 //! `src/protocol/framing.rs`.
 //!
 //! Test: `a_line_split_anywhere_is_one_message` and `many_lines_in_one_write_are_as_many_messages`
-//! in `tests/chat/messages.rs`.
+//! in `tests/it/messages.rs`.
 //!
 //! # 2. A character cut at the edge of a buffer
 //!
@@ -68,7 +68,7 @@
 //! Fix: [`LineDecoder::next`](crate::protocol::framing::LineDecoder::next) in
 //! `src/protocol/framing.rs` makes text of whole lines only.
 //!
-//! Test: `a_line_split_anywhere_is_one_message` in `tests/chat/messages.rs`, whose message has
+//! Test: `a_line_split_anywhere_is_one_message` in `tests/it/messages.rs`, whose message has
 //! characters of two and three bytes and is split at each byte.
 //!
 //! # 3. A line without an end
@@ -97,7 +97,7 @@
 //! [`LineDecoder::next`](crate::protocol::framing::LineDecoder::next) in `src/protocol/framing.rs`
 //! never holds more.
 //!
-//! Test: `a_line_over_the_limit_costs_no_memory` in `tests/chat/bad_input.rs`.
+//! Test: `a_line_over_the_limit_costs_no_memory` in `tests/it/bad_input.rs`.
 //!
 //! # 4. Escape sequences from a stranger
 //!
@@ -126,5 +126,5 @@
 //!
 //! Fix: [`clean`](crate::protocol::cleaning::clean) in `src/protocol/cleaning.rs`.
 //!
-//! Test: `what_a_terminal_would_obey_is_replaced` in `tests/chat/messages.rs` and
-//! `the_client_cleans_what_the_server_sends` in `tests/chat/piped_client.rs`.
+//! Test: `what_a_terminal_would_obey_is_replaced` in `tests/it/messages.rs` and
+//! `the_client_cleans_what_the_server_sends` in `tests/it/piped_client.rs`.

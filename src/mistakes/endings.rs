@@ -28,7 +28,8 @@
 //!
 //! Fix: [`accept_loop`](crate::server::accept::accept_loop) in `src/server/accept.rs`.
 //!
-//! Test: `running_out_of_descriptors_ends_nothing` in `tests/course/fixed.rs`.
+//! Test: `out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room` in
+//! `tests/it/exhaustion.rs`.
 //!
 //! # 10. A peer that vanishes
 //!
@@ -67,7 +68,7 @@
 //! Fix: [`detect_dead_peer`](crate::system::socket::detect_dead_peer) in `src/system/socket.rs`,
 //! called in `src/server/accept.rs`.
 //!
-//! Test: `a_silent_peer_is_asked_whether_it_is_there` in `tests/course/fixed.rs`.
+//! Test: `every_connection_is_asked_whether_its_peer_is_there` in `tests/it/dead_peers.rs`.
 //!
 //! # 11. A leave announced twice or never
 //!
@@ -105,7 +106,7 @@
 //! [`Registry::leave`](crate::server::registry::Registry::leave) in `src/server/registry.rs`.
 //!
 //! Test: `a_connection_that_breaks_leaves_with_the_reason` and
-//! `everybody_leaving_at_once_is_told_of_once_each` in `tests/chat/leaving.rs`.
+//! `everybody_leaving_at_once_is_told_of_once_each` in `tests/it/leaving.rs`.
 //!
 //! # 12. Closing before the last line is out
 //!
@@ -134,4 +135,4 @@
 //! [`drain_loop`](crate::server::closing::drain_loop) in `src/server/closing.rs`.
 //!
 //! Test: `the_last_words_arrive_although_more_is_sent_than_the_server_reads` in
-//! `tests/chat/leaving.rs`.
+//! `tests/it/leaving.rs`.

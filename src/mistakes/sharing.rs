@@ -42,7 +42,7 @@
 //! Fix: `Registry::lock` in `src/server/registry.rs` and `Outbox::lock` in `src/server/outbox.rs`;
 //! [`Threads::spawn`](crate::server::threads::Threads::spawn) in `src/server/threads.rs`.
 //!
-//! Test: `a_panic_under_a_lock_does_not_close_the_room` in `tests/course/fixed.rs`;
+//! Test: `a_panic_leaves_as_every_other_end_of_a_session_does` in `src/server/session.rs`;
 //! `a_panic_ends_its_own_thread_only` in `src/server/threads.rs`.
 //!
 //! # 14. Check and insert under two locks
@@ -67,8 +67,7 @@
 //!
 //! Fix: [`Registry::join`](crate::server::registry::Registry::join) in `src/server/registry.rs`.
 //!
-//! Test: `of_two_threads_that_want_one_name_one_gets_it` in `tests/course/fixed.rs`, which tries so
-//! often that it fails with a gap of some nanoseconds.
+//! Test: `of_many_who_want_one_nickname_at_once_exactly_one_gets_it` in `tests/it/nicknames.rs`.
 //!
 //! # 15. Two threads on one terminal
 //!

@@ -25,7 +25,7 @@
 //! Fix: [`accept_loop`](crate::server::accept::accept_loop) in `src/server/accept.rs` and
 //! [`login`](crate::server::login::login) in `src/server/login.rs`.
 //!
-//! Test: `a_connection_that_says_nothing_keeps_nobody_from_joining` in `tests/chat/login.rs`.
+//! Test: `a_connection_that_says_nothing_keeps_nobody_from_joining` in `tests/it/login.rs`.
 //!
 //! # 6. A write under the registry's lock
 //!
@@ -58,7 +58,8 @@
 //! `src/server/broadcaster.rs`; and [`catch_up::start`](crate::server::catch_up::start) in
 //! `src/server/catch_up.rs` for whoever stalls.
 //!
-//! Test: `a_reader_that_stalls_holds_nobody_up` in `tests/course/fixed.rs`.
+//! Test: `who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again` in
+//! `tests/it/slow_readers.rs`.
 //!
 //! # 7. A queue without a bound
 //!
@@ -89,7 +90,7 @@
 //! drops, and [`Backlog::publish`](crate::server::backlog::Backlog::publish) in
 //! `src/server/backlog.rs` gives up.
 //!
-//! Test: `what_a_stalled_reader_costs_is_bounded` in `tests/course/fixed.rs`;
+//! Test: `what_a_stalled_reader_costs_is_bounded` in `tests/it/slow_readers.rs`;
 //! `whoever_falls_off_the_end_is_too_slow` in `src/server/backlog.rs`.
 //!
 //! # 8. No way to stop accept and read
@@ -117,4 +118,4 @@
 //! `src/server/shutdown.rs`, and [`Room::come_to_rest`](crate::server::room::Room::come_to_rest) and
 //! [`Room::hang_up`](crate::server::room::Room::hang_up) in `src/server/room.rs`.
 //!
-//! Test: `each_signal_that_asks_for_it_ends_the_server_in_order` in `tests/chat/shutdown.rs`.
+//! Test: `each_signal_that_asks_for_it_ends_the_server_in_order` in `tests/it/shutdown.rs`.

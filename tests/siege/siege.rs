@@ -18,6 +18,7 @@ mod attacks;
 
 mod field;
 
+#[path = "../harness/random.rs"]
 mod random;
 
 use std::io::{self, Write};

@@ -1,0 +1,223 @@
+//! One connection, as a stranger with `nc` has it: bytes out, lines in.
+//!
+//! Runs on the test's thread alone. What has been read and not asked for yet stays in `received`, so
+//! `expect` sees every line there is, in order: a line that should not have come fails the next one.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::{DEADLINE, Transcript, proc};
+
+/// The most that one read takes.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A stranger's end of a connection.
+pub(crate) struct Peer {
+    name: String,
+    stream: TcpStream,
+    received: Vec<u8>,
+    transcript: Transcript,
+}
+
+impl Peer {
+    /// Connects to the server at that address; `name` is for the transcript only.
+    pub(crate) fn connect(name: &str, address: SocketAddr, transcript: &Transcript) -> Self {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the server listens");
+        Self::on(name, stream, transcript)
+    }
+
+    /// Takes a connection that stands already.
+    pub(crate) fn on(name: &str, stream: TcpStream, transcript: &Transcript) -> Self {
+        // One write is one segment, so a test decides where its lines are split.
+        stream.set_nodelay(true).expect("TCP_NODELAY on a connected socket");
+        stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+        stream.set_write_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+        let transcript = transcript.clone();
+        Self { name: name.to_owned(), stream, received: Vec::new(), transcript }
+    }
+
+    /// The name that it was given.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its own address, as the server sees it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("a connected socket has an address")
+    }
+
+    /// How many bytes the system holds of what was sent to it and it has not read, on both ends.
+    pub(crate) fn bytes_held_by_system(&self) -> u64 {
+        let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
+        let sent = proc::socket(far_end, self.address()).expect("the other end stands");
+        let arrived = proc::socket(self.address(), far_end).expect("this end stands");
+        // What arrived and is not acknowledged yet is counted twice: never too little.
+        sent.unacknowledged + arrived.unread
+    }
+
+    /// The connection itself, for what only one test does.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends a line and its end.
+    #[track_caller]
+    pub(crate) fn send(&mut self, line: &str) {
+        self.send_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends exactly these bytes.
+    #[track_caller]
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.transcript.add(&self.name, '>', bytes);
+        if let Err(error) = self.stream.write_all(bytes) {
+            panic!("{} could not send {} bytes: {error}", self.name, bytes.len());
+        }
+    }
+
+    /// Ends what it sends, as the end of `nc`'s input does; it still reads.
+    pub(crate) fn end_input(&mut self) {
+        self.transcript.add(&self.name, '>', b"(end of input)");
+        self.stream.shutdown(Shutdown::Write).expect("the connection stands");
+    }
+
+    /// Waits for the next line, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, line: &str) {
+        let got = self.line();
+        assert!(got == line, "{} got the line\n  {got:?}\nnot\n  {line:?}", self.name);
+    }
+
+    /// Waits for these lines, in this order and with none between.
+    #[track_caller]
+    pub(crate) fn expect_all<S: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = S>) {
+        for line in lines {
+            self.expect(line.as_ref());
+        }
+    }
+
+    /// Waits for the next line and returns it without its `\n`. A `\r` would stay.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let end = loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                break end;
+            }
+            let read = self.read("a line");
+            assert!(read > 0, "{} waited for a line and the connection ended", self.name);
+        };
+        let line: Vec<u8> = self.received.drain(..=end).collect();
+        match String::from_utf8(line) {
+            Ok(line) => line.trim_end_matches('\n').to_owned(),
+            Err(error) => panic!("{} was sent what is not UTF-8: {error}", self.name),
+        }
+    }
+
+    /// Waits for lines up to and including this one; returns those before it.
+    #[track_caller]
+    pub(crate) fn lines_until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            if line == last {
+                return lines;
+            }
+            lines.push(line);
+        }
+    }
+
+    /// Waits for the next bytes, which must be these.
+    #[track_caller]
+    pub(crate) fn expect_bytes(&mut self, bytes: &[u8]) {
+        let got = self.bytes(bytes.len());
+        self.transcript.add(&self.name, '<', &got);
+        assert!(got == bytes, "{} got the bytes {got:x?}, not {bytes:x?}", self.name);
+    }
+
+    /// Reads to the end of the connection, which must come in order.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.received);
+        let read = self.stream.read_to_end(&mut rest);
+        assert!(read.is_ok(), "{} waited for the end: {read:?}", self.name);
+        rest
+    }
+
+    /// The next so many bytes.
+    #[track_caller]
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.received.drain(..count.min(self.received.len())).collect();
+        let have = bytes.len();
+        bytes.resize(count, 0);
+        let read = self.stream.read_exact(&mut bytes[have..]);
+        assert!(read.is_ok(), "{} waited for {count} bytes: {read:?}", self.name);
+        bytes
+    }
+
+    /// Waits for the connection to end in order, with nothing more said.
+    #[track_caller]
+    pub(crate) fn expect_end(&mut self) {
+        while self.received.is_empty() && self.read("the end") > 0 {}
+        let rest = String::from_utf8_lossy(&self.received);
+        assert!(rest.is_empty(), "{} got {rest:?} where the connection should end", self.name);
+    }
+
+    /// Waits for this line and then the end, with nothing between.
+    #[track_caller]
+    pub(crate) fn expect_last(&mut self, line: &str) {
+        self.expect(line);
+        self.expect_end();
+    }
+
+    /// Waits for the connection to end, in order or not, and drops what is said until then.
+    #[track_caller]
+    pub(crate) fn wait_for_any_end(&mut self) {
+        let mut thrown_away = [0; READ_BYTES];
+        loop {
+            match uninterrupted(|| self.stream.read(&mut thrown_away)) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{} waited for the end: {error}", self.name),
+            }
+        }
+    }
+
+    /// Breaks the connection. Something unread must be on its way to this peer: a socket that is
+    /// closed over unread data is reset, not ended (RFC 2525, 2.17).
+    #[track_caller]
+    pub(crate) fn reset(self) {
+        match uninterrupted(|| self.stream.peek(&mut [0])) {
+            Ok(1) => self.transcript.add(&self.name, '>', b"(reset)"),
+            other => panic!("{} waited for something unread: {other:?}", self.name),
+        }
+    }
+
+    /// Reads what there is, at least a byte but for the end of the stream; returns how much.
+    #[track_caller]
+    fn read(&mut self, what: &str) -> usize {
+        let mut buffer = [0; READ_BYTES];
+        match uninterrupted(|| self.stream.read(&mut buffer)) {
+            Ok(bytes) => {
+                self.transcript.add(&self.name, '<', &buffer[..bytes]);
+                self.received.extend_from_slice(&buffer[..bytes]);
+                bytes
+            }
+            Err(error) => {
+                let have = String::from_utf8_lossy(&self.received);
+                panic!("{} waited for {what}, has {have:?}: {error}", self.name)
+            }
+        }
+    }
+}
+
+/// Reads again when a signal came between: stopping a process and letting it go on is enough to
+/// interrupt a read that has a timeout (`signal(7)`).
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

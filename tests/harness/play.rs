@@ -1,0 +1,273 @@
+//! Plays: the terminal sessions in the documentation, acted out as they are written.
+//!
+//! A play is a fenced block of the kind `console`. Each line begins with the number of a terminal:
+//!
+//! ```text
+//! 1$ command          typed at the shell's prompt
+//! 2> text             typed into the program that runs there
+//! 2> alice> text      the same, once the program has printed its prompt
+//! 1^C                 pressed
+//! 2  line             the next line that appears there
+//! 2  a ... line       the same, with anything in the place of the dots
+//! 2  ...              any lines, or none
+//! ```
+//!
+//! What is printed is waited for before the next line is played, so a play has an order without
+//! waiting for time. A line that the text does not have fails the play.
+//!
+//! A terminal of a play is a shell whose keyboard and screen are pipes. What is typed goes to the
+//! shell or to the program that runs in it, as at a real terminal; what any of them prints is read by
+//! a thread, which ends with the last of them. A stand-in for `cargo run` starts the example that the
+//! test has built, on the port that the play has been given. Dropped, everything in it is killed.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use super::{DEADLINE, free_port, has_nc};
+
+/// The ports in all plays; where they are acted out others take their place. The examples use the
+/// first one.
+const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
+
+/// The documentation of a module, without the comment signs.
+pub(crate) fn documentation(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let source = std::fs::read_to_string(&path).expect("the file is there");
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n").collect()
+}
+
+/// The plays in a text, in order.
+pub(crate) fn plays(text: &str) -> Vec<&str> {
+    let blocks = text.split("```console\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or(block)).collect()
+}
+
+/// Acts out all plays in a text.
+#[track_caller]
+pub(crate) fn act_out(text: &str) {
+    if !has_nc() {
+        return;
+    }
+    let plays = plays(text);
+    assert!(!plays.is_empty(), "there is nothing to play");
+    for play in plays {
+        let ports = [free_port(), free_port()];
+        let mut terminals = BTreeMap::new();
+        for line in play.lines() {
+            if let Err(instead) = act(line, ports, &mut terminals) {
+                panic!("at the line\n  {line}\nof the play\n{play}the terminal {instead}");
+            }
+        }
+        for (number, terminal) in &mut terminals {
+            let surprise = terminal.surprise();
+            assert!(surprise.is_none(), "terminal {number} also printed {surprise:?} in\n{play}");
+        }
+    }
+}
+
+fn act(
+    line: &str,
+    ports: [u16; 2],
+    terminals: &mut BTreeMap<char, Terminal>,
+) -> Result<(), String> {
+    // In addresses, and as `/proc` shows them.
+    let line = WRITTEN_PORTS.iter().zip(ports).fold(line.to_owned(), |line, (written, port)| {
+        let line = line.replace(&format!("{written:04X}"), &format!("{port:04X}"));
+        line.replace(&written.to_string(), &port.to_string())
+    });
+    let number = line.chars().next().ok_or("has no number")?;
+    let text = &line[number.len_utf8()..];
+    let terminal = terminals.entry(number).or_insert_with(|| Terminal::open(&ports[0].to_string()));
+    if let Some(command) = text.strip_prefix("$ ") {
+        terminal.type_line(command);
+    } else if let Some(typed) = text.strip_prefix("> ") {
+        let (prompt, typed) = match typed.split_once("> ") {
+            Some((prompt, typed)) => (format!("{prompt}> "), typed),
+            None => (String::new(), typed),
+        };
+        terminal.expect_prompt(&prompt)?;
+        terminal.type_line(typed);
+    } else if text == "^C" {
+        terminal.interrupt();
+    } else if text == "  ..." {
+        terminal.skip();
+    } else if let Some(pattern) = text.strip_prefix("  ") {
+        terminal.expect(|line| matches(line, pattern))?;
+    } else {
+        return Err("cannot play this".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether a line is the pattern, in which `...` stands for anything.
+fn matches(line: &str, pattern: &str) -> bool {
+    match pattern.split_once("...") {
+        None => line == pattern,
+        Some((start, rest)) => line.strip_prefix(start).is_some_and(|line| {
+            line.char_indices().any(|(at, _)| matches(&line[at..], rest)) || matches("", rest)
+        }),
+    }
+}
+
+/// `cargo run -q --bin server -- ARGUMENTS` and `cargo run -q --example NAME ARGUMENTS`, with the port
+/// as the last argument, unless there is a `--` and the ports are behind it.
+const CARGO: &str = r#"
+cargo() {
+    if [ "$3" = --bin ]; then "$SERVER" "${@:6}"
+    elif [ "$5" = -- ]; then "$EXAMPLES/$4" "${@:6}"
+    else "$EXAMPLES/$4" "${@:5}" "$PORT"; fi
+}
+"#;
+
+/// A shell, what it shows, and what is typed into it.
+struct Terminal {
+    shell: Child,
+    keyboard: Option<ChildStdin>,
+    /// What was printed, piece by piece; a piece ends with a line end or is a prompt so far.
+    screen: Receiver<u8>,
+    /// What was printed since the last line that was looked at.
+    line: Vec<u8>,
+    /// Any lines may come before the next expected one.
+    skips: bool,
+}
+
+impl Terminal {
+    /// Opens a terminal in which the examples use this port.
+    fn open(port: &str) -> Self {
+        let (output, to_screen) = io::pipe().expect("there are descriptors left");
+        let mut shell = Command::new("bash");
+        shell.args(["--noprofile", "--norc"]).env("EXAMPLES", examples()).env("PORT", port);
+        shell.env("SERVER", env!("CARGO_BIN_EXE_server"));
+        // So that all machines count characters alike and say the same.
+        shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
+        // The shell and what it starts are one group, to be killed together.
+        shell.process_group(0).stdin(std::process::Stdio::piped());
+        shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
+        let mut shell_process = shell.spawn().expect("bash is there");
+        let keyboard = shell_process.stdin.take();
+        // It holds the writing end of the pipe, which must end with the last program.
+        drop(shell);
+        let (shown, screen) = channel();
+        thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            while let Ok(bytes @ [_, ..]) = output.fill_buf() {
+                let count = bytes.len();
+                if bytes.iter().any(|&byte| shown.send(byte).is_err()) {
+                    return;
+                }
+                output.consume(count);
+            }
+        });
+        let line = Vec::new();
+        let mut terminal = Self { shell: shell_process, keyboard, screen, line, skips: false };
+        terminal.type_line(CARGO);
+        terminal
+    }
+
+    /// Types a line and presses Enter.
+    fn type_line(&mut self, line: &str) {
+        let keyboard = self.keyboard.as_mut().expect("the keyboard is open");
+        keyboard.write_all(format!("{line}\n").as_bytes()).expect("somebody reads the keyboard");
+    }
+
+    /// Presses Ctrl-C. The shell ends too, since it is not interactive.
+    fn interrupt(&mut self) {
+        self.kill("INT");
+    }
+
+    /// Waits until the last thing on the screen is this prompt.
+    fn expect_prompt(&mut self, prompt: &str) -> Result<(), String> {
+        let deadline = Instant::now() + DEADLINE;
+        while self.line != prompt.as_bytes() {
+            self.show_byte(deadline)?;
+        }
+        self.line.clear();
+        Ok(())
+    }
+
+    /// Lets any lines come before the next expected one.
+    fn skip(&mut self) {
+        self.skips = true;
+    }
+
+    /// Waits for the next line, and checks that it is the expected one.
+    fn expect(&mut self, is_expected: impl Fn(&str) -> bool) -> Result<(), String> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            while self.line.last() != Some(&b'\n') {
+                self.show_byte(deadline)?;
+            }
+            let line = String::from_utf8_lossy(&self.line).trim_end_matches('\n').to_owned();
+            self.line.clear();
+            if is_expected(&line) {
+                self.skips = false;
+                return Ok(());
+            }
+            if !self.skips {
+                return Err(format!("printed {line:?}"));
+            }
+        }
+    }
+
+    /// The next line, if one has been printed that was neither expected nor skipped.
+    fn surprise(&mut self) -> Option<String> {
+        self.line.extend(self.screen.try_iter());
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        (!self.skips && line.contains('\n')).then_some(line)
+    }
+
+    fn show_byte(&mut self, deadline: Instant) -> Result<(), String> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let byte = self.screen.recv_timeout(left);
+        let so_far = || format!("{byte:?} after {:?}", String::from_utf8_lossy(&self.line));
+        self.line.push(byte.map_err(|_| so_far())?);
+        Ok(())
+    }
+
+    fn kill(&self, signal: &str) {
+        let group = format!("-{}", self.shell.id());
+        // It fails when everything in the group has ended, which is as good.
+        let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).output();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.kill("KILL");
+        // Killed above: it does not keep anybody waiting.
+        let _ = self.shell.wait();
+    }
+}
+
+/// Where an example is, which `cargo test` builds beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    examples().join(name)
+}
+
+/// Where the examples are, which `cargo test` builds beside the tests.
+fn examples() -> PathBuf {
+    let test = std::env::current_exe().expect("the test has a path");
+    // target/debug/deps/it-0123
+    let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
+    // A test that is run alone (`--test it`) does not have them built.
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    for (example, source) in [
+        ("step1_echo_server", "steps/step1_echo_server.rs"),
+        ("step2_client", "steps/step2_client.rs"),
+        ("step3_two_threads", "steps/step3_two_threads.rs"),
+        ("step4_many_users", "steps/step4_many_users.rs"),
+        ("gateway", "lessons/gateway/main.rs"),
+    ] {
+        let source = format!("{}/src/{source}", env!("CARGO_MANIFEST_DIR"));
+        let is_new = modified(&examples.join(example)) >= modified(Path::new(&source));
+        assert!(is_new, "{example} is missing or old: run `cargo build --examples` first");
+    }
+    examples
+}

@@ -1,0 +1,264 @@
+//! A process and its log: standard streams that are pipes, read line by line under the deadline.
+//!
+//! Each stream has a reader thread, which ends with the stream; they are not joined, since a stream
+//! that a grandchild holds open would hold the test. Dropped, a process that still runs is killed
+//! and waited for.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+
+use super::{DEADLINE, Transcript};
+
+/// The server's binary with these arguments.
+pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    command.args(arguments);
+    command
+}
+
+/// The client's binary with these arguments.
+pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+    command.args(arguments);
+    command
+}
+
+/// A line of shell, which finds the binaries as `$SERVER` and `$CLIENT`.
+pub(crate) fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command.env("SERVER", env!("CARGO_BIN_EXE_server"));
+    command.env("CLIENT", env!("CARGO_BIN_EXE_client"));
+    command
+}
+
+/// What a reader thread passes on.
+type Lines = Mutex<Receiver<String>>;
+
+/// A running process.
+pub(crate) struct Program {
+    name: String,
+    /// `None` once it was waited for.
+    child: Option<Child>,
+    pid: u32,
+    input: Option<ChildStdin>,
+    /// The lines not asked for yet, here and below; in a lock so that a test's threads can share
+    /// their server.
+    output: Lines,
+    errors: Lines,
+    transcript: Transcript,
+}
+
+/// What a process did that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// The exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Its standard output.
+    pub(crate) output: String,
+    /// Its standard error.
+    pub(crate) errors: String,
+}
+
+impl Program {
+    /// Starts a process; `name` is for the transcript.
+    pub(crate) fn start(name: &str, command: Command, transcript: &Transcript) -> Self {
+        Self::start_into(name, command, Stdio::piped(), transcript)
+    }
+
+    /// Starts a process with a standard output of the test's own.
+    pub(crate) fn start_into(
+        name: &str,
+        mut command: Command,
+        output: Stdio,
+        transcript: &Transcript,
+    ) -> Self {
+        command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let input = child.stdin.take();
+        let output = read_lines(name, child.stdout.take(), transcript);
+        let errors = format!("{name} error");
+        let errors = read_lines(&errors, child.stderr.take(), transcript);
+        Self {
+            name: name.to_owned(),
+            pid: child.id(),
+            child: Some(child),
+            input,
+            output,
+            errors,
+            transcript: transcript.clone(),
+        }
+    }
+
+    /// Runs a process to its end, with this as its whole standard input.
+    #[track_caller]
+    pub(crate) fn run(command: Command, input: &str) -> Finished {
+        let mut program = Self::start("program", command, &Transcript::default());
+        program.send_text(input);
+        program.end_input();
+        program.finish()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Writes to its standard input. That it reads no more is not an error here: it may have ended.
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.transcript.add(&self.name, '>', text.as_bytes());
+        let input = self.input.as_mut().expect("the test has not ended the input");
+        // A broken pipe: see above. What the program did instead is in its output and exit code.
+        let _ = input.write_all(text.as_bytes());
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Waits for the next line of its standard output.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let line = next(&self.output, &self.name);
+        line.unwrap_or_else(|| panic!("{} wrote no more where a line should come", self.name))
+    }
+
+    /// Waits for the next line of its standard output, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, line: &str) {
+        let got = self.line();
+        assert!(got == line, "{} wrote the line\n  {got:?}\nnot\n  {line:?}", self.name);
+    }
+
+    /// Waits for lines of its standard output up to the first that contains this; returns those
+    /// before it.
+    #[track_caller]
+    pub(crate) fn lines_until(&mut self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return lines;
+            }
+            lines.push(line);
+        }
+    }
+
+    /// Waits for the next line of its standard error, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect_error(&mut self, line: &str) {
+        let got = next(&self.errors, &self.name);
+        assert!(got.as_deref() == Some(line), "{} wrote {got:?}, not {line:?}", self.name);
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, signal: &str) {
+        assert!(self.child.is_some(), "{} was waited for: its id may be another's", self.name);
+        let kill = Command::new("kill").args([format!("-{signal}"), self.pid.to_string()]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "kill -{signal} {}", self.pid);
+    }
+
+    /// Whether it still runs, without waiting.
+    pub(crate) fn runs(&mut self) -> bool {
+        let child = self.child.as_mut().expect("the test has not waited for it");
+        child.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// Waits for its end; its streams may be open in another process.
+    #[track_caller]
+    pub(crate) fn exit(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("a program ends once");
+        let (ended, end) = mpsc::channel();
+        // A thread waits, so that this one can stop waiting.
+        thread::spawn(move || ended.send(child.wait()));
+        end.recv_timeout(DEADLINE).map_or_else(
+            |_| {
+                // Not waited for yet, so the id is still its own. The test has failed already.
+                let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status();
+                panic!("{} did not end", self.name)
+            },
+            |status| status.expect("a child can be waited for"),
+        )
+    }
+
+    /// Waits for its end and returns what it wrote that was not asked for yet.
+    #[track_caller]
+    pub(crate) fn finish(&mut self) -> Finished {
+        let code = self.exit().code();
+        Finished { code, output: rest(&self.output, &self.name), errors: self.last_errors() }
+    }
+
+    /// Kills it if it still runs, and returns what it wrote to standard error that was not asked for.
+    pub(crate) fn last_errors(&mut self) -> String {
+        self.kill();
+        rest(&self.errors, &self.name)
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself just now; then there is nothing to kill.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// All lines up to the end of the stream.
+#[track_caller]
+fn rest(lines: &Lines, name: &str) -> String {
+    let mut text = String::new();
+    while let Some(line) = next(lines, name) {
+        text += &line;
+        text.push('\n');
+    }
+    text
+}
+
+/// The next line, or `None` at the end of the stream.
+#[track_caller]
+fn next(lines: &Lines, name: &str) -> Option<String> {
+    let lines = lines.lock().expect("nobody panics while reading");
+    match lines.recv_timeout(DEADLINE) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("{name} was waited for and wrote nothing"),
+    }
+}
+
+/// Starts the thread that reads a stream's lines. It ends with the stream, or, closing the pipe,
+/// when nobody wants the lines any more. A stream that is no pipe has no lines.
+fn read_lines<R: Read + Send + 'static>(
+    name: &str,
+    stream: Option<R>,
+    transcript: &Transcript,
+) -> Lines {
+    let (sender, lines) = mpsc::channel();
+    let Some(stream) = stream else { return Mutex::new(lines) };
+    let mut stream = BufReader::new(stream);
+    let (name, transcript) = (name.to_owned(), transcript.clone());
+    thread::spawn(move || {
+        loop {
+            let mut line = Vec::new();
+            if stream.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            transcript.add(&name, '<', &line);
+            let line = String::from_utf8_lossy(&line);
+            if sender.send(line.trim_end_matches('\n').to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    Mutex::new(lines)
+}

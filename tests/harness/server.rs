@@ -1,0 +1,243 @@
+//! A running server and its log, and a server that a test plays itself.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use super::proc::Sample;
+use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_command};
+
+/// The first line of the log, up to the address.
+const LISTENING: &str = "[SERVER] Server is listening on ";
+
+/// By how many bytes somebody must be behind to be sure of it: more than a server delivers at once.
+const SURELY_BEHIND: u64 = 2 << 20;
+
+/// A server on an address of its own. Dropped, it is killed, and must not have written to standard
+/// error; in a failing test the transcript is printed.
+pub(crate) struct Server {
+    /// `None` if it runs in a terminal.
+    program: Option<Program>,
+    address: SocketAddr,
+    transcript: Transcript,
+}
+
+impl Server {
+    /// Starts a server as it is without options, except for the port.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts a server with these options, on a free port.
+    #[track_caller]
+    pub(crate) fn with(options: &[&str]) -> Self {
+        Self::of(server_command(["--port", "0"].iter().chain(options)))
+    }
+
+    /// Starts a command that is a server in the end, and waits until it listens.
+    #[track_caller]
+    pub(crate) fn of(command: Command) -> Self {
+        let transcript = Transcript::default();
+        let mut program = Program::start("server", command, &transcript);
+        let first = program.line();
+        let address = first.strip_prefix(LISTENING).and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("the log opens with {first:?}"));
+        program.expect("[SERVER] Waiting for connections...");
+        Self { program: Some(program), address, transcript }
+    }
+
+    /// Starts a command that is a server on `port` in the end, and logs to `output`, where nobody
+    /// looks.
+    #[track_caller]
+    pub(crate) fn unseen(command: Command, output: Stdio, port: u16) -> Self {
+        let transcript = Transcript::default();
+        let program = Some(Program::start_into("server", command, output, &transcript));
+        let server = Self { program, address: (Ipv4Addr::LOCALHOST, port).into(), transcript };
+        poll_until("a server that listens", || server.is_listening().then_some(()));
+        server
+    }
+
+    /// Starts a line of shell that is a server in the end, in a terminal. `None` without `tmux`.
+    #[track_caller]
+    pub(crate) fn in_terminal(script: &str) -> Option<(Self, Tmux)> {
+        let terminal = Tmux::run(100, script)?;
+        let address = poll_until(format_args!("a server in\n{terminal}"), || {
+            terminal.rows().iter().find_map(|row| row.strip_prefix(LISTENING)?.parse().ok())
+        });
+        terminal.wait_for_row("[SERVER] Waiting for connections...");
+        Some((Self { program: None, address, transcript: Transcript::default() }, terminal))
+    }
+
+    /// The address that it listens on.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The process.
+    pub(crate) fn program(&mut self) -> &mut Program {
+        self.program.as_mut().expect("it does not run in a terminal")
+    }
+
+    /// The transcript that the server's peers share.
+    pub(crate) fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// Connects without reading anything; `name` is for the transcript.
+    #[track_caller]
+    pub(crate) fn connect(&self, name: &str) -> Peer {
+        Peer::connect(name, self.address, &self.transcript)
+    }
+
+    /// Whether the kernel still takes connections for the server.
+    pub(crate) fn is_listening(&self) -> bool {
+        TcpStream::connect(self.address).is_ok()
+    }
+
+    /// Connects and joins. What comes after the list of names (the history) is left to read.
+    #[track_caller]
+    pub(crate) fn join(&self, nickname: &str) -> Peer {
+        let mut peer = self.connect(nickname);
+        peer.expect("[SERVER] Enter your nickname:");
+        peer.send(nickname);
+        peer.expect("[SERVER] Connected to the server!");
+        let online = peer.line();
+        assert!(online.starts_with("[SERVER] ") && online.contains(" online: "), "{online:?}");
+        peer
+    }
+
+    /// Joins several, one after another; each has read the join notices of those after it.
+    #[track_caller]
+    pub(crate) fn join_all<const N: usize>(&self, nicknames: [&str; N]) -> [Peer; N] {
+        let mut peers: Vec<Peer> = Vec::new();
+        for nickname in nicknames {
+            let peer = self.join(nickname);
+            for earlier in &mut peers {
+                earlier.expect(&format!("[SERVER] {nickname} joined the chat!"));
+            }
+            peers.push(peer);
+        }
+        peers.try_into().unwrap_or_else(|_| unreachable!("one peer a nickname"))
+    }
+
+    /// Waits for the next line of the log, which must be this one.
+    #[track_caller]
+    pub(crate) fn expect_log(&mut self, line: &str) {
+        self.program().expect(line);
+    }
+
+    /// Waits for lines of the log up to the first that contains this; returns those before it.
+    #[track_caller]
+    pub(crate) fn log_until(&mut self, part: &str) -> Vec<String> {
+        self.program().lines_until(part)
+    }
+
+    /// Sends the server a signal, by its name without `SIG`.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: &str) {
+        self.program.as_ref().expect("it does not run in a terminal").signal(signal);
+    }
+
+    /// Ends it as a service manager does, and checks that it ends in order.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        self.expect_exit();
+    }
+
+    /// Waits for its end, which must be in order.
+    #[track_caller]
+    pub(crate) fn expect_exit(&mut self) {
+        let status = self.program().exit();
+        assert!(status.code() == Some(0), "the server ended with {status}");
+    }
+
+    /// What its process uses now.
+    #[track_caller]
+    pub(crate) fn usage(&self) -> Sample {
+        let program = self.program.as_ref().expect("it does not run in a terminal");
+        Sample::of(&program.pid().to_string()).expect("the server runs")
+    }
+
+    /// Has `talker` say so much that all of `stalled`, who do not read, are behind: less than was said
+    /// is on its way to them, so the server has the rest. `listener` hears all of it.
+    #[track_caller]
+    pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &[&Peer]) {
+        let (line, goes_on) = ("x".repeat(1000), format!("* {} goes on", talker.name()));
+        let (lines, heard) = (format!("{line}\n").repeat(99), format!("{}: {line}", talker.name()));
+        let mut said = 0;
+        while stalled.iter().any(|peer| peer.bytes_held_by_system() + SURELY_BEHIND > said) {
+            talker.send_bytes(lines.as_bytes());
+            talker.send("/me goes on");
+            talker.lines_until(&goes_on);
+            said += lines.len() as u64;
+            let heard_by_now =
+                listener.lines_until(&goes_on).iter().filter(|l| **l == heard).count();
+            assert_eq!(heard_by_now, 99, "nothing that was said is lost");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(program) = &mut self.program
+            && !thread::panicking()
+        {
+            // A thread that panics takes nobody else down, and so might go unseen.
+            let errors = program.last_errors();
+            assert!(errors.is_empty(), "the server wrote to standard error:\n{errors}");
+        }
+        self.transcript.print_if_failing();
+    }
+}
+
+/// A server made by the test, so that it decides what a client gets and when.
+pub(crate) struct FakeServer {
+    listener: TcpListener,
+    transcript: Transcript,
+}
+
+impl FakeServer {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        Self { listener, transcript: Transcript::default() }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.listener.local_addr().expect("a bound socket has an address").port()
+    }
+
+    pub(crate) fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// Takes the next client and lets it in; it must give this nickname.
+    #[track_caller]
+    pub(crate) fn let_in(&self, nickname: &str) -> Peer {
+        let listener = self.listener.try_clone().expect("there is a descriptor");
+        let (accepted, stream) = mpsc::channel();
+        // A thread waits, so that this one can stop waiting.
+        thread::spawn(move || accepted.send(listener.accept()));
+        let stream = stream.recv_timeout(DEADLINE).expect("the client connects");
+        let stream = stream.expect("a connection can be accepted").0;
+        let mut peer = Peer::on("fake server", stream, &self.transcript);
+        peer.send("[SERVER] Enter your nickname:");
+        peer.expect(nickname);
+        peer.send("[SERVER] Connected to the server!");
+        peer.send(&format!("[SERVER] 1 online: {nickname}"));
+        peer
+    }
+}
+
+impl Drop for FakeServer {
+    fn drop(&mut self) {
+        self.transcript.print_if_failing();
+    }
+}

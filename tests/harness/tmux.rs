@@ -1,0 +1,207 @@
+//! A real terminal, by way of `tmux`, which keeps its screen where a test can read it.
+//!
+//! Each test has a `tmux` server of its own, with one window that runs one shell script. What the
+//! script writes also goes, byte by byte, to a file. A screen cannot say when it changes, so it is
+//! polled; past the deadline that panics with the screen.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{leave_out, poll_until};
+
+/// A directory for a test's files, removed with it.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("chat-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A terminal, and what runs in it.
+pub(crate) struct Tmux {
+    pub(crate) directory: Directory,
+}
+
+impl Tmux {
+    /// Opens a terminal of so many columns and 12 rows that runs a script for `sh`; without `tmux`
+    /// the test is left out. In the script `$SERVER` and `$CLIENT` are the programs, and `$dir` is the
+    /// test's directory.
+    #[track_caller]
+    pub(crate) fn run(columns: u16, script: &str) -> Option<Self> {
+        if Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_err() {
+            leave_out("there is no tmux, and so no terminal");
+            return None;
+        }
+        let tmux = Self { directory: Directory::new() };
+        let directory = tmux.directory.0.display();
+        let (server, client) = (env!("CARGO_BIN_EXE_server"), env!("CARGO_BIN_EXE_client"));
+        // The script waits at its start, until all that is written can be recorded, and at its end,
+        // so that the screen stays.
+        let script = format!(
+            "tmux wait-for start; export SERVER='{server}' CLIENT='{client}' dir='{directory}'
+            {script}\ncat"
+        );
+        let columns = columns.to_string();
+        tmux.tmux(&["new-session", "-d", "-x", &columns, "-y", "12", "sh", "-c", &script]);
+        let record = format!("cat > '{}'", tmux.directory.file("recorded").display());
+        tmux.tmux(&["pipe-pane", "-o", &record]);
+        tmux.tmux(&["wait-for", "-S", "start"]);
+        Some(tmux)
+    }
+
+    fn tmux<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = Command::new("tmux")
+            .args(["-u", "-f", "/dev/null", "-S"])
+            .arg(self.directory.file("socket"))
+            .args(arguments)
+            // Not within somebody's own tmux, and in UTF-8 whatever the machine's language is.
+            .env_remove("TMUX")
+            .env("LC_ALL", "C.UTF-8")
+            .env("TERM", "xterm-256color")
+            .env_remove("NO_COLOR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "tmux: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Presses keys, by the names that `tmux` gives them.
+    pub(crate) fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a text.
+    pub(crate) fn text(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", "--", text]);
+    }
+
+    /// Pastes a text, as one does with a mouse.
+    pub(crate) fn paste(&self, text: &str) {
+        self.tmux(&["set-buffer", "--", text]);
+        self.tmux(&["paste-buffer", "-p"]);
+    }
+
+    pub(crate) fn resize(&self, columns: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "12"]);
+    }
+
+    /// Returns everything shown so far, row by row, what has scrolled away too, without the empty rows
+    /// at the end.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let screen = self.tmux(&["capture-pane", "-p", "-S", "-"]);
+        screen.trim_end().lines().map(str::to_owned).collect()
+    }
+
+    /// Returns the row of the cursor as it stands left and right of it.
+    pub(crate) fn at_cursor(&self) -> (String, String) {
+        let format = "#{cursor_x} #{cursor_y}";
+        let position = self.tmux(&["display-message", "-p", format]);
+        let (x, y) = position.trim().split_once(' ').unwrap();
+        let row = self.tmux(&["capture-pane", "-p", "-S", y, "-E", y]);
+        let row = row.trim_end_matches('\n');
+        // Up to the cursor's column, a wide character counting as two.
+        let (mut before, mut columns) = (String::new(), 0);
+        let mut rest = row.chars().peekable();
+        while columns < x.parse().unwrap() {
+            let c = rest.next().unwrap_or(' ');
+            columns += if ('\u{1100}'..='\u{FFFF}').contains(&c) { 2 } else { 1 };
+            before.push(c);
+        }
+        (before, rest.collect())
+    }
+
+    /// Returns a value that `tmux` has a name for.
+    pub(crate) fn value(&self, name: &str) -> String {
+        self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
+    }
+
+    /// Returns every byte that was written to the terminal, once these are among them: they are
+    /// recorded a little later than they are seen.
+    pub(crate) fn recorded_up_to(&self, bytes: &str) -> String {
+        let path = self.directory.file("recorded");
+        poll_until(format_args!("the bytes {bytes:?}, shown is\n{self}"), || {
+            Some(read(&path)).filter(|recorded| recorded.contains(bytes))
+        })
+    }
+
+    /// Waits until the rows are as they should be.
+    #[track_caller]
+    pub(crate) fn wait_for_rows(&self, what: &str, mut are: impl FnMut(&[String]) -> bool) {
+        poll_until(format_args!("{what}, shown is\n{self}"), || are(&self.rows()).then_some(()));
+    }
+
+    /// Waits until a row is this one.
+    #[track_caller]
+    pub(crate) fn wait_for_row(&self, row: &str) {
+        self.wait_for_rows(&format!("the row {row:?}"), |rows| {
+            rows.iter().any(|shown| shown == row)
+        });
+    }
+
+    /// Waits until the last row is this one.
+    #[track_caller]
+    pub(crate) fn wait_for_last_row(&self, row: &str) {
+        self.wait_for_rows(&format!("the last row {row:?}"), |rows| {
+            rows.last().is_some_and(|last| last == row)
+        });
+    }
+
+    /// Waits for a file of the test's directory that is not empty, and returns what is in it.
+    pub(crate) fn wait_for_file(&self, name: &str) -> String {
+        let path = self.directory.file(name);
+        poll_until(format_args!("the file {name}, shown is\n{self}"), || {
+            Some(read(&path)).filter(|text| text.ends_with('\n'))
+        })
+    }
+
+    /// Types a line and presses Enter.
+    pub(crate) fn line(&self, line: &str) {
+        self.text(line);
+        self.keys(&["Enter"]);
+    }
+}
+
+/// What it shows.
+impl fmt::Display for Tmux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rows().join("\n"))
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        // Ends the shell and the client by SIGHUP. It may have ended by itself.
+        let mut kill = Command::new("tmux");
+        kill.arg("-S").arg(self.directory.file("socket")).arg("kill-server");
+        drop(kill.output());
+    }
+}
+
+/// Returns what is in a file; nothing if there is none yet.
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,102 @@
+//! The console: what is typed into the server's own terminal, and what is not heard.
+
+use std::process::{Command, Stdio};
+
+use chat::protocol::replies;
+
+use crate::harness::{Server, Tmux, free_port, shell};
+
+#[test]
+fn the_console_lists_says_kicks_helps_and_quits() {
+    let script = "stty -echo; \"$SERVER\" --port 0 --quiet; echo code $?";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    terminal.line("/who");
+    terminal.wait_for_row("[SERVER] 2 online: alice, bob");
+    // Ctrl-V takes the next key as it is.
+    terminal.text("/say the lesson");
+    terminal.keys(&["C-v", "C-a"]);
+    terminal.line("begins");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] the lesson\u{FFFD}begins");
+    }
+    terminal.line("/kick nobody");
+    terminal.wait_for_row("[SERVER] No such nickname: nobody.");
+    terminal.line("/KICK BOB");
+    bob.expect_last(replies::KICKED);
+    alice.expect("[SERVER] bob left the chat! (kicked)");
+    terminal.line("/help");
+    for command in ["/who", "/say", "/kick", "/quit"] {
+        let start = format!("[SERVER] {command} ");
+        terminal.wait_for_rows(&start, |rows| rows.iter().any(|row| row.starts_with(&start)));
+    }
+    terminal.line("hello?");
+    terminal.wait_for_row("[SERVER] Unknown command: hello?. Type /help for the commands.");
+    terminal.line("/quit");
+    alice.expect_last(replies::SHUTTING_DOWN);
+    terminal.wait_for_row("code 0");
+}
+
+#[test]
+fn the_end_of_what_is_typed_changes_nothing() {
+    let script = "exec \"$SERVER\" --port 0";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let mut alice = server.join("alice");
+    // Ctrl-D, and a line that comes too late.
+    terminal.keys(&["C-d"]);
+    terminal.line("/say too late");
+    terminal.wait_for_row("/say too late");
+    alice.send("/me stays");
+    alice.expect("* alice stays");
+}
+
+/// Where the terminal has stopped what runs in it.
+fn is_stopped(terminal: &Tmux) -> bool {
+    terminal.rows().iter().all(|row| !row.contains("hello"))
+}
+
+#[test]
+fn a_terminal_in_ctrl_s_delays_nobody() {
+    let script = "stty ixon -echo; exec \"$SERVER\" --port 0 --rate 0 --log-messages";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    // What is typed after it is heard, so the terminal has taken it too.
+    terminal.keys(&["C-s"]);
+    terminal.line("/say stopped");
+    bob.expect("[SERVER] stopped");
+    for _ in 0..20 {
+        alice.send_bytes(&b"hello\n".repeat(1000));
+        (0..1000).for_each(|_| bob.expect("alice: hello"));
+    }
+    assert!(is_stopped(&terminal), "it shows\n{terminal}");
+    terminal.keys(&["C-q"]);
+    terminal.recorded_up_to(" lines could not be logged");
+}
+
+#[test]
+fn in_the_background_of_a_terminal_the_server_goes_on() {
+    // With job control it is in a process group of its own, which may not read the terminal.
+    let script = "set -m; \"$SERVER\" --port 0 & read said; read end; kill %1; wait";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let mut alice = server.join("alice");
+    terminal.line("/say to the shell");
+    alice.send("/me is undisturbed");
+    alice.expect("* alice is undisturbed");
+    // Nothing else ends it: it would outlive its terminal.
+    terminal.line("end");
+    alice.expect_last(replies::SHUTTING_DOWN);
+}
+
+#[test]
+fn in_the_background_without_input_the_server_goes_on() {
+    let port = free_port();
+    // As in a script that ends: nobody waits for it but its pipe, from which comes its id.
+    let script = format!("\"$SERVER\" --port {port} </dev/null >/dev/null & echo $!; wait");
+    let mut server = Server::unseen(shell(&script), Stdio::piped(), port);
+    let mut alice = server.join("alice");
+    alice.send("/me is here");
+    alice.expect("* alice is here");
+    let pid = server.program().line();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    alice.expect_last(replies::SHUTTING_DOWN);
+}

@@ -1,0 +1,125 @@
+//! The system has no more: descriptors and threads.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use chat::protocol::replies;
+
+use crate::harness::{Directory, Peer, Server, leave_out, poll_until, shell};
+
+/// Descriptors of the server that are not for clients.
+const RESERVED: usize = 32;
+
+#[test]
+fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
+    let mut server = Server::of(shell("ulimit -n 64; exec \"$SERVER\" --port 0"));
+    let mut inside: Vec<Peer> = (0..64 - RESERVED).map(|n| server.join(&format!("u{n}"))).collect();
+    // All at once, and none of them closes: there are more of them than descriptors left.
+    let mut outside: Vec<Peer> = (0..100).map(|_| server.connect("outside")).collect();
+    for peer in &mut outside {
+        peer.expect_last(replies::SERVER_FULL);
+    }
+    idles(&server);
+    // Those inside have noticed nothing.
+    inside[0].send("hello");
+    inside[1].lines_until("u0: hello");
+    inside[0].send("/quit");
+    inside[1].expect("[SERVER] u0 left the chat!");
+    server.join("newcomer");
+    inside[1].expect("[SERVER] newcomer joined the chat!");
+    let log = server.log_until("Nickname of client is newcomer");
+    let told = log.iter().filter(|line| line.contains("Turned") || line.contains("Could not"));
+    assert!(told.count() <= 10, "the log is told of a burst, not of each: {log:?}");
+    server.stop();
+}
+
+#[test]
+fn without_room_for_a_single_client_everyone_is_told() {
+    let mut server = Server::of(shell("ulimit -n 30; exec \"$SERVER\" --port 0"));
+    (0..3).for_each(|_| server.connect("outside").expect_last(replies::SERVER_FULL));
+    server.stop();
+}
+
+/// Checks that the server uses next to no processor time while nothing happens.
+fn idles(server: &Server) {
+    let before = server.usage();
+    // What is measured takes time.
+    thread::sleep(Duration::from_secs(1));
+    let used = server.usage().cpu_since(&before);
+    assert!(used < 0.3, "it spins: {used} seconds of processor time in one second");
+}
+
+/// The server as another user, who may have so many processes, threads included, and the directory
+/// that it lies in. Where that cannot be had the test is left out: root itself is not held by the
+/// limit.
+fn with_threads(threads: usize) -> Option<(Command, Directory)> {
+    // The limit counts all processes of the user, so nobody else's: no account need exist.
+    let user = (100_000 + std::process::id()).to_string();
+    let as_user = |program: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", program]);
+        command
+    };
+    let runs = |mut command: Command| command.output().is_ok_and(|output| output.status.success());
+    if !runs(as_user("true")) {
+        leave_out("no setpriv(1), or not root: threads cannot be made few");
+        return None;
+    }
+    // Where that user may read it: the build's own directory need not be open to all.
+    let directory = Directory::new();
+    let copy: PathBuf = directory.file("server");
+    fs::copy(env!("CARGO_BIN_EXE_server"), &copy).unwrap();
+    for path in [directory.path(), &copy] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut version = as_user(copy.to_str().unwrap());
+    version.arg("--version");
+    if !runs(version) {
+        leave_out("another user cannot run the server: threads cannot be made few");
+        return None;
+    }
+    // The shell has to be one that knows the limit.
+    let mut command = as_user("bash");
+    command.args(["-c", &format!("ulimit -u {threads}; exec \"$0\" --port 0")]).arg(&copy);
+    Some((command, directory))
+}
+
+#[test]
+fn out_of_threads_newcomers_are_told_and_one_who_leaves_makes_room() {
+    let Some((command, _directory)) = with_threads(16) else { return };
+    let mut server = Server::of(command);
+    let mut inside = Vec::new();
+    let mut refused = loop {
+        let mut peer = server.connect("newcomer");
+        match peer.line().as_str() {
+            replies::ENTER_NICKNAME => {
+                peer.send(&format!("u{}", inside.len()));
+                peer.expect(replies::CONNECTED);
+                inside.push(peer);
+            }
+            replies::SERVER_FULL => break peer,
+            other => panic!("a newcomer was told {other:?}"),
+        }
+        assert!(inside.len() < 16, "the limit does not hold");
+    };
+    refused.expect_end();
+    assert!(inside.len() > 2, "there was room for some");
+    (0..20).for_each(|_| server.connect("outside").expect_last(replies::SERVER_FULL));
+    idles(&server);
+    inside[0].send("/quit");
+    inside[1].lines_until("[SERVER] u0 left the chat!");
+    // Its thread ends after its leave was announced.
+    poll_until("a place", || {
+        let mut peer = server.connect("newcomer");
+        (peer.line() == replies::ENTER_NICKNAME).then(|| peer.send("newcomer"))
+    });
+    inside[1].lines_until("[SERVER] newcomer joined the chat!");
+    let log = server.log_until("Nickname of client is newcomer");
+    let told = log.iter().filter(|line| line.contains("Turned")).count();
+    assert!((1..=2).contains(&told), "the log is told once a burst: {log:?}");
+    server.stop();
+}

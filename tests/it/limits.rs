@@ -1,0 +1,70 @@
+//! The limits on connections: of all of them, and from one address.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+use chat::protocol::replies;
+
+use crate::harness::{Server, leave_out, poll_until};
+
+/// An address of this machine that is not loopback; packets to it do not leave the machine. Where
+/// there is none the test is left out.
+fn own_address() -> Option<IpAddr> {
+    // Connecting a UDP socket sends nothing: it only chooses the route (TEST-NET-1, RFC 5737).
+    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
+    });
+    let address = route.ok().map(|address| address.ip()).filter(|address| !address.is_loopback());
+    if address.is_none() {
+        leave_out("this machine has no address except loopback");
+    }
+    address
+}
+
+#[test]
+fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
+    let mut server = Server::with(&["--max-clients", "2"]);
+    let mut alice = server.join("alice");
+    // It counts, although it has no nickname.
+    let mut unnamed = server.connect("unnamed");
+    unnamed.expect(replies::ENTER_NICKNAME);
+    for _ in 0..10 {
+        let mut turned_away = server.connect("turned away");
+        // Whatever it says first, it reads why.
+        turned_away.send_bytes(&b"bot\nlet me in\n".repeat(100));
+        turned_away.expect_last(replies::SERVER_FULL);
+    }
+    unnamed.send("bob");
+    alice.expect("[SERVER] bob joined the chat!");
+    unnamed.send("/quit");
+    alice.expect("[SERVER] bob left the chat!");
+    // The place is free a moment after the notice.
+    let mut carol = poll_until("a free place", || {
+        let mut carol = server.connect("carol");
+        (carol.line() == replies::ENTER_NICKNAME).then_some(carol)
+    });
+    carol.send("carol");
+    let log = server.log_until("Nickname of client is carol");
+    let refusals = log.iter().filter(|line| line.contains("Turned 127.0.0.1 away")).count();
+    assert!((1..=2).contains(&refusals), "the log is told once a burst: {log:?}");
+}
+
+#[test]
+fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
+    let Some(address) = own_address() else { return };
+    let host = address.to_string();
+    let server = Server::with(&["--host", &host, "--max-per-address", "1"]);
+    let mut alice = server.join("alice");
+    server.connect("turned away").expect_last(replies::TOO_MANY_FROM_ADDRESS);
+    alice.send("/quit");
+    alice.expect_last(replies::GOODBYE);
+    let _bob = server.join("bob");
+
+    let server = Server::with(&["--host", &host, "--max-per-address", "0"]);
+    let _peers = ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
+}
+
+#[test]
+fn max_per_address_is_not_for_this_machine_itself() {
+    let server = Server::with(&["--max-per-address", "1"]);
+    let _peers = ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
+}

@@ -1,0 +1,78 @@
+//! The chat as a stranger sees it: one binary of integration tests, a module for each topic.
+//!
+//! Every test starts a server of its own on a free port and talks to it over sockets, with the
+//! texts written out as they are on the wire. Texts that the wire does not fix come from
+//! `chat::protocol::replies`, so they stand in one place. See [`harness`] for how tests wait.
+//!
+//! What a machine cannot give (a terminal, another user, a full disk) leaves a test out, with a line
+//! that says so; with `CHAT_TESTS_COMPLETE=1` it fails. What takes minutes or root is no test:
+//! `load soak`, `load end` and `tests/cable.sh`.
+#![allow(clippy::unwrap_used, reason = "a test may: its panic is its verdict")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod login;
+
+mod nicknames;
+
+mod messages;
+
+mod ordering;
+
+mod commands;
+
+mod leaving;
+
+mod history;
+
+mod bad_input;
+
+mod text;
+
+mod rate;
+
+mod log;
+
+mod shutdown;
+
+mod processes;
+
+mod client;
+
+mod piped_client;
+
+mod gateway;
+
+mod quickstart;
+
+mod terminal;
+
+mod load;
+
+#[cfg(target_os = "linux")]
+mod slow_readers;
+
+#[cfg(target_os = "linux")]
+mod limits;
+
+#[cfg(target_os = "linux")]
+mod exhaustion;
+
+#[cfg(target_os = "linux")]
+mod resources;
+
+#[cfg(target_os = "linux")]
+mod output;
+
+#[cfg(target_os = "linux")]
+mod console;
+
+#[cfg(target_os = "linux")]
+mod dead_peers;
+
+#[cfg(target_os = "linux")]
+mod random_bytes;
+
+#[cfg(target_os = "linux")]
+mod course;

@@ -1,0 +1,238 @@
+//! The client with its standard streams in pipes, as in a script: one line out per line in.
+
+use crate::harness::{
+    Directory, FakeServer, Program, Server, Transcript, client_command, poll_until, shell,
+};
+
+/// Starts a client for that port with these other arguments.
+fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
+    let port = port.to_string();
+    let arguments = ["--port", &port].into_iter().chain(arguments.iter().copied());
+    Program::start("client", client_command(arguments), transcript)
+}
+
+#[test]
+fn a_line_from_a_pipe_is_seen_by_a_stranger_and_the_client_ends_with_0() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let port = server.port();
+    let script = format!("printf 'hello\\n' | \"$CLIENT\" --nick bot --port {port}");
+    let finished = Program::run(shell(&script), "");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    alice.expect_all([
+        "[SERVER] bot joined the chat!",
+        "bot: hello",
+        "[SERVER] bot left the chat!",
+    ]);
+}
+
+#[test]
+fn what_others_say_is_on_standard_output_and_what_the_client_says_on_standard_error() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
+    alice.expect("[SERVER] bot joined the chat!");
+    client.expect_error(&format!("[CLIENT] Connecting to 127.0.0.1:{}...", server.port()));
+    client.expect_error("[CLIENT] Connected successfully!");
+    client.expect("[SERVER] Connected to the server!");
+    client.expect("[SERVER] 2 online: alice, bot");
+    alice.send("hello");
+    client.expect("alice: hello");
+    client.send_text("hi\n/me waves\n/who\n");
+    alice.expect_all(["bot: hi", "* bot waves"]);
+    client.expect("* bot waves");
+    client.expect("[SERVER] 2 online: alice, bot");
+    client.end_input();
+    alice.expect("[SERVER] bot left the chat!");
+    let finished = client.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.output, "[SERVER] Goodbye!\n");
+}
+
+#[test]
+fn without_nick_the_first_line_is_the_nickname() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let mut client = start(server.port(), &[], server.transcript());
+    client.send_text("bot\nhello");
+    client.end_input();
+    alice.expect_all([
+        "[SERVER] bot joined the chat!",
+        "bot: hello",
+        "[SERVER] bot left the chat!",
+    ]);
+    assert_eq!(client.exit().code(), Some(0));
+}
+
+#[test]
+fn a_refused_nickname_ends_the_client_with_1_and_says_why() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    for (nickname, why) in
+        [("alice", "already taken"), ("a b", "without spaces"), ("you", "reserved")]
+    {
+        for arguments in [&["--nick", nickname][..], &[]] {
+            let mut client = start(server.port(), arguments, server.transcript());
+            if arguments.is_empty() {
+                client.send_text(&format!("{nickname}\n"));
+            }
+            client.send_text("hello\n");
+            client.end_input();
+            let finished = client.finish();
+            assert_eq!(finished.code, Some(1), "{finished:?}");
+            let all = finished.output + &finished.errors;
+            assert!(all.contains(why), "{all}");
+        }
+    }
+    // Its lines were not taken for nicknames, and nothing of them was said.
+    alice.send("/who");
+    alice.expect("[SERVER] 1 online: alice");
+}
+
+#[test]
+fn no_nickname_at_all_ends_the_client_with_1() {
+    let server = Server::start();
+    let mut client = start(server.port(), &[], server.transcript());
+    client.end_input();
+    let finished = client.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(!finished.errors.is_empty());
+}
+
+#[test]
+fn the_client_ends_only_after_the_server_said_goodbye() {
+    let impostor = FakeServer::start();
+    let mut client = start(impostor.port(), &["--nick", "bot"], impostor.transcript());
+    let mut peer = impostor.let_in("bot");
+    client.send_text("hello\nwithout a line end");
+    client.end_input();
+    peer.expect_all(["hello", "without a line end", "/quit"]);
+    // What the server still says is shown, and the client waits.
+    peer.send("alice: one more");
+    client.lines_until("alice: one more");
+    assert!(client.runs());
+    peer.send("[SERVER] Goodbye!");
+    drop(peer);
+    let finished = client.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}
+
+#[test]
+fn a_server_that_goes_away_before_goodbye_ends_the_client_with_1() {
+    for farewell in ["", "[SERVER] The server is shutting down.\n", "alice: half a li"] {
+        let impostor = FakeServer::start();
+        let mut client = start(impostor.port(), &["--nick", "bot"], impostor.transcript());
+        let mut peer = impostor.let_in("bot");
+        client.send_text("hello\n");
+        client.end_input();
+        peer.expect_all(["hello", "/quit"]);
+        peer.send_bytes(farewell.as_bytes());
+        drop(peer);
+        let finished = client.finish();
+        assert_eq!(finished.code, Some(1), "{farewell:?}: {finished:?}");
+        assert!(finished.errors.contains("[ERROR] "), "{farewell:?}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_while_nothing_is_typed_ends_the_client_with_1() {
+    let mut server = Server::start();
+    let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
+    client.lines_until("[SERVER] 1 online: bot");
+    server.stop();
+    let finished = client.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(finished.output, "[SERVER] The server is shutting down.\n");
+}
+
+#[test]
+fn the_client_cleans_what_the_server_sends() {
+    let impostor = FakeServer::start();
+    let mut client = start(impostor.port(), &["--nick", "bot"], impostor.transcript());
+    let mut peer = impostor.let_in("bot");
+    peer.send("mallory: \x1b]0;owned\x07\x1b[2J\u{202E}\tx");
+    peer.send_bytes(b"mallory: \xff\xfe\n");
+    peer.send("mallory: done");
+    let lines = client.lines_until("mallory: done");
+    assert!(lines.contains(&"mallory: \u{FFFD}]0;owned\u{FFFD}\u{FFFD}[2J\u{FFFD} x".to_owned()));
+    assert!(lines.iter().all(|line| !line.chars().any(char::is_control)), "{lines:?}");
+}
+
+#[test]
+fn the_client_takes_lines_of_64_kib() {
+    let impostor = FakeServer::start();
+    let mut client = start(impostor.port(), &["--nick", "bot"], impostor.transcript());
+    let mut peer = impostor.let_in("bot");
+    let long = "x".repeat(64 * 1024);
+    peer.send(&long);
+    client.lines_until(&long);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_and_the_others_are_said() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
+    client.send_text(&format!("one\n{}\ntwo\n", "x".repeat(1025)));
+    client.end_input();
+    alice.expect_all([
+        "[SERVER] bot joined the chat!",
+        "bot: one",
+        "bot: two",
+        "[SERVER] bot left the chat!",
+    ]);
+    let finished = client.finish();
+    let all = finished.output + &finished.errors;
+    assert!(all.contains("1025 bytes"), "{all}");
+}
+
+#[test]
+fn many_lines_all_arrive_however_long_the_rate_makes_it_take() {
+    let server = Server::with(&["--rate", "300"]);
+    let mut alice = server.join("alice");
+    let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
+    let lines: Vec<String> = (1..=500).map(|n| format!("line {n}")).collect();
+    client.send_text(&(lines.join("\n") + "\n"));
+    client.end_input();
+    alice.expect("[SERVER] bot joined the chat!");
+    alice.expect_all(lines.iter().map(|line| format!("bot: {line}")));
+    alice.expect("[SERVER] bot left the chat!");
+    assert_eq!(client.exit().code(), Some(0));
+}
+
+#[test]
+fn quit_in_the_middle_of_the_input_ends_the_client_in_order() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
+    client.send_text("hello\n/quit\nghost\n");
+    alice.expect_all([
+        "[SERVER] bot joined the chat!",
+        "bot: hello",
+        "[SERVER] bot left the chat!",
+    ]);
+    // Its input is still open: the end of the session is enough.
+    assert_eq!(client.exit().code(), Some(0));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_client_quietly() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let port = server.port();
+    let script = format!("\"$CLIENT\" --nick bot --port {port} 2>errors | head -1");
+    let directory = Directory::new();
+    let mut command = shell(&script);
+    command.current_dir(directory.path());
+    let mut pipeline = Program::start("pipeline", command, server.transcript());
+    alice.expect("[SERVER] bot joined the chat!");
+    pipeline.expect("[SERVER] Connected to the server!");
+    // `head` has ended; the client notices when it next writes, and its input is still open.
+    poll_until("the end of the client", || {
+        alice.send("/me goes on");
+        alice.line().starts_with("[SERVER] bot left the chat!").then_some(())
+    });
+    pipeline.exit();
+    let errors = std::fs::read_to_string(directory.file("errors")).unwrap();
+    assert!(errors.lines().all(|line| line.starts_with("[CLIENT] ")), "{errors}");
+}

@@ -1,0 +1,176 @@
+//! The quickstart and what the readme shows, replayed: their commands are typed into terminals, and
+//! what they say is printed is compared with what the terminals show.
+//!
+//! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
+//! block happens; in a block, `$ ` is typed into the shell, `> ` and what follows `Enter your nickname: ` into the
+//! program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
+//! binary that this test was built with, and 5555 and 5556 stand for two ports that are free.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Tmux, free_port, has_nc};
+
+/// Stands for `cargo run --bin NAME -- ARGUMENTS` in the terminals: nothing is built here.
+const CARGO: &str = r#"#!/bin/sh
+program=$3; shift 3; [ "$1" = -- ] && shift
+case $program in
+    server) exec "$SERVER" --port "$PORT" "$@" ;;
+    client) exec "$CLIENT" --port "$PORT" "$@" ;;
+esac
+"#;
+
+/// The prompts of the shell and of the client, as rows that have nothing behind them.
+const SHELL_PROMPT: &str = "$";
+const CLIENT_PROMPT: &str = ">";
+const NICKNAME_PROMPT: &str = "Enter your nickname:";
+
+/// The ports of the text, and those that stand for them.
+struct Ports([(&'static str, String); 2]);
+
+impl Ports {
+    fn in_use(&self, line: &str) -> String {
+        self.0.iter().fold(line.to_owned(), |line, (text, port)| line.replace(text, port))
+    }
+
+    fn as_in_text(&self, row: &str) -> String {
+        self.0.iter().fold(row.to_owned(), |row, (text, port)| row.replace(port, text))
+    }
+}
+
+/// One of the reader's terminals, with a shell in it.
+struct Terminal<'a> {
+    tmux: Tmux,
+    ports: &'a Ports,
+    /// What it is to show by now.
+    rows: Vec<String>,
+}
+
+impl<'a> Terminal<'a> {
+    /// Opens it; `None` without `tmux`.
+    fn open(ports: &'a Ports) -> Option<Self> {
+        let port = &ports.0[0].1;
+        let tmux = Tmux::run(120, &format!("PORT={port} PATH=\"$dir:$PATH\" PS1='$ ' sh"))?;
+        let cargo = tmux.directory.file("cargo");
+        fs::write(&cargo, CARGO).expect("the directory is new");
+        fs::set_permissions(&cargo, PermissionsExt::from_mode(0o700)).expect("the file is ours");
+        Some(Self { tmux, ports, rows: Vec::new() })
+    }
+
+    /// Does what a line of the text says.
+    fn follow(&mut self, line: &str) {
+        if let Some(command) = line.strip_prefix("$ ") {
+            // The prompt says that what ran before has ended.
+            self.wait_for_rows(Some(SHELL_PROMPT));
+            self.type_line(command);
+            self.rows.push(line.to_owned());
+        } else if let Some(nickname) = line.strip_prefix("Enter your nickname: ") {
+            self.wait_for_rows(Some(NICKNAME_PROMPT));
+            self.type_line(nickname);
+            self.rows.push(line.to_owned());
+        } else if let Some(typed) = line.strip_prefix("> ") {
+            self.wait_for_rows(None);
+            self.type_line(typed);
+            // The client puts it above the prompt as everyone sees it; with nc it stays.
+            let command = self.rows.iter().rfind(|row| row.starts_with("$ "));
+            if command.is_some_and(|command| command.starts_with("$ nc ")) {
+                self.rows.push(typed.to_owned());
+            }
+        } else {
+            if line.starts_with("^C") {
+                self.wait_for_rows(None);
+                self.tmux.keys(&["C-c"]);
+            }
+            self.rows.push(without_peer_port(line));
+        }
+    }
+
+    fn type_line(&self, line: &str) {
+        self.tmux.line(&self.ports.in_use(line));
+    }
+
+    /// Waits until it shows all rows that it should, with the ports of the text, and this prompt
+    /// below.
+    #[track_caller]
+    fn wait_for_rows(&self, prompt: Option<&str>) {
+        let expected = format!("{}\nand the prompt {prompt:?}", self.rows.join("\n"));
+        self.tmux.wait_for_rows(&expected, |rows| {
+            let mut shown = rows.to_vec();
+            let last = shown.pop_if(|last| {
+                [SHELL_PROMPT, CLIENT_PROMPT, NICKNAME_PROMPT].contains(&last.as_str())
+            });
+            for row in &mut shown {
+                *row = without_peer_port(&self.ports.as_in_text(row));
+            }
+            shown == self.rows && (prompt.is_none() || last.as_deref() == prompt)
+        });
+    }
+}
+
+/// The port of a peer is another each time.
+fn without_peer_port(row: &str) -> String {
+    match row.strip_prefix("[SERVER] Connected with 127.0.0.1:") {
+        Some(port) if port.parse::<u16>().is_ok() => {
+            "[SERVER] Connected with 127.0.0.1:PORT".to_owned()
+        }
+        _ => row.to_owned(),
+    }
+}
+
+/// The blocks of the text in order, each with its terminal.
+fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
+    let mut blocks = Vec::new();
+    let mut terminal = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some((_, rest)) = line.split_once("**Terminal ") {
+            terminal = rest.chars().take_while(char::is_ascii_digit).collect();
+        } else if line == "```console" {
+            let block = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((terminal.clone(), block));
+        }
+    }
+    blocks
+}
+
+/// Replays all blocks of a text. Returns the terminals, or `None` without what it needs.
+fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<'a>>> {
+    if !has_nc() {
+        return None;
+    }
+    let mut terminals: BTreeMap<String, Terminal> = BTreeMap::new();
+    for (number, block) in blocks(text) {
+        if !terminals.contains_key(&number) {
+            terminals.insert(number.clone(), Terminal::open(ports)?);
+        }
+        let terminal = terminals.get_mut(&number).expect("it was opened");
+        for line in block {
+            terminal.follow(line);
+        }
+        terminal.wait_for_rows(None);
+    }
+    Some(terminals)
+}
+
+fn free_ports() -> Ports {
+    Ports([("5555", free_port().to_string()), ("5556", free_port().to_string())])
+}
+
+#[test]
+fn the_quickstart_is_what_happens() {
+    let ports = free_ports();
+    let Some(terminals) = replay(include_str!("../../QUICKSTART.md"), &ports) else { return };
+    assert_eq!(terminals.len(), 3, "the quickstart has three terminals");
+    // At the end everything has ended, and no terminal shows more than was said.
+    for terminal in terminals.values() {
+        terminal.wait_for_rows(Some(SHELL_PROMPT));
+    }
+}
+
+#[test]
+fn what_the_readme_shows_is_what_happens() {
+    let ports = free_ports();
+    let Some(terminals) = replay(include_str!("../../README.md"), &ports) else { return };
+    assert_eq!(terminals.len(), 3, "the readme has three terminals");
+}

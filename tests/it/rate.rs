@@ -1,0 +1,57 @@
+//! The rate: what is over it waits, is not lost, and delays nobody else; the one that waits can be
+//! turned out at once.
+
+use std::time::{Duration, Instant};
+
+use chat::protocol::replies;
+
+use crate::harness::Server;
+
+/// How many lines may come at once.
+const BURST: u32 = 200;
+
+#[test]
+fn lines_over_the_rate_are_said_at_the_rate_and_before_the_leave() {
+    let server = Server::with(&["--rate", "100"]);
+    let mut bob = server.join("bob");
+    let start = Instant::now();
+    let mut alice = server.join("alice");
+    bob.expect("[SERVER] alice joined the chat!");
+    let over = 50;
+    let lines: Vec<_> = (0..BURST + over).map(|n| n.to_string()).collect();
+    alice.send(&lines.join("\n"));
+    alice.end_input();
+    (0..BURST + over).for_each(|n| bob.expect(&format!("alice: {n}")));
+    bob.expect("[SERVER] alice left the chat!");
+    // No clock can run faster than this, however idle the machine.
+    assert!(start.elapsed() >= Duration::from_secs(1) * over / 100);
+    alice.expect_last(replies::GOODBYE);
+}
+
+#[test]
+fn who_waits_for_the_rate_delays_nobody_else() {
+    let server = Server::with(&["--rate", "1"]);
+    let [mut alice, mut bob, mut carol] =
+        ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
+    bob.expect("[SERVER] carol joined the chat!");
+    // More than an hour's worth.
+    alice.send_bytes(&b"x\n".repeat(5000));
+    (0..BURST).for_each(|_| bob.expect("alice: x"));
+    carol.send("and I?");
+    bob.lines_until("carol: and I?");
+    assert!(carol.lines_until("alice: x").len() <= 1);
+}
+
+#[test]
+fn who_waits_for_the_rate_is_kicked_at_once() {
+    let script = "stty -echo; exec \"$SERVER\" --port 0 --rate 1";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let [mut alice, mut bob] = ["alice", "bob"].map(|nickname| server.join(nickname));
+    alice.send_bytes(&b"x\n".repeat(5000));
+    (0..BURST).for_each(|_| bob.expect("alice: x"));
+    terminal.line("/kick Alice");
+    let said = bob.lines_until("[SERVER] alice left the chat! (kicked)");
+    assert!(said.len() < 1000, "{} more lines were said first", said.len());
+    alice.expect("[SERVER] bob joined the chat!");
+    alice.expect_last(replies::KICKED);
+}

@@ -1,0 +1,82 @@
+//! What the server has open, as the kernel counts it: so Linux only.
+
+use crate::harness::{Peer, Server, poll_until, taken};
+
+/// How many descriptors and threads the server has.
+fn resources(server: &Server) -> (usize, usize) {
+    let usage = server.usage();
+    (usage.descriptors, usage.threads)
+}
+
+/// Waits until the server has so many descriptors and threads. Each turn asks the server something,
+/// so that time passes and it is seen to work.
+#[track_caller]
+fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {
+    poll_until(format_args!("{descriptors} descriptors and {threads} threads"), || {
+        asker.send("/me asks");
+        asker.lines_until("* asker asks");
+        (resources(server) == (descriptors, threads)).then_some(())
+    });
+}
+
+#[test]
+fn a_client_costs_one_descriptor_and_one_thread() {
+    let server = Server::with(&["--rate", "0"]);
+    let mut asker = server.join("asker");
+    let (descriptors, threads) = resources(&server);
+    let mut peers = Vec::new();
+    for n in 1..=30 {
+        peers.push(server.join(&format!("u{n}")));
+    }
+    expect_resources(&server, &mut asker, descriptors + 30, threads + 30);
+    // Without a nickname as well.
+    for _ in 0..10 {
+        let mut unnamed = server.connect("unnamed");
+        unnamed.expect("[SERVER] Enter your nickname:");
+        peers.push(unnamed);
+    }
+    expect_resources(&server, &mut asker, descriptors + 40, threads + 40);
+    drop(peers);
+    expect_resources(&server, &mut asker, descriptors, threads);
+}
+
+#[test]
+fn a_thousand_joins_and_leaves_leave_descriptors_and_threads_where_they_were() {
+    let server = Server::with(&["--rate", "0"]);
+    let mut asker = server.join("asker");
+    let (descriptors, threads) = resources(&server);
+    for n in 0..1000 {
+        let mut peer = server.join("guest");
+        asker.expect("[SERVER] guest joined the chat!");
+        match n % 4 {
+            0 => {
+                peer.send("/quit");
+                asker.expect("[SERVER] guest left the chat!");
+            }
+            1 => {
+                peer.end_input();
+                asker.expect("[SERVER] guest left the chat!");
+            }
+            2 => {
+                // Unread by the guest, so that its end is a reset.
+                asker.send("unread");
+                peer.reset();
+                asker.expect("[SERVER] guest left the chat! (connection lost)");
+            }
+            _ => {
+                // Two more, of whom nobody hears.
+                server.connect("unnamed").reset();
+                let mut refused = server.connect("refused");
+                refused.send("guest");
+                refused.expect("[SERVER] Enter your nickname:");
+                refused.expect(&taken("guest"));
+                refused.end_input();
+                peer.send("/quit");
+                asker.expect("[SERVER] guest left the chat!");
+            }
+        }
+    }
+    expect_resources(&server, &mut asker, descriptors, threads);
+    asker.send("/who");
+    asker.expect("[SERVER] 1 online: asker");
+}

@@ -1,0 +1,292 @@
+//! The end of the server: told to everyone, in order, with exit code 0, and at once if asked twice.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
+use std::sync::mpsc;
+use std::thread;
+
+use crate::harness::{DEADLINE, Peer, Server, free_port, poll_until, server_command, shell};
+
+const FAREWELL: &str = "[SERVER] The server is shutting down.";
+
+#[test]
+fn each_signal_that_asks_for_it_ends_the_server_in_order() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let mut server = Server::start();
+        let peers = server.join_all(["alice", "bob", "carol"]);
+        let mut unnamed = server.connect("unnamed");
+        unnamed.expect("[SERVER] Enter your nickname:");
+        server.signal(signal);
+        // The farewell is the next line for each: nobody is told that others leave.
+        for mut peer in peers.into_iter().chain([unnamed]) {
+            peer.expect(FAREWELL);
+            peer.expect_end();
+        }
+        assert_eq!(server.program().exit().code(), Some(0), "SIG{signal}");
+    }
+}
+
+#[test]
+fn a_server_without_clients_ends_as_well() {
+    Server::start().stop();
+}
+
+#[test]
+fn the_port_can_be_listened_on_again_at_once() {
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
+    let mut peers = server.join_all(["alice", "bob"]);
+    server.stop();
+    // The connections that the server closed are in TIME_WAIT now, on its port.
+    let again = Server::of(server_command(["--port", &server.port().to_string()]));
+    assert_eq!(again.port(), server.port());
+    let _alice = again.join("alice");
+    for peer in &mut peers {
+        peer.expect(FAREWELL);
+        peer.expect_end();
+    }
+}
+
+#[test]
+fn the_farewell_arrives_although_more_is_sent_than_the_server_reads() {
+    let mut server = Server::with(&["--rate", "0"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    thread::scope(|scope| {
+        // Talks until its connection is gone.
+        let mut stream = alice.stream().try_clone().unwrap();
+        scope.spawn(move || while stream.write_all(b"and another thing\n").is_ok() {});
+        bob.expect("alice: and another thing");
+        server.signal("TERM");
+        for line in bob.lines_until(FAREWELL) {
+            assert_eq!(line, "alice: and another thing");
+        }
+        bob.expect_end();
+        alice.expect(FAREWELL);
+        alice.expect_end();
+        server.expect_exit();
+    });
+}
+
+#[test]
+fn nobody_is_let_in_any_more_once_the_farewell_is_said() {
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
+    let mut alice = server.join("alice");
+    server.signal("TERM");
+    alice.expect(FAREWELL);
+    // It no longer listens, or it has a farewell for this one too.
+    if server.is_listening() {
+        server.connect("late").expect(FAREWELL);
+    }
+    server.expect_exit();
+}
+
+#[test]
+fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
+    let mut server = Server::start();
+    let mut alice = server.join("alice");
+    server.signal("HUP");
+    alice.expect(FAREWELL);
+    // While it waits for alice to close; or it has ended already.
+    if server.program().runs() {
+        server.signal("HUP");
+    }
+    alice.expect_end();
+    assert_eq!(server.program().exit().code(), Some(0));
+}
+
+#[test]
+fn a_hang_up_that_is_ignored_stays_ignored() {
+    // As under nohup.
+    let mut server = Server::of(shell("trap '' HUP; exec \"$SERVER\" --port 0"));
+    let mut alice = server.join("alice");
+    server.signal("HUP");
+    alice.send("/who");
+    alice.expect("[SERVER] 1 online: alice");
+    // Ended now by a signal that came after it, as the next line for alice shows.
+    server.signal("INT");
+    alice.expect(FAREWELL);
+    server.expect_exit();
+}
+
+#[test]
+fn who_waits_for_the_rate_is_told_and_let_go_like_all_others() {
+    let mut server = Server::with(&["--rate", "1"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    alice.send_bytes(&b"x\n".repeat(5000));
+    bob.expect("alice: x");
+    server.signal("TERM");
+    alice.expect(FAREWELL);
+    alice.expect_end();
+    bob.lines_until(FAREWELL);
+    bob.expect_end();
+    server.expect_exit();
+}
+
+#[test]
+fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
+    let mut server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    server.program().send_text("/quit\n/kick alice\n/say hi\n");
+    server.program().end_input();
+    alice.send("still here");
+    bob.expect("alice: still here");
+    // Not even a moment later: a whole login and leave has passed through the server.
+    let mut carol = server.join("carol");
+    carol.send("/quit");
+    alice.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);
+    server.stop();
+}
+
+#[test]
+fn a_port_is_free_again_after_a_server_that_was_killed() {
+    let mut server = Server::with(&["--port", &free_port().to_string()]);
+    let _peers = server.join_all(["alice", "bob"]);
+    server.signal("KILL");
+    server.program().exit();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, server.port()));
+    assert!(listener.is_ok(), "{listener:?}");
+}
+
+#[test]
+fn whoever_joins_as_the_server_ends_is_heard_too() {
+    for _ in 0..3 {
+        let server = Server::with(&["--history", "0"]);
+        let witness = server.join("witness");
+        expect_newcomers_to_be_heard(server, witness, "\n");
+    }
+}
+
+/// Ends the server while many join and say something in one write, the nickname first. What came in
+/// one read with the nickname is said, if the nickname was announced. `after_name` stands between
+/// them.
+pub(crate) fn expect_newcomers_to_be_heard(
+    mut server: Server,
+    mut witness: Peer,
+    after_name: &str,
+) {
+    let newcomers: Vec<_> = (0..80).map(|_| server.connect("newcomer")).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for (n, newcomer) in newcomers.iter().enumerate() {
+                let lines = format!("n{n}{after_name}hello {n}\n");
+                // It fails once the server is gone.
+                let _ = newcomer.stream().write_all(lines.as_bytes());
+            }
+        });
+        witness.lines_until("n9: hello 9");
+        server.signal("TERM");
+    });
+    let heard = witness.lines_until(FAREWELL);
+    for n in (0..80).filter(|n| heard.contains(&format!("[SERVER] n{n} joined the chat!"))) {
+        assert!(heard.contains(&format!("n{n}: hello {n}")), "n{n} is not heard");
+    }
+    server.expect_exit();
+}
+
+/// What readers wait for before the server is ended, in bytes: well into the flood.
+const ENOUGH_BYTES: usize = 6 << 20;
+
+/// Floods until the connection is gone, and returns what came last.
+fn flood(mut peer: Peer, name: usize) -> Vec<u8> {
+    let mut stream = peer.stream().try_clone().expect("the connection stands");
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || last_line(&peer.rest()));
+        let mut lines = String::new();
+        for n in 0_u64.. {
+            lines += &format!("{name} {n} {}\n", "flood ".repeat(20));
+            if lines.len() > 60_000 {
+                if stream.write_all(lines.as_bytes()).is_err() {
+                    break;
+                }
+                lines.clear();
+            }
+        }
+        reading.join().expect("the reader has read to the end")
+    })
+}
+
+fn last_line(bytes: &[u8]) -> Vec<u8> {
+    bytes.split(|&byte| byte == b'\n').rev().nth(1).unwrap_or_default().to_vec()
+}
+
+#[test]
+fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
+    let mut server = Server::with(&["--rate", "0"]);
+    let mut readers: Vec<Peer> = (0..24).map(|n| server.join(&format!("r{n}"))).collect();
+    let stalled: Vec<Peer> = (0..8).map(|n| server.join(&format!("s{n}"))).collect();
+    let floods: Vec<Peer> = (0..6).map(|n| server.join(&format!("f{n}"))).collect();
+    // The last to come is there for all of them, so they read the same from here on.
+    for peer in &mut readers {
+        peer.lines_until("[SERVER] f5 joined the chat!");
+    }
+    let (report, enough) = mpsc::channel();
+    let (read, flooded) = thread::scope(|scope| {
+        let reading: Vec<_> = readers
+            .into_iter()
+            .map(|mut peer| {
+                let report = report.clone();
+                scope.spawn(move || {
+                    let mut read = peer.bytes(ENOUGH_BYTES);
+                    report.send(()).unwrap();
+                    read.append(&mut peer.rest());
+                    read
+                })
+            })
+            .collect();
+        let flooding: Vec<_> = floods
+            .into_iter()
+            .enumerate()
+            .map(|(name, peer)| scope.spawn(move || flood(peer, name)))
+            .collect();
+        for _ in &reading {
+            enough.recv_timeout(DEADLINE).unwrap();
+        }
+        for peer in &stalled {
+            let held = peer.bytes_held_by_system();
+            assert!(held < ENOUGH_BYTES as u64, "the server has nothing to keep for it: {held}");
+        }
+        server.stop();
+        let join = |threads: Vec<thread::ScopedJoinHandle<'_, Vec<u8>>>| {
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        };
+        (join(reading), join(flooding))
+    });
+    let (first, others) = read.split_first().unwrap();
+    assert_eq!(last_line(first), FAREWELL.as_bytes());
+    for (n, other) in others.iter().enumerate() {
+        // Not `assert_eq`, which would print megabytes.
+        assert!(first == other, "r0 read {} bytes, r{} {}", first.len(), n + 1, other.len());
+    }
+    for last in flooded {
+        assert_eq!(String::from_utf8_lossy(&last), FAREWELL);
+    }
+    // Nothing that was taken of one flood is missing: its lines are numbered.
+    let text = String::from_utf8_lossy(first);
+    let mut next = [0_u64; 6];
+    for line in text.lines().filter(|line| line.starts_with('f')) {
+        let mut words = line.split(' ').skip(1).map(str::parse::<u64>);
+        let (Some(Ok(name)), Some(Ok(n))) = (words.next(), words.next()) else {
+            panic!("torn: {line:?}")
+        };
+        let next = &mut next[usize::try_from(name).unwrap()];
+        assert_eq!(n, *next, "{line}");
+        *next += 1;
+    }
+    assert!(next.iter().all(|&lines| lines > 0), "{next:?}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
+    let mut server = Server::with(&["--rate", "0"]);
+    let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
+    // One who is behind is given two seconds.
+    Server::leave_behind(&mut talker, &mut listener, &[&stalled]);
+    server.signal("TERM");
+    listener.expect(FAREWELL);
+    // One that comes too early to be meant as a second one changes nothing, so it is sent again.
+    poll_until("the end", || {
+        server.signal("TERM");
+        (!server.program().runs()).then_some(())
+    });
+    assert_eq!(server.program().exit().signal(), Some(15));
+}

@@ -1,0 +1,67 @@
+//! The connection as a person sees it: asking for a nickname, losing the server, finding it again.
+
+use crate::harness::{FakeServer, Server, Tmux};
+
+/// Waits until the client has lost the server.
+fn wait_for_the_loss(terminal: &Tmux) {
+    terminal
+        .wait_for_rows("the loss", |rows| rows.iter().any(|row| row.contains("Trying again in")));
+}
+
+#[test]
+fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
+    let server = Server::start();
+    let script = format!("\"$CLIENT\" 127.0.0.1 {}", server.port());
+    let Some(terminal) = Tmux::run(120, &script) else { return };
+    terminal.wait_for_last_row("Enter your nickname:");
+    terminal.line("a b");
+    terminal.wait_for_rows("the refusal", |rows| {
+        rows.iter().any(|row| row.ends_with("Enter another nickname:"))
+    });
+    terminal.wait_for_last_row("Enter your nickname:");
+    let rows = terminal.rows();
+    assert_eq!(rows[0], "Enter your nickname: a b");
+    assert_eq!(rows[1], format!("[CLIENT] Connecting to 127.0.0.1:{}...", server.port()));
+    assert_eq!(rows[2], "[CLIENT] Connected successfully!");
+    assert!(rows[3].contains("/help") && rows[3].contains("/quit"), "{rows:?}");
+    assert!(rows[4].contains("without spaces. Enter another nickname:"), "{rows:?}");
+    terminal.line("alice");
+    terminal.wait_for_row("[SERVER] 1 online: alice");
+    terminal.wait_for_last_row(">");
+}
+
+#[test]
+fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
+    let server = FakeServer::start();
+    let script =
+        format!("\"$CLIENT\" --port {} --nick alice --reconnect; echo code $?", server.port());
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    let connection = server.let_in("alice");
+    terminal.text("half a li");
+    terminal.wait_for_last_row("> half a li");
+    drop(connection);
+    wait_for_the_loss(&terminal);
+    let mut connection = server.let_in("alice");
+    terminal.wait_for_last_row("> half a li");
+    terminal.line("ne");
+    assert_eq!(connection.line(), "half a line");
+    connection.send("[SERVER] You were kicked.");
+    drop(connection);
+    terminal.wait_for_row("code 1");
+}
+
+#[test]
+fn what_is_typed_without_a_connection_is_given_back() {
+    let server = FakeServer::start();
+    let script =
+        format!("\"$CLIENT\" --port {} --nick alice --reconnect; echo code $?", server.port());
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    drop(server.let_in("alice"));
+    wait_for_the_loss(&terminal);
+    drop(server);
+    terminal.line("important");
+    terminal.wait_for_row("[CLIENT] Not sent, as you are not in the room: important");
+    terminal.wait_for_last_row("> important");
+    terminal.keys(&["C-c", "C-c"]);
+    terminal.wait_for_row("code 0");
+}

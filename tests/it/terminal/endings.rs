@@ -1,0 +1,141 @@
+//! However the client ends, the terminal's settings are what they were before.
+
+use std::process::Command;
+
+use crate::harness::{Server, Tmux, poll_until};
+
+/// Runs the client between two `stty -a`, ends it, and compares them. `$pid` is a file with the
+/// client's process number. Returns the terminal and the row with the exit code.
+fn ended(options: &str, port: u16, end: impl FnOnce(&Tmux)) -> Option<(Tmux, String)> {
+    let script = format!(
+        "stty -a > \"$dir/before\"
+        sh -c 'echo $$ > \"$0/pid\"; exec \"$CLIENT\" --port {port} --nick alice {options}' \"$dir\"
+        code=$?; stty -a > \"$dir/after\"; echo; echo \"ended with $code\""
+    );
+    let terminal = Tmux::run(80, &script)?;
+    terminal.wait_for_row("[SERVER] Connected to the server!");
+    terminal.wait_for_last_row(">");
+    let stty = Command::new("stty").args(["-a", "-F", &terminal.value("pane_tty")]).output();
+    let raw = stty.unwrap().stdout;
+    end(&terminal);
+    let code = poll_until(format_args!("the end, shown is\n{terminal}"), || {
+        terminal.rows().into_iter().find(|row| row.starts_with("ended with "))
+    });
+    let before = terminal.wait_for_file("before");
+    assert_ne!(String::from_utf8_lossy(&raw), before, "it was in raw mode meanwhile");
+    assert_eq!(terminal.wait_for_file("after"), before, "{:?}", terminal.rows());
+    let recorded = terminal.recorded_up_to("ended with ");
+    let (on, off) = (recorded.rfind("\x1b[?2004h"), recorded.rfind("\x1b[?2004l"));
+    assert!(on.is_some() && on < off, "pastes are not bracketed any more: {recorded:?}");
+    Some((terminal, code))
+}
+
+fn type_line(line: &'static str) -> impl FnOnce(&Tmux) {
+    move |terminal| {
+        terminal.line(line);
+    }
+}
+
+fn signal(name: &'static str) -> impl FnOnce(&Tmux) {
+    move |terminal| {
+        let pid = terminal.wait_for_file("pid");
+        let kill = Command::new("kill").args(["-s", name, pid.trim()]).status();
+        assert!(kill.unwrap().success());
+    }
+}
+
+#[test]
+fn leaving_gives_the_terminal_back_and_is_no_failure() {
+    let server = Server::start();
+    let keys = |keys: &'static [&'static str]| move |terminal: &Tmux| terminal.keys(keys);
+    for end in [
+        Box::new(type_line("/quit")) as Box<dyn FnOnce(&Tmux)>,
+        Box::new(type_line("exit")),
+        Box::new(keys(&["C-c"])),
+        Box::new(keys(&["C-d"])),
+        Box::new(keys(&["x", "C-c", "C-c"])),
+    ] {
+        let Some((terminal, code)) = ended("", server.port(), end) else { return };
+        assert_eq!(code, "ended with 0");
+        assert!(terminal.rows().contains(&"[SERVER] Goodbye!".to_owned()), "{:?}", terminal.rows());
+    }
+}
+
+#[test]
+fn a_lost_server_gives_the_terminal_back_and_is_a_failure() {
+    let server = Server::start();
+    let port = server.port();
+    let end = |terminal: &Tmux| {
+        terminal.text("not yet sent");
+        terminal.wait_for_last_row("> not yet sent");
+        server.signal("KILL");
+    };
+    let Some((terminal, code)) = ended("", port, end) else { return };
+    assert_eq!(code, "ended with 1");
+    let rows = terminal.rows();
+    assert!(rows.contains(&"[CLIENT] Not sent: not yet sent".to_owned()), "{rows:?}");
+    assert!(rows.iter().any(|row| row.starts_with("[ERROR] The ")), "{rows:?}");
+}
+
+#[test]
+fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
+    let server = Server::start();
+    // A shell adds 128 to the number of the signal.
+    for (name, code) in [("TERM", "143"), ("HUP", "129"), ("INT", "130"), ("QUIT", "131")] {
+        let Some((_terminal, ended)) = ended("", server.port(), signal(name)) else { return };
+        assert_eq!(ended, format!("ended with {code}"), "{name}");
+    }
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
+    let server = Server::start();
+    let script = format!("client=\"$CLIENT --port {} --nick alice\" PS1='$ ' sh -i", server.port());
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    terminal.wait_for_last_row("$");
+    terminal.line("stty -a > $dir/before; $client");
+    terminal.wait_for_last_row(">");
+    terminal.text("half a li");
+    terminal.wait_for_last_row("> half a li");
+    terminal.keys(&["C-z"]);
+    terminal.wait_for_last_row("$");
+    terminal.line("stty -a > $dir/after; jobs");
+    assert_eq!(terminal.wait_for_file("after"), terminal.wait_for_file("before"));
+    let mut bob = server.join("bob");
+    bob.send("meanwhile");
+    terminal.line("fg");
+    terminal.wait_for_row("bob: meanwhile");
+    terminal.wait_for_last_row("> half a li");
+    // Outside raw mode the system would take Ctrl-A for a character.
+    terminal.text("ne");
+    terminal.keys(&["C-a"]);
+    terminal.text("not ");
+    terminal.wait_for_last_row("> not half a line");
+    terminal.keys(&["Enter"]);
+    bob.lines_until("alice: not half a line");
+}
+
+/// It runs itself in a terminal, to panic there.
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_printed() {
+    if std::env::var_os("PANIC_IN_RAW_MODE").is_some() {
+        let _keyboard = chat::system::terminal::open_raw().expect("there is a terminal");
+        panic!("as intended");
+    }
+    let program = std::env::current_exe().unwrap();
+    let itself = "terminal::endings::a_panic_gives_the_terminal_back_before_it_is_printed";
+    let script = format!(
+        "stty -a > \"$dir/before\"
+        PANIC_IN_RAW_MODE=1 '{}' --exact {itself} --nocapture
+        code=$?; stty -a > \"$dir/after\"; echo \"ended with $code\"",
+        program.display()
+    );
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    terminal.wait_for_row("ended with 101");
+    assert_eq!(terminal.wait_for_file("after"), terminal.wait_for_file("before"));
+    // A line feed alone would have started the next row under the end of this one.
+    terminal.wait_for_row("as intended");
+    let recorded = terminal.recorded_up_to("ended with");
+    let (restored, printed) = (recorded.find("\x1b[?2004l"), recorded.find("as intended"));
+    assert!(restored.is_some() && restored < printed, "{recorded:?}");
+}

@@ -1,0 +1,136 @@
+//! Typing: the line stays whole, and every key does what it says.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::{Server, Tmux, poll_until};
+
+/// Starts the client as alice in a terminal of so many columns.
+fn alice(columns: u16, port: u16) -> Option<Tmux> {
+    let script = format!("\"$CLIENT\" --port {port} --nick alice");
+    let terminal = Tmux::run(columns, &script)?;
+    terminal.wait_for_row("[SERVER] Connected to the server!");
+    Some(terminal)
+}
+
+#[test]
+fn the_typed_line_is_whole_after_fifty_arriving_messages() {
+    let server = Server::start();
+    let Some(terminal) = alice(40, server.port()) else { return };
+    let mut bob = server.join("bob");
+    terminal.text("typed wide 漢字 and narrow");
+    terminal.keys(&["Left", "Left", "Left", "Left", "Left", "Left"]);
+    for number in 1..=50 {
+        bob.send(&format!("message {number} is long enough to take two rows of the terminal"));
+    }
+    terminal.wait_for_row("bob: message 50 is long enough to take t");
+    terminal.wait_for_last_row("> typed wide 漢字 and narrow");
+    assert_eq!(terminal.at_cursor(), ("> typed wide 漢字 and ".into(), "narrow".into()));
+    let rows = terminal.rows();
+    let messages = rows.iter().position(|row| row.starts_with("bob: ")).expect("there are some");
+    for (number, two) in (1..=50).zip(rows[messages..].chunks(2)) {
+        let message =
+            format!("bob: message {number} is long enough to take two rows of the terminal");
+        assert_eq!(two.concat(), message);
+    }
+    assert_eq!(rows.iter().filter(|row| row.contains("typed")).count(), 1, "{rows:?}");
+    terminal.line("quite ");
+    terminal.wait_for_row("alice: typed wide 漢字 and quite narrow");
+    bob.lines_until("alice: typed wide 漢字 and quite narrow");
+}
+
+#[test]
+fn keys_that_come_one_byte_at_a_time_are_keys() {
+    let server = Server::start();
+    let Some(terminal) = alice(60, server.port()) else { return };
+    let mut bob = server.join("bob");
+    terminal.wait_for_row("[SERVER] bob joined the chat!");
+    terminal.text("on");
+    // An arrow key, and a character of three bytes, each byte a write of its own; then the Escape key.
+    for byte in ["1b", "5b", "44", "e6", "bc", "a2", "1b"] {
+        terminal.keys(&["-H", byte]);
+    }
+    terminal.wait_for_last_row("> o漢n");
+    terminal.keys(&["End", "Enter"]);
+    bob.lines_until("alice: o漢n");
+}
+
+#[test]
+fn the_escape_key_swallows_nothing_that_is_typed_after_it() {
+    let server = Server::start();
+    let Some(terminal) = alice(60, server.port()) else { return };
+    // Typed at once, Escape and b are Alt-B. So the pause is made longer until they are not.
+    let mut pause = Duration::from_millis(50);
+    poll_until(format_args!("a b, shown is\n{terminal}"), || {
+        terminal.keys(&["C-u", "Escape"]);
+        thread::sleep(pause);
+        pause *= 2;
+        terminal.text("bx");
+        let shown = poll_until(format_args!("an x, shown is\n{terminal}"), || {
+            terminal.rows().last().filter(|row| row.ends_with('x')).cloned()
+        });
+        (shown == "> bx").then_some(())
+    });
+}
+
+#[test]
+fn what_is_pasted_in_several_lines_is_several_messages() {
+    let server = Server::start();
+    let Some(terminal) = alice(60, server.port()) else { return };
+    let mut bob = server.join("bob");
+    terminal.paste("one\n\tbo\nthe third");
+    bob.lines_until("alice: one");
+    assert_eq!(bob.line(), "alice:  bo");
+    terminal.wait_for_last_row("> the third");
+    terminal.keys(&["Enter"]);
+    assert_eq!(bob.line(), "alice: the third");
+}
+
+#[test]
+fn tab_completes_who_spoke_last_and_up_recalls() {
+    let server = Server::start();
+    let Some(terminal) = alice(60, server.port()) else { return };
+    let mut bob = server.join("bob");
+    let mut bea = server.join("bea");
+    bea.send("hi from bea");
+    bob.send("hi from bob");
+    terminal.wait_for_row("bob: hi from bob");
+    terminal.wait_for_row("bea: hi from bea");
+    terminal.keys(&["b", "Tab"]);
+    terminal.wait_for_rows("a nickname", |rows| {
+        rows.last().is_some_and(|last| ["> bob:", "> bea:"].contains(&last.as_str()))
+    });
+    terminal.line("hello");
+    terminal.wait_for_last_row(">");
+    terminal.keys(&["Up"]);
+    terminal.wait_for_rows("the line before", |rows| {
+        rows.last().is_some_and(|last| last.starts_with("> ") && last.ends_with(": hello"))
+    });
+}
+
+#[test]
+fn a_long_line_scrolls_sideways_and_a_new_width_leaves_nothing_behind() {
+    let server = Server::start();
+    let Some(terminal) = alice(50, server.port()) else { return };
+    terminal.text("the quick brown fox jumps over the lazy dog");
+    terminal.wait_for_last_row("> the quick brown fox jumps over the lazy dog");
+    terminal.resize(30);
+    terminal.wait_for_rows("the end of the line", |rows| {
+        rows.last().is_some_and(|last| last.ends_with("over the lazy dog") && last.len() < 30)
+    });
+    let rows = terminal.rows();
+    assert_eq!(rows.iter().filter(|row| row.contains("the quick")).count(), 0, "{rows:?}");
+    terminal.resize(60);
+    terminal.wait_for_last_row("> the quick brown fox jumps over the lazy dog");
+    assert_eq!(terminal.rows().iter().filter(|row| row.contains("fox")).count(), 1);
+}
+
+#[test]
+fn ctrl_l_empties_the_screen_but_for_the_line() {
+    let server = Server::start();
+    let Some(terminal) = alice(60, server.port()) else { return };
+    terminal.text("typed");
+    terminal.keys(&["C-l"]);
+    terminal.wait_for_rows("an empty screen", |_| terminal.value("cursor_y") == "0");
+    assert_eq!(terminal.at_cursor(), ("> typed".into(), String::new()));
+}
