@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use peer::Peer;
 pub(crate) use process::{Finished, Program, client_command, server_command, shell};
-pub(crate) use server::{FakeServer, Server};
+pub(crate) use server::{FakeServer, SURELY_BEHIND, Server};
 pub(crate) use tmux::{Directory, Tmux};
 pub(crate) use transcript::Transcript;
 

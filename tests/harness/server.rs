@@ -12,7 +12,7 @@ use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_comman
 const LISTENING: &str = "[SERVER] Server is listening on ";
 
 /// By how many bytes somebody must be behind to be sure of it: more than a server delivers at once.
-const SURELY_BEHIND: u64 = 2 << 20;
+pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
 /// A server on an address of its own. Dropped, it is killed, and must not have written to standard
 /// error; in a failing test the transcript is printed.
@@ -166,14 +166,20 @@ impl Server {
         Sample::of(&program.pid().to_string()).expect("the server runs")
     }
 
-    /// Has `talker` say so much that all of `stalled`, who do not read, are behind: less than was said
-    /// is on its way to them, so the server has the rest. `listener` hears all of it.
+    /// Has `talker` say so much that all of `stalled`, who do not read, are behind by so many bytes:
+    /// less than was said is on its way to them, so the server has the rest. `listener` hears all of
+    /// it. Returns how much was said.
     #[track_caller]
-    pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &[&Peer]) {
+    pub(crate) fn leave_behind(
+        talker: &mut Peer,
+        listener: &mut Peer,
+        stalled: &[&Peer],
+        by: u64,
+    ) -> u64 {
         let (line, goes_on) = ("x".repeat(1000), format!("* {} goes on", talker.name()));
         let (lines, heard) = (format!("{line}\n").repeat(99), format!("{}: {line}", talker.name()));
         let mut said = 0;
-        while stalled.iter().any(|peer| peer.bytes_held_by_system() + SURELY_BEHIND > said) {
+        while stalled.iter().any(|peer| peer.bytes_held_by_system() + by > said) {
             talker.send_bytes(lines.as_bytes());
             talker.send("/me goes on");
             talker.lines_until(&goes_on);
@@ -182,6 +188,7 @@ impl Server {
                 listener.lines_until(&goes_on).iter().filter(|l| **l == heard).count();
             assert_eq!(heard_by_now, 99, "nothing that was said is lost");
         }
+        said
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Peer, Server};
+use crate::harness::{Peer, SURELY_BEHIND, Server};
 
 const TOO_SLOW: &str = "[SERVER] slow left the chat! (too slow)";
 
@@ -65,7 +65,7 @@ fn who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again() {
 
 #[test]
 fn who_falls_off_the_end_of_the_backlog_is_too_slow_although_it_reads() {
-    let server = Server::with(&["--rate", "0", "--backlog", "100000"]);
+    let server = Server::with(&["--rate", "0", "--backlog", "4000000"]);
     let [mut talker, mut listener, slow] = server.join_all(["talker", "listener", "slow"]);
     let gone = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -119,18 +119,22 @@ fn who_takes_nothing_for_ten_seconds_is_too_slow_and_who_takes_a_little_is_not()
     let [mut talker, mut listener, slow, mut little] =
         server.join_all(["talker", "listener", "slow", "little"]);
     // Until both are behind, and no more: the backlog is far from full.
-    Server::leave_behind(&mut talker, &mut listener, &[&slow, &little]);
+    let behind = [&slow, &little];
+    let said = Server::leave_behind(&mut talker, &mut listener, &behind, 4 * SURELY_BEHIND);
     let gone = AtomicBool::new(false);
+    let mut taken = 0;
     thread::scope(|scope| {
         scope.spawn(|| {
             while !gone.load(Ordering::Relaxed) {
-                little.bytes(2500);
+                taken += little.bytes(25_000).len() as u64;
                 thread::sleep(Duration::from_millis(50));
             }
         });
-        listener.expect(TOO_SLOW);
+        let left = listener.line();
         gone.store(true, Ordering::Relaxed);
+        assert_eq!(left, TOO_SLOW);
     });
+    assert!(taken + little.bytes_held_by_system() < said, "it has caught up");
     talker.send("/who");
     talker.expect_all([TOO_SLOW, "[SERVER] 3 online: talker, listener, little"]);
 }
