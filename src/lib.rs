@@ -5,17 +5,18 @@
 //! # The house
 //!
 //! ```text
-//!  bin/server.rs   bin/client.rs   bin/load.rs     arguments in, exit code out
-//!       │               │               │
-//!    server          client           load           the two programs, and what measures the first
-//!       └───────────────┼───────────────┘
-//!             protocol  │  arguments                 what all speak: pure, no I/O of their own
-//!                     system                         the calls that std does not have; the only unsafe
+//!  bin/server.rs        bin/client.rs     arguments in, exit code out
+//!       │                    │
+//!    server               client           the two programs
+//!       └─────────┬──────────┘
+//!       protocol  │  arguments             what both speak: pure, no I/O of their own
+//!               system                     the calls that std does not have; the only unsafe
 //! ```
 //!
-//! Arrows run down and never back up, and the programs do not know each other. Apart stands the course
-//! for those who learn from this: four steps from an echo server to a naive chat in `src/steps`, each
-//! a file to run, and [`mistakes`], what is still wrong with the last of them and how to see it.
+//! Arrows run down and never back up, and the programs do not know each other. What measures and
+//! besieges the server is no part of the house: it is `tests/load`. Apart stands the course for those
+//! who learn from this: four steps from an echo server to a naive chat in `src/steps`, each a file to
+//! run, and [`mistakes`], what is still wrong with the last of them and how to see it.
 //!
 //! # The way of a message
 //!
@@ -61,8 +62,6 @@ pub mod protocol;
 pub mod server;
 
 pub mod client;
-
-pub mod load;
 
 pub mod arguments;
 

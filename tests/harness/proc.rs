@@ -113,26 +113,3 @@ pub(crate) fn socket(local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
         keepalive: row.get(5)?.strip_prefix("02:").and_then(number),
     })
 }
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_work_of_this_process_shows() {
-        let before = Sample::of("self").unwrap();
-        let mut after = before;
-        let mut numbers = 0_u64;
-        while after.cpu_since(&before) < 0.05 {
-            numbers = (0..1_000_000).fold(numbers, |sum, n| std::hint::black_box(sum ^ n));
-            after = Sample::of("self").unwrap();
-        }
-        assert!(after.threads >= 1 && after.descriptors >= 3 && after.resident_kib > 100);
-        assert!(after.peak_kib >= after.resident_kib);
-    }
-
-    #[test]
-    fn a_process_that_is_not_there_is_an_error() {
-        assert!(Sample::of("0").is_err());
-    }
-}

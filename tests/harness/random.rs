@@ -1,5 +1,7 @@
 //! Random numbers from a seed, so that what failed once can be had again: the
 //! generator `SplitMix64` (Steele, Lea and Flood, 2014), a counter and a mixer. Not for secrets.
+//!
+//! Shared by the tests and the tool that measures.
 
 /// A source of random numbers.
 #[derive(Debug)]
@@ -7,11 +9,11 @@ pub(crate) struct Random(u64);
 
 impl Random {
     /// The same seed gives the same numbers.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn number(&mut self) -> u64 {
+    pub(crate) const fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,9 +22,9 @@ impl Random {
     }
 
     /// A number from 0, less than `limit`.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        // The remainder favours small numbers by less than limit / 2^64.
-        usize::try_from(self.number() % limit as u64).expect("it is less than a usize")
+    pub(crate) const fn below(&mut self, limit: usize) -> usize {
+        // 31 bits of it: the remainder favours small numbers by less than limit / 2^31.
+        (self.number() >> 33) as usize % limit
     }
 
     /// So many bytes, each as likely as the others.

@@ -1,5 +1,6 @@
 //! What the server has open, as the kernel counts it: so Linux only.
 
+use crate::harness::proc::Sample;
 use crate::harness::{Peer, Server, poll_until, taken};
 
 /// How many descriptors and threads the server has.
@@ -79,4 +80,18 @@ fn a_thousand_joins_and_leaves_leave_descriptors_and_threads_where_they_were() {
     expect_resources(&server, &mut asker, descriptors, threads);
     asker.send("/who");
     asker.expect("[SERVER] 1 online: asker");
+}
+
+#[test]
+fn the_work_of_a_process_shows() {
+    let before = Sample::of("self").unwrap();
+    let mut after = before;
+    let mut numbers = 0_u64;
+    while after.cpu_since(&before) < 0.05 {
+        numbers = (0..1_000_000).fold(numbers, |sum, n| std::hint::black_box(sum ^ n));
+        after = Sample::of("self").unwrap();
+    }
+    assert!(after.threads >= 1 && after.descriptors >= 3 && after.resident_kib > 100);
+    assert!(after.peak_kib >= after.resident_kib);
+    assert!(Sample::of("0").is_err(), "there is no such process");
 }

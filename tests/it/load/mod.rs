@@ -209,12 +209,69 @@ fn a_room_with_people_in_it_is_left_alone() {
 }
 
 #[test]
+fn a_siege_is_withstood_and_the_server_is_as_it_was() {
+    let finished = load("soak 1 --clients 20");
+    assert_eq!((finished.code, finished.figure("ok")), (Some(0), "1"), "{finished:?}");
+    assert!(finished.number("messages") > 0.0 && finished.number("flood_rounds") > 0.0);
+    assert_eq!(finished.figure("expected"), finished.figure("deliveries"));
+    assert!(finished.number("descriptors_end") <= finished.number("descriptors_start"));
+    assert!(finished.number("p99_ms") > 0.0 && finished.number("ended_s") > 0.0);
+}
+
+#[test]
+fn a_server_that_is_ended_under_siege_has_told_all_the_same() {
+    let finished = load("end 1 --clients 20");
+    assert_eq!((finished.code, finished.figure("ok")), (Some(0), "1"), "{finished:?}");
+    assert!(finished.number("deliveries") > 0.0 && finished.number("ended_s") > 0.0);
+    assert_eq!(finished.figure("one_order"), "1");
+}
+
+#[test]
+fn what_is_lost_and_who_is_cut_off_in_a_siege_is_found() {
+    // Attackers who say nothing: the victim counts what it is told.
+    let siege = "soak 1 --clients 20 --attack hydra";
+    assert_eq!(finds(Misdeed::Lose, siege).figure("lost"), "1");
+    assert_eq!(finds(Misdeed::Disconnect, siege).figure("disconnected"), "1");
+}
+
+#[test]
+fn a_promise_that_an_attacker_finds_broken_is_told() {
+    // This one says none of the words that a newcomer must be told.
+    let server = BadServer::start(Misdeed::Tear);
+    let port = server.port();
+    let finished = load(&format!("soak 1 --clients 20 --attack churn --port {port}"));
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.errors.contains("[ERROR] churn: the last line: "), "{finished:?}");
+    assert!(finished.number("broken_promises") > 0.0);
+}
+
+#[test]
+fn a_limit_that_will_decide_the_result_is_told_and_one_that_will_not_is_not() {
+    let server = Server::with(&["--rate", "50", "--quiet"]);
+    let port = server.port();
+    let flood = load(&format!("flood --clients 2 --senders 1 --messages 230 --port {port}"));
+    assert!(flood.errors.starts_with("[WARNING] the server takes about 2"), "{flood:?}");
+    assert_eq!(flood.code, Some(0), "{flood:?}");
+    let paced =
+        load(&format!("paced --clients 2 --senders 1 --messages 20 --rate 20 --port {port}"));
+    assert_eq!((paced.code, paced.errors.as_str()), (Some(0), ""), "{paced:?}");
+    let server = self::server(&[]);
+    let flood = load(&format!("flood --clients 2 --messages 400 --port {}", server.port()));
+    assert_eq!((flood.code, flood.errors.as_str()), (Some(0), ""), "{flood:?}");
+}
+
+#[test]
 fn nobody_there_and_no_such_process_are_told_in_one_line() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for arguments in [format!("flood --port {free}"), format!("flood --port {free} --pid 0")] {
-        let finished = load(&arguments);
+    let server = server(&[]);
+    let pid = format!("--port {} --pid 0", server.port());
+    for (arguments, names) in
+        [(format!("--port {free}"), format!("127.0.0.1:{free}")), (pid, "process 0".to_owned())]
+    {
+        let finished = load(&format!("flood {arguments}"));
         assert_eq!(finished.code, Some(1), "{finished:?}");
         assert!(finished.errors.starts_with("[ERROR] "), "{finished:?}");
+        assert!(finished.errors.contains(&names), "{finished:?}");
         assert_eq!(finished.errors.lines().count(), 1, "{finished:?}");
     }
 }
@@ -229,7 +286,7 @@ fn a_flood_stays_on_this_machine_unless_it_is_told_to_go() {
 
 #[test]
 fn a_wrong_command_line_is_one_line_and_code_2_and_help_is_0() {
-    for arguments in ["", "rain", "flood --clients", "flood --clients many"] {
+    for arguments in ["", "rain", "flood --clients", "flood --clients many", "soak", "end x"] {
         let finished = load(arguments);
         assert_eq!(finished.code, Some(2), "{finished:?}");
         assert_eq!(finished.errors.lines().count(), 1, "{finished:?}");

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::histogram::Histogram;
-use super::integrity::{Inspector, MARK, random};
-use super::options::Measure;
-use super::room::{Role, Room};
-use super::senders::sent_at;
-use crate::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
+use crate::histogram::Histogram;
+use crate::integrity::{Inspector, MARK};
+use crate::options::Measure;
+use crate::random::Random;
+use crate::run::{Role, Run};
+use crate::senders::sent_at;
+use chat::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 
 /// How long connecting may take. A storm can overflow the listen backlog of a server, and the
 /// system then tries again after 1, 3, 7 and 15 seconds.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that pauses does so before one in so many reads, on the average.
 const READS_A_PAUSE: usize = 64;
@@ -37,7 +38,7 @@ const NOTICE_MARK: u8 = b'!';
 
 /// How far a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Has given its nickname, and awaits the list of who is online.
     Joining,
     /// Is in, and awaits the roll call.
@@ -53,61 +54,61 @@ pub(super) enum Phase {
 }
 
 /// What is kept of the messages besides their number.
-pub(super) enum Tally {
+pub(crate) enum Tally {
     /// Nothing.
     Count,
     /// How long each was under way, and how many stamps were damaged.
     Latencies(Histogram, u64),
-    /// Everything.
-    Lines(Inspector),
+    /// Everything, and how long each was under way.
+    Lines(Inspector, Histogram),
 }
 
 /// One client.
-pub(super) struct Client {
-    pub(super) number: u32,
-    pub(super) role: Role,
+pub(crate) struct Client {
+    pub(crate) number: u32,
+    pub(crate) role: Role,
     nickname: String,
     stream: Arc<TcpStream>,
     /// The start of a line whose end has not come.
     rest: Vec<u8>,
-    pub(super) phase: Phase,
+    pub(crate) phase: Phase,
     /// The phase that the talking ended with.
-    pub(super) end: Phase,
+    pub(crate) end: Phase,
     /// How many joins it knows of: those online when it came, itself included, and those it was
     /// told.
-    pub(super) notices: u64,
-    pub(super) received: u64,
-    pub(super) tally: Tally,
+    pub(crate) notices: u64,
+    pub(crate) received: u64,
+    pub(crate) tally: Tally,
     began: Instant,
     /// How long it took to be in.
-    pub(super) login: Duration,
+    pub(crate) login: Duration,
     /// When it had everything.
-    pub(super) arrived: Option<Instant>,
+    pub(crate) arrived: Option<Instant>,
     /// When the talking ended for it.
-    pub(super) ended: Instant,
+    pub(crate) ended: Instant,
     last_heard: Instant,
     paused_until: Instant,
-    dice: u64,
+    random: Random,
 }
 
 impl Client {
     /// Connects. Blocks, but for long only if the server's listen backlog is full.
-    pub(super) fn connect(room: &Room, number: u32, nickname: String) -> Option<Self> {
+    pub(crate) fn connect(run: &Run, number: u32, nickname: String) -> Option<Self> {
         let began = Instant::now();
         let connect = || {
-            let mut stream = TcpStream::connect_timeout(&room.address, CONNECT_TIMEOUT)?;
+            let mut stream = TcpStream::connect_timeout(&run.address, CONNECT_TIMEOUT)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             // The server asks first, but it need not be waited for.
             stream.write_all(format!("{nickname}\n").as_bytes())?;
             Ok(Arc::new(stream))
         };
-        let failed = |error: io::Error| room.fail(format!("{nickname}: {error}"));
+        let failed = |error: io::Error| run.fail(format!("{nickname}: {error}"));
         let stream = connect().map_err(failed).ok()?;
-        if let Some(place) = room.streams.get(number as usize) {
+        if let Some(place) = run.streams.get(number as usize) {
             place.get_or_init(|| Arc::clone(&stream));
         }
-        let role = room.role(number);
+        let role = run.role(number);
         Some(Self {
             number,
             role,
@@ -118,12 +119,17 @@ impl Client {
             end: Phase::Joining,
             notices: 0,
             received: 0,
-            tally: match (room.options.measure, role) {
+            tally: match (run.options.measure, role) {
                 (Measure::Time, Role::Member) => Tally::Latencies(Histogram::default(), 0),
                 (Measure::Check, Role::Member) => {
-                    Tally::Lines(Inspector::new(room.texts, Some(number)))
+                    let inspector = Inspector::new(run.texts, Some(number));
+                    let strangers = run.options.siege.is_some();
+                    let inspector = if strangers { inspector.among_strangers() } else { inspector };
+                    Tally::Lines(inspector, Histogram::default())
                 }
-                (_, Role::Visitor) => Tally::Lines(Inspector::new(room.texts, None)),
+                (_, Role::Visitor) => {
+                    Tally::Lines(Inspector::new(run.texts, None), Histogram::default())
+                }
                 // Whoever stalled is late by intent, and may have been turned out.
                 (_, Role::Stalled) | (Measure::Count, _) => Tally::Count,
             },
@@ -133,15 +139,15 @@ impl Client {
             ended: began,
             last_heard: began,
             paused_until: began,
-            dice: number.into(),
+            random: Random::new(number.into()),
         })
     }
 
     /// Reads once, without waiting; returns how many bytes came.
-    pub(super) fn read(&mut self, room: &Room, buffer: &mut [u8]) -> usize {
+    pub(crate) fn read(&mut self, run: &Run, buffer: &mut [u8]) -> usize {
         let now = Instant::now();
         let talking = self.phase == Phase::Talking;
-        let stalls = talking && self.role == Role::Stalled && !room.over.load(Relaxed);
+        let stalls = talking && self.role == Role::Stalled && !run.over.load(Relaxed);
         if stalls || self.phase == Phase::Gone || now < self.paused_until {
             self.last_heard = now;
             return 0;
@@ -151,15 +157,15 @@ impl Client {
             Ok(read) if read > 0 => read,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let visits = talking && self.role == Role::Visitor;
-                let patience = if visits { VISIT_SILENCE } else { room.silence() };
+                let patience = if visits { VISIT_SILENCE } else { run.silence() };
                 if self.phase <= Phase::Talking && now - self.last_heard > patience {
-                    self.end(Phase::Silent, room);
+                    self.end(Phase::Silent, run);
                 }
                 return 0;
             }
             // The end of the stream, an error, or a line without an end that fills the buffer.
             _ => {
-                self.end(Phase::Gone, room);
+                self.end(Phase::Gone, run);
                 return 0;
             }
         };
@@ -169,43 +175,43 @@ impl Client {
         let whole = came.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         self.rest.clear();
         self.rest.extend_from_slice(&came[whole..]);
-        self.take(&came[..whole], room);
+        self.take(&came[..whole], run);
         read
     }
 
     /// Takes whole lines, line ends included.
-    fn take(&mut self, mut lines: &[u8], room: &Room) {
+    fn take(&mut self, mut lines: &[u8], run: &Run) {
         while self.phase < Phase::Joined
             && let Some(end) = lines.iter().position(|&byte| byte == b'\n')
         {
-            self.log_in(&String::from_utf8_lossy(&lines[..end]), room);
+            self.log_in(&String::from_utf8_lossy(&lines[..end]), run);
             lines = &lines[end + 1..];
         }
         match self.phase {
             Phase::Joined => {
                 self.notices += count(lines, NOTICE_MARK);
                 // It is the last line there is: nobody talks before everyone has seen it.
-                if lines.trim_ascii_end().ends_with(room.roll_call.as_bytes()) {
+                if lines.trim_ascii_end().ends_with(run.roll_call.as_bytes()) {
                     self.phase = Phase::Talking;
-                    room.ready.fetch_add(1, Relaxed);
-                    self.note_arrival(room);
+                    run.ready.fetch_add(1, Relaxed);
+                    self.note_arrival(run);
                 }
             }
-            Phase::Talking => self.receive(lines, room),
+            Phase::Talking => self.receive(lines, run),
             _ => (),
         }
     }
 
     /// Takes one line of the login.
-    fn log_in(&mut self, line: &str, room: &Room) {
+    fn log_in(&mut self, line: &str, run: &Run) {
         if line == ENTER_NICKNAME || line == CONNECTED {
             return;
         }
         let online = line.strip_prefix(NOTICE_PREFIX).and_then(|line| line.split(' ').next());
         match online.and_then(|online| online.parse().ok()) {
-            None => room.fail(format!("{}: the server said '{line}'", self.nickname)),
+            None => run.fail(format!("{}: the server said '{line}'", self.nickname)),
             Some(online) if self.number == 0 && online != 1 => {
-                room.fail(format!("the room is not empty: '{line}'"));
+                run.fail(format!("the room is not empty: '{line}'"));
             }
             Some(online) => {
                 self.notices = online;
@@ -214,54 +220,55 @@ impl Client {
                 if self.role == Role::Visitor {
                     self.phase = Phase::Talking;
                 } else {
-                    room.joined.fetch_add(1, Relaxed);
+                    run.joined.fetch_add(1, Relaxed);
                 }
             }
         }
     }
 
     /// Takes messages, and the closing line.
-    fn receive(&mut self, lines: &[u8], room: &Room) {
+    fn receive(&mut self, lines: &[u8], run: &Run) {
         let new = match &mut self.tally {
             Tally::Count => count(lines, MARK),
-            Tally::Latencies(latencies, corrupt) => time(lines, room, latencies, corrupt),
-            Tally::Lines(inspector) => {
-                lines.split(|&byte| byte == b'\n').map(|line| u64::from(inspector.take(line))).sum()
-            }
+            Tally::Latencies(latencies, corrupt) => time(lines, run, latencies, corrupt),
+            Tally::Lines(inspector, latencies) => check(lines, run, inspector, latencies),
         };
         self.received += new;
-        room.received.fetch_add(new, Relaxed);
-        self.note_arrival(room);
+        run.received.fetch_add(new, Relaxed);
+        self.note_arrival(run);
         // Notices may follow the closing line; but to look at every line costs more than to count,
-        // so that is left until there is nothing else to come.
-        let is_closing = |line: &[u8]| line.ends_with(room.closing.as_bytes());
+        // so that is left until there is nothing else to come, or done where lines are looked at.
+        let looks = self.arrived.is_some() || matches!(self.tally, Tally::Lines(..));
+        let is_closing = |line: &[u8]| line.ends_with(run.closing.as_bytes());
         if is_closing(lines.trim_ascii_end())
-            || self.arrived.is_some() && lines.split(|&byte| byte == b'\n').any(is_closing)
+            || looks && lines.split(|&byte| byte == b'\n').any(is_closing)
         {
-            self.end(Phase::Closed, room);
+            self.end(Phase::Closed, run);
         } else if self.role == Role::Visitor && self.received > VISIT_MESSAGES {
-            self.end(Phase::Gone, room);
-        } else if room.options.pauses
+            self.end(Phase::Gone, run);
+        } else if run.options.pauses
             && self.number % 2 == 1
-            && random(&mut self.dice).is_multiple_of(READS_A_PAUSE)
+            && self.random.below(READS_A_PAUSE) == 0
         {
-            let millis = (random(&mut self.dice) % MAX_PAUSE_MILLIS) as u64;
+            let millis = self.random.below(MAX_PAUSE_MILLIS) as u64;
             self.paused_until = self.last_heard + Duration::from_millis(millis);
         }
     }
 
     /// Notes when everything has come. The first client's closing line waits for that.
-    fn note_arrival(&mut self, room: &Room) {
-        if self.arrived.is_none() && self.received >= room.expected(self.number) {
+    fn note_arrival(&mut self, run: &Run) {
+        if self.arrived.is_none() && self.received >= run.expected(self.number) {
             self.arrived = Some(Instant::now());
-            room.arrived.fetch_or(self.number == 0, Relaxed);
+        }
+        if self.number == 0 {
+            run.first_received.store(self.received, Relaxed);
         }
     }
 
     /// Ends the phase that a client is in.
-    fn end(&mut self, phase: Phase, room: &Room) {
+    fn end(&mut self, phase: Phase, run: &Run) {
         if self.phase < Phase::Talking {
-            room.fail(format!("{}: the server ended the login or was silent", self.nickname));
+            run.fail(format!("{}: the server ended the login or was silent", self.nickname));
         }
         let talked = self.phase == Phase::Talking;
         self.phase = phase;
@@ -270,23 +277,35 @@ impl Client {
             self.ended = Instant::now();
         }
         if self.role != Role::Visitor {
-            room.done.fetch_add(talked.into(), Relaxed);
-            room.gone.fetch_add((phase == Phase::Gone).into(), Relaxed);
+            run.done.fetch_add(talked.into(), Relaxed);
+            run.gone.fetch_add((phase == Phase::Gone).into(), Relaxed);
         }
     }
 }
 
 /// Records how long each message was under way; returns how many there were.
-fn time(lines: &[u8], room: &Room, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
-    let now = room.epoch.elapsed();
+fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
+    let now = run.epoch.elapsed();
     let mut messages = 0;
     for line in lines.split(|&byte| byte == b'\n') {
         let Some(mark) = line.iter().position(|&byte| byte == MARK) else { continue };
         messages += 1;
-        match sent_at(&line[mark..], room).and_then(|sent| now.checked_sub(sent)) {
+        match sent_at(&line[mark..], run).and_then(|sent| now.checked_sub(sent)) {
             Some(took) => latencies.record(took),
             None => *corrupt += 1,
         }
+    }
+    messages
+}
+
+/// Inspects each line, and records how long it was under way; returns how many had to come.
+fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut Histogram) -> u64 {
+    let now = run.stamp();
+    let mut messages = 0;
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Some(stamp) = inspector.take(line) else { continue };
+        messages += 1;
+        latencies.record(Duration::from_micros(now.wrapping_sub(stamp).into()));
     }
     messages
 }

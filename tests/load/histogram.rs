@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Durations in microseconds, counted.
 #[derive(Debug, Default, Clone)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// Thirty-two for each doubling; grown to the highest in use.
     buckets: Vec<u64>,
     total: u64,
@@ -14,7 +14,7 @@ pub struct Histogram {
 
 impl Histogram {
     /// Counts a duration. One over 71 minutes is taken for that.
-    pub fn record(&mut self, duration: Duration) {
+    pub(crate) fn record(&mut self, duration: Duration) {
         let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
         let bucket = bucket_of(micros);
         self.buckets.resize(self.buckets.len().max(bucket + 1), 0);
@@ -24,7 +24,7 @@ impl Histogram {
     }
 
     /// Adds all that another histogram counted.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
             *mine += theirs;
@@ -34,7 +34,7 @@ impl Histogram {
     }
 
     /// Returns the duration that so many of a thousand values do not exceed.
-    pub fn per_mille(&self, share: u64) -> Duration {
+    pub(crate) fn per_mille(&self, share: u64) -> Duration {
         let rank = (self.total * share).div_ceil(1000);
         let mut seen = 0;
         let reached = self.buckets.iter().position(|count| {
@@ -47,7 +47,7 @@ impl Histogram {
 
     /// Draws it for people: a line for each doubling from the shortest to the longest, none if
     /// nothing was counted.
-    pub fn bars(&self) -> Vec<String> {
+    pub(crate) fn bars(&self) -> Vec<String> {
         let counts: Vec<u64> =
             self.buckets.chunks(32).map(|doubling| doubling.iter().sum()).collect();
         let most = counts.iter().copied().max().unwrap_or(0);

@@ -1,17 +1,19 @@
-//! The room of a run: what all of its threads share, and by which they tell each other how far things
-//! are.
+//! A run: what all of its threads share, and by which they tell each other how far things are.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::integrity::Texts;
-use super::options::Options;
+use crate::integrity::Texts;
+use crate::options::Options;
+use crate::say;
 
 /// What a client is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// To receive everything.
     Member,
     /// Not to read while the others talk.
@@ -22,37 +24,46 @@ pub(super) enum Role {
 
 /// What all threads of a run share. The counters leave out visitors. `Relaxed` is enough for them
 /// and for the flags: each is looked at again and again, and stands for nothing but itself.
-pub(super) struct Room {
-    pub(super) options: Options,
-    pub(super) address: SocketAddr,
-    pub(super) texts: Texts,
+pub(crate) struct Run {
+    pub(crate) options: Options,
+    pub(crate) address: SocketAddr,
+    pub(crate) texts: Texts,
     /// What the first client says, as an action, to end the joining, and to end the talking.
-    pub(super) roll_call: String,
-    pub(super) closing: String,
+    pub(crate) roll_call: String,
+    pub(crate) closing: String,
     /// Stamps in messages count from here.
-    pub(super) epoch: Instant,
+    pub(crate) epoch: Instant,
     /// By number, for whoever writes: a second descriptor each would halve the number of clients.
-    pub(super) streams: Vec<OnceLock<Arc<TcpStream>>>,
+    pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
-    pub(super) admitted: AtomicU32,
+    pub(crate) admitted: AtomicU32,
     /// How many are in, have seen the roll call, receive no more, and are gone.
-    pub(super) joined: AtomicU32,
-    pub(super) ready: AtomicU32,
-    pub(super) done: AtomicU32,
-    pub(super) gone: AtomicU32,
-    pub(super) received: AtomicU64,
-    /// The first client has received everything.
-    pub(super) arrived: AtomicBool,
+    pub(crate) joined: AtomicU32,
+    pub(crate) ready: AtomicU32,
+    pub(crate) done: AtomicU32,
+    pub(crate) gone: AtomicU32,
+    pub(crate) received: AtomicU64,
+    /// How many messages the first client has received.
+    pub(crate) first_received: AtomicU64,
+    /// How many messages each sender sends; unbounded until a siege says that it is enough.
+    pub(crate) messages: AtomicU32,
+    /// The senders end their round, and note it in `messages`.
+    pub(crate) quiet: AtomicBool,
     /// The members have: those that stall read now, and visitors do not come again.
-    pub(super) over: AtomicBool,
+    pub(crate) over: AtomicBool,
     /// All threads end.
-    pub(super) closed: AtomicBool,
+    pub(crate) closed: AtomicBool,
     failure: OnceLock<String>,
+    /// How many promises were broken that are not about lines.
+    broken: AtomicU32,
 }
 
-impl Room {
-    /// The room of a run that nobody has joined.
-    pub(super) fn new(options: &Options, address: SocketAddr) -> Self {
+/// So many broken promises are told: the first ones say what is wrong.
+const MAX_TOLD: u32 = 20;
+
+impl Run {
+    /// A run that nobody has joined.
+    pub(crate) fn new(options: &Options, address: SocketAddr) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Another run hardly has the same.
         let run = now.subsec_nanos().rotate_left(16) ^ std::process::id();
@@ -60,9 +71,8 @@ impl Room {
             options: options.clone(),
             address,
             texts: Texts {
-                run,
+                run: run & 0x00FF_FFFF,
                 senders: options.senders,
-                messages: options.messages,
                 max_bytes: options.bytes as usize,
             },
             roll_call: format!("^{run:08x} all here"),
@@ -75,25 +85,46 @@ impl Room {
             done: AtomicU32::new(0),
             gone: AtomicU32::new(0),
             received: AtomicU64::new(0),
-            arrived: AtomicBool::new(false),
+            first_received: AtomicU64::new(0),
+            messages: AtomicU32::new(options.messages),
+            quiet: AtomicBool::new(false),
             over: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             failure: OnceLock::new(),
+            broken: AtomicU32::new(0),
         }
     }
 
     /// Ends the run: the main thread finds the first reason that was given.
-    pub(super) fn fail(&self, why: String) {
+    pub(crate) fn fail(&self, why: String) {
         self.failure.get_or_init(|| why);
     }
 
     /// Returns the reason that was given, if one was.
-    pub(super) fn failure(&self) -> Option<&str> {
+    pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
 
+    /// Notes that a promise was broken, and says so; the run goes on.
+    pub(crate) fn accuse(&self, what: impl Display) {
+        if self.broken.fetch_add(1, Relaxed) < MAX_TOLD {
+            say(format_args!("[ERROR] {what}"));
+        }
+    }
+
+    /// Returns how many promises were broken.
+    pub(crate) fn broken(&self) -> u32 {
+        self.broken.load(Relaxed)
+    }
+
+    /// Returns the time on the clock of the stamps in messages.
+    #[expect(clippy::cast_possible_truncation, reason = "the clock starts again after 71 minutes")]
+    pub(crate) fn stamp(&self) -> u32 {
+        self.epoch.elapsed().as_micros() as u32
+    }
+
     /// Returns what a client is there for.
-    pub(super) fn role(&self, client: u32) -> Role {
+    pub(crate) fn role(&self, client: u32) -> Role {
         let Options { clients, stalled, .. } = self.options;
         match client {
             member if member < clients => Role::Member,
@@ -103,13 +134,13 @@ impl Room {
     }
 
     /// Returns how many messages a client is to receive: all but its own.
-    pub(super) fn expected(&self, client: u32) -> u64 {
+    pub(crate) fn expected(&self, client: u32) -> u64 {
         let others = self.options.senders - u32::from(client < self.options.senders);
-        u64::from(others) * u64::from(self.options.messages)
+        u64::from(others) * u64::from(self.messages.load(Relaxed))
     }
 
     /// Returns after how long without a byte what has not come is lost.
-    pub(super) fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         Duration::from_secs(self.options.silence.into())
     }
 }

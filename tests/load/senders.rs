@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::integrity::MARK;
-use super::options::Measure;
-use super::room::Room;
+use crate::integrity::{MARK, Text};
+use crate::options::Measure;
+use crate::run::Run;
 
 /// How much a sender that does not wait says in a turn, in bytes.
 const TURN_BYTES: u32 = 16 * 1024;
@@ -21,16 +21,21 @@ const TURN_BYTES: u32 = 16 * 1024;
 const FULL_SLEEP: Duration = Duration::from_micros(200);
 
 /// Sends all messages of all senders. Returns when it began, and how late the latest turn was.
-pub(super) fn send(room: &Room) -> (Instant, Duration) {
-    let (messages, interval) = (room.options.messages, room.options.interval());
-    let turn = interval.map_or(TURN_BYTES / room.options.bytes, |_| 1);
+pub(crate) fn send(run: &Run) -> (Instant, Duration) {
+    let (messages, interval) = (run.options.messages, run.options.interval());
+    let turn = interval.map_or(TURN_BYTES / run.options.bytes, |_| 1);
     let start = Instant::now();
     let (mut late, mut due) = (Duration::ZERO, Duration::ZERO);
     let mut lines = Vec::new();
     for first in (0..messages).step_by(turn as usize) {
-        let streams = room.streams.iter().filter_map(|stream| stream.get());
-        for (sender, stream) in (0..room.options.senders).zip(streams) {
-            if room.closed.load(Relaxed) {
+        if run.quiet.load(Relaxed) {
+            run.messages.store(first, Relaxed);
+            break;
+        }
+        let streams = run.streams.iter().filter_map(|stream| stream.get());
+        for (sender, stream) in (0..run.options.senders).zip(streams) {
+            if run.closed.load(Relaxed) {
+                run.messages.store(first, Relaxed);
                 return (start, late);
             }
             if let Some(interval) = interval {
@@ -40,9 +45,9 @@ pub(super) fn send(room: &Room) -> (Instant, Duration) {
             }
             lines.clear();
             for number in first..messages.min(first + turn) {
-                append_message(room, sender, number, &mut lines);
+                append_message(run, sender, number, &mut lines);
             }
-            write_all(room, stream, &lines);
+            write_all(run, stream, &lines);
         }
     }
     (start, late)
@@ -50,8 +55,8 @@ pub(super) fn send(room: &Room) -> (Instant, Duration) {
 
 /// Writes everything to a stream whose writes do not wait. An error is left to whoever reads from
 /// it.
-pub(super) fn write_all(room: &Room, mut stream: &TcpStream, mut bytes: &[u8]) {
-    while !bytes.is_empty() && !room.closed.load(Relaxed) {
+pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() && !run.closed.load(Relaxed) {
         match stream.write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_SLEEP),
@@ -61,14 +66,14 @@ pub(super) fn write_all(room: &Room, mut stream: &TcpStream, mut bytes: &[u8]) {
 }
 
 /// Appends a message: what the integrity check makes, or a mark, a stamp and filling.
-fn append_message(room: &Room, sender: u32, number: u32, to: &mut Vec<u8>) {
-    if room.options.measure == Measure::Check {
-        room.texts.append(sender, number, to);
+fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
+    if run.options.measure == Measure::Check {
+        run.texts.append(Text { sender, number, stamp: run.stamp() }, to);
     } else {
-        let end = to.len() + room.options.bytes as usize;
+        let end = to.len() + run.options.bytes as usize;
         to.push(MARK);
-        if room.options.measure == Measure::Time {
-            to.extend(format!("{:012}", room.epoch.elapsed().as_micros()).bytes());
+        if run.options.measure == Measure::Time {
+            to.extend(format!("{:012}", run.epoch.elapsed().as_micros()).bytes());
         }
         to.resize(end, b'x');
     }
@@ -76,7 +81,7 @@ fn append_message(room: &Room, sender: u32, number: u32, to: &mut Vec<u8>) {
 }
 
 /// Reads the stamp of a message, microseconds since the room's epoch; `None` if it is damaged.
-pub(super) fn sent_at(text: &[u8], room: &Room) -> Option<Duration> {
-    let stamp = text.get(1..13).filter(|_| text.len() == room.options.bytes as usize)?;
+pub(crate) fn sent_at(text: &[u8], run: &Run) -> Option<Duration> {
+    let stamp = text.get(1..13).filter(|_| text.len() == run.options.bytes as usize)?;
     str::from_utf8(stamp).ok()?.parse().map(Duration::from_micros).ok()
 }

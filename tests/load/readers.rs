@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Phase, Tally};
-use super::integrity::Faults;
-use super::nickname;
-use super::room::{Role, Room};
+use crate::client::{Client, Phase, Tally};
+use crate::integrity::Findings;
+use crate::nickname;
+use crate::run::{Role, Run};
 
 /// How much one read can take, and so the longest line: several times what is of use, for no server
 /// sends lines of more than 64 KiB.
@@ -30,37 +30,34 @@ const MIN_SLEEP: Duration = Duration::from_micros(100);
 /// The longest: what this tool adds to the time of a delivery.
 const MAX_SLEEP: Duration = Duration::from_micros(500);
 
-/// What one visit showed.
-pub(super) type Visit = (Faults, Vec<u32>);
-
 /// Connects every `readers`th client, from number `reader` on, as they are admitted, and reads for
 /// them until the room is closed. Sleeps between rounds.
-pub(super) fn read_loop(room: &Room, reader: u32, readers: u32) -> (Vec<Client>, Vec<Visit>) {
-    let joining = room.options.joining.div_ceil(readers) as usize;
+pub(crate) fn read_loop(run: &Run, reader: u32, readers: u32) -> (Vec<Client>, Vec<Findings>) {
+    let joining = run.options.joining.div_ceil(readers) as usize;
     let mut buffer = vec![0; BUFFER_BYTES];
-    let (mut clients, mut visits): (Vec<Client>, Vec<Visit>) = (Vec::new(), Vec::new());
+    let (mut clients, mut visits): (Vec<Client>, Vec<Findings>) = (Vec::new(), Vec::new());
     let mut next = reader;
-    while !room.closed.load(Relaxed) {
+    while !run.closed.load(Relaxed) {
         let start = Instant::now();
         let mut outside = clients.iter().filter(|client| client.phase < Phase::Joined).count();
-        while outside < joining && next < room.admitted.load(Relaxed) {
-            clients.extend(Client::connect(room, next, nickname(next)));
+        while outside < joining && next < run.admitted.load(Relaxed) {
+            clients.extend(Client::connect(run, next, nickname(next)));
             next += readers;
             outside += 1;
         }
         let mut bytes = 0;
         for client in &mut clients {
-            bytes += client.read(room, &mut buffer);
+            bytes += client.read(run, &mut buffer);
             if client.role == Role::Visitor
                 && client.phase > Phase::Talking
-                && let Tally::Lines(inspector) = mem::replace(&mut client.tally, Tally::Count)
+                && let Tally::Lines(inspector, _) = mem::replace(&mut client.tally, Tally::Count)
             {
-                visits.push(inspector.finish());
+                visits.push(inspector.finish(None));
                 // Another name each time: the server may not have noticed yet that the last has
                 // gone.
                 let name = format!("{}-{}", nickname(client.number), visits.len());
-                if !room.over.load(Relaxed)
-                    && let Some(again) = Client::connect(room, client.number, name)
+                if !run.over.load(Relaxed)
+                    && let Some(again) = Client::connect(run, client.number, name)
                 {
                     *client = again;
                 }

@@ -8,23 +8,32 @@
 
 use std::collections::BTreeSet;
 
-use super::nickname;
-use crate::protocol::MAX_MESSAGE_BYTES;
-use crate::protocol::replies::NOTICE_PREFIX;
+use chat::protocol::MAX_MESSAGE_BYTES;
+use chat::protocol::nickname::Nickname;
+use chat::protocol::replies::{NOTICE_PREFIX, SHUTTING_DOWN};
+
+use crate::nickname;
+use crate::random::Random;
 
 /// Every message holds this once, at its end here, and no notice does: to count messages it is
 /// enough to count it.
-pub const MARK: u8 = b'~';
+pub(crate) const MARK: u8 = b'~';
 
-/// The shortest text: a header of 23 bytes, eight letters and the mark.
-pub const MIN_TEXT_BYTES: usize = 32;
+/// The shortest text: a header of 25 bytes, six letters and the mark.
+pub(crate) const MIN_TEXT_BYTES: usize = 32;
+
+/// How the nicknames of attackers open.
+pub(crate) const ATTACKER_PREFIX: &str = "x-";
+
+/// So many texts of one sender have numbers of their own.
+pub(crate) const MAX_TEXTS: u32 = 1 << 24;
 
 /// What texts are cut from: letters without a pattern, so that no piece can pass for another.
 const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
     let mut letters = [0; 2 * MAX_MESSAGE_BYTES];
-    let (mut state, mut letter) = (1, 0);
+    let (mut random, mut letter) = (Random::new(1), 0);
     while letter < letters.len() {
-        letters[letter] = b"abcdefghijklmnopqrstuvwxyz"[random(&mut state) % 26];
+        letters[letter] = b"abcdefghijklmnopqrstuvwxyz"[random.below(26)];
         letter += 1;
     }
     letters
@@ -32,47 +41,54 @@ const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
 
 /// How the texts of one run are made.
 #[derive(Debug, Clone, Copy)]
-pub struct Texts {
+pub(crate) struct Texts {
     /// Tells this run from others, whose lines may still be in the server's history.
-    pub run: u32,
+    pub(crate) run: u32,
     /// How many clients send: those with the numbers below this.
-    pub senders: u32,
-    /// How many texts each of them sends.
-    pub messages: u32,
+    pub(crate) senders: u32,
     /// The longest text, in bytes; the lengths go from [`MIN_TEXT_BYTES`] up to this.
-    pub max_bytes: usize,
+    pub(crate) max_bytes: usize,
 }
 
 impl Texts {
-    /// Appends the text of a sender with a number, without a line end.
-    pub fn append(&self, sender: u32, number: u32, to: &mut Vec<u8>) {
-        to.extend(format!("{:08x} {sender:04x} {number:08x} ", self.run).bytes());
-        let mut state = u64::from(sender) << 32 | u64::from(number);
-        let letters = 8 + random(&mut state) % (self.max_bytes - MIN_TEXT_BYTES + 1);
-        let start = random(&mut state) % MAX_MESSAGE_BYTES;
+    /// Appends a text, without a line end: its header, and letters that follow from that.
+    pub(crate) fn append(&self, text: Text, to: &mut Vec<u8>) {
+        let Text { sender, number, stamp } = text;
+        to.extend(format!("{:06x}{sender:04x}{number:06x}{stamp:08x} ", self.run).bytes());
+        let number = u64::from(sender) << 24 | u64::from(number);
+        let mut random = Random::new(number << 24 ^ u64::from(stamp));
+        let letters = 6 + random.below(self.max_bytes - MIN_TEXT_BYTES + 1);
+        let start = random.below(MAX_MESSAGE_BYTES);
         to.extend_from_slice(&LETTERS[start..start + letters]);
         to.push(MARK);
     }
 
-    /// Reads sender and number from a text's header.
-    fn parse(&self, text: &[u8]) -> Option<(u32, u32)> {
-        let mut fields = str::from_utf8(text).ok()?.split(' ');
-        let mut field = || u32::from_str_radix(fields.next()?, 16).ok();
-        let (run, sender, number) = (field()?, field()?, field()?);
-        let known = run == self.run && sender < self.senders && number < self.messages;
-        known.then_some((sender, number))
+    /// Reads a text's header; `None` if it is of no text of this run.
+    fn parse(&self, text: &[u8]) -> Option<Text> {
+        let header = str::from_utf8(text.get(..24)?).ok()?;
+        let field = |range| u32::from_str_radix(header.get(range)?, 16).ok();
+        let (run, sender, number) = (field(0..6)?, field(6..10)?, field(10..16)?);
+        let known = run == self.run && sender < self.senders;
+        known.then_some(Text { sender, number, stamp: field(16..24)? })
     }
 }
 
-/// Steps a small generator of numbers of 31 bits that look random (Knuth's constants).
-pub(super) const fn random(state: &mut u64) -> usize {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 33) as usize
+/// What is particular to one text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) sender: u32,
+    /// Counted by its sender from 0.
+    pub(crate) number: u32,
+    /// When it was sent, in microseconds of a clock that starts again after 2^32 of them.
+    pub(crate) stamp: u32,
 }
+
+/// A line that came: its sender and its number.
+pub(crate) type Line = (u32, u32);
 
 /// What can be wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It never came.
     Lost,
     /// It came again.
@@ -89,43 +105,55 @@ pub enum Fault {
 
 /// How often each [`Fault`] was found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Faults([u64; 6]);
+pub(crate) struct Faults([u64; 6]);
 
 impl Faults {
     /// Adds more of a fault.
-    pub fn add(&mut self, fault: Fault, count: u64) {
+    pub(crate) fn add(&mut self, fault: Fault, count: u64) {
         self.0[fault as usize] += count;
     }
 
     /// Adds all that was found elsewhere.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// Returns all with their names.
-    pub fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
         ["lost", "doubled", "reordered", "corrupt", "misattributed", "own"].into_iter().zip(self.0)
     }
 }
 
 /// Judges the lines that one receiver got.
 #[derive(Debug)]
-pub struct Inspector {
+pub(crate) struct Inspector {
     texts: Texts,
     /// Whose lines they are; `None` is a visitor, who stays for a part of the run only.
     client: Option<u32>,
     /// By sender, the number after the highest that came.
     next: Vec<u32>,
     /// Skipped so far: reordered if they still come, lost if not.
-    missing: BTreeSet<(u32, u32)>,
-    order: Vec<u32>,
+    missing: BTreeSet<Line>,
+    order: Vec<Line>,
     faults: Faults,
     expected_text: Vec<u8>,
+    /// Whether others may talk too, who are none of the run's clients.
+    strangers: bool,
+    /// Whether the server's farewell came, after which nothing may.
+    pub(crate) farewell: bool,
+}
+
+/// What an [`Inspector`] found out.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) faults: Faults,
+    /// The lines in the order in which they came.
+    pub(crate) order: Vec<Line>,
 }
 
 impl Inspector {
     /// Makes the inspector of a client, or of a visitor.
-    pub fn new(texts: Texts, client: Option<u32>) -> Self {
+    pub(crate) fn new(texts: Texts, client: Option<u32>) -> Self {
         Self {
             texts,
             client,
@@ -134,31 +162,46 @@ impl Inspector {
             order: Vec::new(),
             faults: Faults::default(),
             expected_text: Vec::new(),
+            strangers: false,
+            farewell: false,
         }
     }
 
-    /// Takes a line, without its line end. Returns whether it was one that had to come.
-    pub fn take(&mut self, line: &[u8]) -> bool {
-        if line.is_empty() || line.starts_with(NOTICE_PREFIX.as_bytes()) || line.starts_with(b"* ")
-        {
-            return false;
+    /// Lets others talk too, who are none of the run's clients.
+    pub(crate) fn among_strangers(self) -> Self {
+        Self { strangers: true, ..self }
+    }
+
+    /// Takes a line, without its line end. Returns its stamp if it was one that had to come.
+    pub(crate) fn take(&mut self, line: &[u8]) -> Option<u32> {
+        if line.is_empty() {
+            return None;
+        }
+        self.faults.add(Fault::Corrupt, self.farewell.into());
+        self.farewell |= line == SHUTTING_DOWN.as_bytes();
+        if line.starts_with(NOTICE_PREFIX.as_bytes()) || line.starts_with(b"* ") {
+            return None;
         }
         let colon = line.windows(2).position(|pair| pair == b": ");
         let (from, text) = line.split_at(colon.map_or(0, |colon| colon + 2));
+        let from = from.strip_suffix(b": ").unwrap_or_default();
+        if self.strangers && is_stranger(from) {
+            return None;
+        }
         let header = self.texts.parse(text);
-        let Some((sender, number)) =
-            header.filter(|&(from, number)| self.is_whole(from, number, text))
+        let Some(Text { sender, number, stamp }) =
+            header.filter(|&header| self.is_whole(header, text))
         else {
             // A visitor is shown history, and that may hold lines of an earlier run.
             let may_be_older = self.client.is_none() && self.order.is_empty() && header.is_none();
             self.faults.add(Fault::Corrupt, u64::from(!may_be_older));
-            return false;
+            return None;
         };
-        let misattributed = from.strip_suffix(b": ") != Some(nickname(sender).as_bytes());
+        let misattributed = from != nickname(sender).as_bytes();
         self.faults.add(Fault::Misattributed, misattributed.into());
         if self.client == Some(sender) {
             self.faults.add(Fault::Own, 1);
-            return false;
+            return None;
         }
         let next = &mut self.next[sender as usize];
         if number >= *next {
@@ -169,28 +212,41 @@ impl Inspector {
             self.faults.add(Fault::Reordered, 1);
         } else {
             self.faults.add(Fault::Doubled, 1);
-            return false;
+            return None;
         }
-        self.order.push(sender * self.texts.messages + number);
-        true
+        self.order.push((sender, number));
+        Some(stamp)
     }
 
-    fn is_whole(&mut self, sender: u32, number: u32, text: &[u8]) -> bool {
+    fn is_whole(&mut self, header: Text, text: &[u8]) -> bool {
         self.expected_text.clear();
-        self.texts.append(sender, number, &mut self.expected_text);
+        self.texts.append(header, &mut self.expected_text);
         self.expected_text == text
     }
 
-    /// Ends the inspection: what was wrong, and the lines in the order in which they came, each as
-    /// sender times messages plus number.
-    pub fn finish(mut self) -> (Faults, Vec<u32>) {
+    /// Ends the inspection. `messages` is how many lines of each sender had to come; `None` if as many
+    /// as the server took, and only what is between them had to.
+    pub(crate) fn finish(mut self, messages: Option<u32>) -> Findings {
         if let Some(client) = self.client {
             let others = (0..).zip(&self.next).filter(|&(sender, _)| sender != client);
-            let unseen: u64 = others.map(|(_, next)| u64::from(self.texts.messages - next)).sum();
+            let unseen = |(_, &next)| u64::from(messages.unwrap_or(next).saturating_sub(next));
+            let unseen: u64 = others.map(unseen).sum();
             self.faults.add(Fault::Lost, unseen + self.missing.len() as u64);
         }
-        (self.faults, self.order)
+        Findings { faults: self.faults, order: self.order }
     }
+}
+
+/// Returns whether that is a nickname which none of the run's clients has.
+fn is_stranger(from: &[u8]) -> bool {
+    // As all attackers are called that mean to be; garbage may be a nickname by chance.
+    if from.starts_with(ATTACKER_PREFIX.as_bytes()) {
+        return true;
+    }
+    let is_ours = from.split_first().is_some_and(|(&first, rest)| {
+        first == b'u' && !rest.is_empty() && rest.iter().all(u8::is_ascii_digit)
+    });
+    !is_ours && str::from_utf8(from).is_ok_and(|from| Nickname::parse(from).is_ok())
 }
 
 /// Finds the one order that all receivers saw, each without its own lines; `None` if there is none.
@@ -198,11 +254,11 @@ impl Inspector {
 /// `receivers` are client numbers, and what [`Inspector::finish`] returned for each. A line is next
 /// in the common order when it is next at everyone but its sender. So it is next at one of the
 /// first two receivers; when neither has such a line, somebody contradicts somebody.
-pub fn common_order(texts: Texts, receivers: &[(u32, Vec<u32>)]) -> Option<Vec<u32>> {
-    let sent_by = |client: u32, line: u32| client == line / texts.messages;
+pub(crate) fn common_order(receivers: &[(u32, Vec<Line>)]) -> Option<Vec<Line>> {
+    let sent_by = |client: u32, line: Line| client == line.0;
     let mut order = Vec::new();
     let mut rest: Vec<_> = receivers.iter().map(|(client, lines)| (*client, &lines[..])).collect();
-    let is_next = |rest: &[(u32, &[u32])], line: u32| {
+    let is_next = |rest: &[(u32, &[Line])], line: Line| {
         rest.iter().all(|&(client, lines)| sent_by(client, line) || lines.first() == Some(&line))
     };
     while let Some(line) = rest
@@ -220,7 +276,7 @@ pub fn common_order(texts: Texts, receivers: &[(u32, Vec<u32>)]) -> Option<Vec<u
 }
 
 /// Returns whether a visitor saw a piece of the common order, without a gap.
-pub fn is_piece(order: &[u32], seen: &[u32]) -> bool {
+pub(crate) fn is_piece(order: &[Line], seen: &[Line]) -> bool {
     let start = order.iter().position(|line| Some(line) == seen.first());
     seen.is_empty() || start.is_some_and(|start| order[start..].starts_with(seen))
 }
@@ -230,7 +286,8 @@ mod tests {
     use super::Fault::{Corrupt, Doubled, Lost, Misattributed, Own, Reordered};
     use super::*;
 
-    const TEXTS: Texts = Texts { run: 7, senders: 3, messages: 4, max_bytes: 64 };
+    const TEXTS: Texts = Texts { run: 7, senders: 3, max_bytes: 64 };
+    const MESSAGES: u32 = 4;
     /// A client that does not send.
     const LISTENER: u32 = 9;
 
@@ -244,7 +301,7 @@ mod tests {
 
     fn text(sender: u32, number: u32) -> Vec<u8> {
         let mut text = Vec::new();
-        TEXTS.append(sender, number, &mut text);
+        TEXTS.append(Text { sender, number, stamp: 1000 + number }, &mut text);
         text
     }
 
@@ -254,7 +311,7 @@ mod tests {
 
     /// All lines of a run as `client` should see them, the senders taking turns.
     fn whole_run(client: u32) -> Vec<Vec<u8>> {
-        let numbers = (0..TEXTS.messages).flat_map(|number| (0..3).map(move |from| (from, number)));
+        let numbers = (0..MESSAGES).flat_map(|number| (0..3).map(move |from| (from, number)));
         numbers
             .filter(|&(from, _)| from != client)
             .map(|(from, number)| line(from, number))
@@ -266,7 +323,13 @@ mod tests {
         for line in lines {
             inspector.take(line);
         }
-        inspector.finish()
+        let Findings { faults, order } = inspector.finish(Some(MESSAGES));
+        (faults, order.into_iter().map(|(sender, number)| sender * MESSAGES + number).collect())
+    }
+
+    /// The same, as [`Inspector`] has it: the lines of `inspect`'s order.
+    fn lines(order: &[u32]) -> Vec<Line> {
+        order.iter().map(|line| (line / MESSAGES, line % MESSAGES)).collect()
     }
 
     fn faults(lines: &[Vec<u8>]) -> Faults {
@@ -358,41 +421,59 @@ mod tests {
         let receivers = [0, 1, 2, LISTENER].map(|client| {
             let (faults, order) = inspect(Some(client), &whole_run(client));
             assert_eq!(faults, Faults::default());
-            (client, order)
+            (client, lines(&order))
         });
-        let common = Some(vec![0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
-        assert_eq!(common_order(TEXTS, &receivers), common);
-        assert_eq!(common_order(TEXTS, &receivers[..3]), common);
+        let common = Some(lines(&[0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]));
+        assert_eq!(common_order(&receivers), common);
+        assert_eq!(common_order(&receivers[..3]), common);
     }
 
     #[test]
     fn two_receivers_with_different_orders_have_no_common_one() {
         let (_, one) = inspect(Some(LISTENER), &whole_run(LISTENER));
-        let mut lines = whole_run(LISTENER);
-        lines.swap(6, 7);
-        let (faults, other) = inspect(Some(LISTENER), &lines);
+        let mut swapped = whole_run(LISTENER);
+        swapped.swap(6, 7);
+        let (faults, other) = inspect(Some(LISTENER), &swapped);
         assert_eq!(faults, Faults::default(), "each sender's own order is kept");
-        assert_eq!(common_order(TEXTS, &[(8, one), (9, other)]), None);
+        assert_eq!(common_order(&[(8, lines(&one)), (9, lines(&other))]), None);
     }
 
     #[test]
     fn three_receivers_can_contradict_each_other_though_no_two_do() {
-        let texts = Texts { messages: 1, ..TEXTS };
-        let agree = [(0, vec![1, 2]), (1, vec![0, 2]), (2, vec![0, 1])];
-        assert_eq!(common_order(texts, &agree), Some(vec![0, 1, 2]));
-        let circle = [(0, vec![1, 2]), (1, vec![2, 0]), (2, vec![0, 1])];
-        assert_eq!(common_order(texts, &circle), None);
+        let [a, b, c] = [(0, 0), (1, 0), (2, 0)];
+        let agree = [(0, vec![b, c]), (1, vec![a, c]), (2, vec![a, b])];
+        assert_eq!(common_order(&agree), Some(vec![a, b, c]));
+        let circle = [(0, vec![b, c]), (1, vec![c, a]), (2, vec![a, b])];
+        assert_eq!(common_order(&circle), None);
     }
 
     #[test]
     fn a_visitor_saw_a_piece_of_the_common_order_or_a_gap() {
-        let old = b"u00001: 00000006 0001 00000000 abcdefgh~".to_vec();
-        let lines = [&[old], &whole_run(LISTENER)[4..8]].concat();
-        let (faults, seen) = inspect(None, &lines);
+        let old = b"u00001: 000006000100000000000000 abcdef~".to_vec();
+        let came = [&[old], &whole_run(LISTENER)[4..8]].concat();
+        let (faults, seen) = inspect(None, &came);
         assert_eq!((faults, seen.as_slice()), (Faults::default(), &[5, 9, 2, 6][..]));
-        let common = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11];
-        assert!(is_piece(&common, &seen) && is_piece(&common, &[]));
-        assert!(!is_piece(&common, &[5, 2, 6]));
-        assert!(!is_piece(&common, &[5, 9, 6, 2]));
+        let common = lines(&[0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+        assert!(is_piece(&common, &lines(&seen)) && is_piece(&common, &[]));
+        assert!(!is_piece(&common, &lines(&[5, 2, 6])));
+        assert!(!is_piece(&common, &lines(&[5, 9, 6, 2])));
+    }
+
+    #[test]
+    fn strangers_may_talk_where_they_are_expected_and_nobody_after_the_farewell() {
+        let stranger = b"x-flood-7: flood flood".to_vec();
+        assert_eq!(inspect(Some(LISTENER), std::slice::from_ref(&stranger)).0.0[3], 1);
+        let mut inspector = Inspector::new(TEXTS, Some(LISTENER)).among_strangers();
+        inspector.take(&stranger);
+        for line in whole_run(LISTENER) {
+            assert!(inspector.take(&line).is_some());
+        }
+        // Half a line of ours is no stranger's.
+        inspector.take(&line(0, 0)[..3]);
+        inspector.take(b"u00001: abc");
+        inspector.take(SHUTTING_DOWN.as_bytes());
+        assert!(inspector.farewell);
+        inspector.take(b"* u00001 goes on");
+        assert_eq!(inspector.finish(None).faults, some(&[(Corrupt, 3)]));
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use chat::protocol::replies;
 
-use crate::field::{Field, Visitor};
 use crate::random::Random;
+use crate::siege::Field;
+use crate::stranger::Stranger;
 
 /// How long a connection floods, holds still or drips before it goes.
 const ROUND: Duration = Duration::from_secs(2);
@@ -42,17 +43,17 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
 /// Sends these bytes again and again for a round, and reads what comes.
 fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
-    let Some(mut visitor) = Visitor::join(field, attack)? else { return Ok(()) };
-    let stream = visitor.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
+    let Some(mut stranger) = Stranger::join(field, attack)? else { return Ok(()) };
+    let stream = stranger.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
     thread::scope(|scope| {
-        scope.spawn(|| Visitor::drain(&stream));
+        scope.spawn(|| Stranger::drain(&stream));
         let end = Instant::now() + ROUND;
         let short = Some(Duration::from_millis(100));
         // Set on a socket that stands; if it were refused, writing would take longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
             // Whatever the server does about it: slow it down, turn it out.
-            let _ = visitor.send(bytes);
+            let _ = stranger.send(bytes);
         }
         // Wakes the reader. It fails when the server has closed, which does too.
         let _ = stream.shutdown(Shutdown::Both);
@@ -83,9 +84,9 @@ fn hydra(field: &Field, random: &mut Random) -> Result<(), String> {
     let mut heads = Vec::new();
     for _ in 0..300 {
         let head = if random.below(2) == 0 {
-            Visitor::at_the_prompt(field)?
+            Stranger::at_the_prompt(field)?
         } else {
-            Visitor::join(field, "hydra")?
+            Stranger::join(field, "hydra")?
         };
         heads.extend(head);
         if field.over.is_raised() {
@@ -98,39 +99,39 @@ fn hydra(field: &Field, random: &mut Random) -> Result<(), String> {
 
 fn churn(field: &Field, random: &mut Random) -> Result<(), String> {
     for _ in 0..20 {
-        let Some(mut visitor) = Visitor::join(field, "churn")? else { return Ok(()) };
+        let Some(mut stranger) = Stranger::join(field, "churn")? else { return Ok(()) };
         match random.below(3) {
-            0 => visitor.send(b"hello and goodbye\n/quit\n")?,
-            1 => visitor.send(b"/quit\n")?,
-            _ => visitor.end_input(),
+            0 => stranger.send(b"hello and goodbye\n/quit\n")?,
+            1 => stranger.send(b"/quit\n")?,
+            _ => stranger.end_input(),
         }
-        final_line(&mut visitor, &[replies::GOODBYE])?;
+        stranger.expect_last(&[replies::GOODBYE])?;
         field.over.wait(Duration::from_millis(5));
     }
     Ok(())
 }
 
 fn silent(field: &Field, _: &mut Random) -> Result<(), String> {
-    let mut visitors = Vec::new();
+    let mut strangers = Vec::new();
     for _ in 0..50 {
-        visitors.extend(Visitor::at_the_prompt(field)?);
+        strangers.extend(Stranger::at_the_prompt(field)?);
     }
-    visitors.iter_mut().try_for_each(|visitor| final_line(visitor, &[replies::LOGIN_TIMEOUT]))
+    strangers.iter_mut().try_for_each(|stranger| stranger.expect_last(&[replies::LOGIN_TIMEOUT]))
 }
 
 fn half(field: &Field, random: &mut Random) -> Result<(), String> {
-    let Some(mut visitor) = Visitor::join(field, "half")? else { return Ok(()) };
+    let Some(mut stranger) = Stranger::join(field, "half")? else { return Ok(()) };
     for _ in 0..=random.below(40) {
-        visitor.send(b".")?;
+        stranger.send(b".")?;
         field.over.wait(ROUND / 40);
     }
     // What was written until here is its last line.
-    visitor.end_input();
-    final_line(&mut visitor, &[replies::GOODBYE])
+    stranger.end_input();
+    stranger.expect_last(&[replies::GOODBYE])
 }
 
 fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
-    let Some(mut visitor) = Visitor::at_the_prompt(field)? else { return Ok(()) };
+    let Some(mut stranger) = Stranger::at_the_prompt(field)? else { return Ok(()) };
     let count = random.below(4000);
     let mut bytes = match random.below(3) {
         0 => b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".to_vec(),
@@ -139,32 +140,26 @@ fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
         _ => random.bytes(count),
     };
     bytes.extend_from_slice(b"\n/quit\n");
-    visitor.send(&bytes)?;
-    final_line(&mut visitor, &[replies::GOODBYE, replies::TOO_MANY_TRIES])
+    stranger.send(&bytes)?;
+    stranger.expect_last(&[replies::GOODBYE, replies::TOO_MANY_TRIES])
 }
 
 fn stalled(field: &Field, _: &mut Random) -> Result<(), String> {
-    let mut visitors = Vec::new();
+    let mut strangers = Vec::new();
     for _ in 0..30 {
-        visitors.extend(Visitor::join(field, "stalled")?);
+        strangers.extend(Stranger::join(field, "stalled")?);
     }
     // A burst from each of them, more than what the system keeps for those who do not read.
     let burst = format!("{}\n", "stall ".repeat(160)).repeat(200);
-    visitors.iter_mut().try_for_each(|visitor| visitor.send(burst.as_bytes()))?;
+    strangers.iter_mut().try_for_each(|stranger| stranger.send(burst.as_bytes()))?;
     field.over.wait(STALL);
     Ok(())
 }
 
 fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
-    let mut visitor = Visitor::connect(field)?;
-    visitor.send(field.nickname("reset").as_bytes())?;
-    visitor.send(b"\nthe first half of a line that never")?;
-    visitor.reset();
+    let mut stranger = Stranger::connect(field)?;
+    stranger.send(field.nickname("reset").as_bytes())?;
+    stranger.send(b"\nthe first half of a line that never")?;
+    stranger.reset();
     Ok(())
-}
-
-/// Waits for the end, before which one of these must have been said.
-fn final_line(visitor: &mut Visitor, expected: &[&str]) -> Result<(), String> {
-    let last = visitor.last_line()?;
-    if expected.contains(&last.as_str()) { Ok(()) } else { Err(format!("the last line: '{last}'")) }
 }

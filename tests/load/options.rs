@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::integrity::MIN_TEXT_BYTES;
-use crate::arguments::{Argument, Arguments, Endpoint, Request, UsageError};
-use crate::protocol::MAX_MESSAGE_BYTES;
+use crate::attacks::{ATTACKS, Attack};
+use crate::integrity::{MAX_TEXTS, MIN_TEXT_BYTES};
+use chat::arguments::{Argument, Arguments, Endpoint, Request, UsageError};
+use chat::protocol::MAX_MESSAGE_BYTES;
 
-/// What `load --help` prints.
-pub const HELP: &str = "\
+/// What `load --help` prints, except for the list of attacks.
+const HELP: &str = "\
 Usage: load SCENARIO [HOST [PORT]] [OPTIONS]
+       load soak|end SECONDS [HOST PORT] [OPTIONS]
 
 Measures a chat server over its line protocol: joins with many clients, lets some talk, and counts
 what arrives. The room must be empty, and the server must not limit the rate; history only blurs
@@ -23,6 +25,11 @@ storm      all join at once, nobody talks     1000        0         0     64    
 integrity  is every line at every receiver      50       10      1000    200     0        0      100
            whole, once, in its sender's order, and in one order for all?
 
+soak and end besiege a server: 200 clients chat, each says a line every two seconds, and every line
+is checked as in integrity, while attackers do their worst beside them. The server is started and
+ended by this program (the one in the same directory), unless a port is given. After soak it must
+be as it was before; end ends it in the middle, and all must have read the same and the farewell.
+
   --host HOST          the server's address (127.0.0.1)
   --port PORT          its port (5555)
   --anywhere           go to other addresses than this machine's loopback
@@ -36,7 +43,9 @@ integrity  is every line at every receiver      50       10      1000    200    
   --joining N          clients that are about to join at the same time
   --pauses             every second client stops reading now and then
   --visitors N         integrity: clients more, who come, look on and leave, over and over
-  --silence SECONDS    when nothing came for so long, the rest is lost (10)
+  --silence SECONDS    when nothing came for so long, the rest is lost (10, in a siege 20)
+  --attack NAME        soak and end: this attack alone
+  --seed N             soak and end: the seed of what is random in the attacks (1)
   --help               print this and exit
   --version            print the version and exit
 
@@ -46,11 +55,19 @@ own_cpu_s with the time that the run took.
 
 The last line is key=value pairs. Exit code: 0 everything arrived; 1 something was lost, doubled,
 out of order or corrupt, or could not be tried; 2 usage.
+
+Attacks:
 ";
+
+/// What `load --help` prints.
+pub(crate) fn help() -> String {
+    let line = |attack: &Attack| format!("  {:<9}  {}\n", attack.name, attack.what);
+    ATTACKS.iter().fold(HELP.to_owned(), |help, attack| help + &line(attack))
+}
 
 /// What is done with each delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Measure {
+pub(crate) enum Measure {
     /// It is counted.
     #[default]
     Count,
@@ -70,42 +87,60 @@ const SCENARIOS: [(&str, Measure, [u32; 7]); 6] = [
     ("integrity", Measure::Check, [50, 10, 1000, 200, 0, 0, 100]),
 ];
 
+/// How often each client of a siege says something.
+const SIEGE_PAUSE: Duration = Duration::from_secs(2);
+
 /// The most clients: each takes one of the 28,232 ports that Linux gives to clients.
 const MAX_CLIENTS: u64 = 28_000;
 
+/// How a server is besieged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Siege {
+    /// How long the attacks last.
+    pub(crate) time: Duration,
+    /// Whether the server is ended in the middle of them.
+    pub(crate) ends: bool,
+    /// The one attack, or all of them.
+    pub(crate) attack: Option<String>,
+}
+
 /// How to measure.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// The scenario's name.
-    pub scenario: String,
+    pub(crate) scenario: String,
     /// What is done with each delivery.
-    pub measure: Measure,
+    pub(crate) measure: Measure,
     /// Where the server is.
-    pub endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// Whether it may be on another machine.
-    pub anywhere: bool,
+    pub(crate) anywhere: bool,
     /// The server's process.
-    pub pid: Option<String>,
+    pub(crate) pid: Option<String>,
     /// Whether every second client stops reading now and then.
-    pub pauses: bool,
+    pub(crate) pauses: bool,
     /// How many clients read.
-    pub clients: u32,
+    pub(crate) clients: u32,
     /// How many of those send.
-    pub senders: u32,
+    pub(crate) senders: u32,
     /// How many messages each of those sends.
-    pub messages: u32,
+    pub(crate) messages: u32,
     /// How long a message is.
-    pub bytes: u32,
+    pub(crate) bytes: u32,
     /// Messages a second from each sender; 0 for no limit.
-    pub rate: u32,
+    pub(crate) rate: u32,
     /// How many clients more do not read until the others are done.
-    pub stalled: u32,
+    pub(crate) stalled: u32,
     /// How many clients are about to join at the same time.
-    pub joining: u32,
+    pub(crate) joining: u32,
     /// How many clients more come and go.
-    pub visitors: u32,
+    pub(crate) visitors: u32,
     /// After how many seconds without a byte what has not come is lost.
-    pub silence: u32,
+    pub(crate) silence: u32,
+    /// The seed of what is random in the attacks.
+    pub(crate) seed: u32,
+    /// The attacks, if it is a siege.
+    pub(crate) siege: Option<Siege>,
 }
 
 impl Options {
@@ -114,7 +149,9 @@ impl Options {
     /// # Errors
     ///
     /// The first thing that is wrong with them.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
+    pub(crate) fn parse(
+        arguments: impl Iterator<Item = String>,
+    ) -> Result<Request<Self>, UsageError> {
         let mut arguments = Arguments::new(arguments);
         let mut options = match arguments.next_argument()? {
             Some(Argument::Positional(name)) => Self::of(&name)?,
@@ -122,12 +159,28 @@ impl Options {
             Some(Argument::Option(option)) if option == "--version" => return Ok(Request::Version),
             _ => return Err(UsageError::new("the scenario comes first")),
         };
+        if let Some(siege) = &mut options.siege {
+            let seconds = match arguments.next_argument()? {
+                Some(Argument::Positional(seconds)) => seconds.parse().ok(),
+                Some(Argument::Option(option)) if option == "--help" => return Ok(Request::Help),
+                _ => None,
+            };
+            let needs = || UsageError::new(format!("{} needs SECONDS", options.scenario));
+            siege.time = Duration::from_secs(seconds.filter(|&s| s > 0).ok_or_else(needs)?);
+        }
         while let Some(option) = arguments.next_option(&mut options.endpoint)? {
             match option.as_str() {
                 "--anywhere" => options.anywhere = true,
                 "--pauses" => options.pauses = true,
                 "--help" => return Ok(Request::Help),
                 "--version" => return Ok(Request::Version),
+                "--attack" if options.siege.is_some() => {
+                    let name = arguments.value()?;
+                    if ATTACKS.iter().all(|attack| attack.name != name) {
+                        return Err(UsageError::new(format!("'{name}' is no attack")));
+                    }
+                    options.siege.as_mut().expect("it is a siege").attack = Some(name);
+                }
                 "--pid" => {
                     let pid: u32 = arguments.parse("the number of a process")?;
                     options.pid = Some(pid.to_string());
@@ -147,19 +200,48 @@ impl Options {
 
     /// Returns what a scenario is when nothing more is said.
     fn of(name: &str) -> Result<Self, UsageError> {
+        if ["soak", "end"].contains(&name) {
+            return Ok(Self::of_a_siege(name));
+        }
         let found = SCENARIOS.into_iter().find(|(scenario, ..)| *scenario == name);
         let (scenario, measure, columns) =
             found.ok_or_else(|| UsageError::new(format!("'{name}' is no scenario")))?;
         let scenario = scenario.to_owned();
-        let mut options = Self { scenario, measure, silence: 10, ..Self::default() };
+        let mut options = Self { scenario, measure, silence: 10, seed: 1, ..Self::default() };
         for ((_, number), column) in options.numbers().into_iter().zip(columns) {
             *number = column;
         }
         Ok(options)
     }
 
+    /// Returns what a siege is when nothing more is said. Without a port, as here, it takes a server of
+    /// its own.
+    fn of_a_siege(name: &str) -> Self {
+        let mut endpoint = Endpoint::default();
+        endpoint.port = 0;
+        Self {
+            scenario: name.to_owned(),
+            measure: Measure::Check,
+            clients: 200,
+            senders: u32::MAX,
+            messages: MAX_TEXTS,
+            bytes: 200,
+            joining: 100,
+            silence: 20,
+            seed: 1,
+            siege: Some(Siege { time: Duration::ZERO, ends: name == "end", attack: None }),
+            endpoint,
+            ..Self::default()
+        }
+    }
+
+    /// Returns whether a siege is to start a server of its own.
+    pub(crate) fn starts_server(&self) -> bool {
+        self.siege.is_some() && self.endpoint.port == 0
+    }
+
     /// Returns all numbers with their names, the columns of the table in [`HELP`] first.
-    pub fn numbers(&mut self) -> [(&'static str, &mut u32); 9] {
+    pub(crate) fn numbers(&mut self) -> [(&'static str, &mut u32); 10] {
         [
             ("clients", &mut self.clients),
             ("senders", &mut self.senders),
@@ -170,29 +252,35 @@ impl Options {
             ("joining", &mut self.joining),
             ("visitors", &mut self.visitors),
             ("silence", &mut self.silence),
+            ("seed", &mut self.seed),
         ]
     }
 
     /// Refuses what does not go together.
     fn check(&self) -> Result<(), UsageError> {
         let all: u64 = [self.clients, self.stalled, self.visitors].map(u64::from).iter().sum();
-        let lines = u64::from(self.senders) * u64::from(self.messages);
         let bytes = MIN_TEXT_BYTES..=MAX_MESSAGE_BYTES;
         let checks = self.measure == Measure::Check;
+        let ends = self.siege.as_ref().is_some_and(|siege| siege.ends);
         let rules = [
             (self.clients > 1 && all <= MAX_CLIENTS, "2 to 28000 clients can join"),
             (bytes.contains(&(self.bytes as usize)), "a message can have 32 to 1024 bytes"),
             (self.rate > 0 || self.measure != Measure::Time, "to time deliveries takes a rate"),
             (self.visitors == 0 || checks, "visitors come to integrity only"),
-            (lines <= u32::MAX.into() || !checks, "that is more lines than can be checked"),
+            (self.messages <= MAX_TEXTS || !checks, "that is more messages than can be checked"),
             (self.joining > 0 && self.silence > 0, "--silence and --joining are 1 or more"),
+            (!ends || self.starts_server(), "only a server of its own can be ended"),
+            (self.siege.is_none() || !self.anywhere, "a siege stays on this machine"),
         ];
         let broken = rules.into_iter().find(|(holds, _)| !holds);
         broken.map_or(Ok(()), |(_, why)| Err(UsageError::new(why)))
     }
 
     /// Returns how far apart the messages of all senders together are; `None` if they flood.
-    pub fn interval(&self) -> Option<Duration> {
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        if self.siege.is_some() {
+            return SIEGE_PAUSE.checked_div(self.senders);
+        }
         Duration::from_secs(1).checked_div(self.rate.saturating_mul(self.senders))
     }
 }
@@ -230,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn a_siege_takes_a_server_of_its_own_unless_a_port_is_given() {
+        let siege = parse("soak 7 --clients 20 --attack half").unwrap();
+        assert!(siege.starts_server());
+        assert_eq!((siege.senders, siege.interval()), (20, Some(Duration::from_millis(100))));
+        let how = siege.siege.unwrap();
+        assert_eq!(
+            (how.time.as_secs(), how.ends, how.attack.unwrap().as_str()),
+            (7, false, "half")
+        );
+        assert!(!parse("soak 7 ::1 7000").unwrap().starts_server());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (line, why) in [
             ("", "the scenario comes first"),
@@ -241,11 +342,18 @@ mod tests {
             ("flood --bytes 1025", "a message can have 32 to 1024 bytes"),
             ("paced --rate 0", "to time deliveries takes a rate"),
             ("flood --visitors 1", "visitors come to integrity only"),
-            ("integrity --messages 4294967295", "that is more lines than can be checked"),
+            ("integrity --messages 4294967295", "that is more messages than can be checked"),
             ("flood --silence 0", "--silence and --joining are 1 or more"),
             ("flood --rate -1", "--rate takes a number, not '-1'"),
             ("flood --quick", "unknown option --quick"),
             ("flood -clients 7", "unknown option -clients"),
+            ("flood --attack half", "unknown option --attack"),
+            ("soak", "soak needs SECONDS"),
+            ("soak --clients 7", "soak needs SECONDS"),
+            ("end 0", "end needs SECONDS"),
+            ("soak 5 --attack rain", "'rain' is no attack"),
+            ("end 5 127.0.0.1 5555", "only a server of its own can be ended"),
+            ("soak 5 --port 7 --anywhere", "a siege stays on this machine"),
         ] {
             assert_eq!(parse(line).unwrap_err(), format!("{why} (try --help)"), "{line}");
         }

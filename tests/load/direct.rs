@@ -1,0 +1,287 @@
+//! One run, as the main thread directs it: joining, talking, closing, leaving.
+//!
+//! The main thread publishes the phase in the shared [`Run`], polls the other threads' progress there
+//! every millisecond, and prints it every two seconds.
+
+use std::fmt::Display;
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::client::CONNECT_TIMEOUT;
+use crate::options::Options;
+use crate::proc::{Sample, memory_of};
+use crate::readers::read_loop;
+use crate::report::{Findings, Report};
+use crate::run::Run;
+use crate::server::Server;
+use crate::{say, scout, senders, siege};
+use chat::arguments::UsageError;
+use chat::system::descriptor;
+
+/// The most reader threads. One takes in some gigabytes a second, more than one server sends.
+const MAX_READERS: u32 = 4;
+
+/// How often the progress line appears, and how long a run is before it does.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a server may take to close the connections of those who leave.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is nothing to report.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The options do not allow it.
+    Usage(UsageError),
+    /// It was tried; this line says what went wrong.
+    Failed(String),
+}
+
+/// Measures a server. Blocks until all clients have left.
+///
+/// # Errors
+///
+/// When the run did not come to its end. What was wrong with what came is in the report.
+pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
+    // Where the limit cannot be raised, connecting says so soon enough.
+    let _ = descriptor::raise_limit();
+    let mut options = options.clone();
+    let mut server = None;
+    let address = if options.starts_server() {
+        let started = siege::start_server(&options).map_err(Failure::Failed)?;
+        options.pid = Some(started.pid());
+        let address = started.address;
+        server = Some(started);
+        address
+    } else {
+        let stream = connect(&options)?;
+        let address = stream.peer_addr().map_err(|error| failed(&options.endpoint, error))?;
+        if options.siege.is_none()
+            && let Some(warning) = scout::warning(stream, &options)
+        {
+            say(warning);
+        }
+        address
+    };
+    let run = Run::new(&options, address);
+    thread::scope(|scope| {
+        let report = run.direct(scope, server);
+        run.closed.store(true, Relaxed);
+        report
+    })
+}
+
+/// Finds the server: connects to the first of its host's addresses that answers.
+fn connect(options: &Options) -> Result<TcpStream, Failure> {
+    let endpoint = &options.endpoint;
+    let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
+    let addresses: Vec<_> = addresses.map_err(|error| failed(endpoint, error))?.collect();
+    if !options.anywhere && !addresses.iter().all(|address| address.ip().is_loopback()) {
+        let why = format!("{endpoint} is not on this machine: that takes --anywhere");
+        return Err(Failure::Usage(UsageError::new(why)));
+    }
+    let mut why = failed(endpoint, "no address");
+    for address in &addresses {
+        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => why = failed(format!("could not connect to {endpoint}"), error),
+        }
+    }
+    Err(why)
+}
+
+fn failed(what: impl Display, error: impl Display) -> Failure {
+    Failure::Failed(format!("{what}: {error}"))
+}
+
+/// Directing.
+impl Run {
+    /// Directs a run from its start to its end. `server` is the one that a siege has of its own.
+    fn direct<'s>(
+        &'s self,
+        scope: &'s Scope<'s, '_>,
+        mut server: Option<Server>,
+    ) -> Result<Report, Failure> {
+        let mut findings = Findings::default();
+        let count = self.readers();
+        let reader = |number| spawn(scope, "reader", move || read_loop(self, number, count));
+        let readers: Vec<_> = (0..count).map(reader).collect::<Result<_, _>>()?;
+
+        self.have_all_join(&mut findings)?;
+        findings.samples[1] = self.samples();
+        self.admitted.store(self.members() + self.options.visitors, Relaxed);
+        let sender = spawn(scope, "sender", || senders::send(self))?;
+        if let Some(siege) = &self.options.siege {
+            let mut outcome = siege::attack(self, siege, &mut server);
+            self.quiet.store(true, Relaxed);
+            self.wait("settling", || sender.is_finished() || self.are_done())?;
+            if let Some(server) = server.take() {
+                self.settle()?;
+                // The farewell is what ends the talking.
+                outcome.ended = Some(siege::stop(self, server));
+            }
+            findings.siege = Some(outcome);
+        }
+        self.wait("talking", || {
+            self.has_first_everything() && sender.is_finished() || self.are_done()
+        })?;
+        if self.has_first_everything() && !self.options.starts_server() {
+            findings.closing = Some(Instant::now());
+            self.say_first(&self.closing);
+        }
+        self.wait("talking", || self.are_done())?;
+        findings.samples[2] = self.samples();
+
+        self.have_all_leave()?;
+        let (began, late) = join(sender)?;
+        (findings.began, findings.late) = (Some(began), late);
+        for reader in readers {
+            let (clients, visits) = join(reader)?;
+            findings.clients.extend(clients);
+            findings.visits.extend(visits);
+        }
+        Ok(Report::new(self, findings))
+    }
+
+    /// How many threads read for all clients. Half of the cores are the server's; in a siege the threads
+    /// of the attackers want them too, and a single reader's turn would be late.
+    fn readers(&self) -> u32 {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let half = u32::try_from(cores / 2).map_or(MAX_READERS, |half| half.clamp(1, MAX_READERS));
+        if self.options.siege.is_some() { MAX_READERS } else { half }
+    }
+
+    /// How many clients are there from the beginning to the end.
+    fn members(&self) -> u32 {
+        self.options.clients + self.options.stalled
+    }
+
+    /// Whether the first client has received all that it is to receive.
+    fn has_first_everything(&self) -> bool {
+        self.first_received.load(Relaxed) >= self.expected(0)
+    }
+
+    /// Whether all receive no more that do not stall.
+    fn are_done(&self) -> bool {
+        self.done.load(Relaxed) >= self.options.clients
+    }
+
+    /// Has all clients join, and waits until each was told of all.
+    fn have_all_join(&self, findings: &mut Findings) -> Result<(), Failure> {
+        let all = self.members();
+        // The first comes alone: it finds out whether the room is empty.
+        self.wait("joining", || self.joined.load(Relaxed) == 1)?;
+        if let Some(pid) = &self.options.pid {
+            Sample::of(pid).map_err(|error| failed(format!("process {pid}"), error))?;
+        }
+        findings.samples[0] = self.samples();
+        let start = Instant::now();
+        self.admitted.store(all, Relaxed);
+        self.wait("joining", || self.joined.load(Relaxed) == all)?;
+        findings.joined = start.elapsed();
+        self.say_first(&self.roll_call);
+        self.wait("joining", || self.ready.load(Relaxed) == all)?;
+        findings.told = start.elapsed();
+        Ok(())
+    }
+
+    /// Waits until everyone has received all lines of a siege, or for so long that some are lost.
+    fn settle(&self) -> Result<(), Failure> {
+        let all = u64::from(self.options.clients).saturating_mul(self.expected(0));
+        let start = Instant::now();
+        self.wait("settling", || {
+            self.received.load(Relaxed) >= all
+                || self.are_done()
+                || start.elapsed() > self.silence() / 2
+        })
+    }
+
+    /// Has those that stalled read on, and then all clients leave.
+    fn have_all_leave(&self) -> Result<(), Failure> {
+        let all = self.members();
+        self.over.store(true, Relaxed);
+        self.wait("reading on", || self.done.load(Relaxed) == all)?;
+        for stream in self.streams.iter().filter_map(OnceLock::get) {
+            // The server may have closed it already.
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        let start = Instant::now();
+        let have_left = || self.gone.load(Relaxed) == all || start.elapsed() > LEAVE_TIMEOUT;
+        self.wait("leaving", have_left)?;
+        self.closed.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Polls until something is reached, and meanwhile prints how far things are.
+    fn wait(&self, phase: &str, is_reached: impl Fn() -> bool) -> Result<(), Failure> {
+        let mut progress = self.progress();
+        while !is_reached() {
+            if let Some(why) = self.failure() {
+                return Err(Failure::Failed(why.to_owned()));
+            }
+            progress.tell(phase);
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Starts to tell how far things are.
+    pub(crate) fn progress(&self) -> Progress<'_> {
+        Progress { run: self, next: Instant::now() + PROGRESS_INTERVAL }
+    }
+
+    /// Looks at the server, if its process is known, and at this process.
+    fn samples(&self) -> [Option<Sample>; 2] {
+        [self.server_sample(), Sample::of("self").ok()]
+    }
+
+    /// Looks at the server, if its process is known.
+    pub(crate) fn server_sample(&self) -> Option<Sample> {
+        self.options.pid.as_deref().and_then(|pid| Sample::of(pid).ok())
+    }
+
+    /// Says, as the first client, an action: what everyone is to see, the first client too.
+    fn say_first(&self, text: &str) {
+        if let Some(stream) = self.streams.first().and_then(OnceLock::get) {
+            senders::write_all(self, stream, format!("/me {text}\n").as_bytes());
+        }
+    }
+}
+
+/// Tells now and then how far things are.
+pub(crate) struct Progress<'a> {
+    run: &'a Run,
+    next: Instant,
+}
+
+impl Progress<'_> {
+    /// Prints a line if it is time to.
+    pub(crate) fn tell(&mut self, phase: &str) {
+        if Instant::now() < self.next {
+            return;
+        }
+        self.next += PROGRESS_INTERVAL;
+        let seconds = self.run.epoch.elapsed().as_secs();
+        let (joined, received) = (self.run.joined.load(Relaxed), self.run.received.load(Relaxed));
+        let memory = self.run.options.pid.as_ref().and_then(|pid| memory_of(pid).ok());
+        let server = memory.map_or(String::new(), |(resident_kib, peak_kib)| {
+            format!(", server at {} MiB, peak {}", resident_kib / 1024, peak_kib / 1024)
+        });
+        say(format_args!("{seconds:>4} s  {phase}: {joined} in, {received} deliveries{server}"));
+    }
+}
+
+fn spawn<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    name: &str,
+    body: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>, Failure> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder.spawn_scoped(scope, body).map_err(|error| failed("a thread", error))
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> Result<T, Failure> {
+    thread.join().map_err(|_| failed("a thread", "it panicked"))
+}

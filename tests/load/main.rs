@@ -1,0 +1,100 @@
+//! The tool that measures, checks and besieges a chat server: many clients, and what each of them
+//! received. Arguments in, exit code out.
+//!
+//! ```text
+//!  main thread ── directs ──> the run ──> reader threads, few    connect, log in, read for all
+//!   (`direct`)                 what all    sender thread, one     writes for all
+//!                              share       attackers, in a siege  threads of their own, blocking
+//! ```
+//!
+//! A run has five steps. All clients join. The first says a line that everyone sees, the *roll
+//! call*: joins and history are before it. The senders send. When the first client has everything
+//! it says the *closing line*: since the server keeps one order, nothing that had to come is behind
+//! it. All leave. A siege is such a run too, in which everybody talks at a human pace and every line
+//! is checked, while attackers do their worst beside it.
+//!
+//! Reading order: [`options`], [`direct`], [`mod@run`], [`readers`], [`client`], [`senders`]; the pure
+//! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], who looks whether a rate limit would
+//! be what is measured; then [`siege`], [`attacks`], [`stranger`] and [`server`].
+
+mod options;
+
+mod direct;
+
+mod run;
+
+mod readers;
+
+mod client;
+
+mod senders;
+
+mod integrity;
+
+mod histogram;
+
+mod report;
+
+mod scout;
+
+mod siege;
+
+mod attacks;
+
+mod stranger;
+
+mod server;
+
+#[path = "../harness/proc.rs"]
+#[allow(dead_code, reason = "the tests look at sockets too")]
+mod proc;
+
+#[path = "../harness/random.rs"]
+mod random;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chat::arguments::{Request, command_line, fail};
+
+use direct::{Failure, measure};
+use options::Options;
+
+fn main() -> ExitCode {
+    match Options::parse(command_line()) {
+        Ok(Request::Run(options)) => run(&options),
+        Ok(Request::Help) => print(options::help()),
+        Ok(Request::Version) => print(concat!("load ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(error) => fail(2, error),
+    }
+}
+
+fn run(options: &Options) -> ExitCode {
+    match measure(options) {
+        Ok(report) if report.ok() => print(report),
+        Ok(report) => {
+            print(report);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(error)) => fail(2, error),
+        Err(Failure::Failed(why)) => fail(1, why),
+    }
+}
+
+fn print(text: impl Display) -> ExitCode {
+    match write!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says a line to whoever watches. Nobody does when standard error is closed.
+fn say(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Returns the nickname of a client.
+fn nickname(client: u32) -> String {
+    format!("u{client:05}")
+}

@@ -1,0 +1,125 @@
+//! The scout: looks, before the clients come, whether the server limits how fast one client may talk.
+//! Then that limit is what a run measures, and whoever started it should know.
+//!
+//! One blocking connection on the main thread. It joins, asks `/ping` a few times at once, again and
+//! again, and leaves. A limit shows as answers that come one by one. A server without `/ping` is not
+//! asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::options::Options;
+
+/// Its nickname, which no client has.
+const NICKNAME: &str = "u-scout";
+
+/// So many lines are asked at once. Few, since a server that limits the rate has to answer them all
+/// before the scout is gone.
+const AT_ONCE: u32 = 10;
+
+/// So many lines are asked at most: twice what this chat's server lets pass at once.
+const MAX_LINES: u32 = 400;
+
+/// Without a limit it takes a millisecond; at fifty lines a second, two hundred.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// How long any answer may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Returns what to say about the server's limit if it will decide the result; `None` if it will not,
+/// or if that is not to be found out.
+pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
+    let lines = options.messages.min(MAX_LINES);
+    if options.senders == 0 || lines < 2 * AT_ONCE {
+        return None;
+    }
+    let mut scout = Scout::join(stream)?;
+    let limit = if scout.knows_ping() { scout.limit(lines) } else { None };
+    scout.leave();
+    let (at_once, a_second) = limit?;
+    let is_within = options.rate > 0 && f64::from(options.rate) <= a_second;
+    (!is_within).then(|| {
+        format!(
+            "[WARNING] the server takes about {at_once} lines at once from one client, then {a_second:.0} \
+             a second: that will decide the result. Start it with --rate 0"
+        )
+    })
+}
+
+struct Scout {
+    stream: BufReader<TcpStream>,
+    /// How many lines it has sent.
+    sent: u32,
+}
+
+impl Scout {
+    fn join(stream: TcpStream) -> Option<Self> {
+        stream.set_nodelay(true).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        let mut scout = Self { stream: BufReader::new(stream), sent: 0 };
+        scout.send(&format!("{NICKNAME}\n"))?;
+        Some(scout)
+    }
+
+    fn send(&mut self, lines: &str) -> Option<()> {
+        self.sent += u32::try_from(lines.lines().count()).unwrap_or(0);
+        self.stream.get_mut().write_all(lines.as_bytes()).ok()
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|&bytes| bytes > 0)?;
+        Some(line.trim_end().to_owned())
+    }
+
+    /// An action comes back from every server; the answer to a question before it, from some.
+    fn knows_ping(&mut self) -> bool {
+        let mut knows = false;
+        if self.send("/ping 0\n/me looks around\n").is_none() {
+            return false;
+        }
+        while let Some(line) = self.line() {
+            knows |= line == "[SERVER] pong 0";
+            if line.starts_with(&format!("* {NICKNAME} ")) {
+                return knows;
+            }
+        }
+        false
+    }
+
+    /// Returns how many lines pass at once and how many a second from then on; `None` without a limit.
+    fn limit(&mut self, lines: u32) -> Option<(u32, f64)> {
+        while self.sent < lines {
+            let at_once = self.sent;
+            // Twice, since a machine may be busy for a moment.
+            if self.ask()? > SLOW {
+                let took = self.ask()?;
+                if took > SLOW {
+                    return Some((at_once, f64::from(AT_ONCE) / took.as_secs_f64()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Asks a few times at once. Returns how long it took until all was answered.
+    fn ask(&mut self) -> Option<Duration> {
+        let start = Instant::now();
+        let word = self.sent;
+        self.send(&format!("/ping {word}\n").repeat(AT_ONCE as usize))?;
+        let mut answers = 0;
+        while answers < AT_ONCE {
+            answers += u32::from(self.line()? == format!("[SERVER] pong {word}"));
+        }
+        Some(start.elapsed())
+    }
+
+    /// Leaves, and waits until the server has noticed.
+    fn leave(mut self) {
+        // What fails here is that the server has closed already.
+        let _ = self.send("/quit\n");
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+        while self.line().is_some() {}
+    }
+}

@@ -1,0 +1,103 @@
+//! A server of this program's own, to be besieged: a process, and what its log tells of faults.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long the server may take to end. It promises three seconds.
+const MAX_END_TIME: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What the log says when a client's thread panicked.
+const FAULT: &str = "A fault ended the connection";
+
+/// A server. Dropped, it is killed.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    /// Returns the faults that were logged; ends with the server.
+    log: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Server {
+    /// Starts the server that lies beside this program, on a free port.
+    pub(crate) fn start(options: &[&str]) -> Result<Self, String> {
+        let here = std::env::current_exe().map_err(|error| error.to_string())?;
+        let binary = here.with_file_name("server");
+        let child = Command::new(&binary)
+            .args(["--port", "0"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.map_err(|error| {
+            format!("no server at {} ({error}): cargo build --release", binary.display())
+        })?;
+        let output = child.stdout.take().ok_or("the server has no standard output")?;
+        let mut log = BufReader::new(output).lines();
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut server = Self { address, child, log: None };
+        let first = log.next().and_then(Result::ok).unwrap_or_default();
+        let port = first.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        server.address.set_port(port.ok_or(format!("the server's log opens with '{first}'"))?);
+        server.log = Some(thread::spawn(move || {
+            log.map_while(Result::ok).filter(|line| line.contains(FAULT)).collect()
+        }));
+        Ok(server)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Ends it as a service manager does. Returns how long that took, and what was wrong with its
+    /// life.
+    pub(crate) fn stop(mut self) -> (Duration, Vec<String>) {
+        let start = Instant::now();
+        let mut wrong = Vec::new();
+        match self.end(start) {
+            Ok(Some(status)) if status.success() => {}
+            Ok(Some(status)) => wrong.push(format!("the server ended with {status}")),
+            Ok(None) => wrong.push(format!("the server did not end within {MAX_END_TIME:?}")),
+            Err(error) => wrong.push(format!("the server cannot be ended: {error}")),
+        }
+        let took = start.elapsed();
+        // Its standard output ends with it, and with that the log's reader.
+        self.kill();
+        let faults = self.log.take().map(JoinHandle::join);
+        wrong.extend(faults.and_then(Result::ok).into_iter().flatten());
+        (took, wrong)
+    }
+
+    /// Sends it SIGTERM and polls for its end.
+    fn end(&mut self, start: Instant) -> io::Result<Option<ExitStatus>> {
+        if let Some(early) = self.child.try_wait()? {
+            return Ok(Some(early));
+        }
+        Command::new("kill").arg(self.pid()).status()?;
+        while start.elapsed() < MAX_END_TIME {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        Ok(None)
+    }
+
+    fn kill(&mut self) {
+        // It fails for a process that has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

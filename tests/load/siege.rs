@@ -1,0 +1,203 @@
+//! A siege: attackers beside the clients of a run, who must not notice.
+//!
+//! What the clients are to receive is checked as in every run. Here is the rest: the attackers get
+//! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
+//!
+//! Every attacker is a thread of the run's scope. Nothing is without a bound: connections, time, and
+//! waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::attacks::{ATTACKS, Attack};
+use crate::integrity::ATTACKER_PREFIX;
+use crate::options::{Options, Siege};
+use crate::proc::Sample;
+use crate::random::Random;
+use crate::run::Run;
+use crate::server::Server;
+
+/// Connections that a server of our own takes beyond the clients: fewer than the attacks ask for.
+const PLACES_TO_FIGHT_FOR: u32 = 600;
+
+/// How long a server of our own waits for a nickname, in seconds: so that waiting is put to the test.
+const LOGIN_TIMEOUT: &str = "3";
+
+/// How often it is looked whether the time is over, and what the server uses.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The pause of an attacker between two rounds.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long the server may take to be as it was. It promises that ghosts are gone in two minutes.
+const HEAL_TIME: Duration = Duration::from_secs(150);
+
+/// How much more memory it may hold in the end, in KiB. The allocator keeps some for each of the
+/// threads there were; a leak grows with the seconds.
+const MAX_KEPT_KIB: u64 = 128 << 10;
+
+/// How much more it may ever hold: the bounds of its queues, and what allocators waste.
+const MAX_PEAK_KIB: u64 = 512 << 10;
+
+/// What the attackers share.
+pub(crate) struct Field<'a> {
+    pub(crate) run: &'a Run,
+    /// The attacks are over.
+    pub(crate) over: Flag,
+    /// The server is being ended: what breaks from now on breaks no promise.
+    ending: Flag,
+    strangers: AtomicU64,
+    /// How many rounds of each attack were fought.
+    rounds: Vec<(&'static Attack, AtomicU64)>,
+}
+
+/// What a siege showed, besides what the clients received.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// By attack, how many rounds were fought.
+    pub(crate) rounds: Vec<(&'static str, u64)>,
+    /// What the server used at its worst.
+    pub(crate) peak: Sample,
+    /// What it used when it had healed.
+    pub(crate) healed: Option<Sample>,
+    /// How long it took to end.
+    pub(crate) ended: Option<Duration>,
+}
+
+/// Something that happens once, and that can be waited for.
+#[derive(Default)]
+pub(crate) struct Flag {
+    raised: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flag {
+    fn raise(&self) {
+        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Blocks for so long at most, and returns whether it is raised: the pace of all loops here.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(raised, time, |raised| !*raised);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.wait(Duration::ZERO)
+    }
+}
+
+/// Starts the server for a siege.
+pub(crate) fn start_server(options: &Options) -> Result<Server, String> {
+    let places = (options.clients + PLACES_TO_FIGHT_FOR).to_string();
+    Server::start(&["--max-clients", &places, "--login-timeout", LOGIN_TIMEOUT])
+}
+
+/// Attacks while the run's clients talk. Blocks until all attackers have given up and the server is
+/// as it was, or has ended.
+pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> Outcome {
+    let chosen = |attack: &&Attack| siege.attack.as_ref().is_none_or(|name| attack.name == name);
+    let field = Field {
+        run,
+        over: Flag::default(),
+        ending: Flag::default(),
+        strangers: AtomicU64::new(0),
+        rounds: ATTACKS.iter().filter(chosen).map(|attack| (attack, AtomicU64::new(0))).collect(),
+    };
+    let before = run.server_sample();
+    let mut outcome = Outcome::default();
+    thread::scope(|attackers| {
+        for (attack, rounds) in &field.rounds {
+            for n in 0..attack.threads {
+                let (field, seed) = (&field, u64::from(run.options.seed) + n as u64);
+                attackers.spawn(move || field.fight(attack, seed, rounds));
+            }
+        }
+        outcome.peak = field.watch(siege.time, before);
+        if siege.ends {
+            field.ending.raise();
+            outcome.ended = server.take().map(|server| stop(run, server));
+        }
+        field.over.raise();
+    });
+    if !siege.ends {
+        outcome.healed = before.and_then(|before| heal(run, before));
+    }
+    outcome.rounds =
+        field.rounds.iter().map(|(attack, n)| (attack.name, n.load(Relaxed))).collect();
+    outcome
+}
+
+/// Ends a server. Returns how long that took.
+pub(crate) fn stop(run: &Run, server: Server) -> Duration {
+    let (took, wrong) = server.stop();
+    for what in wrong {
+        run.accuse(what);
+    }
+    took
+}
+
+impl Field<'_> {
+    /// A nickname that nobody had before.
+    pub(crate) fn nickname(&self, attack: &str) -> String {
+        format!("{ATTACKER_PREFIX}{attack}-{}", self.strangers.fetch_add(1, Relaxed))
+    }
+
+    /// Fights rounds of one attack until the siege is over.
+    fn fight(&self, attack: &Attack, seed: u64, rounds: &AtomicU64) {
+        let mut random = Random::new(seed);
+        while !self.over.wait(BREATH) {
+            match (attack.round)(self, &mut random) {
+                Ok(()) => rounds.fetch_add(1, Relaxed),
+                Err(_) if self.ending.is_raised() => return,
+                Err(why) => return self.run.accuse(format_args!("{}: {why}", attack.name)),
+            };
+        }
+    }
+
+    /// Waits until the time of the attacks is over, and prints how far things are. Returns what the
+    /// server used at its worst.
+    fn watch(&self, time: Duration, before: Option<Sample>) -> Sample {
+        let mut peak = Sample::default();
+        let end = Instant::now() + time;
+        let mut progress = self.run.progress();
+        while Instant::now() < end && self.run.failure().is_none() && !self.over.wait(LOOK_AGAIN) {
+            progress.tell("under attack");
+            let Some((now, before)) = self.run.server_sample().zip(before) else { continue };
+            peak.resident_kib = peak.resident_kib.max(now.resident_kib);
+            peak.descriptors = peak.descriptors.max(now.descriptors);
+            peak.threads = peak.threads.max(now.threads);
+            if now.resident_kib > before.resident_kib + MAX_PEAK_KIB {
+                self.run
+                    .accuse(format_args!("the server's memory grew to {} KiB", now.resident_kib));
+                break;
+            }
+        }
+        peak
+    }
+}
+
+/// Polls until the server is as it was, while the clients go on. Returns what it uses then.
+fn heal(run: &Run, before: Sample) -> Option<Sample> {
+    let start = Instant::now();
+    let mut progress = run.progress();
+    loop {
+        let now = run.server_sample()?;
+        if now.descriptors <= before.descriptors && now.threads <= before.threads {
+            if now.resident_kib > before.resident_kib + MAX_KEPT_KIB {
+                run.accuse(format_args!("the server kept {} KiB", now.resident_kib));
+            }
+            return Some(now);
+        }
+        if start.elapsed() > HEAL_TIME {
+            run.accuse(format_args!("the server does not heal: {now:?}, before {before:?}"));
+            return Some(now);
+        }
+        progress.tell("healing");
+        thread::sleep(LOOK_AGAIN);
+    }
+}

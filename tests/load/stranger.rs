@@ -1,0 +1,101 @@
+//! How an attacker talks to the server: a connection that blocks, under a deadline.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use chat::protocol::replies;
+
+use crate::siege::Field;
+
+/// How long a stranger waits for anything. Far above what the server promises, since a busy machine
+/// is no failure.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A connection that is none of the run's clients.
+pub(crate) struct Stranger {
+    pub(crate) stream: BufReader<TcpStream>,
+}
+
+impl Stranger {
+    pub(crate) fn connect(field: &Field) -> Result<Self, String> {
+        let stream = TcpStream::connect_timeout(&field.run.address, DEADLINE);
+        let stream = stream.map_err(|error| format!("could not connect: {error}"))?;
+        let set = stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_read_timeout(Some(DEADLINE)))
+            .and_then(|()| stream.set_write_timeout(Some(DEADLINE)));
+        set.map_err(|error| error.to_string())?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Connects and waits for the question for the nickname; `None` if the server is full, and says
+    /// so.
+    pub(crate) fn at_the_prompt(field: &Field) -> Result<Option<Self>, String> {
+        let mut stranger = Self::connect(field)?;
+        match stranger.line()?.as_str() {
+            replies::ENTER_NICKNAME => Ok(Some(stranger)),
+            replies::SERVER_FULL => Ok(None),
+            other => Err(format!("a newcomer was told '{other}'")),
+        }
+    }
+
+    /// Joins under a new nickname; `None` if the server is full.
+    pub(crate) fn join(field: &Field, attack: &str) -> Result<Option<Self>, String> {
+        let Some(mut stranger) = Self::at_the_prompt(field)? else { return Ok(None) };
+        stranger.send(format!("{}\n", field.nickname(attack)).as_bytes())?;
+        match stranger.line()?.as_str() {
+            replies::CONNECTED => Ok(Some(stranger)),
+            other => Err(format!("a fit nickname was answered '{other}'")),
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.stream.get_mut().write_all(bytes).map_err(|error| format!("could not send: {error}"))
+    }
+
+    /// The next line, without its end.
+    pub(crate) fn line(&mut self) -> Result<String, String> {
+        let mut line = Vec::new();
+        match self.stream.read_until(b'\n', &mut line) {
+            Ok(_) if line.last() == Some(&b'\n') => {
+                line.pop();
+                Ok(String::from_utf8_lossy(&line).into_owned())
+            }
+            Ok(_) => Err(format!("the connection ended after {} bytes of a line", line.len())),
+            Err(error) => Err(format!("a line did not come: {error}")),
+        }
+    }
+
+    /// Reads to the end of the connection, before which one of these must have been the last line.
+    pub(crate) fn expect_last(&mut self, expected: &[&str]) -> Result<(), String> {
+        let mut last = String::new();
+        loop {
+            match self.stream.fill_buf() {
+                Ok([]) if expected.contains(&last.as_str()) => return Ok(()),
+                Ok([]) => return Err(format!("the last line: '{last}'")),
+                Ok(_) => last = self.line()?,
+                Err(error) => return Err(format!("after '{last}' no end: {error}")),
+            }
+        }
+    }
+
+    /// Ends what it sends; it still reads.
+    pub(crate) fn end_input(&self) {
+        // It fails for a connection that is gone, which reading finds out.
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+    }
+
+    /// Breaks the connection: closing with something unread is a reset (RFC 2525, 2.17), so this
+    /// waits until something is.
+    pub(crate) fn reset(self) {
+        // Gone already: as good as reset.
+        let _ = self.stream.get_ref().peek(&mut [0]);
+    }
+
+    /// Discards what comes until the connection ends or nothing came for a while.
+    pub(crate) fn drain(stream: &TcpStream) {
+        let (mut reader, mut discarded) = (stream, vec![0; 1 << 16]);
+        while matches!(reader.read(&mut discarded), Ok(1..)) {}
+    }
+}
