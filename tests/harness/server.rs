@@ -166,20 +166,14 @@ impl Server {
         Sample::of(&program.pid().to_string()).expect("the server runs")
     }
 
-    /// Has `talker` say so much that all of `stalled`, who do not read, are behind by so many bytes:
-    /// less than was said is on its way to them, so the server has the rest. `listener` hears all of
-    /// it. Returns how much was said.
+    /// Has `talker` say so much that `stalled`, who does not read, is behind: less than was said is on
+    /// its way to it, so the server has the rest. `listener` hears all of it.
     #[track_caller]
-    pub(crate) fn leave_behind(
-        talker: &mut Peer,
-        listener: &mut Peer,
-        stalled: &[&Peer],
-        by: u64,
-    ) -> u64 {
+    pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &Peer) {
         let (line, goes_on) = ("x".repeat(1000), format!("* {} goes on", talker.name()));
         let (lines, heard) = (format!("{line}\n").repeat(99), format!("{}: {line}", talker.name()));
         let mut said = 0;
-        while stalled.iter().any(|peer| peer.bytes_held_by_system() + by > said) {
+        while stalled.bytes_held_by_system() + SURELY_BEHIND > said {
             talker.send_bytes(lines.as_bytes());
             talker.send("/me goes on");
             talker.lines_until(&goes_on);
@@ -188,7 +182,6 @@ impl Server {
                 listener.lines_until(&goes_on).iter().filter(|l| **l == heard).count();
             assert_eq!(heard_by_now, 99, "nothing that was said is lost");
         }
-        said
     }
 }
 

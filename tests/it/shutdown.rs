@@ -6,9 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::harness::{
-    DEADLINE, Peer, SURELY_BEHIND, Server, free_port, poll_until, server_command, shell,
-};
+use crate::harness::{DEADLINE, Peer, Server, free_port, poll_until, server_command, shell};
 
 const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
@@ -282,7 +280,7 @@ fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
     // One who is behind is given two seconds.
-    Server::leave_behind(&mut talker, &mut listener, &[&stalled], SURELY_BEHIND);
+    Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     listener.expect(FAREWELL);
     // One that comes too early to be meant as a second one changes nothing, so it is sent again.
