@@ -555,10 +555,11 @@ fn no_bytes_of_a_client_or_of_a_server_end_it() {
     let mut program =
         Program::start("gateway", self::gateway(["0", &to]), gateway.server.transcript());
     let first = program.line();
-    let port = first.trim_start_matches("[GATEWAY] Listening on 127.0.0.1:");
-    let port = port.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
+    let address = first.trim_start_matches("[GATEWAY] Listening on ");
+    let address = address.split(',').next().and_then(|address| address.parse().ok());
+    let address = address.expect("an address");
     for count in (0..20).map(|round| round * 500) {
-        let mut client = Peer::connect("client", port, gateway.server.transcript());
+        let mut client = Peer::connect("client", address, gateway.server.transcript());
         client.expect_bytes(b"NICKNAME");
         client.send_bytes(b"anyone");
         let (stream, _) = listener.accept().expect("the gateway connects");
