@@ -1,6 +1,12 @@
-//! A multi-user TCP chat with blocking sockets and one thread a client, and nothing but `std`.
+//! A multi-user TCP chat: blocking sockets, one thread per client, and nothing but `std`.
 //!
-//! This page is the map. The code is meant to be read; the modules below stand in reading order.
+//! This page is the map. The code is meant to be read, in this order:
+//!
+//! 1. [`protocol`]: what both programs speak. Pure: no sockets, no threads, no clock.
+//! 2. [`server`]: a room that people join.
+//! 3. [`client`]: what a person or a script joins with.
+//! 4. [`arguments`]: the command lines.
+//! 5. [`system`]: the few calls that `std` does not have.
 //!
 //! # The house
 //!
@@ -13,49 +19,58 @@
 //!               system                     the calls that std does not have; the only unsafe
 //! ```
 //!
-//! Arrows run down and never back up, and the programs do not know each other. What measures and
-//! besieges the server is no part of the house: it is `tests/load`. Apart stands the course for those
-//! who learn from this: four steps from an echo server to a naive chat in `src/steps`, each a file to
-//! run, and [`mistakes`], what is still wrong with the last of them and how to see it.
+//! Arrows run down and never back up, and the programs do not know each other. The tool that measures
+//! and besieges the server is not part of the house: it is `tests/load`. The course for learners stands
+//! apart: four steps from an echo server to a naive chat in `src/steps`, each a file to run, and
+//! [`mistakes`], what is still wrong with the last of them and how to see it.
 //!
 //! # The way of a message
 //!
 //! ```text
-//!  accept loop ─ spawns ─> client thread 1 ─┐                        ┌─> socket 1
-//!                          client thread 2 ─┼─> outbox ─> broadcaster ─> socket 2
-//!                          client thread n ─┘  (in order)            └─> socket n
-//!                                                   │
-//!                                                   └─> backlog ─> catch-up thread of whoever is slow
+//!  accept loop ─ spawns ─> session 1 ─┐                        ┌─> socket 1
+//!                          session 2 ─┼─> outbox ─> writer ────┼─> socket 2
+//!                          session n ─┘  (one order)           └─> socket n
 //! ```
 //!
-//! alice types `hello`. Her thread at the server ([`server::session`]) blocks until something comes; it
-//! wakes, reads, cuts the line from what came ([`protocol::framing`]), cleans it
-//! ([`protocol::cleaning`]), puts her name in front, and appends it to the [`server::outbox`]. Then it
-//! waits again. The one broadcaster thread ([`server::broadcaster`]) takes all that has gathered by
-//! then, hers and everybody else's, and gives each recipient in one write what is new less the
-//! recipient's own words ([`server::batch`]). A recipient that does not take it all is from then on
-//! served by a thread of its own from a shared log ([`server::backlog`], [`server::catch_up`]), and the
-//! broadcaster goes on.
+//! Alice types `hello`.
+//!
+//! 1. Her [`session`](server::session) at the server, a thread of its own, blocks in `read`. It wakes,
+//!    cuts the line from what came ([`protocol::framing`]), takes a token for it ([`server::rate`]),
+//!    cleans it ([`protocol::cleaning`]), and puts her name in front.
+//! 2. It appends the line to the [`room`](server::room) in the [`outbox`](server::outbox), and so to the
+//!    [`batch`](server::batch) that gathers there. Then it reads again.
+//! 3. The [`writer`](server::writer) takes the whole batch, hers and everybody else's lines. It sends each
+//!    recipient, in one write that never waits, everything that is new to it, without its own words.
+//! 4. A recipient that does not take it all is [`behind`](server::behind). The batch stays in a log, and
+//!    the recipient keeps its place there until it has caught up.
 //!
 //! # What always holds
 //!
-//! 1. **One order, one writer.** Everything that others can notice is an entry of the outbox, and the
-//!    broadcaster applies entries in order. Once a client is in, only the broadcaster, or the client's
-//!    catch-up thread in its stead, writes to its socket. So no line is torn, doubled or overtaken.
-//! 2. **No lock is held over a socket**, nor over anything else that can wait for a stranger.
-//! 3. **A slow reader delays nobody.** The broadcaster never waits for a socket.
-//! 4. **A fast sender is slowed.** What gathers is bounded; over the bound the sender's thread waits and
-//!    stops reading, and TCP passes that on.
-//! 5. **Whatever ends a session ends that session only**, once, and announces it.
+//! 1. **One order.** Everything that others can notice is appended to the outbox. So all see the same
+//!    order, and the room knows who is in at each point of it.
+//! 2. **One writer for each socket.** Once a client is in, only the writer sends to it. So no line is torn, doubled or overtaken.
+//! 3. **No lock is held over a socket**, nor over anything else that can wait for a stranger.
+//! 4. **A slow reader delays nobody**, and a client that does not read is not read.
+//! 5. **A fast sender is slowed.** What gathers is bounded. Over the bound its session waits and stops
+//!    reading, and TCP passes that on. The first line of a quiet client never waits.
+//! 6. **Whatever ends a session ends that session only**, once, and is announced.
 //!
-//! | lock | guards | is never held while |
-//! | --- | --- | --- |
-//! | [`server::registry`] | who is connected, under which name | anything waits |
-//! | [`server::outbox`] | what has gathered | more than a copy is made |
-//! | [`server::backlog`] | where slow clients are in the log | anything is written |
-//! | [`server::shutdown::Gate`] | that what was read is handed on | a peer is waited for; sessions wait for their rate and for the outbox inside, until the end lifts both |
+//! # Locks
 //!
-//! Where several are held they are taken in this order: the gate, the registry, the outbox.
+//! | lock | guards | held for | taken by |
+//! | --- | --- | --- | --- |
+//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, or a swap | sessions, writer, console |
+//! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | accept loop, sessions, shutdown |
+//! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, shutdown |
+//! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address |
+//!
+//! No two of them are ever held at once, so there is no order in which to take them. Atomic flags are
+//! `Relaxed` everywhere: what must be seen in order is ordered by one of these locks, or by waking a thread.
+//!
+//! # What is deliberately absent
+//!
+//! An async runtime, an event loop, non-blocking sockets, a queue or a writer for each client, timers,
+//! accounts, encryption, channels, and any crate.
 
 pub mod protocol;
 

@@ -8,10 +8,12 @@
 pub mod signal;
 
 #[cfg(unix)]
-mod poll;
+pub mod poll;
 
 pub mod socket;
 
 pub mod descriptor;
+
+pub mod memory_map;
 
 pub mod terminal;

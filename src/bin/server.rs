@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use chat::arguments::{Request, command_line, fail};
 use chat::server::Server;
 use chat::server::options::{HELP, Options};
+use chat::server::shutdown::ShutdownHandle;
+use chat::system::signal;
 
 fn main() -> ExitCode {
     match Options::parse(command_line()) {
@@ -18,11 +20,16 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> ExitCode {
     let endpoint = options.endpoint.clone();
-    let server = match Server::bind(options) {
+    let bound = ShutdownHandle::new().and_then(|(handle, wake)| {
+        signal::stop_through(handle.pipe()?);
+        Server::bind(options, (handle, wake))
+    });
+    let server = match bound {
         Ok(server) => server,
         Err(error) => return fail(1, format_args!("Could not listen on {endpoint}: {error}")),
     };
-    match server.run() {
+    // A second signal ends the process at once.
+    match server.run(signal::stop_at_once) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, format_args!("The server ended: {error}")),
     }

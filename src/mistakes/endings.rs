@@ -102,8 +102,8 @@
 //! a function, a panic included. Whoever finds out elsewhere that a peer is gone only wakes its
 //! thread.
 //!
-//! Fix: `Membership::drop` in `src/server/session.rs`, which calls
-//! [`Registry::leave`](crate::server::registry::Registry::leave) in `src/server/registry.rs`.
+//! Fix: `LeaveGuard::drop` in `src/server/session.rs`, which comes to
+//! [`Room::leave`](crate::server::room::Room::leave) in `src/server/room.rs`.
 //!
 //! Test: `a_connection_that_breaks_leaves_with_the_reason` and
 //! `everybody_leaving_at_once_is_told_of_once_each` in `tests/it/leaving.rs`.
@@ -131,8 +131,8 @@
 //! a moment, and only then is the socket closed. One thread does this for all, so that nobody waits
 //! for it.
 //!
-//! Fix: [`Closing::close`](crate::server::closing::Closing::close) and
-//! [`drain_loop`](crate::server::closing::drain_loop) in `src/server/closing.rs`.
+//! Fix: `Session::drain` in `src/server/session.rs`, and `Door::drain_refused` in
+//! `src/server/accept.rs`.
 //!
 //! Test: `the_last_words_arrive_although_more_is_sent_than_the_server_reads` in
 //! `tests/it/leaving.rs`.

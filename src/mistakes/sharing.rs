@@ -40,10 +40,9 @@
 //! ends the session of its own thread and nothing else.
 //!
 //! Fix: `Registry::lock` in `src/server/registry.rs` and `Outbox::lock` in `src/server/outbox.rs`;
-//! [`Threads::spawn`](crate::server::threads::Threads::spawn) in `src/server/threads.rs`.
+//! `Door::start_session` in `src/server/accept.rs`.
 //!
-//! Test: `a_panic_leaves_as_every_other_end_of_a_session_does` in `src/server/session.rs`;
-//! `a_panic_ends_its_own_thread_only` in `src/server/threads.rs`.
+//! Test: `a_panic_leaves_as_every_other_end_of_a_session_does` in `src/server/session.rs`.
 //!
 //! # 14. Check and insert under two locks
 //!
@@ -65,7 +64,7 @@
 //! in between it happens as well, once in a long while, and in no test. So a name is checked, taken
 //! and announced under one hold of the lock, and freed and announced likewise.
 //!
-//! Fix: [`Registry::join`](crate::server::registry::Registry::join) in `src/server/registry.rs`.
+//! Fix: [`Room::join`](crate::server::room::Room::join) in `src/server/room.rs`.
 //!
 //! Test: `of_many_who_want_one_nickname_at_once_exactly_one_gets_it` in `tests/it/nicknames.rs`.
 //!

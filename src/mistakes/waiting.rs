@@ -23,7 +23,7 @@
 //! that thread asks for the name, with a deadline.
 //!
 //! Fix: [`accept_loop`](crate::server::accept::accept_loop) in `src/server/accept.rs` and
-//! [`login`](crate::server::login::login) in `src/server/login.rs`.
+//! [`serve`](crate::server::session::serve) in `src/server/session.rs`.
 //!
 //! Test: `a_connection_that_says_nothing_keeps_nobody_from_joining` in `tests/it/login.rs`.
 //!
@@ -54,9 +54,9 @@
 //! less than was offered is served by a thread of its own from then on.
 //!
 //! Fix: [`send_now`](crate::system::socket::send_now) in `src/system/socket.rs`, which never waits;
-//! [`Broadcaster::run`](crate::server::broadcaster::Broadcaster::run) in
-//! `src/server/broadcaster.rs`; and [`catch_up::start`](crate::server::catch_up::start) in
-//! `src/server/catch_up.rs` for whoever stalls.
+//! [`Writer::run`](crate::server::writer::Writer::run) in `src/server/writer.rs`; and
+//! [`Behind::offer`](crate::server::behind::Behind::offer) in `src/server/behind.rs` for a reader that
+//! stalls.
 //!
 //! Test: `who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again` in
 //! `tests/it/slow_readers.rs`.
@@ -87,11 +87,11 @@
 //!
 //! Fix: [`Outbox::say`](crate::server::outbox::Outbox::say) in `src/server/outbox.rs` waits,
 //! [`EventLog::notice`](crate::server::event_log::EventLog::notice) in `src/server/event_log.rs`
-//! drops, and [`Backlog::publish`](crate::server::backlog::Backlog::publish) in
-//! `src/server/backlog.rs` gives up.
+//! drops, and [`Behind::keep`](crate::server::behind::Behind::keep) in
+//! `src/server/behind.rs` gives up.
 //!
 //! Test: `what_a_stalled_reader_costs_is_bounded` in `tests/it/slow_readers.rs`;
-//! `whoever_falls_off_the_end_is_too_slow` in `src/server/backlog.rs`.
+//! `one_whose_batch_was_dropped_is_too_slow_and_the_others_are_not` in `src/server/behind.rs`.
 //!
 //! # 8. No way to stop accept and read
 //!
@@ -114,8 +114,7 @@
 //! socket down. And a thread that waits for anything else waits on a condition variable.
 //!
 //! Fix: [`wait_for_connection`](crate::system::socket::wait_for_connection) in
-//! `src/system/socket.rs`, [`StopSwitch::stop`](crate::server::shutdown::StopSwitch::stop) in
-//! `src/server/shutdown.rs`, and [`Room::come_to_rest`](crate::server::room::Room::come_to_rest) and
-//! [`Room::hang_up`](crate::server::room::Room::hang_up) in `src/server/room.rs`.
+//! `src/system/socket.rs`, [`ShutdownHandle::stop`](crate::server::shutdown::ShutdownHandle::stop) and
+//! [`shut_down`](crate::server::shutdown::shut_down) in `src/server/shutdown.rs`.
 //!
 //! Test: `each_signal_that_asks_for_it_ends_the_server_in_order` in `tests/it/shutdown.rs`.

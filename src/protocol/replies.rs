@@ -181,6 +181,11 @@ pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")
 }
 
+/// Answers `/nick` with the name that one has.
+pub fn renamed_to_itself(nickname: &Nickname) -> String {
+    format!("[SERVER] You are {nickname} already.")
+}
+
 /// Answers `/msg` to a name that nobody has. `name` is cleaned already.
 pub fn no_such_nickname(name: &str) -> String {
     format!("[SERVER] No such nickname: {name}.")

@@ -1,27 +1,69 @@
-//! Accepting: the loop that turns connections into client threads.
+//! Accepting: the loop that turns connections into sessions.
 //!
-//! It does nothing that can wait for a peer: the nickname is asked in the client's thread, and a
-//! newcomer for whom there is no place gets one line, which always fits into an empty socket. No
-//! error of `accept` ends it.
+//! It does nothing that can wait for a peer. The nickname is asked in the client's own thread, and a
+//! newcomer for whom there is no place gets one line, which always fits into an empty socket. No error of
+//! `accept` ends the loop.
+//!
+//! How many connections there are, in all and from each address, is counted by open descriptors, whatever
+//! their state: see [`Place`].
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io::{self, PipeReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, PipeReader, Read};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, Scope};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, Builder, Scope};
+use std::time::{Duration, Instant};
 
-use super::backlog::MAX_UNSENT_BYTES;
-use super::client_id::ClientId;
-use super::room::Room;
+use super::client::{Client, ClientId, Place};
+use super::options::Options;
+use super::rate::AddressQuota;
 use super::session;
-use super::shutdown::StopSwitch;
+use super::shared::Shared;
+use super::shutdown::PARTING_TIME;
 use crate::protocol::replies;
-use crate::system::socket::{DeadPeer, detect_dead_peer, limit_unsent, wait_for_connection};
+use crate::system::socket::{
+    DeadPeer, detect_dead_peer, keep_urgent_data_in_line, limit_unsent, send_now,
+    wait_for_connection,
+};
+use crate::system::{descriptor, memory_map};
 
-/// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail
-/// at once, and take a whole processor that somebody needs to leave.
+/// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail at
+/// once, and take a whole processor that somebody needs to leave.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// The stack of a client's thread, in bytes. It is address space, not memory, until it is used, and
+/// sessions use little; most of this is for reporting a panic.
+const STACK_BYTES: usize = 128 << 10;
+
+/// Descriptors that are not for connections: standard streams, the listener, the pipe.
+const RESERVED_DESCRIPTORS: usize = 16;
+
+/// How many refused newcomers the accept loop may still read from, at least and at most. It is one in
+/// sixteen descriptors.
+const REFUSED_AT_ONCE: (usize, usize) = (16, 256);
+
+/// How often it looks after them.
+const REFUSED_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How many memory maps a thread takes on Linux: its stack, the guard below it, and the same again for
+/// signals. Where the system has none left, `std` aborts the process.
+const MAPS_PER_THREAD: usize = 4;
+
+/// Memory maps that are not for sessions: the program, its libraries, its heap.
+const RESERVED_MAPS: usize = 2048;
+
+/// What the kernel may hold unsent for one client, in bytes. Left alone it takes up to four megabytes;
+/// anything beyond this stays in the log, which all who are behind share. It is twice the most that may
+/// gather in the outbox: with less, a client that is one batch behind would count as slow in every burst.
+const MAX_UNSENT_BYTES: usize = 1 << 20;
+
+/// What it may hold so for all clients together, more or less: a newcomer gets its share of this, but
+/// no less than a batch of a quiet room.
+const ALL_UNSENT_BYTES: usize = 256 << 20;
+const MIN_UNSENT_BYTES: usize = 64 << 10;
 
 /// A pulled cable is noticed within two minutes, in a silent room and in one that talks.
 const DEAD_PEER: DeadPeer = DeadPeer {
@@ -31,52 +73,77 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// Accepts connections until there is something to read in `wake` or `stop` is used, and gives each
-/// a thread of its own in `scope`. Blocks in `poll`, which both of them wake.
+/// How many connections the system's limits allow at once, sessions and refused newcomers.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    clients: usize,
+    refused: usize,
+}
+
+impl Capacity {
+    /// Raises the limit on descriptors as far as it goes, and reads what there is then.
+    pub fn of_system(options: &Options) -> Self {
+        let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
+        let (least, most) = REFUSED_AT_ONCE;
+        let refused = (descriptors / 16).clamp(least, most);
+        let by_descriptors = descriptors.saturating_sub(RESERVED_DESCRIPTORS + refused);
+        let by_maps = memory_map::limit().saturating_sub(RESERVED_MAPS) / MAPS_PER_THREAD;
+        Self { clients: options.max_clients.min(by_descriptors).min(by_maps), refused }
+    }
+}
+
+/// Accepts connections until there is something to read in `wake`, and gives each a thread of its own in
+/// `scope`. Blocks in `poll`.
 pub fn accept_loop<'scope>(
-    room: &'scope Room,
+    shared: &'scope Shared,
+    capacity: Capacity,
     listener: &TcpListener,
     wake: &PipeReader,
-    stop: &StopSwitch,
     scope: &'scope Scope<'scope, '_>,
 ) {
-    let mut connections = 0;
+    let mut door = Door {
+        shared,
+        capacity,
+        connections: 0,
+        places: Arc::default(),
+        quotas: HashMap::new(),
+        prune_at: PRUNED_AT_LEAST,
+        refused: VecDeque::new(),
+    };
     let mut burst = Burst::default();
     loop {
-        let accepted = match wait_for_connection(listener, wake) {
-            Ok(false) if !stop.is_stopped() => listener.accept(),
-            Ok(_) => return,
+        let timeout = door.drain_refused();
+        let accepted = match wait_for_connection(listener, wake, timeout) {
+            Ok(true) => return,
+            Ok(false) => listener.accept(),
             Err(error) => Err(error),
         };
         match accepted {
-            Ok((stream, address)) => {
-                connections += 1;
-                match admit(room, ClientId::new(connections), stream, address, scope) {
-                    Ok(()) => burst = Burst::default(),
-                    Err(why) => burst.log(room, format_args!("Turned {} away", address.ip()), why),
-                }
-            }
-            // The peer gave up between the two calls.
+            Ok((stream, address)) => match door.admit(stream, address, scope) {
+                Ok(()) => burst = Burst::default(),
+                Err(why) => burst.log(shared, format_args!("Turned {} away", address.ip()), why),
+            },
+            // The time is over, or the peer gave up between the two calls.
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                burst.log(room, format_args!("Could not accept a connection"), error.to_string());
+                let what = format_args!("Could not accept a connection");
+                burst.log(shared, what, error.to_string());
                 thread::sleep(ERROR_PAUSE);
             }
         }
     }
 }
 
-/// Newcomers that cannot be let in, one after the other. The log is told each reason once, since it
-/// is not to be flooded by what cannot be helped.
+/// A run of consecutive refusals. Each reason is logged once, so that an overload does not flood the log.
 #[derive(Default)]
 struct Burst {
     reasons: Vec<String>,
 }
 
 impl Burst {
-    fn log(&mut self, room: &Room, what: fmt::Arguments<'_>, why: String) {
+    fn log(&mut self, shared: &Shared, what: fmt::Arguments<'_>, why: String) {
         if !self.reasons.contains(&why) {
-            room.log.notice(&format!("{what}: {why}"));
+            shared.log.notice(&format!("{what}: {why}"));
             self.reasons.push(why);
         }
     }
@@ -87,45 +154,164 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-/// Starts the thread of a new connection, or turns it away with one line and says why.
-fn admit<'scope>(
-    room: &'scope Room,
-    id: ClientId,
-    stream: TcpStream,
-    address: SocketAddr,
-    scope: &'scope Scope<'scope, '_>,
-) -> Result<(), String> {
-    prepare(&stream).map_err(|error| error.to_string())?;
-    let stream = Arc::new(stream);
-    // An IPv4 peer of an IPv6 listener counts under its IPv4 address.
-    let from = address.ip().to_canonical();
-    let refused = room.registry.insert(id, Arc::clone(&stream), from, &room.options).err();
-    if let Some(refused) = refused {
-        room.turn_away(&stream, refused.final_line());
-        return Err(refused.to_string());
-    }
-    room.log.event(&format!("Connected with {address}"));
-    let own_stream = Arc::clone(&stream);
-    let session = move || session::serve(room, id, &own_stream);
-    // The panic has left the room already, in its session.
-    let panicked =
-        move || room.log.notice(&format!("Internal error: closed the connection of {address}"));
-    if let Err(error) = room.threads.spawn(scope, id, session, panicked) {
-        room.registry.remove(id);
-        room.turn_away(&stream, replies::SERVER_FULL);
-        return Err(error.to_string());
-    }
-    Ok(())
+/// At how many addresses those without a connection are first forgotten.
+const PRUNED_AT_LEAST: usize = 1024;
+
+/// Who may come in. It belongs to the accept loop, so there is no lock.
+struct Door<'scope> {
+    shared: &'scope Shared,
+    capacity: Capacity,
+    /// How many connections there have been.
+    connections: u64,
+    /// How many there are.
+    places: Arc<AtomicUsize>,
+    /// What the clients of each address share. Each of them holds it, so its owners are their number.
+    quotas: HashMap<IpAddr, Arc<AddressQuota>>,
+    /// At how many addresses those that are of no interest any more are forgotten.
+    prune_at: usize,
+    /// Newcomers that were refused, and until when they may read why.
+    refused: VecDeque<(Instant, TcpStream)>,
 }
 
-/// Sets up the socket of a new connection.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    // Some systems hand down the listener's mode.
-    stream.set_nonblocking(false)?;
-    // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). This
-    // and the others fail where the system does not have them, and nobody is turned away for that.
-    let _ = stream.set_nodelay(true);
-    let _ = limit_unsent(stream, MAX_UNSENT_BYTES);
-    let _ = detect_dead_peer(stream, DEAD_PEER);
-    Ok(())
+impl<'scope> Door<'scope> {
+    /// Starts the session of a new connection, or refuses it with one line and returns why.
+    fn admit(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<(), String> {
+        self.prepare(&stream).map_err(|error| error.to_string())?;
+        let Some(place) = Place::take(&self.places, self.capacity.clients) else {
+            self.refuse(stream, replies::SERVER_FULL);
+            return Err("the server is full".into());
+        };
+        let quota = self.quota_of(address.ip());
+        let others = quota.as_ref().map_or(0, |quota| Arc::strong_count(quota) - 2);
+        let limit = self.shared.options.max_per_address;
+        if limit > 0 && others >= limit {
+            self.refuse(stream, replies::TOO_MANY_FROM_ADDRESS);
+            return Err("too many connections from there".into());
+        }
+        self.shared.log.event(&format!("Connected with {address}"));
+        self.connections += 1;
+        let id = ClientId::new(self.connections);
+        let client = Arc::new(Client::new(id, stream, address, quota, place));
+        self.start_session(&client, scope).map_err(|error| {
+            self.shared.registry.remove(id);
+            // It was the last owner but the thread that never was.
+            if let Some(client) = Arc::into_inner(client) {
+                self.refuse(client.stream, replies::SERVER_FULL);
+            }
+            error.to_string()
+        })
+    }
+
+    fn start_session(
+        &self,
+        client: &Arc<Client>,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> io::Result<()> {
+        let shared = self.shared;
+        shared.registry.insert(client);
+        let builder = Builder::new().name(client.id.to_string()).stack_size(STACK_BYTES);
+        let client = Arc::clone(client);
+        let session = move || {
+            // What it shares with other threads is behind locks that survive this.
+            if catch_unwind(AssertUnwindSafe(|| session::serve(shared, &client))).is_err() {
+                let address = client.address;
+                shared.log.notice(&format!("Internal error: closed the connection of {address}"));
+            }
+        };
+        builder.spawn_scoped(scope, session).map(drop)
+    }
+
+    /// Sets up the socket of a new connection.
+    fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
+        // Some systems hand down the listener's mode.
+        stream.set_nonblocking(false)?;
+        // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). This
+        // and the others fail where the system does not have them, and nobody is turned away for that.
+        let _ = stream.set_nodelay(true);
+        let share = ALL_UNSENT_BYTES / (self.places.load(Relaxed) + 1);
+        let _ = limit_unsent(stream, share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES));
+        let _ = detect_dead_peer(stream, DEAD_PEER);
+        let _ = keep_urgent_data_in_line(stream);
+        Ok(())
+    }
+
+    /// Returns what the clients of an address share; `None` for this machine itself, where everyone has
+    /// the same address.
+    fn quota_of(&mut self, address: IpAddr) -> Option<Arc<AddressQuota>> {
+        let address = counted_as(address)?;
+        let now = Instant::now();
+        if self.quotas.len() >= self.prune_at {
+            // Those that nobody holds, and that owe nothing, are as good as new ones.
+            self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1 || !quota.is_full(now));
+            self.prune_at = (self.quotas.len() * 2).max(PRUNED_AT_LEAST);
+        }
+        let new = || Arc::new(AddressQuota::new(self.shared.options.rate, now));
+        Some(Arc::clone(self.quotas.entry(address).or_insert_with(new)))
+    }
+
+    /// Sends a newcomer its only line, and keeps its socket for the moment in which it reads that.
+    fn refuse(&mut self, stream: TcpStream, line: &str) {
+        // They fail when the peer is gone, and then nothing is left to be done.
+        let _ = send_now(&stream, format!("{line}\n").as_bytes());
+        let _ = stream.shutdown(Shutdown::Write);
+        if stream.set_nonblocking(true).is_ok() {
+            self.refused.push_back((Instant::now() + PARTING_TIME, stream));
+        }
+    }
+
+    /// Discards what refused newcomers still send, until they close or their time is over. Closed over
+    /// unread input, their connection would be reset, and they might not read why. Returns when to call
+    /// this again. Never blocks.
+    fn drain_refused(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let surplus = self.refused.len().saturating_sub(self.capacity.refused);
+        self.refused.drain(..surplus);
+        self.refused.retain_mut(|(until, stream)| {
+            let is_open = match stream.read(&mut [0; 4096]) {
+                Ok(bytes) => bytes > 0,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            };
+            is_open && now < *until
+        });
+        (!self.refused.is_empty()).then_some(REFUSED_INTERVAL)
+    }
+}
+
+/// Returns the address under which a peer is counted: an IPv4 peer of an IPv6 listener under its IPv4
+/// address, an IPv6 peer under its network of 64 bits, of which one customer usually has all. `None` for
+/// this machine itself.
+fn counted_as(address: IpAddr) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return None;
+    }
+    Some(match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_counted_by_address_or_network() {
+        let counted = |address: &str| counted_as(address.parse().unwrap()).map(|a| a.to_string());
+        assert_eq!(counted("127.0.0.1"), None);
+        assert_eq!(counted("127.9.9.9"), None);
+        assert_eq!(counted("::1"), None);
+        assert_eq!(counted("::ffff:127.0.0.1"), None);
+        assert_eq!(counted("192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(counted("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
+    }
 }

@@ -1,7 +1,7 @@
 //! The console: what a person types into the server's own terminal.
 //!
 //! It is a thread that blocks in reading standard input, and the only one that nothing can wake; so
-//! it is not joined, and it does not keep the room alive. Only a terminal is listened to: an end of
+//! it is not joined, and it does not keep what the threads share alive. Only a terminal is listened to: an end of
 //! input, as under a service manager, changes nothing.
 
 use std::io::{self, BufRead, IsTerminal};
@@ -9,7 +9,8 @@ use std::sync::Weak;
 use std::thread;
 
 use super::room::Room;
-use super::shutdown::StopSwitch;
+use super::shared::Shared;
+use super::shutdown::ShutdownHandle;
 use crate::protocol::cleaning::clean;
 use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
 
@@ -17,31 +18,31 @@ use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
 const HELP: [&str; 5] = [
     "/who        list who is online",
     "/say TEXT   say something to everyone",
-    "/kick NICK  turn somebody out",
+    "/kick NICK  disconnect somebody",
     "/quit       stop the server",
     "/help       show this list",
 ];
 
 /// Starts the thread, named `console`, when standard input is a terminal. It ends at the end of
-/// input or when the room is gone, whichever it notices first.
+/// input or when the server has ended, whichever it notices first.
 ///
 /// # Errors
 ///
 /// When the system has no thread left.
-pub fn start(room: Weak<Room>, stop: StopSwitch) -> io::Result<()> {
+pub fn start(shared: Weak<Shared>, handle: ShutdownHandle) -> io::Result<()> {
     if io::stdin().is_terminal() {
-        thread::Builder::new().name("console".into()).spawn(move || read_loop(&room, &stop))?;
+        thread::Builder::new().name("console".into()).spawn(move || read_loop(&shared, &handle))?;
     }
     Ok(())
 }
 
 /// Obeys line by line. Blocks in reading the terminal.
-fn read_loop(room: &Weak<Room>, stop: &StopSwitch) {
+fn read_loop(shared: &Weak<Shared>, handle: &ShutdownHandle) {
     for line in io::stdin().lock().lines() {
         match line {
             Ok(line) => {
-                let Some(room) = room.upgrade() else { return };
-                obey(&room, stop, line.trim());
+                let Some(shared) = shared.upgrade() else { return };
+                obey(&shared, handle, line.trim());
             }
             // Not UTF-8; the next line may be.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
@@ -51,33 +52,33 @@ fn read_loop(room: &Weak<Room>, stop: &StopSwitch) {
     }
 }
 
-fn obey(room: &Room, stop: &StopSwitch, line: &str) {
+fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match (word.to_ascii_lowercase().as_str(), rest.trim()) {
         ("", _) => {}
-        ("/quit" | "/exit", _) => stop.stop(),
+        ("/quit" | "/exit", _) => handle.stop(),
         ("/who" | "/users", _) => {
-            let nicknames = room.registry.nicknames();
-            let line = replies::online(nicknames.len(), nicknames.iter());
-            room.log.notice(line.trim_start_matches(NOTICE_PREFIX));
+            let line = shared.outbox.look(Room::online_line);
+            shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
         }
         ("/say", text) if !text.is_empty() => {
             let notice = format!("{NOTICE_PREFIX}{}", clean(text));
-            room.outbox.append(|batch| batch.announce(&notice));
+            shared.outbox.append(|room| room.announce(&notice));
         }
         ("/kick", name) if !name.is_empty() => {
-            if let Some(id) = room.registry.find(name) {
-                room.registry.turn_out(id, LeaveReason::Kicked);
+            let id = shared.outbox.look(|room| room.find(name));
+            if let Some(client) = id.and_then(|id| shared.registry.get(id)) {
+                shared.leave(&client, LeaveReason::Kicked);
             } else {
                 let answer = replies::no_such_nickname(name);
-                room.log.notice(answer.trim_start_matches(NOTICE_PREFIX));
+                shared.log.notice(answer.trim_start_matches(NOTICE_PREFIX));
             }
         }
         ("/help" | "/say" | "/kick", _) => {
             for line in HELP {
-                room.log.notice(line);
+                shared.log.notice(line);
             }
         }
-        _ => room.log.notice(replies::unknown_command(word).trim_start_matches(NOTICE_PREFIX)),
+        _ => shared.log.notice(replies::unknown_command(word).trim_start_matches(NOTICE_PREFIX)),
     }
 }

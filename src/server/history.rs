@@ -1,60 +1,81 @@
-//! History: the last messages and actions, for whoever joins.
+//! History: the last messages and actions, for those who join.
 //!
-//! The broadcaster owns it and brings it up to date in the order of the outbox, so a newcomer's
-//! history ends exactly where its live lines begin.
+//! The room owns it and adds to it in the order of the outbox. So a newcomer's history ends exactly where
+//! its live lines begin.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::sync::Arc;
 
 use crate::protocol::replies;
+
+/// The most that it may take, in bytes, whatever the number of lines.
+const MAX_BYTES: usize = 256 << 10;
 
 /// The last lines that were said.
 #[derive(Debug)]
 pub struct History {
     lines: VecDeque<Vec<u8>>,
+    bytes: usize,
     limit: usize,
+    /// How it is shown, until something is added: one copy for all who join meanwhile.
+    shown: Option<Arc<[u8]>>,
 }
 
 impl History {
     /// Remembers at most `limit` lines; 0 for none.
     pub fn new(limit: usize) -> Self {
-        Self { lines: VecDeque::new(), limit }
+        Self { lines: VecDeque::new(), bytes: 0, limit, shown: None }
     }
 
-    /// Adds what was said in `common`: `said` are ranges of whole lines, in order.
+    /// Adds whole lines.
     ///
-    /// Only as many lines as are kept are looked at, from the end, since a flood brings thousands.
-    pub fn add<'a>(
-        &mut self,
-        common: &'a [u8],
-        said: impl DoubleEndedIterator<Item = &'a Range<usize>> + Clone,
-    ) {
-        let newest_first = said.rev().flat_map(|range| {
-            // Without the last line's end, behind which there would be one more, empty line.
-            common[range.start..range.end - 1].rsplit(|&byte| byte == b'\n')
-        });
-        let new = newest_first.clone().take(self.limit).count();
-        let old = self.lines.len();
-        self.lines.resize_with((old + new).min(self.limit), Vec::new);
-        // The oldest lines go to the back, where their memory takes the newest.
-        self.lines.rotate_left(old + new - self.lines.len());
-        for (line, newest) in self.lines.iter_mut().rev().zip(newest_first) {
-            line.clear();
-            line.extend_from_slice(newest);
-        }
-    }
-
-    /// Appends the history as a newcomer gets it; nothing if nothing was said yet.
-    pub fn write_to(&self, buffer: &mut Vec<u8>) {
-        if self.lines.is_empty() {
+    /// Only as many as are kept are looked at, from the end, since a flood brings thousands.
+    pub fn add(&mut self, lines: &[u8]) {
+        let Some(lines) = lines.strip_suffix(b"\n") else { return };
+        let newest_first = lines.rsplit(|&byte| byte == b'\n').take(self.limit);
+        let new = newest_first.clone().count();
+        if new == 0 {
             return;
         }
-        buffer.extend_from_slice(replies::last_messages(self.lines.len()).as_bytes());
-        buffer.push(b'\n');
-        for line in &self.lines {
-            buffer.extend_from_slice(line);
-            buffer.push(b'\n');
+        self.shown = None;
+        let mut spare = Vec::new();
+        while self.lines.len() + new > self.limit {
+            spare = self.forget_oldest();
         }
+        let old = self.lines.len();
+        for line in newest_first {
+            // In a steady room one line comes and one goes, into the same memory.
+            let mut kept = std::mem::take(&mut spare);
+            kept.clear();
+            kept.extend_from_slice(line);
+            self.bytes += kept.len() + 1;
+            self.lines.insert(old, kept);
+        }
+        while self.bytes > MAX_BYTES {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) -> Vec<u8> {
+        let oldest = self.lines.pop_front().unwrap_or_default();
+        self.bytes = self.bytes.saturating_sub(oldest.len() + 1);
+        oldest
+    }
+
+    /// Returns the history as a newcomer is shown it; `None` if nothing was said yet.
+    pub fn shown(&mut self) -> Option<&Arc<[u8]>> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        Some(self.shown.get_or_insert_with(|| {
+            let mut text = replies::last_messages(self.lines.len()).into_bytes();
+            text.push(b'\n');
+            for line in &self.lines {
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            }
+            text.into()
+        }))
     }
 }
 
@@ -62,28 +83,46 @@ impl History {
 mod tests {
     use super::*;
 
-    fn written(history: &History) -> String {
-        let mut buffer = Vec::new();
-        history.write_to(&mut buffer);
-        String::from_utf8(buffer).unwrap()
+    fn shown(history: &mut History) -> String {
+        history.shown().map_or_else(String::new, |text| String::from_utf8(text.to_vec()).unwrap())
     }
 
     #[test]
     fn the_last_lines_are_kept_whatever_they_came_in() {
         let mut history = History::new(3);
-        assert_eq!(written(&history), "");
-        history.add(b"one\n[notice]\ntwo\n", [0..4, 13..17].iter());
-        assert_eq!(written(&history), "[SERVER] Last messages: 2\none\ntwo\n");
-        history.add(b"three\nfour\n", std::iter::once(&(0..11)));
-        assert_eq!(written(&history), "[SERVER] Last messages: 3\ntwo\nthree\nfour\n");
-        history.add(b"a\nb\nc\nd\ne\n", [0..2, 2..4, 4..10].iter());
-        assert_eq!(written(&history), "[SERVER] Last messages: 3\nc\nd\ne\n");
+        assert_eq!(shown(&mut history), "");
+        history.add(b"one\n");
+        history.add(b"two\n");
+        assert_eq!(shown(&mut history), "[SERVER] Last messages: 2\none\ntwo\n");
+        history.add(b"three\nfour\n");
+        assert_eq!(shown(&mut history), "[SERVER] Last messages: 3\ntwo\nthree\nfour\n");
+        history.add(b"a\nb\nc\nd\ne\n");
+        assert_eq!(shown(&mut history), "[SERVER] Last messages: 3\nc\nd\ne\n");
     }
 
     #[test]
     fn no_history_is_kept_when_none_is_wanted() {
         let mut history = History::new(0);
-        history.add(b"one\n", std::iter::once(&(0..4)));
-        assert_eq!(written(&history), "");
+        history.add(b"one\n");
+        assert_eq!(shown(&mut history), "");
+    }
+
+    #[test]
+    fn all_who_join_meanwhile_are_shown_one_copy() {
+        let mut history = History::new(3);
+        history.add(b"one\n");
+        let first = Arc::clone(history.shown().unwrap());
+        assert!(Arc::ptr_eq(&first, history.shown().unwrap()));
+        history.add(b"two\n");
+        assert!(!Arc::ptr_eq(&first, history.shown().unwrap()));
+    }
+
+    #[test]
+    fn many_long_lines_are_kept_up_to_a_limit_of_bytes() {
+        let mut history = History::new(1000);
+        let line = [&[b'x'; 1000][..], b"\n"].concat();
+        (0..1000).for_each(|_| history.add(&line));
+        assert_eq!(history.bytes, MAX_BYTES / 1001 * 1001);
+        assert_eq!(history.bytes, history.lines.iter().map(|line| line.len() + 1).sum());
     }
 }

@@ -1,123 +1,251 @@
-//! The room: what all threads of the server share, and what concerns more than one part of it.
+//! The room: who is in, under which name, what was said last, and what the next batch will tell everyone.
+//!
+//! These belong together, because each of them is true at a point of the one order. So they lie behind
+//! one lock, the [`outbox`](super::outbox)'s. Whoever holds it appends to the order and knows who is in at
+//! just that point: a name is checked, taken and announced at once, and the welcome, the history and the
+//! answer to `/who` are composed here.
+//!
+//! Nothing here waits, and nothing here knows a socket.
 
-use std::io::{self, IoSlice};
-use std::net::{Shutdown, TcpStream};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::backlog::Backlog;
-use super::client_id::ClientId;
-use super::closing::{Closing, DRAIN_TIME};
-use super::event_log::EventLog;
-use super::options::Options;
-use super::outbox::Outbox;
-use super::registry::Registry;
-use super::shutdown::Gate;
-use super::threads::Threads;
+use super::batch::Batch;
+use super::client::{Client, ClientId};
+use super::history::History;
+use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::replies::{self, LeaveReason};
-use crate::system::socket::send_now;
 
-/// How long the broadcaster may take for what was said before the farewell, and the farewell itself,
-/// from when the server began to end.
-pub const DELIVERY_TIME: Duration = Duration::from_millis(2400);
+/// Somebody else has the nickname.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken;
 
-/// When all connections are ended at the latest, from then too. What is left of three seconds is what
-/// a thousand threads take to end on a busy machine.
-const CLOSING_TIME: Duration = Duration::from_millis(2600);
-
-/// What all threads of the server share.
+/// Who is in, and what they are about to be told.
 #[derive(Debug)]
 pub struct Room {
-    /// How it is to behave.
-    pub options: Options,
-    /// Who is connected.
-    pub registry: Registry,
-    /// What is to be delivered.
-    pub outbox: Outbox,
-    /// What slow clients have not taken yet.
-    pub backlog: Backlog,
-    /// What sessions pass while they hand on what they read.
-    pub gate: Gate,
-    /// The threads of clients.
-    pub threads: Threads,
-    /// Where sockets go that are done with.
-    pub closing: Closing,
-    /// What whoever runs the server is told.
-    pub log: EventLog,
+    batch: Batch,
+    /// Those who are in, in the order in which they connected.
+    members: BTreeMap<ClientId, Nickname>,
+    /// Who has which nickname, by its folded form.
+    names: HashMap<String, ClientId>,
+    history: History,
+    /// The answer to `/who`, until somebody joins, leaves or changes names: one copy for all who ask.
+    online: Option<Arc<[u8]>>,
 }
 
-/// Parting with single clients.
+/// What people do. Each of these is one place in the order.
 impl Room {
-    /// Says one last line to a connection that is not in the room, and closes it. Never blocks: the
-    /// line fits into a socket's buffer, and if it does not, the peer is not reading anyway.
-    pub fn turn_away(&self, stream: &Arc<TcpStream>, final_line: &str) {
-        let line = format!("{final_line}\n");
-        // An error means that the peer is gone, or not reading: nothing is left to be done.
-        let _ = send_now(stream, &[IoSlice::new(line.as_bytes())]);
-        self.closing.close(Arc::clone(stream), false);
+    /// An empty room that remembers `history` lines.
+    pub fn new(history: usize) -> Self {
+        Self {
+            batch: Batch::default(),
+            members: BTreeMap::new(),
+            names: HashMap::new(),
+            history: History::new(history),
+            online: None,
+        }
     }
 
-    /// Has a client leave to which writing failed, for the reason that the error says.
-    pub fn give_up(&self, id: ClientId, error: &io::Error) {
-        let reason = match error.kind() {
-            // Its time was over; where the system's own was, because nothing is acknowledged any more,
-            // it says `TimedOut`.
-            io::ErrorKind::WouldBlock => LeaveReason::TooSlow,
-            // The peer has closed: whether in order, its session finds out by reading.
-            io::ErrorKind::BrokenPipe => return,
-            _ => LeaveReason::ConnectionLost,
-        };
-        self.registry.turn_out(id, reason);
+    /// A member joins: everyone else is told, and it is welcomed. Returns how many bytes the welcome has.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] when somebody has the name; then nothing happens.
+    pub fn join(&mut self, client: &Arc<Client>, nickname: &Nickname) -> Result<usize, Taken> {
+        self.claim(client.id, nickname)?;
+        self.members.insert(client.id, nickname.clone());
+        self.online = None;
+        self.batch.announce(&replies::joined(nickname));
+        self.batch.add(client);
+        let welcome = format!("{}\n{}\n", replies::CONNECTED, self.online_line());
+        self.batch.show(client.id, welcome.as_bytes());
+        let history = self.history.shown();
+        if let Some(history) = history {
+            self.batch.show_shared(client.id, history);
+        }
+        Ok(welcome.len() + history.map_or(0, |history| history.len()))
+    }
+
+    /// A member says whole lines, each with its nickname and its line end, to all others.
+    pub fn say(&mut self, client: ClientId, lines: &[u8]) {
+        self.batch.say(client, lines);
+        self.history.add(lines);
+    }
+
+    /// A member acts: everyone sees this line, the member too.
+    pub fn act(&mut self, line: &str) {
+        let line = self.batch.announce(line);
+        self.history.add(&self.batch.common()[line]);
+    }
+
+    /// A member sends a private message. Returns how many bytes it has for both, or `None` when nobody
+    /// is called `to`.
+    pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
+        let recipient = *self.names.get(&fold(to))?;
+        let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
+        let told = replies::told_you(sender, text) + "\n";
+        let confirmed = replies::you_told(to, text) + "\n";
+        self.batch.show(recipient, told.as_bytes());
+        self.batch.show(from, confirmed.as_bytes());
+        Some(told.len() + confirmed.len())
+    }
+
+    /// A member takes another nickname, and everyone is told. Returns the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] when somebody else has the name; then nothing happens.
+    pub fn rename(&mut self, client: ClientId, nickname: &Nickname) -> Result<Nickname, Taken> {
+        self.claim(client, nickname)?;
+        let Some(before) = self.members.insert(client, nickname.clone()) else { return Err(Taken) };
+        if before.folded() != nickname.folded() {
+            self.names.remove(&before.folded());
+        }
+        self.online = None;
+        self.batch.announce(&replies::renamed(&before, nickname));
+        Ok(before)
+    }
+
+    /// A member asks who is online. Returns how many bytes the answer has.
+    pub fn who(&mut self, client: ClientId) -> usize {
+        if self.online.is_none() {
+            self.online = Some((self.online_line() + "\n").into_bytes().into());
+        }
+        let Some(answer) = &self.online else { return 0 };
+        self.batch.show_shared(client, answer);
+        answer.len()
+    }
+
+    /// The server answers one member.
+    pub fn answer(&mut self, client: ClientId, bytes: &[u8]) {
+        self.batch.show(client, bytes);
+    }
+
+    /// The server, or its operator, says a line to everyone.
+    pub fn announce(&mut self, line: &str) {
+        self.batch.announce(line);
+    }
+
+    /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns
+    /// its nickname; `None` when it was not in, or has left before: the first reason counts.
+    pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
+        let nickname = self.forget(client)?;
+        if let Some(line) = reason.final_line() {
+            self.batch.show(client.id, format!("{line}\n").as_bytes());
+        }
+        self.batch.remove(client.id, reason);
+        self.batch.announce(&replies::left(&nickname, reason));
+        Some(nickname)
+    }
+
+    /// A client leaves, and nobody is told. Returns its nickname if it was in.
+    pub fn forget(&mut self, client: &Client) -> Option<Nickname> {
+        client.has_left.store(true, Relaxed);
+        let nickname = self.members.remove(&client.id)?;
+        self.names.remove(&nickname.folded());
+        self.online = None;
+        Some(nickname)
+    }
+
+    fn claim(&mut self, client: ClientId, nickname: &Nickname) -> Result<(), Taken> {
+        let owner = *self.names.entry(nickname.folded()).or_insert(client);
+        if owner == client { Ok(()) } else { Err(Taken) }
     }
 }
 
-/// The end of the room, step by step.
+/// What others ask of it.
 impl Room {
-    /// Has every session pass on what it has read, over all bounds. Blocks until all have. From
-    /// then on they read nothing until the farewell is sent, and then only to throw away, which keeps
-    /// a reset from destroying it.
-    pub fn come_to_rest(&self) {
-        self.gate.begin_to_close();
-        self.outbox.lift_bound();
-        self.backlog.lift_bounds();
-        self.registry.lift_waits();
-        self.gate.wait_until_empty();
+    /// Finds a member by its nickname, in any case.
+    pub fn find(&self, name: &str) -> Option<ClientId> {
+        self.names.get(&fold(name)).copied()
     }
 
-    /// Closes all connections, after the farewell. Blocks until whoever is behind and reads has got it,
-    /// but no longer than two seconds after the end `began`, and until the peers have closed too, for
-    /// half a second in all, and no longer than 2.6 seconds after it began.
-    pub fn hang_up(&self, began: Instant) {
-        let farewell = format!("{}\n", replies::SHUTTING_DOWN);
-        for (_, stream) in self.registry.streams(|is_in| !is_in) {
-            // They fail when the peer is gone, or not reading. Behind it comes at most what its own thread
-            // is just saying.
-            let _ = send_now(&stream, &[IoSlice::new(farewell.as_bytes())]);
-            let _ = stream.shutdown(Shutdown::Write);
-        }
-        self.shut_down(Shutdown::Write, &self.backlog.behind());
-        for id in self.backlog.wait_until_taken(began) {
-            self.registry.turn_out(id, LeaveReason::TooSlow);
-            self.backlog.give_up(id);
-        }
-        self.shut_down(Shutdown::Write, &[]);
-        self.gate.farewell_is_sent();
-        self.registry.wait_until_empty((Instant::now() + DRAIN_TIME).min(began + CLOSING_TIME));
-        self.cut_off();
+    /// Whether a client is in.
+    pub fn has(&self, client: ClientId) -> bool {
+        self.members.contains_key(&client)
     }
 
-    /// Ends all connections at once, and so whatever waits for one.
-    pub fn cut_off(&self) {
-        self.shut_down(Shutdown::Both, &[]);
+    /// Says who is online, without a line end.
+    pub fn online_line(&self) -> String {
+        replies::online(self.members.len(), self.members.values())
     }
 
-    /// Shuts down the connections of all but these.
-    fn shut_down(&self, how: Shutdown, except: &[ClientId]) {
-        for (id, stream) in self.registry.streams(|_| true) {
-            if !except.contains(&id) {
-                // It fails when the peer is gone.
-                let _ = stream.shutdown(how);
-            }
-        }
+    /// What has gathered since [`Room::take`].
+    pub fn gathered(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Takes what has gathered, in exchange for `empty`.
+    pub fn take(&mut self, empty: &mut Batch) {
+        std::mem::swap(&mut self.batch, empty);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::client::tests::connected;
+
+    fn nickname(name: &str) -> Nickname {
+        Nickname::parse(name).unwrap()
+    }
+
+    /// What each of these clients sees of what has gathered.
+    fn seen<const N: usize>(room: &mut Room, clients: [&Client; N]) -> [String; N] {
+        let mut batch = Batch::default();
+        room.take(&mut batch);
+        batch.seal();
+        clients.map(|client| {
+            String::from_utf8(batch.view(client.id).collect::<Vec<_>>().concat()).unwrap()
+        })
+    }
+
+    #[test]
+    fn each_sees_what_happens_between_its_join_and_its_leave() {
+        let mut room = Room::new(20);
+        let ((alice, _a), (bob, _b)) = (connected(1), connected(2));
+        room.join(&alice, &nickname("alice")).unwrap();
+        room.say(alice.id, b"alice: one\n");
+        room.join(&bob, &nickname("bob")).unwrap();
+        room.say(bob.id, b"bob: two\n");
+        assert_eq!(room.leave(&alice, LeaveReason::Quit), Some(nickname("alice")));
+        room.say(bob.id, b"bob: three\n");
+        let [alice_saw, bob_saw] = seen(&mut room, [&alice, &bob]);
+        assert_eq!(
+            alice_saw,
+            "[SERVER] Connected to the server!\n[SERVER] 1 online: alice\n\
+             [SERVER] bob joined the chat!\nbob: two\n[SERVER] Goodbye!\n"
+        );
+        assert_eq!(
+            bob_saw,
+            "[SERVER] Connected to the server!\n[SERVER] 2 online: alice, bob\n\
+             [SERVER] Last messages: 1\nalice: one\n[SERVER] alice left the chat!\n"
+        );
+    }
+
+    #[test]
+    fn a_name_is_had_by_one_until_it_is_given_up() {
+        let mut room = Room::new(0);
+        let ((alice, _a), (bob, _b)) = (connected(1), connected(2));
+        room.join(&alice, &nickname("alice")).unwrap();
+        assert_eq!(room.join(&bob, &nickname("ALICE")), Err(Taken));
+        assert_eq!(room.rename(alice.id, &nickname("Alice")), Ok(nickname("alice")));
+        assert_eq!(room.rename(alice.id, &nickname("al")), Ok(nickname("Alice")));
+        room.join(&bob, &nickname("alice")).unwrap();
+        assert_eq!(room.rename(bob.id, &nickname("AL")), Err(Taken));
+        room.leave(&alice, LeaveReason::Kicked).unwrap();
+        room.rename(bob.id, &nickname("al")).unwrap();
+        assert_eq!(room.find("AL"), Some(bob.id));
+        assert_eq!(room.find("alice"), None);
+    }
+
+    #[test]
+    fn the_first_reason_to_leave_counts() {
+        let mut room = Room::new(0);
+        let (alice, _peer) = connected(1);
+        room.join(&alice, &nickname("alice")).unwrap();
+        assert!(room.leave(&alice, LeaveReason::TooSlow).is_some());
+        assert_eq!(room.leave(&alice, LeaveReason::Quit), None);
     }
 }

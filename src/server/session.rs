@@ -1,342 +1,475 @@
 //! Session: the server's side of one client, from its first line to its last.
 //!
-//! Each session has a thread of its own. It blocks until something comes, takes everything one read
-//! returns, and passes all its complete lines on at once; it never writes to the socket once the
-//! client is in. Whatever happens to it, a panic included, the client leaves exactly once.
+//! Each session has a thread of its own, which does one thing over and over: read what has come, cut a
+//! line, take a token for it, act. Before there is a nickname a line is an answer at the prompt
+//! ([`login`](super::login)); afterwards it goes into the [`outbox`](super::outbox). All lines of one read
+//! that the tokens allow are passed on together.
+//!
+//! The session blocks
+//!
+//! - in `read`, until something comes or the connection is shut down;
+//! - for its tokens, and while its client is behind: a client that does not read is not read. The writer,
+//!   a leave and the shutdown wake it;
+//! - for space in the outbox, which the writer makes.
+//!
+//! It writes to the socket until the client is in, and never again. Whatever happens to it, a panic
+//! included, the client leaves exactly once.
 
-use std::net::TcpStream;
+use std::io;
+use std::net::Shutdown::Write;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::client_id::ClientId;
+use super::client::Client;
 use super::input::Input;
-use super::login::{Introduced, LoginEnd, login};
-use super::options::Framing;
-use super::rate::TokenBucket;
-use super::recv_framing::{self, without_name};
-use super::room::Room;
+use super::login::{Login, Step};
+use super::rate::{JOIN_COST, TokenBucket};
+use super::shared::Shared;
+use super::shutdown::PARTING_TIME;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
-use crate::system::socket::is_gone;
+use crate::system::socket::{is_gone, send_now};
 
-/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname,
-/// of 128 bytes at most, is put in front of them.
+/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname is put
+/// in front of them.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// What is kept of the buffer for that once so little is said at once, in bytes.
+/// What is kept of the buffer for that once little is said at once, in bytes.
 const KEPT_BYTES: usize = 1024;
 
-/// How long a client whose connection is over may go on with what it had sent, at its rate. A bot
-/// that says its piece and hangs up is heard; a nickname is not held for a ghost.
+/// How long a client whose connection is broken may go on with what it had sent, at its rate. A bot that
+/// says its piece and hangs up is heard; a nickname is not held for a ghost.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
-/// Serves one client until it leaves. This is what the client's thread runs.
-pub fn serve(room: &Room, id: ClientId, stream: &Arc<TcpStream>) {
-    let mut input = Input::new(&room.options);
-    let mut membership = Membership { room, id, reason: LeaveReason::ConnectionLost };
-    let introduced = match room.options.framing {
-        Framing::Line => login(room, id, stream, &mut input),
-        Framing::Recv => recv_framing::login(room, id, stream, &mut input),
-    };
-    match introduced {
-        Ok(introduced) => {
-            room.log.event(&format!("Nickname of client is {}", introduced.nickname));
-            membership.reason = speak(room, id, stream, introduced, &mut input);
-        }
-        // It is told the farewell, like all others.
-        Err(_) if room.gate.enter().is_none() => {}
-        Err(LoginEnd::TurnedAway(why)) => {
-            // The address is lost when the peer is, and then nobody was turned away.
-            if let Ok(address) = stream.peer_addr() {
-                let why = why.trim_start_matches(replies::NOTICE_PREFIX);
-                room.log.event(&format!("Turned {address} away: {why}"));
-            }
-            room.turn_away(stream, why);
-        }
-        Err(LoginEnd::Quit) => room.turn_away(stream, replies::GOODBYE),
-        Err(LoginEnd::Left) => membership.reason = LeaveReason::Quit,
-        Err(LoginEnd::Gone) => {}
-    }
-    // Left within the gate, it is announced; else the server is shutting down.
-    let pass = room.gate.enter();
-    if pass.is_none() {
-        room.gate.wait_for_farewell();
-        // What still comes is thrown away, so that the farewell arrives.
-        while input.read(stream).is_ok_and(|bytes| bytes > 0) {}
-    }
-    drop(membership);
-}
-
-/// Being connected. Dropping it is leaving, also when the thread panics.
-struct Membership<'a> {
-    room: &'a Room,
-    id: ClientId,
-    reason: LeaveReason,
-}
-
-impl Drop for Membership<'_> {
-    fn drop(&mut self) {
-        let room = self.room;
-        if let Some((nickname, reason)) = room.registry.leave(self.id, self.reason, &room.outbox) {
-            room.log.event(&format!("{nickname} left the chat!{reason}"));
-        }
-    }
+/// How a session ends.
+enum End {
+    /// The client leaves, unless another thread had it leave before.
+    Left(LeaveReason),
+    /// It never came in, and this line tells it why.
+    TurnedAway(&'static str),
+    /// The server is ending, and others say the farewell.
+    Shutdown,
 }
 
 /// Whether the session goes on.
-enum Flow {
-    Continue,
-    Leave(LeaveReason),
+type Flow = ControlFlow<End>;
+
+/// How far the client is.
+enum Phase {
+    AtPrompt(Login),
+    /// In the room, under this name.
+    In(Nickname),
 }
 
-/// A client that is in: turns what it sends into entries of the outbox.
-struct Speaker<'a> {
-    room: &'a Room,
-    id: ClientId,
-    stream: &'a TcpStream,
-    nickname: Nickname,
-    /// With [`Framing::Recv`]: what it gave as its name, and opens its messages with.
-    given: Option<String>,
+/// Serves one client until its connection has ended. This is what the client's thread runs.
+pub fn serve(shared: &Shared, client: &Arc<Client>) {
+    client.adopt_thread();
+    let _guard = LeaveGuard { shared, client };
+    let mut session = Session {
+        shared,
+        client,
+        bucket: TokenBucket::new(shared.options.rate, Instant::now()),
+        phase: Phase::AtPrompt(Login::new(shared.options.login_timeout)),
+        said: Vec::new(),
+        delivered: 0,
+        gone_since: None,
+    };
+    let mut input = Input::new(&shared.options);
+    match session.read_loop(&mut input) {
+        End::Left(reason) => shared.leave(client, reason),
+        End::TurnedAway(line) => session.turn_away(line),
+        End::Shutdown => client.wait_while(None, |_| !shared.shutdown.is_told()),
+    }
+    session.drain(&mut input);
+    // After the farewell nobody else is told, except the log.
+    shared.leave(client, LeaveReason::Quit);
+}
+
+/// Keeps the client registered. Dropping it announces the leave, even if the thread panics.
+struct LeaveGuard<'a> {
+    shared: &'a Shared,
+    client: &'a Client,
+}
+
+impl Drop for LeaveGuard<'_> {
+    fn drop(&mut self) {
+        self.shared.leave(self.client, LeaveReason::ConnectionLost);
+        self.shared.registry.remove(self.client.id);
+    }
+}
+
+struct Session<'a> {
+    shared: &'a Shared,
+    client: &'a Arc<Client>,
     bucket: TokenBucket,
-    /// When its connection was found to be over, while it waited for its rate.
-    gone: Option<Instant>,
+    phase: Phase,
     /// Formatted lines that were not passed on yet.
     said: Vec<u8>,
+    /// How many bytes the line at hand makes the server deliver.
+    delivered: usize,
+    /// When its connection was found to be broken, while it waited for its rate.
+    gone_since: Option<Instant>,
 }
 
-/// Reads and passes on until a client leaves that is in. Returns why.
-fn speak(
-    room: &Room,
-    id: ClientId,
-    stream: &TcpStream,
-    introduced: Introduced<'_>,
-    input: &mut Input,
-) -> LeaveReason {
-    let Introduced { nickname, given, first, mut pass } = introduced;
-    let bucket = TokenBucket::new(room.options.rate, Instant::now());
-    let mut speaker =
-        Speaker { room, id, stream, nickname, given, bucket, gone: None, said: Vec::new() };
-    if let Some(first) = first
-        && let Flow::Leave(reason) = speaker.take(Frame::Line(&first))
-    {
-        return reason;
-    }
-    loop {
-        while let Some(received) = input.next_frame() {
-            if let Flow::Leave(reason) = speaker.take(received) {
-                return reason;
+/// Reading.
+impl Session<'_> {
+    fn read_loop(&mut self, input: &mut Input) -> End {
+        if let Break(end) = self.write(format!("{}\n", replies::ENTER_NICKNAME).as_bytes()) {
+            return end;
+        }
+        loop {
+            if let Break(end) = self.read(input) {
+                return end;
             }
         }
-        speaker.pass_on();
-        drop(pass);
-        // What was read is said: so nothing is read where it might not be said any more.
-        let waited = Input::wait(stream);
-        // Shutting down the reading side stops who is silent; who floods is still read.
-        if !room.registry.is_wanted(id) {
-            return LeaveReason::Kicked;
+    }
+
+    /// Reads once, and acts on every line that came.
+    fn read(&mut self, input: &mut Input) -> Flow {
+        self.wait_until_caught_up();
+        if let Phase::AtPrompt(login) = &self.phase {
+            let left = login.deadline().saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
+            }
+            // It fails when the connection is over, which reading finds out.
+            let _ = self.client.stream.set_read_timeout(Some(left));
         }
-        let Some(entered) = room.gate.enter() else { return LeaveReason::Quit };
-        pass = entered;
-        match waited.and_then(|()| input.read(stream)) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(_) => return LeaveReason::ConnectionLost,
+        let read = input.read(&self.client.stream);
+        while !self.act_on_lines(input)? {
+            self.wait_until_caught_up();
+            self.wait_for_token()?;
+        }
+        let is_at_prompt = matches!(self.phase, Phase::AtPrompt(_));
+        match read {
+            Ok(0) if !self.client.is_lost.load(Relaxed) => Break(End::Left(LeaveReason::Quit)),
+            Ok(1..) => Continue(()),
+            // The deadline of the login, which the next turn looks at.
+            Err(error) if is_at_prompt && is_timeout(&error) => Continue(()),
+            Ok(0) | Err(_) => Break(End::Left(LeaveReason::ConnectionLost)),
         }
     }
-    if let Some(received) = input.finish() {
-        speaker.take(received);
-        speaker.pass_on();
+
+    /// Acts on one line after the other, and passes on what was said. Returns whether there is no line
+    /// left; else the client is behind, or has no token.
+    fn act_on_lines(&mut self, input: &mut Input) -> ControlFlow<End, bool> {
+        let Some(_in_flight) = self.shared.shutdown.enter() else { return Break(End::Shutdown) };
+        let mut flow = Continue(());
+        while flow.is_continue() && !input.is_exhausted() && self.may_act() {
+            let Some(frame) = input.next_frame() else { break };
+            flow = self.act(frame);
+        }
+        self.pass_on();
+        flow?;
+        if self.client.has_left.load(Relaxed) {
+            // Another thread had it leave, and that reason counts.
+            return Break(End::Left(LeaveReason::Quit));
+        }
+        Continue(input.is_exhausted())
     }
-    LeaveReason::Quit
+
+    /// Whether the client may have one more line cut.
+    fn may_act(&mut self) -> bool {
+        let Client { has_left, is_behind, .. } = &**self.client;
+        !has_left.load(Relaxed) && !is_behind.load(Relaxed) && self.time_to_token().is_zero()
+    }
+
+    /// Blocks while the client is behind. The writer, a leave and the shutdown wake it.
+    fn wait_until_caught_up(&self) {
+        let is_ending = || self.shared.shutdown.has_begun();
+        self.client.wait_while(None, |client| {
+            client.is_behind.load(Relaxed) && !client.has_left.load(Relaxed) && !is_ending()
+        });
+    }
+
+    /// Blocks until there is a token for the next line. A leave and the shutdown wake it.
+    fn wait_for_token(&mut self) -> Flow {
+        let (now, wait) = (Instant::now(), self.time_to_token());
+        if wait.is_zero() {
+            return Continue(());
+        }
+        let is_ending = || self.shared.shutdown.has_begun();
+        self.client
+            .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
+        if let Phase::AtPrompt(login) = &self.phase
+            && login.deadline() <= Instant::now()
+        {
+            return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
+        }
+        // Reading would not show it before everything is read that was sent, at this rate.
+        if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
+        {
+            return Break(End::Left(LeaveReason::ConnectionLost));
+        }
+        Continue(())
+    }
+
+    /// How long it is until the client and its address have a token each.
+    fn time_to_token(&mut self) -> Duration {
+        if self.shared.options.rate == 0 {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let of_address = self.client.quota.as_ref().map(|quota| quota.wait(now));
+        self.bucket.wait(now).max(of_address.unwrap_or_default())
+    }
 }
 
-impl Speaker<'_> {
-    fn take(&mut self, received: Frame<'_>) -> Flow {
-        if let Flow::Leave(reason) = self.wait_for_rate() {
-            return Flow::Leave(reason);
-        }
-        match received {
-            Frame::Line(line) => {
-                let line = match &self.given {
-                    Some(given) => without_name(line, [given, self.nickname.as_str()]),
-                    None => line,
-                };
-                self.obey(Command::parse(&clean(line)))
+/// Acting.
+impl Session<'_> {
+    /// Acts on one thing that the client sent, and charges it.
+    fn act(&mut self, frame: Frame<'_>) -> Flow {
+        self.delivered = 0;
+        let flow = match &mut self.phase {
+            Phase::AtPrompt(login) => {
+                let step = login.take(frame);
+                self.step(step)
             }
+            Phase::In(_) => self.take(frame),
+        };
+        self.bucket.take(1.0);
+        if let Some(quota) = &self.client.quota {
+            // A line that nobody sees costs a token as well.
+            quota.charge_bytes(self.delivered.max(1));
+        }
+        flow
+    }
+
+    /// Does what the login decided.
+    fn step(&mut self, step: Step) -> Flow {
+        match step {
+            Step::Answer(bytes) => self.write(&bytes),
+            Step::Join(nickname) => self.join(nickname),
+            Step::Refuse { line, is_last } => {
+                self.write(format!("{line}\n").as_bytes())?;
+                if is_last { Break(End::TurnedAway(replies::TOO_MANY_TRIES)) } else { Continue(()) }
+            }
+            Step::Quit => Break(End::TurnedAway(replies::GOODBYE)),
+        }
+    }
+
+    fn join(&mut self, nickname: Nickname) -> Flow {
+        let client = self.client;
+        // From the join on the login's deadline means nothing. It fails when the connection is over,
+        // which reading finds out.
+        let _ = client.stream.set_read_timeout(None);
+        let joined = self.shared.outbox.append_for(client, |room| room.join(client, &nickname));
+        match (joined, &mut self.phase) {
+            // The outbox is closed.
+            (None, _) => Break(End::Shutdown),
+            (Some(Err(_taken)), Phase::AtPrompt(login)) => {
+                let step = login.refuse(&replies::nickname_taken(&nickname));
+                self.step(step)
+            }
+            (Some(Err(_)), Phase::In(_)) => Continue(()),
+            (Some(Ok(welcome_bytes)), phase) => {
+                self.shared.log.event(&format!("Nickname of client is {nickname}"));
+                if let Some(quota) = &client.quota {
+                    quota.charge(JOIN_COST);
+                }
+                self.delivered = welcome_bytes;
+                *phase = Phase::In(nickname);
+                Continue(())
+            }
+        }
+    }
+
+    /// Takes something that a member sent.
+    fn take(&mut self, frame: Frame<'_>) -> Flow {
+        match frame {
+            Frame::Line(line) => return self.obey(Command::parse(&clean(line))),
             Frame::NotUtf8 => self.answer(&replies::not_sent(replies::NOT_UTF8)),
             Frame::TooLong { bytes } => self.answer(&replies::not_sent(replies::too_long(bytes))),
-            Frame::TimingMark => {
-                let id = self.id;
-                if self.make_room() {
-                    self.room.outbox.append(|batch| batch.tell_bytes(id, &TIMING_MARK_REFUSED));
-                }
-                Flow::Continue
-            }
+            Frame::TimingMark => self.answer_bytes(&TIMING_MARK_REFUSED),
         }
+        Continue(())
     }
 
     fn obey(&mut self, command: Command<'_>) -> Flow {
-        let (room, id) = (self.room, self.id);
+        let Phase::In(nickname) = &self.phase else { return Continue(()) };
         match command {
             Command::Blank => {}
-            Command::Say(said) => {
-                for part in replies::message_prefix(&self.nickname, said) {
+            Command::Say(text) => {
+                let before = self.said.len();
+                for part in replies::message_prefix(nickname, text) {
                     self.said.extend_from_slice(part.as_bytes());
                 }
                 self.said.push(b'\n');
+                self.delivered = self.said.len() - before;
                 if self.said.len() >= MAX_PASSED_ON_BYTES {
                     self.pass_on();
                 }
             }
             Command::Act(action) => {
-                self.make_room();
-                let line = replies::action(&self.nickname, action);
-                room.outbox.append(|batch| batch.act(id, &line));
+                let line = replies::action(nickname, action);
+                self.delivered = line.len() + 1;
+                self.pass_on();
+                if self.shared.outbox.append_for(self.client, |room| room.act(&line)).is_some() {
+                    self.shared.log_message(&line);
+                }
             }
             Command::Tell { to, text } => {
-                self.make_room();
-                if !room.registry.tell((id, &self.nickname), to, text, &room.outbox) {
-                    return self.answer(&replies::no_such_nickname(to));
-                }
-            }
-            Command::Rename(name) => return self.rename(name),
-            Command::Who(_) => {
-                if self.make_room() {
-                    room.outbox.append(|batch| batch.ask(id));
-                }
-            }
-            Command::Ping(word) => return self.answer(&replies::pong(word)),
-            Command::Help => return self.answer(&replies::help()),
-            Command::Incomplete(usage) => return self.answer(&replies::usage(usage)),
-            Command::Unknown(word) => return self.answer(&replies::unknown_command(word)),
-            Command::Quit => {
                 self.pass_on();
-                return Flow::Leave(LeaveReason::Quit);
+                let from = self.client.id;
+                let told =
+                    self.shared.outbox.append_for(self.client, |room| room.tell(from, to, text));
+                match told {
+                    Some(Some(bytes)) => self.delivered = bytes,
+                    Some(None) => self.answer(&replies::no_such_nickname(to)),
+                    None => {}
+                }
             }
+            Command::Rename(name) => self.rename(name),
+            Command::Who(_part) => {
+                self.pass_on();
+                let id = self.client.id;
+                let told = self.shared.outbox.append_for(self.client, |room| room.who(id));
+                self.delivered = told.unwrap_or(0);
+            }
+            Command::Ping(word) => self.answer(&replies::pong(word)),
+            Command::Help => self.answer(&replies::help()),
+            Command::Incomplete(usage) => self.answer(&replies::usage(usage)),
+            Command::Unknown(word) => self.answer(&replies::unknown_command(word)),
+            Command::Quit => return Break(End::Left(LeaveReason::Quit)),
         }
-        Flow::Continue
+        Continue(())
     }
 
-    fn rename(&mut self, name: &str) -> Flow {
-        self.make_room();
-        let room = self.room;
-        match Nickname::parse(name) {
-            Err(error) => self.answer(&replies::rename_refused(error)),
-            Ok(nickname) => match room.registry.rename(self.id, &nickname, &room.outbox) {
-                Ok(()) => {
-                    room.log.event(&format!("{} is now known as {nickname}", self.nickname));
-                    self.nickname = nickname;
-                    Flow::Continue
-                }
-                Err(_taken) => {
-                    self.answer(&replies::rename_refused(replies::nickname_taken(&nickname)))
-                }
-            },
+    fn rename(&mut self, name: &str) {
+        let Phase::In(nickname) = &mut self.phase else { return };
+        let new = match Nickname::parse(name) {
+            Ok(new) if new == *nickname => return self.answer(&replies::renamed_to_itself(&new)),
+            Ok(new) => new,
+            Err(error) => return self.answer(&replies::rename_refused(error)),
+        };
+        self.pass_on();
+        let id = self.client.id;
+        match self.shared.outbox.append_for(self.client, |room| room.rename(id, &new)) {
+            Some(Ok(before)) => {
+                self.shared.log.event(&format!("{before} is now known as {new}"));
+                self.delivered = before.as_str().len() + new.as_str().len();
+                self.phase = Phase::In(new);
+            }
+            Some(Err(_taken)) => {
+                self.answer(&replies::rename_refused(replies::nickname_taken(&new)));
+            }
+            None => {}
         }
     }
 
     /// Answers this client alone, after everything that it said before.
-    fn answer(&mut self, lines: &str) -> Flow {
-        let id = self.id;
-        if self.make_room() {
-            self.room.outbox.append(|batch| batch.tell(id, lines));
-        }
-        Flow::Continue
+    fn answer(&mut self, lines: &str) {
+        self.answer_bytes(format!("{lines}\n").as_bytes());
     }
 
-    /// Passes on what was said, and blocks while the outbox is full: to be called before anything is
-    /// appended under a lock, or is not said to all. Returns whether answers are wanted: not once the
-    /// server is shutting down, when all that was read is obeyed at once and nobody waits for them.
-    fn make_room(&mut self) -> bool {
+    /// Answers bytes that are no line.
+    fn answer_bytes(&mut self, bytes: &[u8]) {
         self.pass_on();
-        self.room.outbox.wait()
+        let id = self.client.id;
+        // Not once the outbox is closed: then nobody waits for an answer.
+        self.shared.outbox.append_for(self.client, |room| room.answer(id, bytes));
+        self.delivered = bytes.len();
     }
 
-    /// Passes on what was said. Blocks while the outbox is full.
+    /// Passes on what was said. Blocks while the outbox is full and has text of this client already.
     fn pass_on(&mut self) {
-        if !self.said.is_empty() {
-            self.room.outbox.say(self.id, &self.said);
-            // Not while it floods: allocating anew each time is a system call and twenty page faults.
-            if self.said.len() <= KEPT_BYTES {
-                self.said.shrink_to(KEPT_BYTES);
-            }
-            self.said.clear();
+        if self.said.is_empty() {
+            return;
+        }
+        self.shared.outbox.say(self.client, &self.said);
+        if self.shared.options.log_messages {
+            let said = String::from_utf8_lossy(&self.said);
+            said.lines().for_each(|line| self.shared.log_message(line));
+        }
+        // Not while it floods: allocating anew each time is a system call and twenty page faults.
+        if self.said.len() <= KEPT_BYTES {
+            self.said.shrink_to(KEPT_BYTES);
+        }
+        self.said.clear();
+    }
+}
+
+/// Writing before the client is in, and the end.
+impl Session<'_> {
+    /// Sends bytes to a client that is not in. Never blocks: they fit into a socket's buffer, and if they
+    /// do not, the peer is not reading.
+    fn write(&self, bytes: &[u8]) -> Flow {
+        match send_now(&self.client.stream, bytes) {
+            Ok(sent) if sent == bytes.len() => Continue(()),
+            _ => Break(End::Left(LeaveReason::ConnectionLost)),
         }
     }
 
-    /// Takes a line's token, and blocks until it would have been there. What was said before is
-    /// passed on first. Being turned out or a shutdown wakes it.
-    fn wait_for_rate(&mut self) -> Flow {
-        if !self.bucket.is_limited() {
-            return Flow::Continue;
+    /// Ends a connection that never came in, with one last line.
+    fn turn_away(&self, line: &str) {
+        let Client { stream, address, .. } = &**self.client;
+        if line != replies::GOODBYE {
+            let why = line.trim_start_matches(replies::NOTICE_PREFIX);
+            self.shared.log.event(&format!("Turned {address} away: {why}"));
         }
-        let now = Instant::now();
-        let wait = self.bucket.take(now);
-        if wait.is_zero() {
-            return Flow::Continue;
-        }
-        self.pass_on();
-        if !self.room.registry.wait_until(self.id, now + wait) {
-            return Flow::Leave(LeaveReason::Kicked);
-        }
-        // Reading would not show it before all that it had sent is read, at this rate.
-        if is_gone(self.stream) && self.gone.get_or_insert(now).elapsed() > GONE_TIME {
-            return Flow::Leave(LeaveReason::ConnectionLost);
-        }
-        Flow::Continue
+        // They fail when the peer is gone, and then nothing is left to be done.
+        let _ = self.write(format!("{line}\n").as_bytes());
+        let _ = stream.shutdown(Write);
+        let _ = stream.set_read_timeout(Some(PARTING_TIME));
     }
+
+    /// Discards what still comes, until the peer closes, the writer closes the connection, or the time to
+    /// part is over. Closed over unread input a connection is reset, which could destroy the last words.
+    ///
+    /// A flood is not read to its last byte. With nothing unread there is no reset, and the peer would wait
+    /// for a minute until it is told that nobody takes what it sends.
+    fn drain(&self, input: &mut Input) {
+        self.client.wait_while(None, |client| client.is_behind.load(Relaxed));
+        let start = Instant::now();
+        while start.elapsed() < PARTING_TIME {
+            if !matches!(input.read(&self.client.stream), Ok(1..)) {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a read timeout is over, which systems report in two ways.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::backlog::Backlog;
     use crate::server::batch::Batch;
-    use crate::server::closing::Closing;
+    use crate::server::client::tests::connected;
     use crate::server::event_log::EventLog;
     use crate::server::options::Options;
-    use crate::server::outbox::Outbox;
-    use crate::server::registry::Registry;
-    use crate::server::shutdown::Gate;
-    use crate::server::threads::Threads;
-    use std::net::TcpListener;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
     fn a_panic_leaves_as_every_other_end_of_a_session_does() {
-        let room = Room {
-            options: Options::default(),
-            registry: Registry::default(),
-            outbox: Outbox::default(),
-            backlog: Backlog::new(0),
-            gate: Gate::default(),
-            threads: Threads::default(),
-            closing: Closing::new().0,
-            log: EventLog::start(true).unwrap().0,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        let (id, alice) = (ClientId::new(1), Nickname::parse("alice").unwrap());
-        let address = stream.local_addr().unwrap().ip();
-        room.registry.insert(id, Arc::clone(&stream), address, &room.options).unwrap();
-        room.registry.join(id, &alice, &room.outbox).unwrap();
+        let shared = Shared::new(Options::default(), EventLog::start(true).unwrap().0);
+        let (client, _peer) = connected(1);
+        let alice = Nickname::parse("alice").unwrap();
+        shared.registry.insert(&client);
+        shared.outbox.append_for(&client, |room| room.join(&client, &alice)).unwrap().unwrap();
 
         let session = || {
-            let _membership = Membership { room: &room, id, reason: LeaveReason::ConnectionLost };
+            let _guard = LeaveGuard { shared: &shared, client: &client };
             panic!("the test's own");
         };
         catch_unwind(AssertUnwindSafe(session)).unwrap_err();
 
         let mut batch = Batch::default();
-        assert!(room.outbox.take(&mut batch));
+        shared.outbox.take(&mut batch, None, false);
         let notices = String::from_utf8_lossy(batch.common());
         assert_eq!(
             notices,
             "[SERVER] alice joined the chat!\n[SERVER] alice left the chat! (connection lost)\n"
         );
-        assert_eq!(room.registry.find("alice"), None, "the name is free");
+        assert_eq!(shared.outbox.look(|room| room.find("alice")), None, "the name is free");
+        assert!(shared.registry.all().is_empty());
     }
 }

@@ -1,89 +1,232 @@
-//! Shutdown: how the server is asked to stop, and how sessions come to rest.
+//! Shutdown: how the server is asked to stop, and how it ends within three seconds.
+//!
+//! | after the request | at the latest then |
+//! | --- | --- |
+//! | 0.8 s | every line that a session has cut is in the outbox ([`IN_FLIGHT_AFTER`]) |
+//! | 2.2 s | everyone who reads has the farewell ([`DELIVERED_AFTER`]) |
+//! | 2.7 s | the peers have had half a second to close, and are cut off ([`CLOSED_AFTER`]) |
+//! | 2.9 s | the log is written ([`LOGGED_AFTER`]) |
+//!
+//! [`shut_down`] is these steps, one after the other.
+//!
+//! What a session has read and not yet cut into lines was not received: to its sender that looks like what
+//! still lay in the socket.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::net::Shutdown::{Both, Write as WriteHalf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::system::signal;
+use super::shared::Shared;
+use crate::protocol::replies;
+use crate::system::socket::send_now;
 
-/// Asks the server to stop, from any thread.
+/// How long sessions may take to append what they have cut.
+pub const IN_FLIGHT_AFTER: Duration = Duration::from_millis(800);
+
+/// How long the writer may take to deliver what was said, and the farewell.
+pub const DELIVERED_AFTER: Duration = Duration::from_millis(2200);
+
+/// How long it takes until all connections are closed. What is left of three seconds is what ten thousand
+/// threads need to end on a busy machine.
+pub const CLOSED_AFTER: Duration = Duration::from_millis(2700);
+
+/// How long the log may take for its last lines.
+pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
+
+/// How long a peer may take to read its final line and to close.
+pub const PARTING_TIME: Duration = Duration::from_millis(500);
+
+/// How long those who are behind may take nothing before nobody waits for them any more.
+pub const END_STALL: Duration = Duration::from_millis(1500);
+
+/// Asks the server to stop, from any thread or signal handler.
 #[derive(Debug, Clone)]
-pub struct StopSwitch {
-    stopped: Arc<AtomicBool>,
-    /// What the accept loop waits for beside its listener.
+pub struct ShutdownHandle {
     wake: Arc<PipeWriter>,
 }
 
-impl StopSwitch {
-    /// Makes the switch, and what becomes readable once it is used or a signal to stop comes.
+impl ShutdownHandle {
+    /// Makes the handle, and what becomes readable once it is used.
     ///
     /// # Errors
     ///
     /// When the system has no descriptor left.
     pub fn new() -> io::Result<(Self, PipeReader)> {
         let (reader, writer) = io::pipe()?;
-        signal::stop_through(writer.try_clone()?);
-        Ok((Self { stopped: Arc::default(), wake: Arc::new(writer) }, reader))
+        Ok((Self { wake: Arc::new(writer) }, reader))
     }
 
-    /// Asks the server to stop. Returns at once.
+    /// Asks the server to stop. Returns at once. Nobody reads the pipe, so it stays readable.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
         // It fails when the accept loop has ended, and then there is nobody to wake.
         let _ = (&*self.wake).write_all(b"\n");
     }
 
-    /// Whether [`StopSwitch::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    /// Returns the pipe's writing end, for a signal handler.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left.
+    pub fn pipe(&self) -> io::Result<PipeWriter> {
+        self.wake.try_clone()
     }
 }
 
-/// What sessions pass to read and to hand on what they have read.
-///
-/// Many may be inside at once. A session waits outside until something has come, and reads it inside.
-/// Closing the gate lets nobody in any more and waits until all are out: so what was read before it is
-/// said before the farewell. What was not read is held up by TCP, and not worth a session's time until
-/// everyone has been told: a hundred threads that throw away a flood would leave the broadcaster one
-/// turn in a hundred.
+/// How far the shutdown is, for all threads to see.
 #[derive(Debug, Default)]
-pub struct Gate {
-    /// Nobody goes in any more.
-    closing: AtomicBool,
-    inside: RwLock<()>,
-    /// Set once everyone has been sent the farewell.
-    farewell: OnceLock<()>,
+pub struct Shutdown {
+    /// When it began. Sessions look here before they cut a line.
+    began: OnceLock<Instant>,
+    /// How many sessions have something in flight: cut from their input and not yet in the outbox.
+    in_flight: Mutex<usize>,
+    /// The last one is done, after the shutdown has begun.
+    idle: Condvar,
+    /// Everyone has been sent the farewell.
+    is_told: AtomicBool,
 }
 
-/// Being inside the gate; dropping it is going out.
-pub type Pass<'a> = RwLockReadGuard<'a, ()>;
+/// A session that has something in flight. Dropping it says that it is done.
+#[derive(Debug)]
+pub struct InFlightGuard<'a>(&'a Shutdown);
 
-impl Gate {
-    /// Goes in, unless the gate is closing. May block until all who are inside are out.
-    pub fn enter(&self) -> Option<Pass<'_>> {
-        let pass = self.inside.read().unwrap_or_else(PoisonError::into_inner);
-        (!self.closing.load(Ordering::SeqCst)).then_some(pass)
+impl Shutdown {
+    /// Whether the server is ending.
+    pub fn has_begun(&self) -> bool {
+        self.began.get().is_some()
     }
 
-    /// Lets nobody in from now on. Returns at once.
-    pub fn begin_to_close(&self) {
-        self.closing.store(true, Ordering::SeqCst);
+    /// Notes that a session is about to cut lines from its input; `None` once the server is ending.
+    pub fn enter(&self) -> Option<InFlightGuard<'_>> {
+        let mut in_flight = self.lock();
+        // Under the lock: a session is either counted, or sees that it has begun.
+        if self.has_begun() {
+            return None;
+        }
+        *in_flight += 1;
+        Some(InFlightGuard(self))
     }
 
-    /// Blocks until everyone inside is out, after [`Gate::begin_to_close`]; what they wait for must be
-    /// lifted before.
-    pub fn wait_until_empty(&self) {
-        drop(self.inside.write().unwrap_or_else(PoisonError::into_inner));
+    /// Whether everyone has been sent the farewell. Until then sessions read nothing: a hundred threads
+    /// that discard a flood would leave the writer one turn in a hundred.
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Relaxed)
     }
 
-    /// Blocks until [`Gate::farewell_is_sent`]: whoever finds the gate closed reads nothing before.
-    pub fn wait_for_farewell(&self) {
-        self.farewell.wait();
+    /// Returns when a step is to be done that has so much time from the request on.
+    pub fn deadline(&self, after: Duration) -> Instant {
+        *self.began.get_or_init(Instant::now) + after
     }
 
-    /// Ends all [`Gate::wait_for_farewell`].
-    pub fn farewell_is_sent(&self) {
-        // Once is enough.
-        let _ = self.farewell.set(());
+    fn begin(&self) {
+        let _in_flight = self.lock();
+        self.began.get_or_init(Instant::now);
+    }
+
+    /// Blocks until no session has anything in flight, until `deadline` at most.
+    fn wait_until_idle(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // An error is a poisoned lock, and the wait is over as well.
+        drop(self.idle.wait_timeout_while(self.lock(), left, |in_flight| *in_flight > 0));
+    }
+
+    /// A number stays whole whatever panics around it: a poisoned lock is used as it is.
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InFlightGuard<'_> {
+    fn drop(&mut self) {
+        let mut in_flight = self.0.lock();
+        *in_flight -= 1;
+        if *in_flight == 0 && self.0.has_begun() {
+            self.0.idle.notify_all();
+        }
+    }
+}
+
+/// Ends the server: everyone is told, and every session ends. `delivered` ends when the writer does.
+///
+/// Blocks for 2.7 seconds at most. Afterwards no session waits for anything.
+pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
+    let Shared { registry, outbox, shutdown, .. } = shared;
+    // 1. No session cuts a further line. Those that wait for their rate, or are behind, wake and see it.
+    shutdown.begin();
+    registry.all().iter().for_each(|client| client.wake());
+    // 2. What has been cut goes into the outbox, then the farewell, and nothing after it.
+    shutdown.wait_until_idle(shutdown.deadline(IN_FLIGHT_AFTER));
+    outbox.close(replies::SHUTTING_DOWN);
+    // 3. Those who have no nickname are told here, all others by the writer.
+    let farewell = format!("{}\n", replies::SHUTTING_DOWN);
+    for client in registry.all() {
+        if !outbox.look(|room| room.has(client.id)) {
+            // They fail when the peer is gone, or is not reading.
+            let _ = send_now(&client.stream, farewell.as_bytes());
+            let _ = client.stream.shutdown(WriteHalf);
+        }
+    }
+    // 4. The writer delivers, and gives those who are behind and read their time.
+    let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
+    if delivered.recv_timeout(left + PARTING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
+        // So busy a machine that it is not done in time: no send takes anything any more.
+        registry.all().iter().for_each(|client| drop(client.stream.shutdown(Both)));
+    }
+    // 5. Everyone may read, and close. What still comes is discarded: closed over unread input, a
+    // connection would be reset, and the reset could destroy the farewell.
+    shutdown.is_told.store(true, Relaxed);
+    for client in registry.all() {
+        // It fails when the peer is gone.
+        let _ = client.stream.shutdown(WriteHalf);
+        client.is_behind.store(false, Relaxed);
+        client.wake();
+    }
+    let parted = Instant::now() + PARTING_TIME;
+    registry.wait_until_empty(parted.min(shutdown.deadline(CLOSED_AFTER)));
+    // 6. Whatever still blocks in reading wakes.
+    for client in registry.all() {
+        // It fails when the peer is gone.
+        let _ = client.stream.shutdown(Both);
+        client.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn what_is_in_flight_is_waited_for_and_nothing_begins_after_it() {
+        let shutdown = Shutdown::default();
+        let in_flight = shutdown.enter().unwrap();
+        assert!(shutdown.enter().is_some(), "and is done at once");
+        shutdown.begin();
+        assert!(shutdown.enter().is_none());
+        let far = Instant::now() + Duration::from_secs(600);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| shutdown.wait_until_idle(far));
+            assert!(!waiting.is_finished());
+            drop(in_flight);
+        });
+    }
+
+    #[test]
+    fn the_wait_for_what_is_in_flight_has_an_end() {
+        let shutdown = Shutdown::default();
+        let _in_flight = shutdown.enter().unwrap();
+        shutdown.begin();
+        shutdown.wait_until_idle(Instant::now() + Duration::from_millis(1));
+    }
+
+    #[test]
+    fn the_handle_makes_the_pipe_readable() {
+        let (handle, mut wake) = ShutdownHandle::new().unwrap();
+        handle.clone().stop();
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut wake, &mut byte).unwrap();
+        assert_eq!(byte, *b"\n");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_short};
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ type Count = std::ffi::c_uint;
 
 /// `struct pollfd`.
 #[repr(C)]
+#[derive(Debug)]
 struct Polled {
     descriptor: c_int,
     events: c_short,
@@ -41,22 +43,11 @@ pub(super) fn wait_for_either(
     Ok(look(descriptors, POLLIN, timeout)?.map(|returned| returned != 0))
 }
 
-/// Blocks until a socket takes more or is over, for `timeout` at most, or until a signal was handled.
-pub(super) fn wait_until_writable(descriptor: BorrowedFd<'_>, timeout: Duration) {
-    // Why it ended makes no difference: whoever writes next will see.
-    let _ = look([descriptor], POLLOUT, Some(timeout));
-}
-
 /// Returns whether a connection is over in both directions. Never blocks.
 pub(super) fn is_hung_up(descriptor: BorrowedFd<'_>) -> bool {
     // Errors and hang-ups are reported also where nothing is asked for.
     look([descriptor], 0, Some(Duration::ZERO))
         .is_ok_and(|[returned]| returned & (POLLERR | POLLHUP) != 0)
-}
-
-/// Returns whether there is something to read, or the end of it. Never blocks.
-pub(super) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
-    look([descriptor], POLLIN, Some(Duration::ZERO)).is_ok_and(|[returned]| returned != 0)
 }
 
 fn look<const N: usize>(
@@ -77,4 +68,35 @@ fn look<const N: usize>(
         return Err(io::Error::last_os_error());
     }
     Ok(polled.map(|polled| polled.returned))
+}
+
+/// Waits for many sockets at once. It keeps the array that the call needs.
+#[derive(Debug, Default)]
+pub struct Poll {
+    polled: Vec<Polled>,
+}
+
+impl Poll {
+    /// Blocks until one of `sockets` takes more or is over, for `timeout` at most, or until a signal was
+    /// handled. Returns for each of them, in their order, whether it is so.
+    pub fn writable<'a, 's>(
+        &'a mut self,
+        sockets: impl Iterator<Item = &'s TcpStream>,
+        timeout: Duration,
+    ) -> impl Iterator<Item = bool> + 'a {
+        self.polled.clear();
+        self.polled.extend(sockets.map(|socket| Polled {
+            descriptor: socket.as_raw_fd(),
+            events: POLLOUT,
+            returned: 0,
+        }));
+        // Rounded up: a rest of less than a millisecond would not be waited for at all.
+        let milliseconds = timeout.as_micros().div_ceil(1000);
+        let milliseconds = c_int::try_from(milliseconds).unwrap_or(c_int::MAX);
+        let count = self.polled.len() as Count;
+        // SAFETY: the array has so many entries of the layout of `struct pollfd`, and outlives the call.
+        let ready = unsafe { poll(self.polled.as_mut_ptr(), count, milliseconds) };
+        // An error, a signal perhaps, leaves the entries as they were. Then none is known to be writable.
+        self.polled.iter().map(move |polled| ready > 0 && polled.returned != 0)
+    }
 }

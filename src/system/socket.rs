@@ -21,21 +21,25 @@ pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Resul
     }
 }
 
-/// Blocks until a connection waits to be accepted or there is something to read in `wake`, and
-/// returns whether it was `wake`.
+/// Blocks until a connection waits to be accepted, there is something to read in `wake`, or `timeout` is
+/// over. Returns whether it was `wake`.
 ///
 /// Unlike `accept` it can be woken, and unlike a connection to oneself it needs no descriptor.
 /// Source: `poll(2)`. Elsewhere than on Unix it waits 50 milliseconds and returns `false`.
 ///
 /// # Errors
 ///
-/// What the system says. A signal is no error: the wait goes on.
-pub fn wait_for_connection(listener: &TcpListener, wake: &PipeReader) -> io::Result<bool> {
+/// What the system says. A signal is no error: the wait is over.
+pub fn wait_for_connection(
+    listener: &TcpListener,
+    wake: &PipeReader,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
     #[cfg(unix)]
-    return unix::wait_for_connection(listener, wake);
+    return unix::wait_for_connection(listener, wake, timeout);
     #[cfg(not(unix))]
     {
-        let _ = (listener, wake);
+        let _ = (listener, wake, timeout);
         std::thread::sleep(Duration::from_millis(50));
         Ok(false)
     }
@@ -43,18 +47,32 @@ pub fn wait_for_connection(listener: &TcpListener, wake: &PipeReader) -> io::Res
 
 /// Sends what the socket's buffer takes at once, never waiting, and returns how many bytes.
 ///
-/// On Linux this is `sendmsg` with `MSG_DONTWAIT`, which concerns this call alone: the socket stays
-/// blocking for whoever reads from it, unlike with `set_nonblocking`. `MSG_NOSIGNAL` makes a closed
-/// connection an error instead of a SIGPIPE. At most 1,024 slices (`IOV_MAX`) are offered.
-/// Elsewhere it is a plain write, bounded by [`WRITE_TIMEOUT`].
+/// `MSG_DONTWAIT` concerns this call alone: the socket stays blocking for the thread that reads from it,
+/// unlike with `set_nonblocking`. `MSG_NOSIGNAL` makes a closed connection an error instead of a SIGPIPE.
+/// Source: `send(2)`.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the buffer is full, `BrokenPipe` or
-/// `ConnectionReset` when the peer is gone.
-pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+/// `WouldBlock` when the buffer is full, `BrokenPipe` or `ConnectionReset` when the peer is gone.
+pub fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     #[cfg(target_os = "linux")]
-    return unix::send_now(stream, slices);
+    return unix::send_now(stream, bytes);
+    #[cfg(not(target_os = "linux"))]
+    {
+        use std::io::Write;
+        let mut stream = stream;
+        stream.write(bytes)
+    }
+}
+
+/// Sends several slices as [`send_now`] sends one: at most 1,024 of them (`IOV_MAX`). Source: `sendmsg(2)`.
+///
+/// # Errors
+///
+/// As [`send_now`].
+pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    return unix::send_slices_now(stream, slices);
     #[cfg(not(target_os = "linux"))]
     {
         use std::io::Write;
@@ -62,11 +80,6 @@ pub fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize>
         stream.write_vectored(slices)
     }
 }
-
-/// The write timeout for a socket on which [`send_now`] is used: short where it cannot but wait, and
-/// where it does not wait, long enough that a blocked writer need not look at its clock all the time.
-pub const WRITE_TIMEOUT: Duration =
-    if cfg!(target_os = "linux") { Duration::from_secs(1) } else { Duration::from_millis(5) };
 
 /// Returns whether the connection is over in both directions: reset, or timed out. Never blocks.
 ///
@@ -82,18 +95,6 @@ pub fn is_gone(stream: &TcpStream) -> bool {
     }
 }
 
-/// Returns whether a `read` would not block: something has come, or the stream ended. Never blocks.
-/// Source: `poll(2)`. Elsewhere than on Unix it is never known.
-pub fn has_input(stream: &TcpStream) -> bool {
-    #[cfg(unix)]
-    return unix::has_input(stream);
-    #[cfg(not(unix))]
-    {
-        let _ = stream;
-        false
-    }
-}
-
 /// Bounds how much the system takes from a writer before it is sent, in bytes, and so what it keeps
 /// for a peer that does not read. What is under way does not count, so a fast peer is not slowed.
 /// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Elsewhere than on Linux and macOS: nothing.
@@ -101,7 +102,7 @@ pub fn has_input(stream: &TcpStream) -> bool {
 /// # Errors
 ///
 /// What the system says.
-pub fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     return unix::limit_unsent(stream, bytes);
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
@@ -111,14 +112,21 @@ pub fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
     }
 }
 
-/// Blocks until a `write` would not, with less unsent than [`limit_unsent`] allows, or the connection
-/// is over in both directions; for `timeout` at most. Source: `poll(2)`. Elsewhere than on Unix it does
-/// not block.
-pub fn wait_until_writable(stream: &TcpStream, timeout: Duration) {
-    #[cfg(unix)]
-    unix::wait_until_writable(stream, timeout);
-    #[cfg(not(unix))]
-    let _ = (stream, timeout);
+/// Leaves urgent data where it stands in the stream (`SO_OOBINLINE`). Taken out, it would leave a hole: a
+/// telnet client sends a part of its Ctrl-C so. Source: `socket(7)`, RFC 6093. Elsewhere than on Linux and
+/// macOS: nothing.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    return unix::keep_urgent_data_in_line(stream);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    {
+        let _ = stream;
+        Ok(())
+    }
 }
 
 /// How a peer that vanished without a word is found out.
@@ -163,7 +171,7 @@ mod unix {
     use std::os::fd::{AsFd, AsRawFd};
     use std::time::Duration;
 
-    use super::super::poll::{self, is_hung_up, is_readable, wait_for_either};
+    use super::super::poll::{is_hung_up, wait_for_either};
     use super::DeadPeer;
 
     unsafe extern "C" {
@@ -190,25 +198,16 @@ mod unix {
     pub(super) fn wait_for_connection(
         listener: &TcpListener,
         wake: &PipeReader,
+        timeout: Option<Duration>,
     ) -> io::Result<bool> {
-        loop {
-            match wait_for_either([wake.as_fd(), listener.as_fd()], None) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                ready => return ready.map(|[woken, _]| woken),
-            }
+        match wait_for_either([wake.as_fd(), listener.as_fd()], timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            ready => ready.map(|[woken, _]| woken),
         }
     }
 
     pub(super) fn is_gone(stream: &TcpStream) -> bool {
         is_hung_up(stream.as_fd())
-    }
-
-    pub(super) fn has_input(stream: &TcpStream) -> bool {
-        is_readable(stream.as_fd())
-    }
-
-    pub(super) fn wait_until_writable(stream: &TcpStream, timeout: Duration) {
-        poll::wait_until_writable(stream.as_fd(), timeout);
     }
 
     /// `struct msghdr` as Linux has it.
@@ -226,13 +225,25 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     unsafe extern "C" {
+        fn send(descriptor: c_int, bytes: *const c_void, count: usize, flags: c_int) -> isize;
         fn sendmsg(descriptor: c_int, message: *const Message, flags: c_int) -> isize;
     }
 
     #[cfg(target_os = "linux")]
-    pub(super) fn send_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const MSG_DONTWAIT: c_int = 0x40;
-        const MSG_NOSIGNAL: c_int = 0x4000;
+    const MSG_DONTWAIT: c_int = 0x40;
+    #[cfg(target_os = "linux")]
+    const MSG_NOSIGNAL: c_int = 0x4000;
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        let (start, count) = (bytes.as_ptr().cast(), bytes.len());
+        // SAFETY: the bytes are borrowed for the call, which only reads them.
+        let sent = unsafe { send(stream.as_raw_fd(), start, count, MSG_DONTWAIT | MSG_NOSIGNAL) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         const IOV_MAX: usize = 1024;
         let message = Message {
             name: std::ptr::null_mut(),
@@ -256,6 +267,7 @@ mod unix {
         use std::ffi::c_int;
         pub(super) const SOL_SOCKET: c_int = 1;
         pub(super) const SO_KEEPALIVE: c_int = 9;
+        pub(super) const SO_OOBINLINE: c_int = 10;
         pub(super) const TCP_KEEPIDLE: c_int = 4;
         pub(super) const TCP_KEEPINTVL: c_int = 5;
         pub(super) const TCP_KEEPCNT: c_int = 6;
@@ -268,6 +280,7 @@ mod unix {
         use std::ffi::c_int;
         pub(super) const SOL_SOCKET: c_int = 0xFFFF;
         pub(super) const SO_KEEPALIVE: c_int = 8;
+        pub(super) const SO_OOBINLINE: c_int = 0x100;
         pub(super) const TCP_KEEPIDLE: c_int = 0x10;
         pub(super) const TCP_KEEPINTVL: c_int = 0x101;
         pub(super) const TCP_KEEPCNT: c_int = 0x102;
@@ -286,8 +299,13 @@ mod unix {
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
-    pub(super) fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
-        set(stream, IPPROTO_TCP, option::TCP_NOTSENT_LOWAT, u128::from(bytes))
+    pub(super) fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
+        set(stream, IPPROTO_TCP, option::TCP_NOTSENT_LOWAT, bytes as u128)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    pub(super) fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
+        set(stream, option::SOL_SOCKET, option::SO_OOBINLINE, 1)
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]

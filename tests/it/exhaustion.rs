@@ -29,8 +29,14 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     inside[1].lines_until("u0: hello");
     inside[0].send("/quit");
     inside[1].expect("[SERVER] u0 left the chat!");
-    server.join("newcomer");
-    inside[1].expect("[SERVER] newcomer joined the chat!");
+    // A place is free when its descriptor is closed.
+    drop(inside.remove(0));
+    let mut newcomer = poll_until("a place", || {
+        let mut newcomer = server.connect("newcomer");
+        (newcomer.line() == replies::ENTER_NICKNAME).then_some(newcomer)
+    });
+    newcomer.send("newcomer");
+    inside[0].expect("[SERVER] newcomer joined the chat!");
     let log = server.log_until("Nickname of client is newcomer");
     let told = log.iter().filter(|line| line.contains("Turned") || line.contains("Could not"));
     assert!(told.count() <= 10, "the log is told of a burst, not of each: {log:?}");

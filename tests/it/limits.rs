@@ -57,7 +57,12 @@ fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
     server.connect("turned away").expect_last(replies::TOO_MANY_FROM_ADDRESS);
     alice.send("/quit");
     alice.expect_last(replies::GOODBYE);
-    let _bob = server.join("bob");
+    // A place is free when its descriptor is closed.
+    drop(alice);
+    poll_until("a free place", || {
+        let mut bob = server.connect("bob");
+        (bob.line() == replies::ENTER_NICKNAME).then_some(())
+    });
 
     let server = Server::with(&["--host", &host, "--max-per-address", "0"]);
     let _peers = ["alice", "bob", "carol"].map(|nickname| server.join(nickname));

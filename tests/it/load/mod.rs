@@ -250,7 +250,7 @@ fn a_limit_that_will_decide_the_result_is_told_and_one_that_will_not_is_not() {
     let server = Server::with(&["--rate", "50", "--quiet"]);
     let port = server.port();
     let flood = load(&format!("flood --clients 2 --senders 1 --messages 230 --port {port}"));
-    assert!(flood.errors.starts_with("[WARNING] the server takes about 2"), "{flood:?}");
+    assert!(flood.errors.starts_with("[WARNING] the server takes about "), "{flood:?}");
     assert_eq!(flood.code, Some(0), "{flood:?}");
     let paced =
         load(&format!("paced --clients 2 --senders 1 --messages 20 --rate 20 --port {port}"));

@@ -1,0 +1,459 @@
+//! Those who are behind: what they have not taken yet, and where each of them is in it.
+//!
+//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one log, and
+//! the recipient keeps its place: the batch that it is taking, and how many bytes of its view it has. It
+//! is offered the rest when `poll` says that its socket can take some. So a thousand stalled clients cost
+//! one log, no thread, and hardly any time.
+//!
+//! ```text
+//! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
+//! carol         ^ 1,200 bytes taken
+//! dave                              ^ 0 bytes taken     and is current again after batch 10
+//! ```
+//!
+//! The log is bounded by the text that *all* get. A recipient whose next batch has been dropped is too slow,
+//! and so is one that takes nothing for ten seconds. Private text counts for nothing here, since nobody
+//! shall lose their place by what others are told. It is bounded elsewhere: nothing is read from a client
+//! that is behind, and what others send it is limited by their rates.
+//!
+//! Everything here belongs to the writer. There is no lock.
+//!
+//! `poll` calls a socket writable when a third of its buffer is free. A reader of a few kilobytes a second
+//! can take longer for that than it may stall. So each one is also offered the rest unasked, the more rarely
+//! the longer it has taken nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::client::{Client, ClientId};
+use super::part::{Unfinished, send_view};
+use crate::protocol::replies::LeaveReason;
+use crate::system::poll::Poll;
+
+/// How long a recipient may take nothing.
+const MAX_STALL: Duration = Duration::from_secs(10);
+
+/// How long a client that has left may take for the rest.
+const LEAVING_TIME: Duration = Duration::from_secs(10);
+
+/// How often they are offered more: the shortest time from one offer to the next, and the longest, which
+/// is reached while none of them takes anything.
+const OFFER_INTERVAL: Duration = Duration::from_millis(5);
+const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
+
+/// How long one offer may take before those who are current have their turn.
+const OFFER_TIME: Duration = Duration::from_millis(5);
+
+/// After what time one is offered the rest although `poll` does not say that it can take any: half of the
+/// time for which it has taken nothing, within these two.
+const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One that has taken something this recently still reads.
+const RECENTLY: Duration = Duration::from_secs(1);
+
+/// The part of the log's limit that must be in use before readers count as too slow for the room: one in so
+/// many. Until then a few stalled clients, of whom nobody knows yet that they do not read, delay nobody.
+const FILLING_PART: usize = 64;
+
+/// The longest step of the clock by which stalls are measured.
+const MAX_STEP: Duration = Duration::from_millis(250);
+
+/// All recipients that are behind, and the log.
+#[derive(Debug)]
+pub struct Behind {
+    laggards: BTreeMap<ClientId, Laggard>,
+    log: VecDeque<Batch>,
+    /// The number of the first batch in the log.
+    first: u64,
+    /// The text in the log that all get, and the most that there may be, in bytes.
+    bytes: usize,
+    limit: usize,
+    clock: Clock,
+    poll: Poll,
+    /// When the next offer is due, and after what interval the one after that.
+    next_offer: Instant,
+    interval: Duration,
+    /// Who had the last turn in an offer.
+    last_offered: ClientId,
+}
+
+/// One recipient that is behind.
+#[derive(Debug)]
+struct Laggard {
+    client: Arc<Client>,
+    /// The number of the batch that it is taking, and how many bytes of its view it has taken.
+    batch: u64,
+    taken: usize,
+    /// When it last took something, and when it was last offered something.
+    took_at: Duration,
+    tried_at: Duration,
+    /// It fell behind on text that was for itself.
+    on_private: bool,
+    leaving: Option<Leaving>,
+}
+
+/// A client that has left while it was behind.
+#[derive(Debug)]
+struct Leaving {
+    reason: LeaveReason,
+    /// The last batch that it gets.
+    last: u64,
+    until: Duration,
+}
+
+/// What has become of one that was behind.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It has taken everything, and is sent each batch as it comes.
+    Current,
+    /// It had left, and has taken everything up to its final line.
+    Left(LeaveReason),
+    /// It is too slow.
+    TooSlow,
+    /// Its connection is broken.
+    Lost(io::Error),
+}
+
+impl Behind {
+    /// Makes it with an empty log that may hold `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            laggards: BTreeMap::new(),
+            log: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            limit,
+            clock: Clock { running: Duration::ZERO, read: now },
+            poll: Poll::default(),
+            next_offer: now,
+            interval: OFFER_INTERVAL,
+            last_offered: ClientId::new(0),
+        }
+    }
+
+    /// Whether nobody is behind.
+    pub fn is_empty(&self) -> bool {
+        self.laggards.is_empty()
+    }
+
+    /// How many are behind.
+    pub fn len(&self) -> usize {
+        self.laggards.len()
+    }
+
+    /// How long it is until the next offer is due; `None` when nobody is behind.
+    pub fn until_offer(&self) -> Option<Duration> {
+        (!self.is_empty()).then(|| self.next_offer.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes in a recipient that took `taken` bytes of the batch that is to be [kept](Behind::keep)
+    /// next.
+    pub fn add(&mut self, Unfinished { client, has_private, .. }: Unfinished, taken: usize) {
+        client.is_behind.store(true, Relaxed);
+        let now = self.clock.now();
+        let batch = self.end();
+        let laggard = Laggard {
+            client,
+            batch,
+            taken,
+            took_at: now,
+            tried_at: now,
+            on_private: has_private,
+            leaving: None,
+        };
+        let soon = Instant::now() + OFFER_INTERVAL;
+        self.next_offer = if self.is_empty() { soon } else { self.next_offer.min(soon) };
+        self.interval = OFFER_INTERVAL;
+        self.laggards.insert(laggard.client.id, laggard);
+    }
+
+    /// Appends the batch to the log if anybody is behind. What is over the limit is dropped from the
+    /// front.
+    pub fn keep(&mut self, batch: &Batch) {
+        if self.is_empty() {
+            return;
+        }
+        let copy = batch.copy_for(self.laggards.keys().copied());
+        self.bytes += copy.common().len();
+        self.log.push_back(copy);
+        while self.bytes > self.limit && self.log.len() > 1 {
+            self.forget_first();
+        }
+    }
+
+    /// Has one that is behind end with the batch that was kept last. Returns whether it is behind.
+    pub fn leave(&mut self, id: ClientId, reason: LeaveReason) -> bool {
+        let last = self.end().saturating_sub(1);
+        let until = self.clock.now() + LEAVING_TIME;
+        let Some(laggard) = self.laggards.get_mut(&id) else { return false };
+        laggard.leaving.get_or_insert(Leaving { reason, last, until });
+        true
+    }
+
+    /// Has all who are behind end with the batch that was kept last.
+    pub fn leave_all(&mut self) {
+        for id in self.laggards.keys().copied().collect::<Vec<_>>() {
+            self.leave(id, LeaveReason::Quit);
+        }
+    }
+
+    /// Removes one that is behind; `None` when it is not.
+    pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
+        let laggard = self.laggards.remove(&id)?;
+        self.forget_taken();
+        Some(laggard.client)
+    }
+
+    /// How many are behind on text that all get, and still read; none while hardly anything is kept for
+    /// them.
+    pub fn readers(&mut self) -> usize {
+        if self.bytes < self.limit / FILLING_PART {
+            return 0;
+        }
+        let now = self.clock.now();
+        let reads = |laggard: &&Laggard| {
+            laggard.leaving.is_none()
+                && !laggard.on_private
+                && now.saturating_sub(laggard.took_at) < RECENTLY
+        };
+        self.laggards.values().filter(reads).count()
+    }
+
+    /// For how long nobody who is behind has taken anything; `None` when nobody is.
+    pub fn stalled_for(&mut self) -> Option<Duration> {
+        let now = self.clock.now();
+        Some(now.saturating_sub(self.laggards.values().map(|laggard| laggard.took_at).max()?))
+    }
+
+    /// Offers them the rest, in turn. Blocks until one of their sockets can take some, for `wait` at most.
+    /// Those who are not behind any more are put into `outcomes`.
+    pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
+        let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
+        let writable = self.poll.writable(sockets, wait);
+        let (start, now) = (Instant::now(), self.clock.now());
+        let wanted = |(laggard, writable): (&Laggard, bool)| {
+            let pause = now.saturating_sub(laggard.took_at) / 2;
+            let is_due = now.saturating_sub(laggard.tried_at)
+                >= pause.clamp(MIN_TRY_INTERVAL, MAX_TRY_INTERVAL);
+            (writable || is_due || laggard.is_too_late(now, self.first))
+                .then_some(laggard.client.id)
+        };
+        let mut turns: Vec<ClientId> =
+            self.laggards.values().zip(writable).filter_map(wanted).collect();
+        let after_last = turns.partition_point(|&id| id <= self.last_offered);
+        turns.rotate_left(after_last);
+        let (mut progress, mut is_done) = (false, true);
+        for id in turns {
+            if start.elapsed() > OFFER_TIME {
+                is_done = false;
+                break;
+            }
+            self.last_offered = id;
+            let Some(laggard) = self.laggards.get_mut(&id) else { continue };
+            if laggard.is_too_late(now, self.first) {
+                outcomes.push((Arc::clone(&laggard.client), Outcome::TooSlow));
+                continue;
+            }
+            let before = (laggard.batch, laggard.taken);
+            let outcome = laggard.take(&self.log, self.first);
+            laggard.tried_at = now;
+            if (laggard.batch, laggard.taken) != before {
+                laggard.took_at = now;
+                progress = true;
+            }
+            outcomes.extend(outcome.map(|outcome| (Arc::clone(&laggard.client), outcome)));
+        }
+        for (client, _) in &*outcomes {
+            self.laggards.remove(&client.id);
+        }
+        self.forget_taken();
+        let mut pause = OFFER_INTERVAL;
+        if !progress {
+            // It costs a tenth of the time at most, however many they are.
+            pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
+            pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
+        }
+        self.interval = pause.min(MAX_OFFER_INTERVAL);
+        self.next_offer = if is_done { Instant::now() + pause } else { start };
+    }
+
+    /// The number that the next batch in the log will have.
+    fn end(&self) -> u64 {
+        self.first + self.log.len() as u64
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(batch) = self.log.pop_front() {
+            self.bytes -= batch.common().len();
+            self.first += 1;
+        }
+    }
+
+    /// Forgets the batches that everyone has taken; all of them when nobody is behind.
+    fn forget_taken(&mut self) {
+        let oldest = self.laggards.values().map(|laggard| laggard.batch).min();
+        while !self.log.is_empty() && oldest.is_none_or(|oldest| self.first < oldest) {
+            self.forget_first();
+        }
+    }
+}
+
+impl Laggard {
+    /// Whether it has taken nothing for too long, or needs a batch that was dropped.
+    fn is_too_late(&self, now: Duration, first: u64) -> bool {
+        let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
+        self.batch < first || now.saturating_sub(self.took_at) > MAX_STALL || is_over
+    }
+
+    /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of
+    /// it, if it is not behind any more.
+    fn take(&mut self, log: &VecDeque<Batch>, first: u64) -> Option<Outcome> {
+        let place = usize::try_from(self.batch - first).unwrap_or(usize::MAX);
+        for batch in log.range(place.min(log.len())..) {
+            match send_view(&self.client.stream, batch.view(self.client.id), self.taken) {
+                Ok(None) => (self.batch, self.taken) = (self.batch + 1, 0),
+                Ok(Some(taken)) => {
+                    self.taken = taken;
+                    return None;
+                }
+                Err(error) => return Some(Outcome::Lost(error)),
+            }
+            if let Some(leaving) = self.leaving.as_ref().filter(|left| self.batch > left.last) {
+                return Some(Outcome::Left(leaving.reason));
+            }
+        }
+        Some(Outcome::Current)
+    }
+}
+
+/// The time for which this program has run. A server that was stopped, or a laptop that slept, owes its
+/// readers the time in which it sent nothing.
+#[derive(Debug)]
+struct Clock {
+    running: Duration,
+    read: Instant,
+}
+
+impl Clock {
+    fn now(&mut self) -> Duration {
+        let now = Instant::now();
+        self.running += now.saturating_duration_since(self.read).min(MAX_STEP);
+        self.read = now;
+        self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::client::tests::connected;
+    use std::io::Read;
+    use std::net::TcpStream;
+
+    /// Fills a client's socket, and takes the client in as one that took nothing of the next batch.
+    fn fall_behind(behind: &mut Behind, number: u64) -> (ClientId, TcpStream) {
+        let (client, peer) = connected(number);
+        let much = vec![b'x'; 64 << 20];
+        while send_view(&client.stream, std::iter::once(&much[..]), 0).unwrap() != Some(0) {}
+        let id = client.id;
+        behind.add(Unfinished { client, taken: Ok(0), has_private: false }, 0);
+        (id, peer)
+    }
+
+    fn batch(line: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.announce(line);
+        batch.seal();
+        batch
+    }
+
+    /// Offers until something has become of one that is behind, while its peer reads.
+    fn offer_while_reading(behind: &mut Behind, peer: &mut TcpStream) -> (Outcome, Vec<u8>) {
+        peer.set_nonblocking(true).unwrap();
+        let (mut outcomes, mut read, mut buffer) = (Vec::new(), Vec::new(), vec![0; 1 << 20]);
+        while outcomes.is_empty() {
+            if let Ok(bytes) = peer.read(&mut buffer) {
+                read.extend_from_slice(&buffer[..bytes]);
+            }
+            behind.offer(Duration::from_millis(1), &mut outcomes);
+        }
+        peer.set_nonblocking(false).unwrap();
+        (outcomes.remove(0).1, read)
+    }
+
+    #[test]
+    fn nothing_is_kept_while_nobody_is_behind() {
+        let mut behind = Behind::new(100);
+        behind.keep(&batch("one"));
+        assert_eq!((behind.log.len(), behind.bytes), (0, 0));
+        assert_eq!(behind.until_offer(), None);
+    }
+
+    #[test]
+    fn one_that_reads_again_has_missed_nothing_and_is_current() {
+        let mut behind = Behind::new(100);
+        let (_, mut peer) = fall_behind(&mut behind, 1);
+        for line in ["two", "three"] {
+            behind.keep(&batch(line));
+        }
+        let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+        assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
+        assert_eq!((behind.log.len(), behind.bytes), (0, 0));
+        drop(behind);
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).unwrap();
+        assert!(rest.ends_with(b"two\nthree\n"));
+    }
+
+    #[test]
+    fn one_whose_batch_was_dropped_is_too_slow_and_the_others_are_not() {
+        let mut behind = Behind::new(10);
+        let (slow, _slow) = fall_behind(&mut behind, 1);
+        behind.keep(&batch("one"));
+        behind.keep(&batch("two"));
+        let (_, mut peer) = fall_behind(&mut behind, 2);
+        behind.keep(&batch("three"));
+        assert_eq!(behind.first, 1);
+        let mut outcomes = Vec::new();
+        behind.offer(Duration::ZERO, &mut outcomes);
+        assert!(matches!(&outcomes[..], [(client, Outcome::TooSlow)] if client.id == slow));
+        let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+        assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
+    }
+
+    #[test]
+    fn one_that_has_left_gets_what_came_before_its_leave_and_no_more() {
+        let mut behind = Behind::new(100);
+        let (id, mut peer) = fall_behind(&mut behind, 1);
+        behind.keep(&batch("before"));
+        assert!(behind.leave(id, LeaveReason::Quit));
+        behind.keep(&batch("after"));
+        let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+        assert!(matches!(outcome, Outcome::Left(LeaveReason::Quit)), "{outcome:?}");
+        drop(behind);
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).unwrap();
+        assert!(rest.ends_with(b"before\n"));
+    }
+
+    #[test]
+    fn a_stall_is_measured_in_time_for_which_the_program_ran() {
+        let mut behind = Behind::new(100);
+        let (_, _peer) = fall_behind(&mut behind, 1);
+        behind.keep(&batch("one"));
+        // As after a stop of an hour.
+        behind.clock.read -= Duration::from_secs(3600);
+        let mut outcomes = Vec::new();
+        behind.offer(Duration::ZERO, &mut outcomes);
+        assert!(outcomes.is_empty(), "{outcomes:?}");
+        behind.clock.running += MAX_STALL;
+        behind.offer(Duration::ZERO, &mut outcomes);
+        assert!(matches!(outcomes[..], [(_, Outcome::TooSlow)]), "{outcomes:?}");
+    }
+}

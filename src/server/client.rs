@@ -1,0 +1,167 @@
+//! A client as all threads of the server share it: its number, its connection, and what one thread
+//! has to tell another about it.
+//!
+//! There is one [`Client`] for each connection, and one descriptor in it. The registry, the client's
+//! session and the writer each hold an `Arc` of it. When the last of them lets go, the descriptor is
+//! closed, and only then is the client's place free for another: see [`Place`].
+//!
+//! The flags are `Relaxed`. Whatever must be seen in order is ordered by a lock or by
+//! [`Client::wake`], which is a happens-before edge of its own (`std::thread::park`).
+
+use std::fmt;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use super::rate::AddressQuota;
+
+/// Identifies a connection for as long as the server runs. Numbers are not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// The `n`-th connection.
+    pub const fn new(n: u64) -> Self {
+        Self(n)
+    }
+}
+
+/// The name of the client's thread.
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client-{}", self.0)
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number.
+    pub id: ClientId,
+    /// The connection: the client's one descriptor.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// What all clients from its address may send together; `None` for this machine itself.
+    pub quota: Option<Arc<AddressQuota>>,
+    /// Its leave is in the order of the room: nothing that it sends counts any more. Set under the
+    /// outbox's lock.
+    pub has_left: AtomicBool,
+    /// It has not taken everything that it was sent. Set by the writer.
+    pub is_behind: AtomicBool,
+    /// Sending to it failed: the connection is broken. Set by the writer.
+    pub is_lost: AtomicBool,
+    /// The number of the last batch that has text of this client. Used under the outbox's lock.
+    pub last_batch: AtomicU64,
+    thread: OnceLock<Thread>,
+    _place: Place,
+}
+
+impl Client {
+    /// Makes a client that has no thread yet.
+    pub fn new(
+        id: ClientId,
+        stream: TcpStream,
+        address: SocketAddr,
+        quota: Option<Arc<AddressQuota>>,
+        place: Place,
+    ) -> Self {
+        Self {
+            id,
+            stream,
+            address,
+            quota,
+            has_left: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
+            last_batch: AtomicU64::new(0),
+            thread: OnceLock::new(),
+            _place: place,
+        }
+    }
+
+    /// Makes the calling thread the client's: the one that [`Client::wake`] wakes.
+    pub fn adopt_thread(&self) {
+        self.thread.get_or_init(thread::current);
+    }
+
+    /// Wakes the client's thread from [`Client::wait_while`], or lets its next wait look again.
+    pub fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Blocks the client's own thread while `condition` holds, until `deadline` at most if there is
+    /// one. Whoever changes the condition calls [`Client::wake`] afterwards.
+    pub fn wait_while(&self, deadline: Option<Instant>, condition: impl Fn(&Self) -> bool) {
+        while condition(self) {
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => thread::park(),
+                Some(left) if left.is_zero() => return,
+                Some(left) => thread::park_timeout(left),
+            }
+        }
+    }
+}
+
+/// A place among the connections. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes one of `limit` places, of which `taken` counts those in use. `None` when there is none.
+    pub fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        // One more than the limit for a moment at most, and then given back by the drop.
+        let place = Self(Arc::clone(taken));
+        (taken.fetch_add(1, Relaxed) < limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A client with a connection of its own, and its peer.
+    pub(in crate::server) fn connected(number: u64) -> (Arc<Client>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        let place = Place::take(&Arc::default(), 1).unwrap();
+        (Arc::new(Client::new(ClientId::new(number), stream, address, None, place)), peer)
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_client_is_dropped() {
+        let taken = Arc::default();
+        let first = Place::take(&taken, 1).unwrap();
+        assert!(Place::take(&taken, 1).is_none());
+        drop(first);
+        assert!(Place::take(&taken, 1).is_some());
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_is_not_lost() {
+        let (client, _peer) = connected(1);
+        client.is_behind.store(true, Relaxed);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                client.adopt_thread();
+                client.wait_while(None, |client| client.is_behind.load(Relaxed));
+            });
+            client.is_behind.store(false, Relaxed);
+            while !waiting.is_finished() {
+                client.wake();
+            }
+        });
+    }
+}

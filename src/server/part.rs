@@ -1,0 +1,224 @@
+//! Those who are sent each batch as it comes.
+//!
+//! They lie in one dense array, in the order of their numbers. So a batch is sent by
+//! walking through them beside the batch's edits, which have the same order: nobody is searched for, and
+//! the many who have no edits cost one `send` of one slice each.
+
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::client::{Client, ClientId};
+use crate::system::socket::{send_now, send_slices_now};
+
+/// How many slices are offered in one system call. Linux takes 1,024 (`IOV_MAX`); to prepare so many for each
+/// recipient would cost more than a second call for the few who have more than this.
+const MAX_SLICES: usize = 64;
+
+/// One recipient.
+#[derive(Debug)]
+struct Recipient {
+    /// Beside the pointer, so that walking does not have to follow it.
+    id: ClientId,
+    client: Arc<Client>,
+}
+
+/// Recipients, and who of them did not take all of the batch that was sent last.
+#[derive(Debug, Default)]
+pub struct Part {
+    recipients: Vec<Recipient>,
+    unfinished: Vec<Unfinished>,
+}
+
+/// A recipient that did not take all of a batch.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Who.
+    pub client: Arc<Client>,
+    /// How many bytes of its view it took, or why it cannot be sent anything any more.
+    pub taken: io::Result<usize>,
+    /// Whether its view has text that not everyone gets.
+    pub has_private: bool,
+}
+
+impl Part {
+    /// How many recipients there are.
+    pub fn len(&self) -> usize {
+        self.recipients.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.recipients.is_empty()
+    }
+
+    /// Adds a recipient.
+    pub fn add(&mut self, client: Arc<Client>) {
+        if let Err(place) = self.find(client.id) {
+            self.recipients.insert(place, Recipient { id: client.id, client });
+        }
+    }
+
+    /// Removes a recipient; `None` when it is not here.
+    pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
+        let place = self.find(id).ok()?;
+        Some(self.recipients.remove(place).client)
+    }
+
+    /// Takes all recipients out.
+    pub fn drain(&mut self) -> impl Iterator<Item = Arc<Client>> {
+        self.recipients.drain(..).map(|recipient| recipient.client)
+    }
+
+    /// Sends each recipient its view of a sealed batch. Never waits for a socket.
+    ///
+    /// Those who did not take it all are no recipients any more: see [`Part::take_unfinished`].
+    pub fn send(&mut self, batch: &Batch) {
+        let mut cursor = batch.cursor();
+        let unfinished = &mut self.unfinished;
+        self.recipients.retain(|Recipient { id, client }| {
+            let view = cursor.view(*id);
+            let sent = match view.as_common() {
+                Some(common) => send_whole(&client.stream, common),
+                None => send_view(&client.stream, view.clone(), 0),
+            };
+            let taken = match sent {
+                Ok(None) => return true,
+                Ok(Some(taken)) => Ok(taken),
+                Err(error) => Err(error),
+            };
+            let has_private = view.has_private();
+            unfinished.push(Unfinished { client: Arc::clone(client), taken, has_private });
+            false
+        });
+    }
+
+    /// Takes out those who did not take all of the batch that was sent last.
+    pub fn take_unfinished(&mut self) -> impl Iterator<Item = Unfinished> {
+        self.unfinished.drain(..)
+    }
+
+    fn find(&self, id: ClientId) -> Result<usize, usize> {
+        self.recipients.binary_search_by_key(&id, |recipient| recipient.id)
+    }
+}
+
+/// Offers one slice. Returns how many bytes were taken, `None` for all.
+fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    match send_now(stream, bytes) {
+        Ok(sent) if sent == bytes.len() => Ok(None),
+        Ok(sent) => Ok(Some(sent)),
+        Err(error) if took_nothing(&error) => Ok(Some(0)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Offers a view except for its first `taken` bytes, and does not wait. Returns how many bytes of the
+/// view are taken then, `None` for all.
+///
+/// # Errors
+///
+/// When the connection is broken.
+pub fn send_view<'a>(
+    stream: &TcpStream,
+    view: impl Iterator<Item = &'a [u8]>,
+    taken: usize,
+) -> io::Result<Option<usize>> {
+    let (mut skip, mut total) = (taken, taken);
+    let mut rest = view.filter_map(|text| {
+        let skipped = skip.min(text.len());
+        skip -= skipped;
+        (skipped < text.len()).then(|| IoSlice::new(&text[skipped..]))
+    });
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    loop {
+        let (mut count, mut offered) = (0, 0);
+        for (slice, text) in slices.iter_mut().zip(&mut rest) {
+            offered += text.len();
+            *slice = text;
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        match send_slices_now(stream, &slices[..count]) {
+            Ok(sent) if sent == offered => total += sent,
+            Ok(sent) => return Ok(Some(total + sent)),
+            Err(error) if took_nothing(&error) => return Ok(Some(total)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether an error says that a socket takes nothing now, and nothing worse.
+fn took_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::client::tests::connected;
+    use std::io::Read;
+
+    fn said(client: ClientId, lines: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.say(client, lines.as_bytes());
+        batch.show(ClientId::new(2), b"psst\n");
+        batch.seal();
+        batch
+    }
+
+    #[test]
+    fn each_recipient_is_sent_its_own_view() {
+        let mut part = Part::default();
+        let mut peers = Vec::new();
+        for (number, expected) in [(3, "hi\n"), (1, ""), (2, "hi\npsst\n")] {
+            let (client, peer) = connected(number);
+            part.add(client);
+            peers.push((expected, peer));
+        }
+        part.send(&said(ClientId::new(1), "hi\n"));
+        assert_eq!(part.take_unfinished().count(), 0);
+        assert_eq!(part.len(), 3);
+        drop(part);
+        for (expected, mut peer) in peers {
+            let mut seen = String::new();
+            peer.read_to_string(&mut seen).unwrap();
+            assert_eq!(seen, expected);
+        }
+    }
+
+    #[test]
+    fn one_that_does_not_take_it_all_is_handed_out_with_its_place() {
+        let ((slow, mut peer), (quick, _q)) = (connected(2), connected(7));
+        let mut part = Part::default();
+        part.add(slow);
+        part.add(quick);
+        part.remove(ClientId::new(7)).unwrap();
+        let much = "x".repeat(64 << 20) + "\n";
+        let batch = said(ClientId::new(1), &much);
+        part.send(&batch);
+        let unfinished: Vec<_> = part.take_unfinished().collect();
+        let [Unfinished { client, taken: Ok(taken), has_private: true }] = &unfinished[..] else {
+            panic!("{unfinished:?}")
+        };
+        assert!(part.is_empty() && *taken < much.len());
+        // From there on it goes on.
+        let mut got = vec![0; *taken];
+        peer.read_exact(&mut got).unwrap();
+        let mut more = *taken;
+        while let Some(now) = send_view(&client.stream, batch.view(client.id), more).unwrap() {
+            got.resize(now, 0);
+            peer.read_exact(&mut got[more..]).unwrap();
+            more = now;
+        }
+        got.resize(much.len() + 5, 0);
+        peer.read_exact(&mut got[more..]).unwrap();
+        assert!(got.ends_with(b"x\npsst\n"));
+    }
+}

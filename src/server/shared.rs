@@ -1,0 +1,52 @@
+//! What all threads of the server share.
+
+use super::client::Client;
+use super::event_log::EventLog;
+use super::options::Options;
+use super::outbox::Outbox;
+use super::registry::Registry;
+use super::shutdown::Shutdown;
+use crate::protocol::replies::LeaveReason;
+
+/// What all threads of the server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// How the server is to behave.
+    pub options: Options,
+    /// All connections.
+    pub registry: Registry,
+    /// What is to be delivered, and the room that it comes from.
+    pub outbox: Outbox,
+    /// Whether the server is ending, and which sessions have something in flight.
+    pub shutdown: Shutdown,
+    /// What the operator is told.
+    pub log: EventLog,
+}
+
+impl Shared {
+    /// What the threads of a server share at its start.
+    pub fn new(options: Options, log: EventLog) -> Self {
+        Self {
+            registry: Registry::default(),
+            outbox: Outbox::new(options.history),
+            shutdown: Shutdown::default(),
+            log,
+            options,
+        }
+    }
+
+    /// Has a client leave, from any thread, and logs it. Only the first call counts.
+    pub fn leave(&self, client: &Client, reason: LeaveReason) {
+        if let Some(nickname) = self.outbox.leave(client, reason) {
+            self.log.event(&format!("{nickname} left the chat!{reason}"));
+        }
+        client.wake();
+    }
+
+    /// Logs a line that was said to everyone, if that is wanted.
+    pub fn log_message(&self, line: &str) {
+        if self.options.log_messages {
+            self.log.notice(line);
+        }
+    }
+}

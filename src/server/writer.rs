@@ -1,0 +1,212 @@
+//! The writer: the one thread that decides what is sent, to all who are in, in one order.
+//!
+//! In each round it takes what has gathered in the outbox. It sends each recipient its view of that in one
+//! write that never waits. A recipient that does not take it all is from then on
+//! [`behind`](super::behind). So nobody waits for anybody.
+//!
+//! Once a client is in, no other thread writes to its socket. The writer knows bytes, who comes and who
+//! goes, and nothing else.
+//!
+//! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Shutdown::{Both, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Change};
+use super::behind::{Behind, Outcome};
+use super::client::Client;
+use super::part::Part;
+use super::shared::Shared;
+use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
+use crate::protocol::replies::LeaveReason;
+
+/// When more than half of the room is behind and still reads, the room is too fast; they are not slow.
+/// Then a round waits for them, so long at most.
+const HOLD_TIME: Duration = Duration::from_millis(50);
+
+/// The state of the writer's thread.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    shared: &'a Shared,
+    current: Part,
+    behind: Behind,
+    /// Connections whose writing side is shut down, and when they are closed at the latest.
+    parting: VecDeque<(Instant, Arc<Client>)>,
+    /// What has become of those who were behind. Empty between rounds, kept for its memory.
+    outcomes: Vec<(Arc<Client>, Outcome)>,
+}
+
+impl<'a> Writer<'a> {
+    /// Makes the writer.
+    pub fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            current: Part::default(),
+            behind: Behind::new(shared.options.backlog),
+            parting: VecDeque::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Delivers until the farewell is delivered. Blocks on the outbox, and for a moment each round when
+    /// the room is too fast for most. Never blocks on one socket.
+    pub fn run(mut self) {
+        // This one and the outbox's change places in each round: a steady room allocates nothing.
+        let mut batch = Batch::default();
+        let mut is_too_fast = false;
+        loop {
+            batch.clear();
+            let is_last = self.shared.outbox.take(&mut batch, self.timeout(), is_too_fast);
+            if !batch.is_empty() {
+                let changes = batch.seal();
+                self.round(&batch, changes);
+            }
+            if self.behind.until_offer() == Some(Duration::ZERO) {
+                self.offer(Duration::ZERO);
+            }
+            self.part_with_the_late();
+            if is_last {
+                return self.finish();
+            }
+            is_too_fast = self.hold();
+        }
+    }
+
+    /// How long it may wait for the next batch: until something else is due.
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let parting = self.parting.front().map(|(until, _)| until.saturating_duration_since(now));
+        parting.into_iter().chain(self.behind.until_offer()).min()
+    }
+
+    /// Sends a batch to all who are current, and keeps it for those who are behind.
+    fn round(&mut self, batch: &Batch, changes: Vec<Change>) {
+        let mut left = Vec::new();
+        for change in changes {
+            match change {
+                Change::Joined(client) => self.current.add(client),
+                // It still gets what comes before its leave.
+                Change::Left(id, reason) => left.push((id, reason)),
+            }
+        }
+        self.current.send(batch);
+        for mut unfinished in self.current.take_unfinished() {
+            match std::mem::replace(&mut unfinished.taken, Ok(0)) {
+                Ok(taken) => self.behind.add(unfinished, taken),
+                Err(error) => lose(&unfinished.client, &error),
+            }
+        }
+        self.behind.keep(batch);
+        for (id, reason) in left {
+            if let Some(client) = self.current.remove(id) {
+                self.part_with(client, reason);
+            } else if reason.final_line().is_some() {
+                self.behind.leave(id, reason);
+            } else if let Some(client) = self.behind.remove(id) {
+                self.part_with(client, reason);
+            }
+        }
+    }
+
+    /// Offers those who are behind what they have not taken yet. Blocks until one of their sockets can
+    /// take some, for `wait` at most.
+    fn offer(&mut self, wait: Duration) {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        self.behind.offer(wait, &mut outcomes);
+        for (client, outcome) in outcomes.drain(..) {
+            match outcome {
+                Outcome::Current => {
+                    catch_up(&client);
+                    self.current.add(client);
+                }
+                Outcome::Left(reason) => self.part_with(client, reason),
+                Outcome::Lost(error) => lose(&client, &error),
+                Outcome::TooSlow => {
+                    self.shared.leave(&client, LeaveReason::TooSlow);
+                    self.part_with(client, LeaveReason::TooSlow);
+                }
+            }
+        }
+        self.outcomes = outcomes;
+    }
+
+    /// When the room is too fast for most of those who read, waits until all of them have caught up, for
+    /// a moment at most. Returns whether some have not.
+    fn hold(&mut self) -> bool {
+        let half = self.current.len().midpoint(self.behind.len());
+        if self.behind.len() <= half || self.behind.readers() <= half {
+            return false;
+        }
+        let until = Instant::now() + HOLD_TIME;
+        while self.behind.readers() > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            self.offer(left);
+        }
+        false
+    }
+
+    /// Ends the writing to a client that has left. One that was sent a final line has a moment to read it
+    /// and to close; the others can read nothing any more.
+    fn part_with(&mut self, client: Arc<Client>, reason: LeaveReason) {
+        let is_told = reason.final_line().is_some();
+        // It fails when the peer is gone.
+        let _ = client.stream.shutdown(if is_told { Write } else { Both });
+        catch_up(&client);
+        if is_told {
+            self.parting.push_back((Instant::now() + PARTING_TIME, client));
+        }
+    }
+
+    /// Closes the connections whose time to read the final line is over. Their sessions wake.
+    fn part_with_the_late(&mut self) {
+        let now = Instant::now();
+        while self.parting.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, client)) = self.parting.pop_front() {
+                // It fails when the peer is gone.
+                let _ = client.stream.shutdown(Both);
+            }
+        }
+    }
+
+    /// Ends the writing to all, after the farewell. Those who are behind and read have until the
+    /// shutdown's deadline for it.
+    fn finish(&mut self) {
+        for client in self.current.drain() {
+            // It fails when the peer is gone.
+            let _ = client.stream.shutdown(Write);
+        }
+        self.behind.leave_all();
+        let deadline = self.shared.shutdown.deadline(DELIVERED_AFTER);
+        let began = Instant::now();
+        while let Some(stall) = self.behind.stalled_for() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || stall.min(began.elapsed()) > END_STALL {
+                return;
+            }
+            self.offer(left.min(HOLD_TIME));
+        }
+    }
+}
+
+/// Lets the session of a client that has taken everything go on reading.
+fn catch_up(client: &Client) {
+    client.is_behind.store(false, Relaxed);
+    client.wake();
+}
+
+/// Ends the connection of a client that cannot be sent anything any more. Its session reads what the peer
+/// had sent before, to the end, and then has it leave.
+fn lose(client: &Client, error: &io::Error) {
+    // A peer that closed in order and was then sent something: that is no loss.
+    client.is_lost.store(error.kind() != io::ErrorKind::BrokenPipe, Relaxed);
+    // It fails when the system has ended the connection itself.
+    let _ = client.stream.shutdown(Both);
+    catch_up(client);
+}
