@@ -27,9 +27,9 @@
 //! # The way of a message
 //!
 //! ```text
-//!  accept loop ─ spawns ─> session 1 ─┐                        ┌─> socket 1
-//!                          session 2 ─┼─> outbox ─> writer ────┼─> socket 2
-//!                          session n ─┘  (one order)           └─> socket n
+//!  accept loop ─ spawns ─> session 1 ─┐                              ┌─> part 1 ─> sockets
+//!                          session 2 ─┼─> outbox ─> writer: a round ─┼─> part 2 ─> sockets
+//!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
 //! Alice types `hello`.
@@ -41,6 +41,7 @@
 //!    [`batch`](server::batch) that gathers there. Then it reads again.
 //! 3. The [`writer`](server::writer) takes the whole batch, hers and everybody else's lines. It sends each
 //!    recipient, in one write that never waits, everything that is new to it, without its own words.
+//!    In a large room [helpers](server::fan_out) on the other processors take a share of the recipients.
 //! 4. A recipient that does not take it all is [`behind`](server::behind). The batch stays in a log, and
 //!    the recipient keeps its place there until it has caught up.
 //!
@@ -48,7 +49,8 @@
 //!
 //! 1. **One order.** Everything that others can notice is appended to the outbox. So all see the same
 //!    order, and the room knows who is in at each point of it.
-//! 2. **One writer for each socket.** Once a client is in, only the writer sends to it. So no line is torn, doubled or overtaken.
+//! 2. **One writer for each socket.** Once a client is in, only the writer, or the helper that has the
+//!    client's part in this round, sends to it. So no line is torn, doubled or overtaken.
 //! 3. **No lock is held over a socket**, nor over anything else that can wait for a stranger.
 //! 4. **A slow reader delays nobody**, and a client that does not read is not read.
 //! 5. **A fast sender is slowed.** What gathers is bounded. Over the bound its session waits and stops
@@ -63,6 +65,7 @@
 //! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | accept loop, sessions, shutdown |
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, shutdown |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address |
+//! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
 //! No two of them are ever held at once, so there is no order in which to take them. Atomic flags are
 //! `Relaxed` everywhere: what must be seen in order is ordered by one of these locks, or by waking a thread.

@@ -26,6 +26,12 @@ impl ClientId {
     pub const fn new(n: u64) -> Self {
         Self(n)
     }
+
+    /// Which of `parts` parts of all clients this one belongs to. Sixteen that came one after the
+    /// other share one.
+    pub fn part(self, parts: usize) -> usize {
+        usize::try_from(self.0 / 16 % parts as u64).unwrap_or(0)
+    }
 }
 
 /// The name of the client's thread.

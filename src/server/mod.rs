@@ -1,18 +1,19 @@
 //! The server: a room that people join over TCP.
 //!
 //! ```text
-//!  accept loop ─ spawns ─> session 1 ─┐                        ┌─> socket 1
-//!                          session 2 ─┼─> outbox ─> writer ────┼─> socket 2
-//!                          session n ─┘  (one order)           └─> socket n
+//!  accept loop ─ spawns ─> session 1 ─┐                              ┌─> part 1 ─> sockets
+//!                          session 2 ─┼─> outbox ─> writer: a round ─┼─> part 2 ─> sockets
+//!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! N threads read, one writes. There is no other kind of thread on a message's way. Follow a line through it:
+//! N threads read, and the writer, with one helper for each further processor, writes. There is no other
+//! kind of thread on a message's way. Follow a line through it:
 //!
 //! 1. [`accept`] gives a connection a [`client`] number and a thread.
 //! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
 //!    The room also knows who is in and what was said last ([`history`]).
-//! 4. The [`writer`] takes the batch and sends it to all ([`part`]).
+//! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
 //! 5. Those who do not take it all are [`behind`] until they have.
 //!
 //! Beside the way: the [`registry`] of all connections, the [`shutdown`], the [`event_log`], the
@@ -22,6 +23,7 @@
 //! | --- | --- | --- | --- |
 //! | `client-N`, one for each client | the accept loop | its client, or the shutdown | [`Server::run`] |
 //! | `writer` | [`Server::run`] | the farewell | [`Server::run`] |
+//! | `helper-N`, one for each further processor | the writer | the writer | [`Server::run`] |
 //! | `log` | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
 //! | `console` | [`Server::run`] | the end of its input | nobody: nothing can wake it |
 //!
@@ -66,6 +68,8 @@ pub mod batch;
 pub mod history;
 
 pub mod writer;
+
+pub mod fan_out;
 
 pub mod part;
 
@@ -137,7 +141,7 @@ impl Server {
         let Self { shared: owned, capacity, listener, handle, wake, log_thread } = self;
         let shared = &*owned;
         console::start(Arc::downgrade(&owned), handle.clone())?;
-        // The scope joins the sessions and the writer.
+        // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
             // Also a panic of the writer ends the server: without it the room is mute.
@@ -145,7 +149,7 @@ impl Server {
             let writer = thread::Builder::new().name("writer".into());
             let writer = writer.spawn_scoped(scope, move || {
                 let _guard = guard;
-                Writer::new(shared).run();
+                Writer::new(shared, scope).run();
             })?;
             let accept = || accept::accept_loop(shared, capacity, &listener, &wake, scope);
             // A panic there ends the server as well, and in order: the scope waits for all threads.

@@ -1,6 +1,6 @@
-//! Those who are sent each batch as it comes.
+//! A part of those who are sent each batch as it comes.
 //!
-//! They lie in one dense array, in the order of their numbers. So a batch is sent by
+//! The recipients of a part lie in one dense array, in the order of their numbers. So a batch is sent by
 //! walking through them beside the batch's edits, which have the same order: nobody is searched for, and
 //! the many who have no edits cost one `send` of one slice each.
 

@@ -1,8 +1,8 @@
 //! The writer: the one thread that decides what is sent, to all who are in, in one order.
 //!
 //! In each round it takes what has gathered in the outbox. It sends each recipient its view of that in one
-//! write that never waits. A recipient that does not take it all is from then on
-//! [`behind`](super::behind). So nobody waits for anybody.
+//! write that never waits, in a large room with its helpers ([`fan_out`](super::fan_out)). A recipient that
+//! does not take it all is from then on [`behind`](super::behind). So nobody waits for anybody.
 //!
 //! Once a client is in, no other thread writes to its socket. The writer knows bytes, who comes and who
 //! goes, and nothing else.
@@ -14,12 +14,13 @@ use std::io;
 use std::net::Shutdown::{Both, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Change};
 use super::behind::{Behind, Outcome};
 use super::client::Client;
-use super::part::Part;
+use super::fan_out::FanOut;
 use super::shared::Shared;
 use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
 use crate::protocol::replies::LeaveReason;
@@ -32,7 +33,7 @@ const HOLD_TIME: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Writer<'a> {
     shared: &'a Shared,
-    current: Part,
+    current: FanOut,
     behind: Behind,
     /// Connections whose writing side is shut down, and when they are closed at the latest.
     parting: VecDeque<(Instant, Arc<Client>)>,
@@ -41,12 +42,13 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Makes the writer.
-    pub fn new(shared: &'a Shared) -> Self {
+    /// Makes the writer, and starts its helpers in `scope`.
+    pub fn new(shared: &'a Shared, scope: &'a Scope<'a, '_>) -> Self {
+        let options = &shared.options;
         Self {
             shared,
-            current: Part::default(),
-            behind: Behind::new(shared.options.backlog),
+            current: FanOut::new(options.writers, options.writer_share, scope),
+            behind: Behind::new(options.backlog),
             parting: VecDeque::new(),
             outcomes: Vec::new(),
         }
@@ -54,15 +56,21 @@ impl<'a> Writer<'a> {
 
     /// Delivers until the farewell is delivered. Blocks on the outbox, and for a moment each round when
     /// the room is too fast for most. Never blocks on one socket.
+    ///
+    /// # Panics
+    ///
+    /// When a helper has panicked.
     pub fn run(mut self) {
         // This one and the outbox's change places in each round: a steady room allocates nothing.
-        let mut batch = Batch::default();
+        let mut batch = Arc::new(Batch::default());
         let mut is_too_fast = false;
         loop {
-            batch.clear();
-            let is_last = self.shared.outbox.take(&mut batch, self.timeout(), is_too_fast);
-            if !batch.is_empty() {
-                let changes = batch.seal();
+            let filling =
+                Arc::get_mut(&mut batch).expect("after a round nobody else has the batch");
+            filling.clear();
+            let is_last = self.shared.outbox.take(filling, self.timeout(), is_too_fast);
+            if !filling.is_empty() {
+                let changes = filling.seal();
                 self.round(&batch, changes);
             }
             if self.behind.until_offer() == Some(Duration::ZERO) {
@@ -84,7 +92,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends a batch to all who are current, and keeps it for those who are behind.
-    fn round(&mut self, batch: &Batch, changes: Vec<Change>) {
+    fn round(&mut self, batch: &Arc<Batch>, changes: Vec<Change>) {
         let mut left = Vec::new();
         for change in changes {
             match change {
@@ -94,10 +102,12 @@ impl<'a> Writer<'a> {
             }
         }
         self.current.send(batch);
-        for mut unfinished in self.current.take_unfinished() {
-            match std::mem::replace(&mut unfinished.taken, Ok(0)) {
-                Ok(taken) => self.behind.add(unfinished, taken),
-                Err(error) => lose(&unfinished.client, &error),
+        for part in self.current.parts_mut() {
+            for mut unfinished in part.take_unfinished() {
+                match std::mem::replace(&mut unfinished.taken, Ok(0)) {
+                    Ok(taken) => self.behind.add(unfinished, taken),
+                    Err(error) => lose(&unfinished.client, &error),
+                }
             }
         }
         self.behind.keep(batch);
@@ -137,7 +147,7 @@ impl<'a> Writer<'a> {
     /// When the room is too fast for most of those who read, waits until all of them have caught up, for
     /// a moment at most. Returns whether some have not.
     fn hold(&mut self) -> bool {
-        let half = self.current.len().midpoint(self.behind.len());
+        let half = self.current.count().midpoint(self.behind.len());
         if self.behind.len() <= half || self.behind.readers() <= half {
             return false;
         }
@@ -178,9 +188,11 @@ impl<'a> Writer<'a> {
     /// Ends the writing to all, after the farewell. Those who are behind and read have until the
     /// shutdown's deadline for it.
     fn finish(&mut self) {
-        for client in self.current.drain() {
-            // It fails when the peer is gone.
-            let _ = client.stream.shutdown(Write);
+        for part in self.current.parts_mut() {
+            for client in part.drain() {
+                // It fails when the peer is gone.
+                let _ = client.stream.shutdown(Write);
+            }
         }
         self.behind.leave_all();
         let deadline = self.shared.shutdown.deadline(DELIVERED_AFTER);
