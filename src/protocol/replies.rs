@@ -140,6 +140,19 @@ pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) 
     line
 }
 
+/// Answers `/who PART`: those of `nicknames`, whose number is `online`, have `part` in the name. It is
+/// cleaned already.
+pub fn online_with<'a>(
+    part: &str,
+    online_with: usize,
+    nicknames: impl Iterator<Item = &'a Nickname>,
+) -> String {
+    if online_with == 0 {
+        return format!("[SERVER] Nobody online has {part} in the name.");
+    }
+    online(online_with, nicknames).replacen(" online: ", &format!(" online with {part}: "), 1)
+}
+
 /// The line before the history, which has that many lines.
 pub fn last_messages(lines: usize) -> String {
     format!("{LAST_MESSAGES_PREFIX}{lines}")

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
+use crate::protocol::http::is_http;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
 
@@ -36,6 +37,8 @@ pub enum Step {
     },
     /// Join with this nickname if nobody has it; else [`Login::refuse`].
     Join(Nickname),
+    /// Turn the connection away at once: this line says why.
+    TurnAway(&'static str),
     /// The peer leaves.
     Quit,
 }
@@ -59,6 +62,10 @@ impl Login {
             Frame::TooLong { bytes } => return self.refuse(&replies::too_long(bytes)),
             Frame::TimingMark => return Step::Answer(TIMING_MARK_REFUSED.to_vec()),
         };
+        if is_http(line) {
+            // A web page can have a browser send anything behind its request.
+            return Step::TurnAway(replies::NOT_A_WEB_SERVER);
+        }
         match Command::parse(line) {
             Command::Quit => Step::Quit,
             Command::Help => {

@@ -107,8 +107,19 @@ impl Room {
         Ok(before)
     }
 
-    /// A member asks who is online. Returns how many bytes the answer has.
-    pub fn who(&mut self, client: ClientId) -> usize {
+    /// A member asks who is online, or who of them has `part` in the name, in any case. Returns how many
+    /// bytes the answer has.
+    pub fn who(&mut self, client: ClientId, part: &str) -> usize {
+        let part = fold(part);
+        if !part.is_empty() {
+            let found = self.names.iter().filter(|(folded, _)| folded.contains(&part));
+            let mut found: Vec<ClientId> = found.map(|(_, id)| *id).collect();
+            found.sort_unstable();
+            let names = found.iter().filter_map(|id| self.members.get(id));
+            let answer = replies::online_with(&part, found.len(), names) + "\n";
+            self.batch.show(client, answer.as_bytes());
+            return answer.len();
+        }
         if self.online.is_none() {
             self.online = Some((self.online_line() + "\n").into_bytes().into());
         }

@@ -28,7 +28,7 @@ use super::login::{Login, Step};
 use super::rate::{JOIN_COST, TokenBucket};
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
-use crate::protocol::cleaning::clean;
+use crate::protocol::cleaning::clean_line;
 use crate::protocol::command::Command;
 use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
@@ -249,6 +249,7 @@ impl Session<'_> {
                 self.write(format!("{line}\n").as_bytes())?;
                 if is_last { Break(End::TurnedAway(replies::TOO_MANY_TRIES)) } else { Continue(()) }
             }
+            Step::TurnAway(line) => Break(End::TurnedAway(line)),
             Step::Quit => Break(End::TurnedAway(replies::GOODBYE)),
         }
     }
@@ -282,7 +283,10 @@ impl Session<'_> {
     /// Takes something that a member sent.
     fn take(&mut self, frame: Frame<'_>) -> Flow {
         match frame {
-            Frame::Line(line) => return self.obey(Command::parse(&clean(line))),
+            Frame::Line(line) => match clean_line(line) {
+                Ok(line) => return self.obey(Command::parse(&line)),
+                Err(bytes) => self.answer(&replies::not_sent(replies::too_long_cleaned(bytes))),
+            },
             Frame::NotUtf8 => self.answer(&replies::not_sent(replies::NOT_UTF8)),
             Frame::TooLong { bytes } => self.answer(&replies::not_sent(replies::too_long(bytes))),
             Frame::TimingMark => self.answer_bytes(&TIMING_MARK_REFUSED),
@@ -325,10 +329,10 @@ impl Session<'_> {
                 }
             }
             Command::Rename(name) => self.rename(name),
-            Command::Who(_part) => {
+            Command::Who(part) => {
                 self.pass_on();
                 let id = self.client.id;
-                let told = self.shared.outbox.append_for(self.client, |room| room.who(id));
+                let told = self.shared.outbox.append_for(self.client, |room| room.who(id, part));
                 self.delivered = told.unwrap_or(0);
             }
             Command::Ping(word) => self.answer(&replies::pong(word)),

@@ -33,7 +33,7 @@ fn help_names_every_command_in_any_case_and_only_to_who_asked() {
 fn who_lists_everyone_only_to_who_asked() {
     let server = Server::start();
     let [mut alice, mut bob, mut carol] = server.join_all(["alice", "bob", "carol"]);
-    for who in ["/who", "/WHO", "/users", "/Users", "/who is there"] {
+    for who in ["/who", "/WHO", "/users", "/Users", "/who  "] {
         bob.send(who);
         bob.expect("[SERVER] 3 online: alice, bob, carol");
     }
@@ -215,6 +215,21 @@ fn a_command_that_lacks_something_is_answered_with_how_to_write_it() {
         assert!(answer.ends_with(usage), "{answer}");
     }
     marker(&mut alice, "alice", &mut bob);
+}
+
+#[test]
+fn who_with_a_part_of_a_name_lists_those_who_have_it() {
+    let server = Server::start();
+    let mut alice = server.join("alice");
+    let _others = server.join_all(["Sally", "bob", "al"]);
+    alice.send("/who AL");
+    alice.lines_until("[SERVER] al joined the chat!");
+    alice.expect("[SERVER] 3 online with al: alice, Sally, al");
+    alice.send("/who \u{1b}x\n/who bo");
+    alice.expect_all([
+        "[SERVER] Nobody online has \u{FFFD}x in the name.",
+        "[SERVER] 1 online with bo: bob",
+    ]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is said: who gets it, what it looks like, and what is refused or cleaned on the way.
 
+use chat::protocol::replies;
+
 use crate::harness::Server;
 
 const NOT_UTF8: &str = "[SERVER] Not sent: That line is not valid UTF-8.";
@@ -135,11 +137,16 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
 }
 
 #[test]
-fn the_limit_counts_before_cleaning() {
+fn the_limit_holds_after_cleaning_too() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    alice.send(&"\x1b".repeat(1024));
-    bob.expect(&format!("alice: {}", "\u{FFFD}".repeat(1024)));
+    // Each becomes three bytes.
+    alice.send(&"\x1b".repeat(341));
+    bob.expect(&format!("alice: {}", "\u{FFFD}".repeat(341)));
+    alice.send(&"\x1b".repeat(342));
+    alice.expect(&replies::not_sent(replies::too_long_cleaned(1026)));
+    alice.send("marker");
+    bob.expect("alice: marker");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
     };
     bytes.extend_from_slice(b"\n/quit\n");
     stranger.send(&bytes)?;
-    stranger.expect_last(&[replies::GOODBYE, replies::TOO_MANY_TRIES])
+    stranger.expect_last(&[replies::GOODBYE, replies::TOO_MANY_TRIES, replies::NOT_A_WEB_SERVER])
 }
 
 fn stalled(field: &Field, _: &mut Random) -> Result<(), String> {
