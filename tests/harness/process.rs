@@ -13,9 +13,12 @@ use std::thread;
 
 use super::{DEADLINE, Transcript};
 
-/// The server's binary with these arguments.
+/// The server's binary with these arguments, behind those in `CHAT_SERVER_OPTIONS`: so all tests can
+/// be run with another number of writers, say.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
+    command.args(options.split_whitespace());
     command.args(arguments);
     command
 }
