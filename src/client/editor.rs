@@ -73,8 +73,8 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key; `names` are those that Tab completes, the likeliest first.
-    pub(super) fn press(&mut self, key: Key, names: &[String]) -> Option<Action> {
+    /// Takes a key; `names` returns those that Tab completes, the likeliest first.
+    pub(super) fn press(&mut self, key: Key, names: impl Fn() -> Vec<String>) -> Option<Action> {
         if self.pasting {
             return self.paste(key);
         }
@@ -84,7 +84,7 @@ impl Editor {
         match key {
             Key::Char(c) => return (!self.insert(c)).then_some(Action::Full),
             Key::Enter => return Some(Action::Line(self.finish())),
-            Key::Tab => self.complete(names),
+            Key::Tab => self.complete(&names()),
             Key::Backspace => self.delete(previous_boundary(&self.text, self.cursor), self.cursor),
             Key::Delete => self.delete(self.cursor, next_boundary(&self.text, self.cursor)),
             Key::Left => self.cursor = previous_boundary(&self.text, self.cursor),
@@ -218,10 +218,10 @@ mod tests {
     }
 
     fn type_into(editor: &mut Editor, keys: &str) -> Vec<Action> {
-        let names = ["bob", "alice", "bobby"].map(str::to_owned);
+        let names = || ["bob", "alice", "bobby"].map(str::to_owned).to_vec();
         let mut actions = Vec::new();
         for key in KeyParser::default().feed(keys.as_bytes()) {
-            let action = editor.press(key, &names);
+            let action = editor.press(key, names);
             if let Some(Action::Line(line)) = &action {
                 editor.remember(line);
             }

@@ -15,8 +15,8 @@
 //! along.
 //!
 //! Reading order: [`options`], `link`, `receive`, `send`, `terminal`; then what the terminal is made of,
-//! all of it plain data in and out: `screen`, `editor` with `keys` and `completion`, `transcript` with
-//! `room` and `paint`, and `width`.
+//! all of it plain data in and out: `screen`, `editor` with `keys` and `completion`, `transcript`, and
+//! `width`.
 
 pub mod options;
 
@@ -37,10 +37,6 @@ mod keys;
 mod completion;
 
 mod transcript;
-
-mod room;
-
-mod paint;
 
 mod width;
 

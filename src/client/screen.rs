@@ -308,7 +308,7 @@ mod tests {
             let (mut screen, mut editor) = (Screen::default(), Editor::default());
             let mut model = Model::new(columns);
             let mut expected = Model::new(columns);
-            let names = ["bob".to_owned(), "漢字".to_owned()];
+            let names = || vec!["bob".to_owned(), "漢字".to_owned()];
             for step in 0..200 {
                 let mut above = String::new();
                 if random.below(3) == 0 {
@@ -321,7 +321,7 @@ mod tests {
                     }
                 } else {
                     for key in KeyParser::default().feed(random.pick(&TYPED).as_bytes()) {
-                        if let Some(Action::Line(line)) = editor.press(key, &names) {
+                        if let Some(Action::Line(line)) = editor.press(key, names) {
                             above += &format!("me: {line}\n");
                             editor.remember(&line);
                         }
@@ -349,7 +349,7 @@ mod tests {
                     assert!(used >= room * 3 / 4, "{context}");
                 }
             }
-            assert_eq!(editor.press(Key::PasteEnd, &names), None);
+            assert_eq!(editor.press(Key::PasteEnd, names), None);
         }
     }
 }

@@ -74,17 +74,15 @@ impl Terminal {
                 Err(error) => failure = Some(error),
             }
         }
-        let transcript = Transcript {
-            color: match options.color {
-                Color::Auto => person_reads && !plain && !no_color,
-                Color::Always => true,
-                Color::Never => false,
-            },
-            timestamps: options.timestamps,
-            marks: keyboard.is_some(),
-            bell: keyboard.is_some(),
-            ..Transcript::default()
+        let mut transcript = Transcript::default();
+        transcript.color = match options.color {
+            Color::Auto => person_reads && !plain && !no_color,
+            Color::Always => true,
+            Color::Never => false,
         };
+        transcript.timestamps = options.timestamps;
+        transcript.editing = keyboard.is_some();
+        transcript.bell = keyboard.is_some();
         let view = Mutex::new(View { typing, transcript, asking: false });
         let terminal = Self { person_types, person_reads, view };
         if let Some(error) = failure {
@@ -159,14 +157,14 @@ impl Terminal {
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&self, nickname: &str) {
         let mut view = self.lock();
-        view.transcript.room.set_nickname(nickname);
+        view.transcript.set_nickname(nickname);
         view.asking = false;
         view.draw("");
     }
 
     /// Returns one's own nickname.
     pub(super) fn nickname(&self) -> String {
-        self.lock().transcript.room.nickname().to_owned()
+        self.lock().transcript.nickname().to_owned()
     }
 
     /// Does what a command to the client itself asks for, and says so; `false` if it is none.
@@ -183,7 +181,7 @@ impl Terminal {
         };
         let (mut actions, mut above, mut full) = (Vec::new(), String::new(), false);
         for &key in keys {
-            let action = typing.editor.press(key, transcript.room.names());
+            let action = typing.editor.press(key, || transcript.names());
             match &action {
                 Some(Action::ClearScreen) => above += CLEAR_SCREEN,
                 Some(Action::Full) => full = true,
