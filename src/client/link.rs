@@ -1,18 +1,24 @@
-//! The link: the connection as both threads see it, and how far the client is with it.
+//! The link: the connection, how far the client is with it, and the lines on their way to the server.
 //!
-//! The receive thread makes connections and loses them; the send thread writes to whichever there
-//! is. What they share is the phase and the stream, under one lock that is held for a look or a
-//! change, never while connecting, reading or writing. Whoever needs another phase waits for it on
-//! the condition variable, and is woken by every change.
+//! It is plain data behind the client's one lock. The receive thread makes connections and loses them;
+//! the send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
 
-use std::io::{self, Write};
+use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::terminal::Terminal;
+use crate::system::socket::send_now;
+
+/// How many bytes are taken from the lines that wait before the socket takes more.
+const OUTGOING_BYTES: usize = 16 * 1024;
 
 /// How far the client is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
     /// There is no nickname yet, so nothing to connect with.
+    #[default]
     Unnamed,
     /// There is a nickname and no connection.
     Connecting,
@@ -22,95 +28,149 @@ pub(super) enum Phase {
     Refused,
     /// In the room.
     Chatting,
-    /// The connection ended and there will be no other.
-    Over,
 }
 
-/// The connection, if there is one, and its phase.
+/// The connection, if there is one, and what is to be sent.
+#[derive(Debug, Default)]
 pub(super) struct Link {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-struct State {
     phase: Phase,
-    /// `Arc` and not `try_clone`: one descriptor, and who writes does not hold the lock meanwhile.
+    /// `Arc` and not `try_clone`: one descriptor.
     stream: Option<Arc<TcpStream>>,
-    /// `/quit` was said: the end that follows is no loss.
-    leaving: bool,
+    /// What was given to the socket and not taken yet.
+    outgoing: Vec<u8>,
+    /// Lines that wait to be sent.
+    waiting: Lines,
+    /// Since when `/quit` is to follow the lines that wait.
+    leaving: Option<Instant>,
+    /// It was sent.
+    quit: bool,
 }
 
 impl Link {
-    /// A link that waits for a nickname.
-    pub(super) fn new() -> Self {
-        let state = State { phase: Phase::Unnamed, stream: None, leaving: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
     /// Returns the phase of this moment.
     pub(super) fn phase(&self) -> Phase {
-        self.lock().phase
+        self.phase
     }
 
-    /// Enters a phase; those without a connection drop the one there was.
-    pub(super) fn enter(&self, phase: Phase) {
-        let mut state = self.lock();
-        state.phase = phase;
-        if matches!(phase, Phase::Connecting | Phase::Over) {
-            state.stream = None;
-        }
-        self.changed.notify_all();
+    /// Enters a phase.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
     }
 
     /// Takes a new connection.
-    pub(super) fn connected(&self, stream: Arc<TcpStream>) {
-        self.lock().stream = Some(stream);
-        self.enter(Phase::Login);
+    pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
+        self.stream = Some(stream);
+        self.phase = Phase::Login;
     }
 
-    /// Blocks as long as the phase is one of these, and returns the one that it is then.
-    pub(super) fn wait_while(&self, phases: &[Phase]) -> Phase {
-        let state = self.lock();
-        let unwanted = |state: &mut State| phases.contains(&state.phase);
-        let state =
-            self.changed.wait_while(state, unwanted).unwrap_or_else(PoisonError::into_inner);
-        state.phase
+    /// Drops the connection there was.
+    pub(super) fn disconnected(&mut self) {
+        self.stream = None;
+        self.phase = Phase::Connecting;
+        self.outgoing.clear();
+        self.quit = false;
     }
 
-    /// Sends a line. Blocks while the server takes nothing, which is how it slows a fast sender.
+    /// Gives the server a nickname.
+    pub(super) fn offer(&mut self, nickname: &str) {
+        self.outgoing.extend([nickname.as_bytes(), b"\n"].concat());
+    }
+
+    /// Has a line sent after those that wait.
+    pub(super) fn say(&mut self, line: &str) {
+        self.waiting.push(line);
+    }
+
+    /// Returns how many lines wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.count
+    }
+
+    /// Has `/quit` sent after the lines that wait.
+    pub(super) fn leave(&mut self) {
+        self.leaving.get_or_insert_with(Instant::now);
+    }
+
+    /// Returns whether this user wants to leave.
+    pub(super) fn leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Returns since when.
+    pub(super) fn leaving_since(&self) -> Option<Instant> {
+        self.leaving
+    }
+
+    /// Sends what the socket takes without a wait. Returns the socket if it takes no more for now, and
+    /// there is more to send.
     ///
-    /// # Errors
-    ///
-    /// There is no connection, or it is lost; then the phase is no longer [`Phase::Chatting`].
-    pub(super) fn send(&self, line: &str) -> io::Result<()> {
-        let stream = self.lock().stream.clone().ok_or(io::ErrorKind::NotConnected)?;
-        // One write: TCP_NODELAY would send a line end of its own in a packet of its own.
-        let sent = (&*stream).write_all(format!("{line}\n").as_bytes());
-        if sent.is_err() {
-            // The receive thread, which decides what comes next, reads on until it is told.
-            drop(stream.shutdown(Shutdown::Both));
-            let mut state = self.lock();
-            if state.stream.as_ref().is_some_and(|current| Arc::ptr_eq(current, &stream)) {
-                state.stream = None;
-                state.phase = Phase::Connecting;
+    /// One's own messages are shown as they are sent, since the server does not send them back: before
+    /// they are sent, or an answer could be seen above one.
+    pub(super) fn pump(&mut self, terminal: &mut Terminal) -> Option<Arc<TcpStream>> {
+        let stream = Arc::clone(self.stream.as_ref()?);
+        loop {
+            self.fill(terminal);
+            if self.outgoing.is_empty() {
+                return None;
+            }
+            match send_now(&stream, &self.outgoing) {
+                Ok(bytes) => drop(self.outgoing.drain(..bytes)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(stream),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // The receive thread, which decides what comes next, reads on until it is told.
+                    drop(stream.shutdown(Shutdown::Both));
+                    self.stream = None;
+                    return None;
+                }
             }
         }
-        sent
     }
 
-    /// Says `/quit` if there is anybody to say it to, and returns whether there is. Blocks as
-    /// [`Link::send`] does.
-    pub(super) fn leave(&self) -> bool {
-        self.lock().leaving = true;
-        self.send("/quit").is_ok()
+    /// Moves lines that wait to those that are given to the socket.
+    fn fill(&mut self, terminal: &mut Terminal) {
+        while self.phase == Phase::Chatting
+            && self.outgoing.len() < OUTGOING_BYTES
+            && !terminal.is_full()
+            && let Some(line) = self.waiting.pop()
+        {
+            terminal.show_own(&line);
+            // TCP_NODELAY would send a line end of its own in a packet of its own.
+            self.outgoing.extend([line.as_bytes(), b"\n"].concat());
+        }
+        if self.leaving() && !self.quit && self.phase == Phase::Chatting && self.waiting.count == 0
+        {
+            self.quit = true;
+            self.outgoing.extend(b"/quit\n");
+        }
+    }
+}
+
+/// Lines, first in, first out, in one text: a large paste is as large in memory as it is.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    /// Where the first line starts, in bytes.
+    start: usize,
+    count: usize,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        self.text += line;
+        self.text.push('\n');
+        self.count += 1;
     }
 
-    /// Returns whether `/quit` was said.
-    pub(super) fn leaving(&self) -> bool {
-        self.lock().leaving
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pop(&mut self) -> Option<String> {
+        let (line, _rest) = self.text[self.start..].split_once('\n')?;
+        let line = line.to_owned();
+        self.start += line.len() + 1;
+        self.count -= 1;
+        if self.start > self.text.len() / 2 {
+            self.text.drain(..self.start);
+            self.start = 0;
+        }
+        Some(line)
     }
 }

@@ -2,21 +2,26 @@
 //!
 //! ```text
 //!  keyboard ─> send thread ────> socket ────> server
-//!                  │ Terminal (one lock)
-//!    screen <─ receive thread <─ socket <──── server
+//!    screen <─     │ Shared (one lock)
+//!              receive thread <─ socket <──── server
 //! ```
 //!
-//! Each thread blocks in one `read`: the one in the socket's, the other in the keyboard's. Two
-//! things are shared, each behind its own lock: the `link` (which connection there is, and how far
-//! it is) and the `terminal`. Neither lock is held while reading, and no thread ever holds both.
+//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`, on everything
+//! else: on the keyboard, on the socket while it has something to send, and on the terminal while
+//! there is something to draw. It reads keys whatever the others do, because it never waits in a
+//! `write`; so no server and no terminal can make the keyboard dead.
+//!
+//! What they share is `Shared`, plain data behind one lock: the `link` (which connection there is, and
+//! what is on its way to the server) and the `terminal` (what is seen, and what it is drawn from). The
+//! lock is never held while anything waits. A thread that has changed something wakes the other one: the
+//! receive thread waits on a condition variable, the send thread's `poll` has a pipe for it.
 //!
 //! `main` waits for whichever thread ends first and makes an exit code of it. The other one is not
-//! joined: nothing can wake a thread out of reading the keyboard, and the end of the process takes it
-//! along.
+//! joined: the end of the process takes it along.
 //!
-//! Reading order: [`options`], `link`, `receive`, `send`, `terminal`; then what the terminal is made of,
-//! all of it plain data in and out: `screen`, `editor` with `keys` and `completion`, `transcript`, and
-//! `width`.
+//! Reading order: [`options`], `link`, `receive`, `typed` (a person) and `piped` (a program), `terminal`;
+//! then what the terminal is made of, all of it plain data in and out: `screen`, `editor` with `keys` and
+//! `completion`, `transcript`, and `width`.
 
 pub mod options;
 
@@ -24,7 +29,9 @@ mod link;
 
 mod receive;
 
-mod send;
+mod typed;
+
+mod piped;
 
 mod terminal;
 
@@ -40,112 +47,183 @@ mod transcript;
 
 mod width;
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
-use std::{io, thread};
 
 use link::{Link, Phase};
 use options::Options;
-use receive::{Ending, receive_loop};
-use send::{Left, send_loop};
 use terminal::Terminal;
 
-/// How long somebody who leaves waits for the server's goodbye. A server that hangs must not keep a
+use crate::system::terminal::{self as system, Input, Ready};
+
+/// How much one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in a few
+/// large writes, not in many small ones.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a
 /// person; when it is over, the connection is closed all the same.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the two threads share.
+/// What the two threads have in common.
 struct Client {
     options: Options,
+    output: File,
+    shared: Mutex<Shared>,
+    /// The receive thread waits on it.
+    changed: Condvar,
+}
+
+struct Shared {
     link: Link,
     terminal: Terminal,
 }
 
-/// What a thread has to say last.
-enum End {
-    Frame(Ending),
-    Sent(Left),
-    Panicked,
+/// How a connection ended, or the client. The texts are for a person.
+enum Outcome {
+    /// The server said goodbye, or nobody wants more of it.
+    Done,
+    /// Trying again would change nothing.
+    Failed(String),
+    /// Another connection may do, if the user wants one.
+    Lost(String),
 }
 
 /// Runs the client until it has left the chat or lost it, and returns the exit code of the program.
 pub fn run(options: Options) -> ExitCode {
-    let (terminal, keyboard) = Terminal::open(&options);
-    let link = Link::new();
-    if let Some(nickname) = &options.nickname {
-        terminal.set_nickname(nickname);
-        link.enter(Phase::Connecting);
-    }
-    let client = Arc::new(Client { options, link, terminal });
-    let (end, ends) = mpsc::channel();
-    let send = |client: &Client| End::Sent(send_loop(client, keyboard));
-    let receive = |client: &Client| End::Frame(receive_loop(client));
-    let started =
-        start(&client, "send", &end, send).and_then(|()| start(&client, "receive", &end, receive));
-    let result = match started {
-        Ok(()) => wait(&client, &ends),
-        Err(error) => Err(format!("Could not start a thread: {error}")),
+    let outcome = match system::open() {
+        Ok((input, output)) => chat(options, input, output),
+        Err(error) => Outcome::Failed(format!("Could not open the terminal: {error}")),
     };
-    if let Some(line) = client.terminal.close() {
-        client.terminal.status(&format!("Not sent: {line}"));
-    }
-    let Err(why) = result else { return ExitCode::SUCCESS };
-    why.lines().for_each(|line| client.terminal.error(line));
+    let (Outcome::Failed(why) | Outcome::Lost(why)) = outcome else { return ExitCode::SUCCESS };
+    why.lines().for_each(terminal::fail);
     ExitCode::FAILURE
+}
+
+fn chat(options: Options, input: Input, output: File) -> Outcome {
+    let mut shared = Shared { link: Link::default(), terminal: Terminal::open(&options) };
+    match &options.nickname {
+        Some(nickname) => shared.name(nickname, Phase::Connecting),
+        None => shared.terminal.ask_nickname(),
+    }
+    let edits = shared.terminal.edits();
+    let (shared, changed) = (Mutex::new(shared), Condvar::new());
+    let client = Arc::new(Client { options, output, shared, changed });
+    let (end, ends) = mpsc::channel();
+    let send = move |client: &Client| {
+        if edits { typed::key_loop(client, input) } else { piped::line_loop(client, input) }
+    };
+    let started = start(&client, "send", &end, send)
+        .and_then(|()| start(&client, "receive", &end, receive::receive_loop));
+    let outcome = match started {
+        // The first thread to end decides; there is always one.
+        Ok(()) => ends.recv().unwrap_or(Outcome::Done),
+        Err(error) => Outcome::Failed(format!("Could not start a thread: {error}")),
+    };
+    client.lock().close(&client.output);
+    outcome
 }
 
 /// Starts a thread that reports its end however it ends, so that `main` never waits in vain.
 fn start(
     client: &Arc<Client>,
     name: &str,
-    end: &Sender<End>,
-    run: impl FnOnce(&Client) -> End + Send + 'static,
+    end: &Sender<Outcome>,
+    run: impl FnOnce(&Client) -> Outcome + Send + 'static,
 ) -> io::Result<()> {
     let (client, end) = (Arc::clone(client), end.clone());
     let body = move || {
-        // Locks that a panic poisons are recovered from, so nothing is left half done.
-        let last = catch_unwind(AssertUnwindSafe(|| run(&client))).unwrap_or(End::Panicked);
+        // Locks that a panic poisons are recovered from, so nothing is left half done. The panic
+        // itself was printed where it happened.
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&client)));
         // `main` may have gone already, and the process is going with it.
-        let _ = end.send(last);
+        let _ = end.send(outcome.unwrap_or(Outcome::Failed(String::new())));
     };
     thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
-/// Waits for the first thread to end, and for the other one's word where that decides.
-///
-/// # Errors
-///
-/// What went wrong, in lines.
-fn wait(client: &Client, ends: &Receiver<End>) -> Result<(), String> {
-    let typed = client.terminal.input_is_terminal();
-    let last = match ends.recv() {
-        Ok(End::Sent(Left::Unconnected)) => return Ok(()),
-        Ok(End::Sent(Left::Unnamed)) => return Err("There is no nickname.".to_owned()),
-        // A person has decided to go. What the server makes of it is shown if it comes in time.
-        Ok(End::Sent(Left::Quit)) if typed => {
-            let _ = ends.recv_timeout(LEAVE_TIMEOUT);
-            return Ok(());
+impl Client {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is shared, and wakes the send thread, which sends and draws what is new.
+    fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        let result = change(&mut self.lock());
+        system::wake();
+        result
+    }
+
+    /// Says something to the user.
+    fn note(&self, text: &str) {
+        self.change(|shared| shared.terminal.note(text));
+    }
+
+    /// Blocks the receive thread until a turn of the send thread has made something true.
+    fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
+        let waiting = self.changed.wait_while(self.lock(), |shared| !is_true(shared));
+        drop(waiting);
+    }
+
+    /// One turn of the send thread: sends and draws what can be without a wait, then blocks until there
+    /// is input (if it `wants` any), until more can be sent or drawn, until something has changed, or
+    /// until `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// This user has left, or the terminal is gone.
+    fn turn(
+        &self,
+        input: &mut Input,
+        wants: bool,
+        timeout: Option<Duration>,
+    ) -> Result<Ready, Outcome> {
+        let mut shared = self.lock();
+        let Shared { link, terminal } = &mut *shared;
+        let socket = link.pump(terminal);
+        let is_drawn = terminal.draw(&self.output).map_err(|_| Outcome::Done)?;
+        let goodbye = shared.patience();
+        if goodbye.is_some_and(|patience| patience.is_zero()) {
+            return Err(Outcome::Done);
         }
-        // A script wants to know whether all was taken: however long it takes.
-        Ok(End::Sent(Left::Quit | Left::ServerGone)) => ends.recv(),
-        received => received,
-    };
-    match last {
-        Ok(End::Frame(Ending::Left)) => Ok(()),
-        Ok(End::Frame(_)) if typed && client.link.leaving() => Ok(()),
-        Ok(End::Frame(Ending::Refused(why) | Ending::Lost(why))) => Err(why),
-        Ok(End::Frame(Ending::NotConnected(error))) => {
-            let endpoint = &client.options.endpoint;
-            let why = format!("Could not connect to server at {endpoint}");
-            let why = why + "\nMake sure the server is running!";
-            // That nobody listens there is what these two lines say already.
-            let told = error.kind() == io::ErrorKind::ConnectionRefused;
-            Err(if told { why } else { format!("{why}\n{error}") })
+        drop(shared);
+        self.changed.notify_all();
+        let output = (!is_drawn).then(|| self.output.as_fd());
+        let timeout = timeout.into_iter().chain(goodbye).min();
+        let ready = input.wait(wants, socket.as_deref().map(AsFd::as_fd), output, timeout);
+        ready.map_err(|_| Outcome::Done)
+    }
+}
+
+impl Shared {
+    /// Takes a line for a nickname.
+    fn name(&mut self, nickname: &str, next: Phase) {
+        self.terminal.set_nickname(nickname.trim());
+        self.link.enter(next);
+        if next == Phase::Login {
+            self.link.offer(nickname.trim());
         }
-        // The panic itself was printed where it happened.
-        _ => Err(String::new()),
+    }
+
+    /// Returns how long a person who leaves waits for the server's goodbye: not at all without a
+    /// connection. A program wants to know whether all was taken: it waits however long it takes.
+    fn patience(&self) -> Option<Duration> {
+        let since = self.link.leaving_since().filter(|_| self.terminal.person_types())?;
+        let is_in = self.link.phase() == Phase::Chatting;
+        Some(if is_in { LEAVE_TIMEOUT.saturating_sub(since.elapsed()) } else { Duration::ZERO })
+    }
+
+    /// Gives the terminal back, and says what was typed and not sent.
+    fn close(&mut self, output: &File) {
+        let draft = self.terminal.close(output);
+        if let Some(draft) = draft {
+            self.terminal.note(&format!("Not sent: {draft}"));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The receive thread: it connects, logs in, and shows what the server sends.
 //!
 //! It blocks in `read` on the socket, and is woken by whatever comes, by the end of the stream, or by
-//! the send thread, which shuts a broken connection down. All that one `read` returned is shown
-//! together, in one write to the terminal.
+//! the send thread, which shuts a broken connection down. All that one `read` returned is handled under
+//! one lock and shown together. While the terminal takes no more output it waits for the send thread
+//! to have drawn, and so for the terminal.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -13,13 +14,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::Client;
 use super::link::Phase;
+use super::{Client, Outcome, READ_BYTES, Shared};
 use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, detect_dead_peer};
+use crate::system::terminal::write_all;
 
 /// How long one address may take to answer. The system by itself waits for minutes, and a name may
 /// have several addresses; when it is over, the next one is tried.
@@ -35,68 +37,60 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// The most that one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in
-/// a few large writes, not in many small ones.
-const READ_BYTES: usize = 64 * 1024;
-
 /// The first and the longest pause before connecting again. Each is twice the one before: a server
 /// that starts again is found at once, and one that is away for long is not pestered.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a connection ended, or that there was none. The texts are sentences for a person.
-pub(super) enum Ending {
-    /// After `[SERVER] Goodbye!`, or because nobody reads what is printed any more (`client | head`).
-    Left,
-    /// The server does not want this client.
-    Refused(String),
-    /// The server is gone.
-    Lost(String),
-    /// No address took the connection; this is the last one's error.
-    NotConnected(io::Error),
-}
-
 /// What the receive thread runs.
-pub(super) fn receive_loop(client: &Client) -> Ending {
-    let Client { options, link, terminal } = client;
-    link.wait_while(&[Phase::Unnamed]);
-    terminal.status(&format!("Connecting to {}...", options.endpoint));
+pub(super) fn receive_loop(client: &Client) -> Outcome {
+    let endpoint = &client.options.endpoint;
+    client.wait_until(|shared| shared.link.phase() != Phase::Unnamed);
+    client.note(&format!("Connecting to {endpoint}..."));
     // Whether the room was ever seen: an address that is wrong is not tried again.
     let mut was_in = false;
     let mut pause = FIRST_PAUSE;
     loop {
-        let ending = match connect(&options.endpoint) {
+        let outcome = match connect(endpoint) {
             Ok(stream) => {
-                terminal.status("Connected successfully!");
+                client.note("Connected successfully!");
                 if !was_in {
-                    terminal.status("Type a line to talk. /help lists the commands, /quit leaves.");
+                    client.note("Type a line to talk. /help lists the commands, /quit leaves.");
                 }
                 let stream = Arc::new(stream);
-                link.connected(Arc::clone(&stream));
-                let mut session =
-                    Session { client, offered: false, joined: false, final_line: None };
-                let ending = session.read_loop(&stream);
+                client.change(|shared| shared.link.connected(Arc::clone(&stream)));
+                let mut session = Session { client, joined: false, final_line: None };
+                let outcome = session.read_loop(&stream);
                 if session.joined {
                     (was_in, pause) = (true, FIRST_PAUSE);
                 }
-                ending
+                outcome
             }
-            Err(error) => Ending::NotConnected(error),
+            Err(error) if was_in => Outcome::Lost(format!("{error}.")),
+            Err(error) => Outcome::Failed(not_connected(endpoint, &error)),
         };
-        let why = match &ending {
-            Ending::Lost(why) if options.reconnect && was_in && !link.leaving() => why.clone(),
-            Ending::NotConnected(error) if options.reconnect && was_in => format!("{error}."),
-            _ => {
-                link.enter(Phase::Over);
-                return ending;
-            }
+        let why = match outcome {
+            Outcome::Lost(why) if client.options.reconnect && was_in => why,
+            outcome => return outcome,
         };
-        link.enter(Phase::Connecting);
         let jittered = pause.mul_f64(0.75 + random() / 2.0);
-        terminal.status(&format!("{why} Trying again in {:.1} s.", jittered.as_secs_f64()));
+        client.change(|shared| {
+            shared.link.disconnected();
+            let text = format!("{why} Trying again in {:.1} s.", jittered.as_secs_f64());
+            shared.terminal.note(&text);
+        });
         thread::sleep(jittered);
         pause = LONGEST_PAUSE.min(pause * 2);
     }
+}
+
+/// Says why there is no connection.
+fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
+    let why =
+        format!("Could not connect to server at {endpoint}\nMake sure the server is running!");
+    // That nobody listens there is what these two lines say already.
+    let told = error.kind() == io::ErrorKind::ConnectionRefused;
+    if told { why } else { format!("{why}\n{error}") }
 }
 
 /// Returns a random number from 0 to 1, so that a room of clients that lost their server together
@@ -126,17 +120,16 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
 /// One connection, from the server's question for the nickname to the end of the stream.
 struct Session<'a> {
     client: &'a Client,
-    /// The nickname was sent on this connection.
-    offered: bool,
-    /// It was accepted.
+    /// The nickname was accepted.
     joined: bool,
     /// The last line, if it is one after which the server closes the connection.
     final_line: Option<&'static str>,
 }
 
 impl Session<'_> {
-    fn read_loop(&mut self, mut stream: &TcpStream) -> Ending {
-        let mut framing = LineDecoder::new(MAX_SERVER_LINE_BYTES);
+    fn read_loop(&mut self, mut stream: &TcpStream) -> Outcome {
+        let client = self.client;
+        let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let read = match stream.read(&mut buffer) {
@@ -144,84 +137,91 @@ impl Session<'_> {
                 read => read,
             };
             let bytes = read.as_ref().map_or(0, |&bytes| bytes);
-            let (mut input, mut shown) = (&buffer[..bytes], Vec::new());
-            let mut flow = ControlFlow::Continue(());
-            while flow.is_continue()
-                && let Some(received) = framing.next(&mut input)
+            let (flow, shown) = client.change(|shared| {
+                let mut input = &buffer[..bytes];
+                let mut flow = ControlFlow::Continue(());
+                while flow.is_continue()
+                    && let Some(frame) = decoder.next(&mut input)
+                {
+                    flow = self.take(shared, &frame);
+                }
+                if bytes == 0
+                    && let Some(frame) = decoder.finish()
+                {
+                    // A last line counts even without its end.
+                    flow = self.take(shared, &frame);
+                }
+                if bytes == 0 && flow.is_continue() {
+                    flow = ControlFlow::Break(self.end(shared, read.err()));
+                }
+                (flow, shared.terminal.take_output())
+            });
+            // With nobody who edits a line, this thread is the only one that writes.
+            if write_all(&client.output, shown.as_bytes()).is_err() && !client.lock().link.leaving()
             {
-                flow = self.take(&received, &mut shown);
+                return Outcome::Done;
             }
-            if bytes == 0
-                && let Some(received) = framing.finish()
-            {
-                // A last line counts even without its end.
-                flow = self.take(&received, &mut shown);
+            if let ControlFlow::Break(outcome) = flow {
+                return outcome;
             }
-            if self.client.terminal.show(&shown).is_err() && !self.client.link.leaving() {
-                return Ending::Left;
-            }
-            match flow {
-                ControlFlow::Break(ending) => return ending,
-                ControlFlow::Continue(()) if bytes == 0 => return self.end(read.err()),
-                ControlFlow::Continue(()) => {}
-            }
-            if self.client.link.phase() == Phase::Refused {
-                self.client.terminal.ask_nickname();
-            }
+            // A terminal that is slower than the server slows it down, by TCP.
+            client.wait_until(|shared| !shared.terminal.is_full());
         }
     }
 
     /// Follows what a line means for the connection; most are only to be shown.
-    fn take(&mut self, received: &Frame<'_>, shown: &mut Vec<String>) -> ControlFlow<Ending> {
-        let client = self.client;
-        let line = match *received {
+    fn take(&mut self, shared: &mut Shared, frame: &Frame<'_>) -> ControlFlow<Outcome> {
+        let Shared { link, terminal } = shared;
+        let line = match *frame {
             Frame::Line(line) => line,
             // Of use to telnet alone.
             Frame::TimingMark => return ControlFlow::Continue(()),
             Frame::NotUtf8 | Frame::TooLong { .. } => {
-                client.terminal.status("Skipped a line that was too long or not UTF-8.");
+                terminal.note("Skipped a line that was too long or not UTF-8.");
                 return ControlFlow::Continue(());
             }
         };
         self.final_line =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
-        let phase = client.link.phase();
-        if phase == Phase::Login && line == replies::ENTER_NICKNAME && !self.offered {
-            // Asked and answered: nothing that anybody needs to see. A failure ends the next read.
-            self.offered = true;
-            let _ = client.link.send(&client.terminal.nickname());
+        let phase = link.phase();
+        if phase == Phase::Login && line == replies::ENTER_NICKNAME {
+            // Asked and answered: nothing that anybody needs to see.
+            link.offer(terminal.nickname());
             return ControlFlow::Continue(());
         }
-        shown.push(line.to_owned());
+        terminal.show(line);
         if phase == Phase::Chatting {
             return ControlFlow::Continue(());
         }
         if line == replies::CONNECTED {
             self.joined = true;
-            client.link.enter(Phase::Chatting);
+            link.enter(Phase::Chatting);
         } else if line.ends_with(replies::NICKNAME_QUESTION) {
-            if !client.terminal.input_is_terminal() {
+            if !terminal.person_types() {
                 let why = "The server did not take the nickname.";
-                return ControlFlow::Break(Ending::Refused(why.to_owned()));
+                return ControlFlow::Break(Outcome::Failed(why.to_owned()));
             }
-            client.link.enter(Phase::Refused);
+            link.enter(Phase::Refused);
+            terminal.ask_nickname();
         }
         ControlFlow::Continue(())
     }
 
     /// Says how a stream ended.
-    fn end(&self, error: Option<io::Error>) -> Ending {
+    fn end(&self, shared: &Shared, error: Option<io::Error>) -> Outcome {
+        let leaving = shared.link.leaving();
         match (self.final_line, error) {
-            (Some(replies::GOODBYE), _) => Ending::Left,
-            (Some(_kicked), _) => Ending::Refused("You were kicked.".to_owned()),
-            _ if self.client.link.leaving() => Ending::Lost(
+            (Some(replies::GOODBYE), _) => Outcome::Done,
+            (Some(_kicked), _) => Outcome::Failed("You were kicked.".to_owned()),
+            _ if leaving && shared.terminal.person_types() => Outcome::Done,
+            _ if leaving => Outcome::Failed(
                 "The server did not say goodbye: not everything may have arrived.".to_owned(),
             ),
-            (_, Some(error)) => Ending::Lost(format!("The connection is lost: {error}.")),
+            (_, Some(error)) => Outcome::Lost(format!("The connection is lost: {error}.")),
             (_, None) if self.joined => {
-                Ending::Lost("The server closed the connection.".to_owned())
+                Outcome::Lost("The server closed the connection.".to_owned())
             }
-            (_, None) => Ending::Refused("The server closed the connection.".to_owned()),
+            (_, None) => Outcome::Failed("The server closed the connection.".to_owned()),
         }
     }
 }

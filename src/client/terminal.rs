@@ -1,20 +1,21 @@
-//! The terminal, or the pipes in its place: one owner of all that is seen, shared by two threads.
+//! The terminal, or the pipes in its place: all that is seen, and what it is drawn from.
 //!
-//! The send thread changes the line being typed; the receive thread prints messages, for which it
-//! must erase that line and draw it again. Either alone would be simple; together they would write
-//! into each other's half-finished work. So everything that is seen, and everything it is drawn
-//! from, is one [`View`] behind one lock. A thread takes the lock, changes the view, writes the
-//! result with a single `write`, and lets go. So each sees the other's work either done or not begun,
-//! and so does the person.
+//! The send thread changes the line being typed; the receive thread adds lines above it. Either alone
+//! would be simple; together they would write into each other's half-finished work. So neither writes:
+//! both change this, under the client's one lock, and the send thread draws the result with
+//! [`Terminal::draw`], which writes what the terminal takes and never waits. So a person sees each change
+//! either whole or not at all, and a terminal that takes nothing keeps no thread.
 //!
-//! The lock is not held while a key, the socket or the link is waited for, and whoever holds it takes
-//! no other. It is held while writing: if the terminal takes no output, both threads wait, then the
-//! server's end of the connection does, by TCP, and nothing is lost.
+//! Where no line is edited (a pipe, `--plain`, a dumb terminal) there is nothing to draw. There the
+//! receive thread writes what the server sends, and waits for whoever reads it, without the lock.
+//!
+//! There are three ways to print: [`Terminal::show`] adds to the messages, [`Terminal::note`] speaks to
+//! the user, and [`fail`] complains on standard error.
 
 use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::completion::CLIENT_COMMANDS;
 use super::editor::{Action, Editor};
@@ -24,56 +25,54 @@ use super::screen::{CLEAR_SCREEN, Input, Screen};
 use super::transcript::Transcript;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
-use crate::system::terminal::{self, Keyboard};
+use crate::protocol::command::Command;
+use crate::system::terminal as system;
 
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
 const PROMPT: &str = "> ";
+const BELL: char = '\x07';
 
-/// Where the client prints.
+/// How much text waits to be drawn before the server is slowed down, in bytes.
+const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
+
+/// How long the terminal may take for what is drawn last, when the program ends.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What is seen, and what it is drawn from.
+#[expect(clippy::struct_excessive_bools, reason = "states, independent of each other")]
 pub(super) struct Terminal {
     /// The standard input is a terminal.
     person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    /// Everything that is seen, and what it is drawn from. See the module's documentation.
-    view: Mutex<View>,
-}
-
-struct View {
-    /// The line being typed; `None` with ordinary line input, and with a pipe.
-    typing: Option<Typing>,
     transcript: Transcript,
+    /// The line being typed; `None` with ordinary line input, and with a pipe.
+    editor: Option<Editor>,
+    screen: Screen,
+    /// Lines to be printed above it.
+    above: String,
+    /// What was drawn and not taken by the terminal yet.
+    drawn: Vec<u8>,
+    /// What is seen is no longer what it should be.
+    is_dirty: bool,
+    rings: bool,
+    is_suspended: bool,
     /// What is being typed is a nickname.
     asking: bool,
-}
-
-struct Typing {
-    output: File,
-    editor: Editor,
-    screen: Screen,
     /// That the line is full was said already.
     told_full: bool,
 }
 
 impl Terminal {
-    /// Finds out what the standard input and output are. Where lines can be edited here it returns the
-    /// keyboard as well.
-    pub(super) fn open(options: &Options) -> (Self, Option<Keyboard>) {
+    /// Finds out what the standard input and output are, and takes a terminal into raw mode where lines
+    /// are edited.
+    pub(super) fn open(options: &Options) -> Self {
         let person_types = io::stdin().is_terminal();
         let person_reads = io::stdout().is_terminal();
         let plain = options.plain || env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let (mut keyboard, mut typing, mut failure) = (None, None, None);
-        if person_types && person_reads && !plain {
-            match terminal::open_raw() {
-                Ok((keys, output)) => {
-                    let (editor, screen) = (Editor::default(), Screen::default());
-                    typing = Some(Typing { output, editor, screen, told_full: false });
-                    keyboard = Some(keys);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
+        let raw = (person_types && person_reads && !plain).then(system::enter_raw_mode);
+        let edits = matches!(raw, Some(Ok(())));
         let mut transcript = Transcript::default();
         transcript.color = match options.color {
             Color::Auto => person_reads && !plain && !no_color,
@@ -81,205 +80,226 @@ impl Terminal {
             Color::Never => false,
         };
         transcript.timestamps = options.timestamps;
-        transcript.editing = keyboard.is_some();
-        transcript.bell = keyboard.is_some();
-        let view = Mutex::new(View { typing, transcript, asking: false });
-        let terminal = Self { person_types, person_reads, view };
-        if let Some(error) = failure {
-            terminal.status(&format!("No line editing on this terminal ({error}): plain input."));
+        transcript.editing = edits;
+        transcript.bell = edits;
+        let mut terminal = Self {
+            person_types,
+            person_reads,
+            transcript,
+            editor: edits.then(Editor::default),
+            screen: Screen::default(),
+            above: String::new(),
+            drawn: Vec::new(),
+            is_dirty: true,
+            rings: false,
+            is_suspended: false,
+            asking: false,
+            told_full: false,
+        };
+        if let Some(Err(error)) = raw {
+            let text = format!("No line editing on this terminal ({error}): plain input.");
+            terminal.note(&text);
         }
-        if person_types && keyboard.is_none() {
-            terminal::exit_on_interrupt();
+        if person_types && !edits {
+            system::exit_on_interrupt();
         }
-        (terminal, keyboard)
+        terminal
     }
 
     /// Returns whether a person types, rather than a program.
-    pub(super) fn input_is_terminal(&self) -> bool {
+    pub(super) fn person_types(&self) -> bool {
         self.person_types
     }
 
-    /// Prints lines from the server.
-    ///
-    /// # Errors
-    ///
-    /// Nobody reads the output any more.
-    pub(super) fn show(&self, lines: &[String]) -> io::Result<()> {
-        let mut view = self.lock();
-        let shown = view.transcript.received(lines);
-        view.print(&shown)
+    /// Returns whether lines are edited here.
+    pub(super) fn edits(&self) -> bool {
+        self.editor.is_some()
     }
 
-    /// Prints one's own message, which the server does not send back. Without line editing it stands
-    /// there as typed.
-    pub(super) fn show_own(&self, text: &str) {
-        let mut view = self.lock();
-        if view.typing.is_some() {
-            let shown = view.transcript.own(text);
-            view.draw(&shown);
+    /// Adds a line from the server to what is shown.
+    pub(super) fn show(&mut self, line: &str) {
+        self.rings |= self.transcript.received(line, &mut self.above);
+        self.is_dirty = true;
+    }
+
+    /// Adds one's own message, if the line is one. Without line editing it stands there as typed.
+    pub(super) fn show_own(&mut self, line: &str) {
+        if let Command::Say(text) = Command::parse(line)
+            && self.edits()
+        {
+            self.transcript.own(text, &mut self.above);
+            self.is_dirty = true;
         }
     }
 
-    /// Says something that is no message.
-    pub(super) fn status(&self, text: &str) {
-        self.say(&mut self.lock(), &format!("[CLIENT] {}\n", clean(text)));
+    /// Tells the user something: a person among the messages, a program beside them.
+    pub(super) fn note(&mut self, text: &str) {
+        let text = format!("[CLIENT] {}\n", clean(text));
+        if self.edits() {
+            self.above += &text;
+            self.is_dirty = true;
+        } else {
+            self.print(&text);
+        }
+    }
+
+    /// Prints at once where no line is edited. With the stream closed there is nowhere left to complain.
+    fn print(&self, text: &str) {
+        let _ = if self.person_types && self.person_reads {
+            io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush())
+        } else {
+            io::stderr().write_all(text.as_bytes())
+        };
     }
 
     /// Says what the client adds to the server's help.
-    pub(super) fn help(&self) {
+    pub(super) fn help(&mut self) {
         for (command, purpose) in CLIENT_COMMANDS {
-            self.status(&format!("  {command:<14}  {purpose}"));
+            self.note(&format!("  {command:<14}  {purpose}"));
         }
-        if self.lock().typing.is_some() {
-            self.status("  Up and Down recall lines, Tab completes names and commands,");
-            self.status("  Ctrl-L empties the screen, Ctrl-Z suspends, Ctrl-C or Ctrl-D leaves.");
+        if self.edits() {
+            self.note("  Up and Down recall lines, Tab completes names and commands,");
+            self.note("  Ctrl-L empties the screen, Ctrl-Z suspends, Ctrl-C or Ctrl-D leaves.");
         }
-    }
-
-    /// Says what went wrong, on standard error; not while lines are edited.
-    pub(super) fn error(&self, text: &str) {
-        let _view = self.lock();
-        // With standard error closed there is nowhere left to complain.
-        let _ = write_all(io::stderr(), &format!("[ERROR] {}\n", clean(text)));
     }
 
     /// Asks for a nickname, if there is a person to ask.
-    pub(super) fn ask_nickname(&self) {
-        let mut view = self.lock();
-        view.asking = true;
-        if view.typing.is_some() {
-            view.draw("");
-        } else if self.person_types {
-            self.say(&mut view, NICKNAME_PROMPT);
+    pub(super) fn ask_nickname(&mut self) {
+        self.asking = true;
+        self.is_dirty = true;
+        if self.person_types && !self.edits() {
+            self.print(NICKNAME_PROMPT);
         }
     }
 
     /// Sets the nickname that is offered to the server.
-    pub(super) fn set_nickname(&self, nickname: &str) {
-        let mut view = self.lock();
-        view.transcript.set_nickname(nickname);
-        view.asking = false;
-        view.draw("");
+    pub(super) fn set_nickname(&mut self, nickname: &str) {
+        self.transcript.set_nickname(nickname);
+        self.asking = false;
+        self.is_dirty = true;
     }
 
-    /// Returns one's own nickname.
-    pub(super) fn nickname(&self) -> String {
-        self.lock().transcript.nickname().to_owned()
+    /// Returns this user's nickname.
+    pub(super) fn nickname(&self) -> &str {
+        self.transcript.nickname()
     }
 
     /// Does what a command to the client itself asks for, and says so; `false` if it is none.
-    pub(super) fn switch(&self, command: &str) -> bool {
-        let answer = self.lock().transcript.switch(command);
-        answer.inspect(|answer| self.status(answer)).is_some()
+    pub(super) fn switch(&mut self, command: &str) -> bool {
+        let answer = self.transcript.switch(command);
+        answer.inspect(|answer| self.note(answer)).is_some()
     }
 
-    /// Edits the line with these keys, draws it, and returns what they ask for.
-    pub(super) fn press(&self, keys: &[Key]) -> Vec<Action> {
-        let mut view = self.lock();
-        let View { typing: Some(typing), transcript, asking } = &mut *view else {
-            return Vec::new();
-        };
-        let (mut actions, mut above, mut full) = (Vec::new(), String::new(), false);
+    /// Edits the line with these keys, and returns what they ask for.
+    pub(super) fn press(&mut self, keys: &[Key]) -> Vec<Action> {
+        let Self { editor: Some(editor), transcript, above, .. } = self else { return Vec::new() };
+        let (mut actions, mut full) = (Vec::new(), false);
         for &key in keys {
-            let action = typing.editor.press(key, || transcript.names());
+            let action = editor.press(key, || transcript.names());
             match &action {
-                Some(Action::ClearScreen) => above += CLEAR_SCREEN,
+                Some(Action::ClearScreen) => *above += CLEAR_SCREEN,
                 Some(Action::Full) => full = true,
                 // The question stays on the screen with its answer.
-                Some(Action::Line(line)) if *asking => {
-                    above += &format!("{NICKNAME_PROMPT}{}\n", clean(line));
+                Some(Action::Line(line)) if self.asking => {
+                    *above += &format!("{NICKNAME_PROMPT}{}\n", clean(line));
                 }
-                Some(Action::Line(line)) if !line.is_empty() => typing.editor.remember(line),
+                Some(Action::Line(line)) if !line.is_empty() => editor.remember(line),
                 _ => {}
             }
             actions.extend(action);
         }
-        if full && !typing.told_full {
-            above += &format!("[CLIENT] That line is full, with {MAX_MESSAGE_BYTES} bytes.\n");
+        if full && !self.told_full {
+            *above += &format!("[CLIENT] That line is full, with {MAX_MESSAGE_BYTES} bytes.\n");
         }
-        typing.told_full = full;
-        view.draw(&above);
+        self.told_full = full;
+        self.is_dirty |= !keys.is_empty();
         actions
     }
 
     /// Gives back a line that could not be sent, to be sent later.
-    pub(super) fn give_back(&self, line: &str) {
-        self.status(&format!("Not sent, as you are not in the room: {line}"));
-        let mut view = self.lock();
-        if let Some(typing) = view.typing.as_mut().filter(|typing| typing.editor.text().is_empty())
-        {
-            typing.editor.set(line.to_owned());
+    pub(super) fn give_back(&mut self, line: &str) {
+        self.note(&format!("Not sent, as you are not in the room: {line}"));
+        if let Some(editor) = self.editor.as_mut().filter(|editor| editor.text().is_empty()) {
+            editor.set(line.to_owned());
         }
-        view.draw("");
     }
 
-    /// Stops the process group, as Ctrl-Z does; the line is drawn again with [`Terminal::redraw`].
-    pub(super) fn suspend(&self) {
-        self.lock().restore();
-        terminal::suspend();
+    /// Stops the process group, as Ctrl-Z does; nothing is drawn until [`Terminal::resume`].
+    pub(super) fn suspend(&mut self, output: &File) {
+        self.restore(output);
+        self.is_suspended = true;
+        system::suspend();
     }
 
-    /// Draws the line being typed, for a new size or a terminal that others have written to.
-    pub(super) fn redraw(&self) {
-        let mut view = self.lock();
-        if view.typing.is_some() {
-            terminal::raw_mode();
-            view.draw("");
-        }
+    /// Takes the terminal again, for a new size or after others have written to it.
+    pub(super) fn resume(&mut self) {
+        system::raw_mode();
+        self.is_suspended = false;
+        self.is_dirty = true;
     }
 
     /// Gives the terminal back, and returns what was typed and not sent.
-    pub(super) fn close(&self) -> Option<String> {
-        let mut view = self.lock();
-        view.restore();
-        let typed = view.typing.take()?.editor.text().to_owned();
-        (!typed.is_empty() && !view.asking).then_some(typed)
+    pub(super) fn close(&mut self, output: &File) -> Option<String> {
+        // What was received last is to be seen, if the terminal takes it.
+        let _ = self.draw(output);
+        let _ = self.write(output, CLOSE_TIMEOUT);
+        self.restore(output);
+        let draft = self.editor.take()?.text().to_owned();
+        (!draft.is_empty() && !self.asking).then_some(draft)
     }
 
-    /// Says something to a person among the messages, to a program beside them.
-    fn say(&self, view: &mut View, text: &str) {
-        if self.person_types && self.person_reads {
-            view.draw(text);
-        } else {
-            // As in `error`.
-            let _ = write_all(io::stderr(), text);
+    /// Returns whether so much waits to be drawn that no more should be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.edits() && self.above.len() >= MAX_UNDRAWN_BYTES
+    }
+
+    /// Returns what is to be written to the standard output where no line is edited.
+    pub(super) fn take_output(&mut self) -> String {
+        if self.edits() { String::new() } else { std::mem::take(&mut self.above) }
+    }
+
+    /// Draws what has changed, as far as the terminal takes it without a wait, and returns whether it
+    /// took all.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
+    pub(super) fn draw(&mut self, output: &File) -> io::Result<bool> {
+        if self.is_suspended || !self.write(output, Duration::ZERO)? {
+            return Ok(self.is_suspended);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, View> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl View {
-    /// Prints whole lines, above the line being typed if there is one, in one write.
-    fn print(&mut self, lines: &str) -> io::Result<()> {
-        let Some(typing) = &mut self.typing else { return write_all(io::stdout(), lines) };
+        let Some(editor) = self.editor.as_ref().filter(|_| self.is_dirty) else { return Ok(true) };
         let prompt = if self.asking { NICKNAME_PROMPT } else { PROMPT };
-        let (text, cursor) = (typing.editor.text(), typing.editor.cursor());
-        let input = Input { prompt, text, cursor };
-        let bytes = typing.screen.draw(lines, input, terminal::columns());
-        typing.output.write_all(bytes.as_bytes())
+        let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
+        if std::mem::take(&mut self.rings) {
+            self.above.push(BELL);
+        }
+        let above = std::mem::take(&mut self.above);
+        self.drawn = self.screen.draw(&above, input, system::columns()).into_bytes();
+        self.is_dirty = false;
+        self.write(output, Duration::ZERO)
     }
 
-    /// Prints where a failure means nothing: a terminal that is gone ends the program by SIGHUP, and
-    /// a pipe that nobody reads is noticed with the next message.
-    fn draw(&mut self, lines: &str) {
-        let _ = self.print(lines);
+    /// Writes what was drawn, as far as the terminal takes it in time, and returns whether it took all.
+    fn write(&mut self, output: &File, patience: Duration) -> io::Result<bool> {
+        let written = system::write_within(output, &self.drawn, patience)?;
+        self.drawn.drain(..written);
+        Ok(self.drawn.is_empty())
     }
 
     /// Erases the line being typed and restores the terminal.
-    fn restore(&mut self) {
-        if let Some(typing) = &mut self.typing {
-            // As in `draw`.
-            let _ = typing.output.write_all(typing.screen.erase(terminal::columns()).as_bytes());
-            terminal::restore();
+    fn restore(&mut self, output: &File) {
+        if self.edits() {
+            self.drawn.extend(self.screen.erase(system::columns()).bytes());
+            // A terminal that takes nothing, or is gone, is restored all the same.
+            let _ = self.write(output, Duration::ZERO);
+            system::restore();
         }
     }
 }
 
-/// Writes all and flushes: `print!` would panic on a closed stream.
-fn write_all(mut stream: impl Write, text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes())?;
-    stream.flush()
+/// Says what went wrong, on standard error; not while lines are edited.
+pub(super) fn fail(text: &str) {
+    // With standard error closed there is nowhere left to complain.
+    let _ = io::stderr().write_all(format!("[ERROR] {}\n", clean(text)).as_bytes());
 }

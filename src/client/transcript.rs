@@ -3,7 +3,7 @@
 //!
 //! Text from the server is cleaned here, the last place before it is printed, because the server is
 //! not trusted either. So the only escape sequences in what comes out are the styles of this module,
-//! and the only bell is the one that is rung here. What is remembered is bounded, whatever a server
+//! and no bell. What is remembered is bounded, whatever a server
 //! sends: each known name is a valid nickname, and there are at most [`MAX_NAMES`] of them. Handling a
 //! line takes time linear in its length.
 //!
@@ -25,7 +25,6 @@ use crate::system::terminal::time_of_day;
 /// completed.
 const MAX_NAMES: usize = 10_000;
 
-const BELL: char = '\x07';
 const DIM: &str = "2";
 const BOLD: &str = "1";
 
@@ -99,24 +98,14 @@ impl Transcript {
         people.into_iter().map(|person| person.name.clone()).collect()
     }
 
-    /// Returns what is printed for lines from the server, each with its line feed.
-    pub(super) fn received(&mut self, lines: &[String]) -> String {
-        let (mut shown, mut rings) = (String::new(), false);
-        for line in lines {
-            rings |= self.take(&clean(line), &mut shown);
-        }
-        if rings && self.bell {
-            shown.push(BELL);
-        }
-        shown
+    /// Appends what is shown of a line from the server, with its line feed; returns whether it rings.
+    pub(super) fn received(&mut self, line: &str, shown: &mut String) -> bool {
+        self.take(&clean(line), shown) && self.bell
     }
 
-    /// Returns what is printed for this user's own message.
-    pub(super) fn own(&mut self, text: &str) -> String {
-        let line = format!("{}: {text}", self.nickname);
-        let mut shown = String::new();
-        self.take(&line, &mut shown);
-        shown
+    /// Appends what is shown of this user's own message.
+    pub(super) fn own(&mut self, text: &str, shown: &mut String) {
+        self.take(&format!("{}: {text}", self.nickname), shown);
     }
 
     /// Switches the bell or the join and leave notices, and returns what to say about it; `None` if
@@ -323,8 +312,15 @@ mod tests {
         transcript
     }
 
+    /// All that is shown of these lines, with a `!` after each that rings.
     fn received(transcript: &mut Transcript, lines: &[&str]) -> String {
-        transcript.received(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>())
+        let mut shown = String::new();
+        for line in lines {
+            if transcript.received(line, &mut shown) {
+                shown.push('!');
+            }
+        }
+        shown
     }
 
     #[test]
@@ -338,7 +334,7 @@ mod tests {
                 transcript.color = color;
                 let shown = received(&mut transcript, &[&frame.replace("{}", hostile)]);
                 // What is left once the styles and the bell that are ours are taken out.
-                let mut rest = shown.trim_end_matches(BELL).replace("\x1b[m", "");
+                let mut rest = shown.trim_end_matches('!').replace("\x1b[m", "");
                 for style in ["2", "1", "1;38;5;63"] {
                     rest = rest.replace(&format!("\x1b[{style}m"), "");
                 }
@@ -349,10 +345,10 @@ mod tests {
     }
 
     #[test]
-    fn being_named_rings_once_a_batch_and_history_never_does() {
+    fn being_named_rings_and_history_never_does() {
         let mut transcript = transcript();
-        assert_eq!(received(&mut transcript, &["al: me", "al: me!"]), "al: me\nal: me!\n\x07");
-        assert_eq!(received(&mut transcript, &["[al -> you] hi"]), "[al -> you] hi\n\x07");
+        assert_eq!(received(&mut transcript, &["al: me", "al: hi"]), "al: me\n!al: hi\n");
+        assert_eq!(received(&mut transcript, &["[al -> you] hi"]), "[al -> you] hi\n!");
         assert_eq!(received(&mut transcript, &["al: hi"]), "al: hi\n");
         let history = ["[SERVER] Last messages: 2", "al: me", "* al me"];
         assert_eq!(
@@ -380,7 +376,9 @@ mod tests {
     fn a_timestamp_is_hours_and_minutes_and_a_space() {
         let mut transcript = transcript();
         transcript.timestamps = true;
-        for shown in [received(&mut transcript, &["al: hi"]), transcript.own("hi")] {
+        let mut own = String::new();
+        transcript.own("hi", &mut own);
+        for shown in [received(&mut transcript, &["al: hi"]), own] {
             let shape: String =
                 shown.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
             assert!(["00:00 al: hi\n", "00:00 me: hi\n"].contains(&shape.as_str()), "{shown:?}");

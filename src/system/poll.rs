@@ -100,3 +100,29 @@ impl Poll {
         self.polled.iter().map(move |polled| ready > 0 && polled.returned != 0)
     }
 }
+
+/// Blocks until one of these descriptors can be read (`false`) or written (`true`) or is at its end,
+/// for `timeout` at most if there is one, and returns which. What is `None` is not looked at.
+///
+/// # Errors
+///
+/// What the system says; `Interrupted` when a signal was handled.
+pub(super) fn wait_for_any<const N: usize>(
+    descriptors: [(Option<BorrowedFd<'_>>, bool); N],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; N]> {
+    // Rounded up: a wait that ends early would only be begun again.
+    let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
+    let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
+    let mut polled = descriptors.map(|(descriptor, writable)| Polled {
+        // A negative one is passed over.
+        descriptor: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
+        events: if writable { POLLOUT } else { POLLIN },
+        returned: 0,
+    });
+    // SAFETY: the array has N entries of the layout of `struct pollfd`, and outlives the call.
+    if unsafe { poll(polled.as_mut_ptr(), N as Count, milliseconds) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.map(|polled| polled.returned != 0))
+}

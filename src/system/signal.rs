@@ -33,9 +33,9 @@ pub(super) mod unix {
     use std::os::fd::IntoRawFd;
     use std::sync::atomic::{AtomicI32, Ordering};
 
-    pub(in super::super) const SIGHUP: c_int = 1;
+    const SIGHUP: c_int = 1;
     pub(in super::super) const SIGINT: c_int = 2;
-    pub(in super::super) const SIGTERM: c_int = 15;
+    const SIGTERM: c_int = 15;
     const SIGTTIN: c_int = 21;
     pub(in super::super) const DEFAULT: usize = 0;
     pub(in super::super) const IGNORE: usize = 1;
@@ -63,6 +63,24 @@ pub(super) mod unix {
         }
     }
 
+    unsafe extern "C" {
+        #[cfg_attr(target_os = "linux", link_name = "__errno_location")]
+        #[cfg_attr(not(target_os = "linux"), link_name = "__error")]
+        fn errno() -> *mut c_int;
+    }
+
+    /// Does what a handler has to do and leaves `errno` as it was: the code that the signal interrupted
+    /// may be about to look at it. Source: `signal-safety(7)`.
+    pub(in super::super) fn keep_errno(handle: impl FnOnce()) {
+        // SAFETY: the function returns where this thread's number lies, which is there for as long as
+        // the thread is.
+        unsafe {
+            let before = *errno();
+            handle();
+            *errno() = before;
+        }
+    }
+
     /// Where the handler writes. Never closed once set, since a signal may come at any time.
     static PIPE: AtomicI32 = AtomicI32::new(-1);
 
@@ -70,7 +88,9 @@ pub(super) mod unix {
         let byte = 0_u8;
         // SAFETY: `write` is async-signal-safe, and the byte outlives the call. It would block after
         // as many signals as a pipe takes bytes, 65,536, if nobody read them.
-        unsafe { write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
+        keep_errno(|| unsafe {
+            write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1);
+        });
     }
 
     pub(super) fn stop_through(pipe: PipeWriter) {

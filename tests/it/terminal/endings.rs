@@ -119,7 +119,7 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_printed() {
     if std::env::var_os("PANIC_IN_RAW_MODE").is_some() {
-        let _keyboard = chat::system::terminal::open_raw().expect("there is a terminal");
+        chat::system::terminal::enter_raw_mode().expect("there is a terminal");
         panic!("as intended");
     }
     let program = std::env::current_exe().unwrap();
