@@ -1,20 +1,33 @@
 //! The screen: lines in, bytes out. It draws new lines above the line being typed.
 //!
-//! The line being typed has one row, at the bottom: a longer one scrolls sideways in it, since text
-//! that wraps cannot be found again once the size of the terminal changes. A new message erases the
-//! row, takes its place, and the row is drawn anew below it; the terminal scrolls by itself. No
-//! absolute position is ever used, so what was on the screen before the program started stays.
+//! A line takes as many rows as it needs. It is broken between words, and every row but the first is
+//! indented, so that no text can pose as another line, whatever the width. The terminal itself breaks
+//! nothing: where it has other ideas of a character's width than this program, it cuts the row off.
 //!
-//! Each drawing starts with the cursor in that row, and leaves it there. Its bytes are to go out in
-//! one write, or a message could be seen half drawn.
+//! Between the lines and the line being typed there may be notes, a row each, which are drawn anew
+//! each time. The line being typed has one row, at the bottom: a longer one scrolls sideways in it,
+//! since text that wraps cannot be found again once the size of the terminal changes. To draw, notes
+//! and row are erased, new lines take their place, and both are drawn anew below; the terminal scrolls
+//! by itself. No absolute position is ever used, so what was on the screen before the program started
+//! stays.
 
-use super::width::{next_boundary, text_width};
+use super::width::{cluster_width, clusters, next_boundary, text_width};
 
 /// Empties the screen and starts at its top.
-pub(super) const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
+const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
+
+/// Switch off and on that the terminal goes on in the next row by itself (DECAWM).
+const WRAP_OFF: &str = "\x1b[?7l";
+const WRAP_ON: &str = "\x1b[?7h";
 
 const SAVE_CURSOR: &str = "\x1b7";
 const RESTORE_CURSOR: &str = "\x1b8";
+
+/// Stands at an edge behind which there is more.
+const MORE: &str = "…";
+
+/// What stands in front of every row of a line but the first.
+const INDENT: &str = "  ";
 
 /// The least room for text, in columns; where a prompt would leave less there is none.
 const MIN_TEXT_COLUMNS: usize = 10;
@@ -33,57 +46,88 @@ pub(super) struct Input<'a> {
 pub(super) struct Screen {
     /// How many columns of the text are hidden on the left.
     hidden: usize,
-    /// How many columns of the row were drawn, and how many of them up to the cursor.
-    drawn: usize,
-    column: usize,
+    /// How many columns were drawn of each note, and of the row being typed up to the cursor.
+    drawn: Vec<usize>,
+    /// And how many of it in all.
+    columns: usize,
+    clears: bool,
 }
 
 impl Screen {
-    /// Draws lines (each with its line feed) and below them the row being typed, in a terminal of so
-    /// many columns.
-    pub(super) fn draw(&mut self, above: &str, input: Input<'_>, columns: usize) -> String {
-        // In raw mode a line feed alone would only go down.
-        let mut bytes = self.erase(columns) + &above.replace('\n', "\r\n");
+    /// Has the next drawing start with an empty screen.
+    pub(super) fn clear(&mut self) {
+        self.clears = true;
+    }
+
+    /// Draws lines (each with its line feed), and below them the notes and the row being typed, in a
+    /// terminal of so many columns.
+    pub(super) fn draw(
+        &mut self,
+        above: &str,
+        notes: &[String],
+        input: Input<'_>,
+        columns: usize,
+    ) -> String {
+        let mut bytes = self.erase(columns) + WRAP_OFF;
+        if std::mem::take(&mut self.clears) {
+            bytes += CLEAR_SCREEN;
+        }
+        for line in above.lines() {
+            wrap(line, columns, &mut bytes);
+            // In raw mode a line feed alone would only go down.
+            bytes += "\r\n";
+        }
+        for note in notes {
+            self.drawn.push(text_width(note).min(columns));
+            bytes += &cut(note, columns);
+            bytes += "\r\n";
+        }
         let prompt_columns = text_width(input.prompt);
         let fits = prompt_columns + MIN_TEXT_COLUMNS < columns;
         let (prompt, prompt_columns) = if fits { (input.prompt, prompt_columns) } else { ("", 0) };
         // The last column stays empty, for the cursor behind the text.
-        let (from, to) = self.window(input, columns.saturating_sub(prompt_columns + 1));
-        self.column = prompt_columns + text_width(&input.text[from..input.cursor]);
-        self.drawn = prompt_columns + text_width(&input.text[from..to]);
-        bytes += prompt;
-        bytes += &input.text[from..input.cursor];
-        if to > input.cursor {
-            // The terminal itself remembers where the cursor goes: with some characters it may have
-            // other ideas of their width.
-            bytes += SAVE_CURSOR;
-            bytes += &input.text[input.cursor..to];
-            bytes += RESTORE_CURSOR;
-        }
-        bytes
+        let room = columns.saturating_sub(prompt_columns + 1);
+        // A column at each edge says that there is more, where that leaves enough.
+        let more = if room < MIN_TEXT_COLUMNS { "" } else { MORE };
+        let (from, to) = self.window(input, room, 2 * text_width(more));
+        let before = if from > 0 { more } else { "" };
+        let after = if to < input.text.len() { more } else { "" };
+        let before = format!("{prompt}{before}{}", &input.text[from..input.cursor]);
+        let after = format!("{}{after}", &input.text[input.cursor..to]);
+        self.drawn.push(text_width(&before));
+        self.columns = text_width(&before) + text_width(&after);
+        // The terminal itself remembers where the cursor goes: with some characters it may have other
+        // ideas of their width.
+        bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
     }
 
-    /// Erases the row being typed, and leaves the cursor where it began.
+    /// Erases the notes and the row being typed, and leaves the cursor where they began.
     pub(super) fn erase(&mut self, columns: usize) -> String {
-        let (drawn, column) = (std::mem::take(&mut self.drawn), std::mem::take(&mut self.column));
-        if drawn <= columns {
-            return "\r\x1b[K".to_owned();
-        }
-        // The terminal was made narrower and has wrapped the row, so that the cursor may be rows below
-        // its start. Most do; on one that cuts rows off instead (xterm), a message goes with it.
-        match column / columns.max(1) {
+        let drawn = std::mem::take(&mut self.drawn);
+        let is_one_row = drawn.len() < 2 && std::mem::take(&mut self.columns) <= columns;
+        // If the terminal was made narrower it has wrapped the rows, so that the cursor may be further
+        // below their start. Most do; on one that cuts rows off instead (xterm), a message goes with it.
+        let columns = columns.max(1);
+        let (cursor, notes) = drawn.split_last().unwrap_or((&0, &[]));
+        let rows = notes.iter().map(|note| note.div_ceil(columns).max(1)).sum::<usize>();
+        match rows + cursor / columns {
+            0 if is_one_row => "\r\x1b[K".to_owned(),
             0 => "\r\x1b[J".to_owned(),
             rows => format!("\r\x1b[{rows}A\x1b[J"),
         }
     }
 
-    /// Returns the part of the text that is seen in so many columns, scrolled as little as needed.
-    fn window(&mut self, input: Input<'_>, columns: usize) -> (usize, usize) {
+    /// Returns the part of the text that is seen in so many columns, less margins where there is more,
+    /// scrolled as little as needed.
+    fn window(&mut self, input: Input<'_>, columns: usize, margins: usize) -> (usize, usize) {
         let cursor = text_width(&input.text[..input.cursor]);
         let text = text_width(input.text);
         if text <= columns {
             self.hidden = 0;
-        } else if cursor < self.hidden {
+            return (0, input.text.len());
+        }
+        let columns = columns - margins;
+        if cursor < self.hidden {
             // A quarter further than needed, so that not each key scrolls.
             self.hidden = cursor.saturating_sub(columns / 4);
         } else if cursor > self.hidden + columns {
@@ -105,6 +149,47 @@ impl Screen {
     }
 }
 
+/// Appends a line in rows of so many columns. Runs of white space are kept, but where a row ends.
+fn wrap(line: &str, columns: usize, rows: &mut String) {
+    let indent = if columns > 2 * INDENT.len() { INDENT } else { "" };
+    let mut column = 0;
+    let new_row = |rows: &mut String, column: &mut usize| {
+        *rows += "\r\n";
+        *rows += indent;
+        *column = indent.len();
+    };
+    for word in line.split_inclusive(char::is_whitespace) {
+        let width = text_width(word.trim_end());
+        if column + width > columns && column > 0 && width <= columns - indent.len() {
+            new_row(rows, &mut column);
+        }
+        for cluster in clusters(word) {
+            let width = cluster_width(cluster);
+            if column + width > columns {
+                if cluster.trim().is_empty() {
+                    continue;
+                }
+                new_row(rows, &mut column);
+            }
+            *rows += cluster;
+            column += width;
+        }
+    }
+}
+
+/// Cuts a text off where it is wider than a row.
+fn cut(text: &str, columns: usize) -> String {
+    if text_width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut column = 1;
+    let fitting = clusters(text).take_while(|cluster| {
+        column += cluster_width(cluster);
+        column <= columns
+    });
+    fitting.collect::<String>() + MORE
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::editor::{Action, Editor};
@@ -120,13 +205,15 @@ mod tests {
         column: usize,
         /// The last column was filled, and the next character goes to the next row.
         wraps: bool,
+        /// Or is lost.
+        cuts: bool,
         saved: (usize, usize),
     }
 
     impl Model {
         fn new(columns: usize) -> Self {
             let rows = vec![Vec::new()];
-            Self { columns, rows, row: 0, column: 0, wraps: false, saved: (0, 0) }
+            Self { columns, rows, row: 0, column: 0, wraps: false, cuts: false, saved: (0, 0) }
         }
 
         fn feed(&mut self, bytes: &str) {
@@ -139,6 +226,14 @@ mod tests {
                         Some('7') => self.saved = (self.row, self.column),
                         Some('8') => ((self.row, self.column), self.wraps) = (self.saved, false),
                         Some('[') => match rest.next() {
+                            Some('?') => {
+                                assert_eq!(rest.next(), Some('7'));
+                                self.cuts = rest.next() == Some('l');
+                            }
+                            Some(up @ '1'..='9') => {
+                                assert_eq!(rest.next(), Some('A'));
+                                self.row -= up.to_digit(10).unwrap() as usize;
+                            }
                             Some('K') => self.rows[self.row].truncate(self.column),
                             Some('J') => {
                                 self.rows[self.row].truncate(self.column);
@@ -174,6 +269,7 @@ mod tests {
                 return;
             }
             if self.wraps || self.column + width > self.columns {
+                assert!(!self.cuts, "nothing is drawn past the edge");
                 self.column = 0;
                 self.down();
             }
@@ -214,24 +310,65 @@ mod tests {
     fn a_message_appears_above_the_line_and_the_line_stays_whole() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        model.feed(&screen.draw("", input("hello", 2), 20));
+        model.feed(&screen.draw("", &[], input("hello", 2), 20));
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
-        model.feed(&screen.draw("bob: one\nbob: two\n", input("hello", 2), 20));
+        model.feed(&screen.draw("bob: one\nbob: two\n", &[], input("hello", 2), 20));
         assert_eq!(model.text(), ["bob: one", "bob: two", "> hello"]);
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
     }
 
+    /// What is seen of a line in a terminal of so many columns.
+    fn rows(line: &str, columns: usize) -> Vec<String> {
+        let mut model = Model::new(columns);
+        model.feed(&Screen::default().draw(&format!("{line}\n"), &[], input("", 0), columns));
+        model.rows.pop();
+        model.text()
+    }
+
     #[test]
-    fn a_message_of_any_length_takes_as_many_rows_as_it_needs() {
-        for length in [19, 20, 21, 40, 41] {
-            let message = "x".repeat(length);
-            let mut model = Model::new(20);
-            model.feed(&Screen::default().draw(&format!("{message}\n"), input("y", 1), 20));
-            let rows = length.div_ceil(20);
-            assert_eq!(model.text().len(), rows + 1, "{length}");
-            assert_eq!(model.text()[..rows].concat(), message);
-            assert_eq!(model.text()[rows], "> y");
+    fn a_line_is_broken_between_words_and_goes_on_indented() {
+        for (line, expected) in [
+            ("bob: one two", &["bob: one two"][..]),
+            ("bob: one two three four", &["bob: one two", "  three four"]),
+            ("bob: one two thre four", &["bob: one two", "  thre four"]),
+            ("bob: one tw three", &["bob: one tw ", "  three"]),
+            ("bob: a    b  c   d", &["bob: a    b ", "  c   d"]),
+            ("bob: one two\u{3000}three", &["bob: one two", "  three"]),
+            ("bob: 漢字漢字漢字", &["bob: 漢字漢", "  字漢字"]),
+            ("0123456789abcdefghijklmnop", &["0123456789ab", "  cdefghijkl", "  mnop"]),
+            ("a            b", &["a           ", "  b"]),
+            ("", &[""]),
+        ] {
+            let shown: Vec<_> =
+                rows(line, 12).iter().map(|row| row.trim_end().to_owned()).collect();
+            let expected: Vec<_> = expected.iter().map(|row| row.trim_end()).collect();
+            assert_eq!(shown, expected, "{line:?}");
         }
+    }
+
+    #[test]
+    fn no_width_lets_text_stand_where_a_line_begins() {
+        let line = format!("eve: {}bob: I give up", "x ".repeat(40));
+        for columns in 5..100 {
+            let shown = rows(&line, columns);
+            assert!(shown[1..].iter().all(|row| row.starts_with("  ")), "{columns}: {shown:?}");
+        }
+    }
+
+    #[test]
+    fn notes_are_drawn_in_place() {
+        let mut screen = Screen::default();
+        let mut model = Model::new(20);
+        let notes = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        model.feed(&screen.draw("", &notes(&["one", "two"]), input("hi", 2), 20));
+        assert_eq!(model.text(), ["one", "two", "> hi"]);
+        let long = "a note that is cut off at the edge";
+        model.feed(&screen.draw("bob: yes\n", &notes(&[long]), input("hi", 2), 20));
+        assert_eq!(model.text(), ["bob: yes", "a note that is cut …", "> hi"]);
+        model.feed(&screen.draw("", &[], input("hi", 2), 20));
+        assert_eq!(model.text(), ["bob: yes", "> hi"]);
+        screen.draw("", &notes(&[long]), input("hi", 2), 20);
+        assert_eq!(screen.erase(10), "\r\x1b[2A\x1b[J", "the terminal has wrapped it");
     }
 
     #[test]
@@ -241,23 +378,23 @@ mod tests {
         // A terminal of 16 columns has 13 for the text.
         let mut shown = |cursor| {
             let mut model = Model::new(16);
-            model.feed(&screen.draw("", input(text, cursor), 16));
+            model.feed(&screen.draw("", &[], input(text, cursor), 16));
             let (before, after) = model.input();
             format!("{before}|{after}")
         };
-        assert_eq!(shown(0), "> |abcdefghijklm");
-        assert_eq!(shown(13), "> abcdefghijklm|");
-        assert_eq!(shown(14), "> fghijklmn|opqr");
-        assert_eq!(shown(26), "> rstuvwxyz|");
-        assert_eq!(shown(17), "> |rstuvwxyz");
-        assert_eq!(shown(16), "> nop|qrstuvwxyz");
+        assert_eq!(shown(0), "> |abcdefghijk…");
+        assert_eq!(shown(11), "> abcdefghijk|…");
+        assert_eq!(shown(12), "> …efghijkl|mno…");
+        assert_eq!(shown(26), "> …stuvwxyz|");
+        assert_eq!(shown(18), "> …|stuvwxyz");
+        assert_eq!(shown(17), "> …pq|rstuvwxyz");
     }
 
     #[test]
     fn a_terminal_too_narrow_for_the_prompt_still_shows_what_is_typed() {
         for columns in 0..=12 {
             let mut model = Model::new(columns.max(1));
-            model.feed(&Screen::default().draw("", input("漢字abc", 6), columns));
+            model.feed(&Screen::default().draw("", &[], input("漢字abc", 6), columns));
             assert_eq!(model.rows.len(), 1, "{columns}");
             assert!(columns < 4 || model.input().0.ends_with('字'), "{columns}");
         }
@@ -267,8 +404,8 @@ mod tests {
     fn a_row_that_a_narrower_terminal_has_wrapped_is_erased_from_its_start() {
         let mut screen = Screen::default();
         let mut starts = |cursor, columns, erased: &str| {
-            let bytes = screen.draw("", input("hello, world", cursor), columns);
-            assert!(bytes.starts_with(&format!("{erased}> ")), "{columns}: {bytes:?}");
+            let bytes = screen.draw("", &[], input("hello, world", cursor), columns);
+            assert!(bytes.starts_with(&format!("{erased}\x1b[?7l> ")), "{columns}: {bytes:?}");
         };
         starts(12, 40, "\r\x1b[K");
         starts(3, 13, "\r\x1b[1A\x1b[J");
@@ -327,9 +464,13 @@ mod tests {
                         }
                     }
                 }
-                expected.feed(&above.replace('\n', "\r\n"));
+                for line in above.lines() {
+                    let mut rows = String::new();
+                    wrap(line, columns, &mut rows);
+                    expected.feed(&(rows + "\r\n"));
+                }
                 let (text, cursor) = (editor.text(), editor.cursor());
-                model.feed(&screen.draw(&above, input(text, cursor), columns));
+                model.feed(&screen.draw(&above, &[], input(text, cursor), columns));
 
                 let context = format!("seed {seed}, step {step}, {columns} columns, {text:?}");
                 let above = expected.rows.len() - 1;
@@ -338,14 +479,15 @@ mod tests {
                 let prompt = if columns > PROMPT.len() + MIN_TEXT_COLUMNS { PROMPT } else { "" };
                 let (before, after) = model.input();
                 let before = before.strip_prefix(prompt).expect(&context);
-                assert!(text[..cursor].ends_with(before), "{before:?}|{after:?}, {context}");
+                let (before, after) = (before.replace('…', ""), after.replace('…', ""));
+                assert!(text[..cursor].ends_with(&before), "{before:?}|{after:?}, {context}");
                 assert!(text[cursor..].starts_with(&after), "{before:?}|{after:?}, {context}");
                 let room = columns - prompt.len() - 1;
                 if text_width(text) <= room {
                     assert_eq!(format!("{before}{after}"), text, "{context}");
                 } else {
                     // Wide characters may be cut off at both ends.
-                    let used = text_width(before) + text_width(&after) + 2;
+                    let used = text_width(&before) + text_width(&after) + 4;
                     assert!(used >= room * 3 / 4, "{context}");
                 }
             }

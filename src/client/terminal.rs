@@ -21,7 +21,7 @@ use super::completion::CLIENT_COMMANDS;
 use super::editor::{Action, Editor};
 use super::keys::Key;
 use super::options::{Color, Options};
-use super::screen::{CLEAR_SCREEN, Input, Screen};
+use super::screen::{Input, Screen};
 use super::transcript::Transcript;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
@@ -29,7 +29,6 @@ use crate::protocol::command::Command;
 use crate::system::terminal as system;
 
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
-const PROMPT: &str = "> ";
 const BELL: char = '\x07';
 
 /// How much text waits to be drawn before the server is slowed down, in bytes.
@@ -192,12 +191,14 @@ impl Terminal {
 
     /// Edits the line with these keys, and returns what they ask for.
     pub(super) fn press(&mut self, keys: &[Key]) -> Vec<Action> {
-        let Self { editor: Some(editor), transcript, above, .. } = self else { return Vec::new() };
+        let Self { editor: Some(editor), transcript, above, screen, .. } = self else {
+            return Vec::new();
+        };
         let (mut actions, mut full) = (Vec::new(), false);
         for &key in keys {
             let action = editor.press(key, || transcript.names());
             match &action {
-                Some(Action::ClearScreen) => *above += CLEAR_SCREEN,
+                Some(Action::ClearScreen) => screen.clear(),
                 Some(Action::Full) => full = true,
                 // The question stays on the screen with its answer.
                 Some(Action::Line(line)) if self.asking => {
@@ -269,13 +270,15 @@ impl Terminal {
             return Ok(self.is_suspended);
         }
         let Some(editor) = self.editor.as_ref().filter(|_| self.is_dirty) else { return Ok(true) };
-        let prompt = if self.asking { NICKNAME_PROMPT } else { PROMPT };
+        let prompt = format!("{}> ", self.transcript.nickname());
+        let prompt = if self.asking { NICKNAME_PROMPT } else { &prompt };
         let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
+        let mut drawn = self.screen.draw(&self.above, &[], input, system::columns());
         if std::mem::take(&mut self.rings) {
-            self.above.push(BELL);
+            drawn.push(BELL);
         }
-        let above = std::mem::take(&mut self.above);
-        self.drawn = self.screen.draw(&above, input, system::columns()).into_bytes();
+        self.above.clear();
+        self.drawn = drawn.into_bytes();
         self.is_dirty = false;
         self.write(output, Duration::ZERO)
     }

@@ -49,7 +49,8 @@ const REAL_TIME: std::ops::Range<c_int> = if LINUX { 34..65 } else { 0..0 };
 
 /// Has the terminal mark what is pasted, so that it is not taken for keys (xterm, mode 2004).
 const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
-const DO_NOT_BRACKET_PASTES: &[u8] = b"\x1b[?2004l";
+/// Undoes that, and has the terminal wrap long lines again, which the client may have switched off.
+const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 
 /// The columns of a terminal that does not say how many it has.
 const USUAL_COLUMNS: usize = 80;
@@ -173,7 +174,7 @@ pub fn restore() {
         // At once, and not after the output is out: a terminal that takes none would keep us.
         // SAFETY: the settings come from `tcgetattr`; async-signal-safe.
         unsafe { tcsetattr(STDIN, TCSANOW, before) };
-        put(DO_NOT_BRACKET_PASTES);
+        put(RESTORE_MODES);
     }
 }
 

@@ -2,8 +2,8 @@
 //! what they say is printed is compared with what the terminals show.
 //!
 //! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
-//! block happens; in a block, `$ ` is typed into the shell, `> ` and what follows `Enter your nickname: ` into the
-//! program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
+//! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with `nc`),
+//! `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
 //! binary that this test was built with, and 5555 and 5556 stand for two ports that are free.
 
 use std::collections::BTreeMap;
@@ -21,9 +21,8 @@ case $program in
 esac
 "#;
 
-/// The prompts of the shell and of the client, as rows that have nothing behind them.
+/// The prompts of the shell and of the client's question, as rows that have nothing behind them.
 const SHELL_PROMPT: &str = "$";
-const CLIENT_PROMPT: &str = ">";
 const NICKNAME_PROMPT: &str = "Enter your nickname:";
 
 /// The ports of the text, and those that stand for them.
@@ -72,11 +71,11 @@ impl<'a> Terminal<'a> {
         } else if let Some(typed) = line.strip_prefix("> ") {
             self.wait_for_rows(None);
             self.type_line(typed);
-            // The client puts it above the prompt as everyone sees it; with nc it stays.
-            let command = self.rows.iter().rfind(|row| row.starts_with("$ "));
-            if command.is_some_and(|command| command.starts_with("$ nc ")) {
-                self.rows.push(typed.to_owned());
-            }
+            self.rows.push(typed.to_owned());
+        } else if let Some((nickname, typed)) = line.split_once("> ").filter(is_prompt) {
+            // The client puts it above the prompt as everyone sees it.
+            self.wait_for_rows(Some(&format!("{nickname}>")));
+            self.type_line(typed);
         } else {
             if line.starts_with("^C") {
                 self.wait_for_rows(None);
@@ -98,7 +97,7 @@ impl<'a> Terminal<'a> {
         self.tmux.wait_for_rows(&expected, |rows| {
             let mut shown = rows.to_vec();
             let last = shown.pop_if(|last| {
-                [SHELL_PROMPT, CLIENT_PROMPT, NICKNAME_PROMPT].contains(&last.as_str())
+                [SHELL_PROMPT, NICKNAME_PROMPT].contains(&last.as_str()) || last.ends_with('>')
             });
             for row in &mut shown {
                 *row = without_peer_port(&self.ports.as_in_text(row));
@@ -106,6 +105,11 @@ impl<'a> Terminal<'a> {
             shown == self.rows && (prompt.is_none() || last.as_deref() == prompt)
         });
     }
+}
+
+/// Whether a row is the client's own: its nickname, and what is typed.
+fn is_prompt((nickname, _typed): &(&str, &str)) -> bool {
+    nickname.chars().all(char::is_alphanumeric)
 }
 
 /// The port of a peer is another each time.

@@ -27,7 +27,7 @@ fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
     assert!(rows[4].contains("without spaces. Enter another nickname:"), "{rows:?}");
     terminal.line("alice");
     terminal.wait_for_row("[SERVER] 1 online: alice");
-    terminal.wait_for_last_row(">");
+    terminal.wait_for_last_row("alice>");
 }
 
 #[test]
@@ -38,11 +38,11 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     let Some(terminal) = Tmux::run(80, &script) else { return };
     let connection = server.let_in("alice");
     terminal.text("half a li");
-    terminal.wait_for_last_row("> half a li");
+    terminal.wait_for_last_row("alice> half a li");
     drop(connection);
     wait_for_the_loss(&terminal);
     let mut connection = server.let_in("alice");
-    terminal.wait_for_last_row("> half a li");
+    terminal.wait_for_last_row("alice> half a li");
     terminal.line("ne");
     assert_eq!(connection.line(), "half a line");
     connection.send("[SERVER] You were kicked.");
@@ -61,7 +61,7 @@ fn what_is_typed_without_a_connection_is_given_back() {
     drop(server);
     terminal.line("important");
     terminal.wait_for_row("[CLIENT] Not sent, as you are not in the room: important");
-    terminal.wait_for_last_row("> important");
+    terminal.wait_for_last_row("alice> important");
     terminal.keys(&["C-c", "C-c"]);
     terminal.wait_for_row("code 0");
 }

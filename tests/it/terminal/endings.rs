@@ -14,7 +14,7 @@ fn ended(options: &str, port: u16, end: impl FnOnce(&Tmux)) -> Option<(Tmux, Str
     );
     let terminal = Tmux::run(80, &script)?;
     terminal.wait_for_row("[SERVER] Connected to the server!");
-    terminal.wait_for_last_row(">");
+    terminal.wait_for_last_row("alice>");
     let stty = Command::new("stty").args(["-a", "-F", &terminal.value("pane_tty")]).output();
     let raw = stty.unwrap().stdout;
     end(&terminal);
@@ -67,7 +67,7 @@ fn a_lost_server_gives_the_terminal_back_and_is_a_failure() {
     let port = server.port();
     let end = |terminal: &Tmux| {
         terminal.text("not yet sent");
-        terminal.wait_for_last_row("> not yet sent");
+        terminal.wait_for_last_row("alice> not yet sent");
         server.signal("KILL");
     };
     let Some((terminal, code)) = ended("", port, end) else { return };
@@ -94,9 +94,9 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     let Some(terminal) = Tmux::run(80, &script) else { return };
     terminal.wait_for_last_row("$");
     terminal.line("stty -a > $dir/before; $client");
-    terminal.wait_for_last_row(">");
+    terminal.wait_for_last_row("alice>");
     terminal.text("half a li");
-    terminal.wait_for_last_row("> half a li");
+    terminal.wait_for_last_row("alice> half a li");
     terminal.keys(&["C-z"]);
     terminal.wait_for_last_row("$");
     terminal.line("stty -a > $dir/after; jobs");
@@ -105,12 +105,12 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     bob.send("meanwhile");
     terminal.line("fg");
     terminal.wait_for_row("bob: meanwhile");
-    terminal.wait_for_last_row("> half a li");
+    terminal.wait_for_last_row("alice> half a li");
     // Outside raw mode the system would take Ctrl-A for a character.
     terminal.text("ne");
     terminal.keys(&["C-a"]);
     terminal.text("not ");
-    terminal.wait_for_last_row("> not half a line");
+    terminal.wait_for_last_row("alice> not half a line");
     terminal.keys(&["Enter"]);
     bob.lines_until("alice: not half a line");
 }

@@ -11,3 +11,5 @@ mod reading;
 mod plain;
 
 mod endings;
+
+mod screen;

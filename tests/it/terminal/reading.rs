@@ -9,7 +9,7 @@ fn nothing_that_a_hostile_server_sends_reaches_the_terminal() {
     let Some(terminal) = Tmux::run(60, &script) else { return };
     let mut connection = server.let_in("alice");
     terminal.text("typed");
-    terminal.wait_for_last_row("> typed");
+    terminal.wait_for_last_row("alice> typed");
     let title = terminal.value("pane_title");
     for hostile in [
         "\x1b[5;5H",
@@ -26,8 +26,8 @@ fn nothing_that_a_hostile_server_sends_reaches_the_terminal() {
     }
     connection.send("eve: the end");
     terminal.wait_for_row("eve: the end");
-    terminal.wait_for_last_row("> typed");
-    assert_eq!(terminal.at_cursor(), ("> typed".into(), String::new()));
+    terminal.wait_for_last_row("alice> typed");
+    assert_eq!(terminal.at_cursor(), ("alice> typed".into(), String::new()));
     assert_eq!(terminal.value("pane_title"), title);
     let rows = terminal.rows();
     assert!(rows.contains(&"eve: \u{FFFD}[5;5Hx".to_owned()), "{rows:?}");
@@ -50,7 +50,8 @@ fn a_mention_rings_and_shows_in_color_and_history_does_neither() {
     assert!(!terminal.recorded_up_to("are you there?").contains('\x07'));
     connection.send("bob: there you are, Alice!");
     terminal.wait_for_row("bob: there you are, Alice!");
-    terminal.recorded_up_to("\x1b[1m: there you are, Alice!\x1b[m\r\n\x07");
+    let recorded = terminal.recorded_up_to("\x07");
+    assert!(recorded.contains("\x1b[1m: there you are, Alice!\x1b[m\r\n"), "{recorded:?}");
     terminal.line("/bell");
     terminal.wait_for_row("[CLIENT] The bell is off.");
     connection.send("bob: alice?");

@@ -23,15 +23,14 @@ fn the_typed_line_is_whole_after_fifty_arriving_messages() {
     for number in 1..=50 {
         bob.send(&format!("message {number} is long enough to take two rows of the terminal"));
     }
-    terminal.wait_for_row("bob: message 50 is long enough to take t");
-    terminal.wait_for_last_row("> typed wide 漢字 and narrow");
-    assert_eq!(terminal.at_cursor(), ("> typed wide 漢字 and ".into(), "narrow".into()));
+    terminal.wait_for_row("bob: message 50 is long enough to take");
+    terminal.wait_for_last_row("alice> typed wide 漢字 and narrow");
+    assert_eq!(terminal.at_cursor(), ("alice> typed wide 漢字 and ".into(), "narrow".into()));
     let rows = terminal.rows();
     let messages = rows.iter().position(|row| row.starts_with("bob: ")).expect("there are some");
     for (number, two) in (1..=50).zip(rows[messages..].chunks(2)) {
-        let message =
-            format!("bob: message {number} is long enough to take two rows of the terminal");
-        assert_eq!(two.concat(), message);
+        assert_eq!(two[0], format!("bob: message {number} is long enough to take"));
+        assert_eq!(two[1], "  two rows of the terminal");
     }
     assert_eq!(rows.iter().filter(|row| row.contains("typed")).count(), 1, "{rows:?}");
     terminal.line("quite ");
@@ -50,7 +49,7 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
     for byte in ["1b", "5b", "44", "e6", "bc", "a2", "1b"] {
         terminal.keys(&["-H", byte]);
     }
-    terminal.wait_for_last_row("> o漢n");
+    terminal.wait_for_last_row("alice> o漢n");
     terminal.keys(&["End", "Enter"]);
     bob.lines_until("alice: o漢n");
 }
@@ -69,7 +68,7 @@ fn the_escape_key_swallows_nothing_that_is_typed_after_it() {
         let shown = poll_until(format_args!("an x, shown is\n{terminal}"), || {
             terminal.rows().last().filter(|row| row.ends_with('x')).cloned()
         });
-        (shown == "> bx").then_some(())
+        (shown == "alice> bx").then_some(())
     });
 }
 
@@ -81,7 +80,7 @@ fn what_is_pasted_in_several_lines_is_several_messages() {
     terminal.paste("one\n\tbo\nthe third");
     bob.lines_until("alice: one");
     assert_eq!(bob.line(), "alice:  bo");
-    terminal.wait_for_last_row("> the third");
+    terminal.wait_for_last_row("alice> the third");
     terminal.keys(&["Enter"]);
     assert_eq!(bob.line(), "alice: the third");
 }
@@ -98,30 +97,30 @@ fn tab_completes_who_spoke_last_and_up_recalls() {
     terminal.wait_for_row("bea: hi from bea");
     terminal.keys(&["b", "Tab"]);
     terminal.wait_for_rows("a nickname", |rows| {
-        rows.last().is_some_and(|last| ["> bob:", "> bea:"].contains(&last.as_str()))
+        rows.last().is_some_and(|last| ["alice> bob:", "alice> bea:"].contains(&last.as_str()))
     });
     terminal.line("hello");
-    terminal.wait_for_last_row(">");
+    terminal.wait_for_last_row("alice>");
     terminal.keys(&["Up"]);
     terminal.wait_for_rows("the line before", |rows| {
-        rows.last().is_some_and(|last| last.starts_with("> ") && last.ends_with(": hello"))
+        rows.last().is_some_and(|last| last.starts_with("alice> ") && last.ends_with(": hello"))
     });
 }
 
 #[test]
 fn a_long_line_scrolls_sideways_and_a_new_width_leaves_nothing_behind() {
     let server = Server::start();
-    let Some(terminal) = alice(50, server.port()) else { return };
+    let Some(terminal) = alice(60, server.port()) else { return };
     terminal.text("the quick brown fox jumps over the lazy dog");
-    terminal.wait_for_last_row("> the quick brown fox jumps over the lazy dog");
+    terminal.wait_for_last_row("alice> the quick brown fox jumps over the lazy dog");
     terminal.resize(30);
     terminal.wait_for_rows("the end of the line", |rows| {
-        rows.last().is_some_and(|last| last.ends_with("over the lazy dog") && last.len() < 30)
+        rows.last().is_some_and(|last| last.ends_with("…er the lazy dog") && last.len() < 30)
     });
     let rows = terminal.rows();
     assert_eq!(rows.iter().filter(|row| row.contains("the quick")).count(), 0, "{rows:?}");
-    terminal.resize(60);
-    terminal.wait_for_last_row("> the quick brown fox jumps over the lazy dog");
+    terminal.resize(70);
+    terminal.wait_for_last_row("alice> the quick brown fox jumps over the lazy dog");
     assert_eq!(terminal.rows().iter().filter(|row| row.contains("fox")).count(), 1);
 }
 
@@ -132,5 +131,5 @@ fn ctrl_l_empties_the_screen_but_for_the_line() {
     terminal.text("typed");
     terminal.keys(&["C-l"]);
     terminal.wait_for_rows("an empty screen", |_| terminal.value("cursor_y") == "0");
-    assert_eq!(terminal.at_cursor(), ("> typed".into(), String::new()));
+    assert_eq!(terminal.at_cursor(), ("alice> typed".into(), String::new()));
 }
