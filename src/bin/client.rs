@@ -1,7 +1,7 @@
 //! The client program: the command line in, the exit code out. See [`chat::client`].
 //!
-//! Exit codes: 0 after leaving in order, 1 when the server is not there or goes away, 2 when the
-//! command line is wrong.
+//! Exit codes: 0 after leaving, with everything said; 1 when the server is not there or goes away, when a
+//! line was not said, or when the output cannot be written; 2 when the command line is wrong.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,7 +17,12 @@ fn main() -> ExitCode {
         Err(error) => return fail(2, error),
     };
 
-    // The reader may have gone (`client --help | head -1`), which is no failure.
-    drop(printed);
-    ExitCode::SUCCESS
+    match printed {
+        // The reader may have gone (`client --help | head -1`), which is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "[ERROR] Could not write the output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -133,7 +133,7 @@ impl Editor {
     }
 
     /// Empties the line and returns what was in it.
-    fn finish(&mut self) -> String {
+    pub(super) fn finish(&mut self) -> String {
         self.cursor = 0;
         self.recalled = self.history.len();
         self.begun.clear();

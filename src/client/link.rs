@@ -2,17 +2,37 @@
 //!
 //! It is plain data behind the client's one lock. The receive thread makes connections and loses them;
 //! the send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
+//!
+//! Own lines are accounted for. TCP says that bytes are under way, not that anybody took them; so now
+//! and then a `/ping` follows the lines, and its answer confirms all that were sent before it. At most
+//! [`MAX_UNCONFIRMED_LINES`] are under way, the others wait here, where they can still be discarded. When
+//! a connection is lost, its unconfirmed lines are known. A ping is sent after half of that number, or
+//! [`PING_DELAY`] after a line: one small line in five seconds, at most, for a person who talks.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::terminal::Terminal;
+use crate::protocol::replies::PONG_PREFIX;
 use crate::system::socket::send_now;
 
 /// How many bytes are taken from the lines that wait before the socket takes more.
 const OUTGOING_BYTES: usize = 16 * 1024;
+
+/// How many lines are sent before the server has confirmed any of them.
+const MAX_UNCONFIRMED_LINES: usize = 100;
+
+/// How long a line is without a ping after it.
+const PING_DELAY: Duration = Duration::from_secs(5);
+
+/// What opens the word of the client's own pings; the number of lines sent before it follows.
+const PING_WORD: &str = "client-";
+
+/// How much a user can have waiting, in bytes: more than anybody has to say, and no burden.
+const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// How far the client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +60,15 @@ pub(super) struct Link {
     outgoing: Vec<u8>,
     /// Lines that wait to be sent.
     waiting: Lines,
+    /// Lines that were sent and not confirmed.
+    unconfirmed: VecDeque<String>,
+    /// How many lines were ever sent, and how many of them before the last ping.
+    sent: usize,
+    pinged: usize,
+    /// When the next ping is due.
+    ping_due: Option<Instant>,
+    /// How many lines were refused, here or by the server.
+    pub(super) refused: usize,
     /// Since when `/quit` is to follow the lines that wait.
     leaving: Option<Instant>,
     /// It was sent.
@@ -63,17 +92,28 @@ impl Link {
         self.phase = Phase::Login;
     }
 
-    /// Drops the connection there was.
-    pub(super) fn disconnected(&mut self) {
+    /// Drops the connection there was, and returns the lines that it may have lost.
+    pub(super) fn disconnected(&mut self) -> Vec<String> {
         self.stream = None;
         self.phase = Phase::Connecting;
         self.outgoing.clear();
         self.quit = false;
+        self.unconfirmed.drain(..).collect()
+    }
+
+    /// Has lines sent before all that wait.
+    pub(super) fn say_again(&mut self, lines: &[String]) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for line in lines {
+            self.waiting.push(line);
+        }
+        self.waiting.text += &waiting.text[waiting.start..];
+        self.waiting.count += waiting.count;
     }
 
     /// Gives the server a nickname.
     pub(super) fn offer(&mut self, nickname: &str) {
-        self.outgoing.extend([nickname.as_bytes(), b"\n"].concat());
+        self.send(nickname);
     }
 
     /// Has a line sent after those that wait.
@@ -84,6 +124,40 @@ impl Link {
     /// Returns how many lines wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.count
+    }
+
+    /// Discards the lines that wait, and returns how many there were.
+    pub(super) fn discard(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).count
+    }
+
+    /// Returns whether so much waits that nothing may be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.text.len() >= MAX_WAITING_BYTES
+    }
+
+    /// Returns how many lines were not said, as far as is known.
+    pub(super) fn unsaid(&self) -> usize {
+        self.refused + self.unconfirmed.len() + self.waiting.count
+    }
+
+    /// Takes the answer to a ping of the client's own; `false` if the line is none.
+    pub(super) fn confirm(&mut self, line: &str) -> bool {
+        let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
+        let Some(lines) = word.and_then(|lines| lines.parse().ok()) else { return false };
+        let left = self.sent.saturating_sub(lines);
+        self.unconfirmed.drain(..self.unconfirmed.len().saturating_sub(left));
+        true
+    }
+
+    /// Takes the server's goodbye, which comes after all that it was sent.
+    pub(super) fn confirm_all(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    /// Returns in what time [`Link::pump`] has something to do by itself.
+    pub(super) fn next_ping(&self) -> Option<Duration> {
+        Some(self.ping_due?.saturating_duration_since(Instant::now()))
     }
 
     /// Has `/quit` sent after the lines that wait.
@@ -129,20 +203,39 @@ impl Link {
 
     /// Moves lines that wait to those that are given to the socket.
     fn fill(&mut self, terminal: &mut Terminal) {
-        while self.phase == Phase::Chatting
-            && self.outgoing.len() < OUTGOING_BYTES
+        if self.phase != Phase::Chatting {
+            return;
+        }
+        while self.outgoing.len() < OUTGOING_BYTES
+            && self.unconfirmed.len() < MAX_UNCONFIRMED_LINES
             && !terminal.is_full()
             && let Some(line) = self.waiting.pop()
         {
             terminal.show_own(&line);
-            // TCP_NODELAY would send a line end of its own in a packet of its own.
-            self.outgoing.extend([line.as_bytes(), b"\n"].concat());
+            self.send(&line);
+            self.unconfirmed.push_back(line);
+            self.sent += 1;
+            self.ping_due.get_or_insert_with(|| Instant::now() + PING_DELAY);
+            if self.sent - self.pinged >= MAX_UNCONFIRMED_LINES / 2 {
+                self.ping();
+            }
         }
-        if self.leaving() && !self.quit && self.phase == Phase::Chatting && self.waiting.count == 0
-        {
+        if self.leaving() && !self.quit && self.waiting.count == 0 {
             self.quit = true;
-            self.outgoing.extend(b"/quit\n");
+            self.send("/quit");
+        } else if self.next_ping().is_some_and(|time| time.is_zero()) {
+            self.ping();
         }
+    }
+
+    fn ping(&mut self) {
+        self.send(&format!("/ping {PING_WORD}{}", self.sent));
+        (self.pinged, self.ping_due) = (self.sent, None);
+    }
+
+    fn send(&mut self, line: &str) {
+        // TCP_NODELAY would send a line end of its own in a packet of its own.
+        self.outgoing.extend([line.as_bytes(), b"\n"].concat());
     }
 }
 

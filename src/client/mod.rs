@@ -83,6 +83,8 @@ struct Client {
 struct Shared {
     link: Link,
     terminal: Terminal,
+    /// Why the standard output can no longer be written to.
+    output_error: Option<io::Error>,
 }
 
 /// How a connection ended, or the client. The texts are for a person.
@@ -107,7 +109,8 @@ pub fn run(options: Options) -> ExitCode {
 }
 
 fn chat(options: Options, input: Input, output: File) -> Outcome {
-    let mut shared = Shared { link: Link::default(), terminal: Terminal::open(&options) };
+    let terminal = Terminal::open(&options);
+    let mut shared = Shared { link: Link::default(), terminal, output_error: None };
     match &options.nickname {
         Some(nickname) => shared.name(nickname, Phase::Connecting),
         None => shared.terminal.ask_nickname(),
@@ -126,8 +129,7 @@ fn chat(options: Options, input: Input, output: File) -> Outcome {
         Ok(()) => ends.recv().unwrap_or(Outcome::Done),
         Err(error) => Outcome::Failed(format!("Could not start a thread: {error}")),
     };
-    client.lock().close(&client.output);
-    outcome
+    client.lock().close(&client.output, outcome)
 }
 
 /// Starts a thread that reports its end however it ends, so that `main` never waits in vain.
@@ -160,11 +162,6 @@ impl Client {
         result
     }
 
-    /// Says something to the user.
-    fn note(&self, text: &str) {
-        self.change(|shared| shared.terminal.note(text));
-    }
-
     /// Blocks the receive thread until a turn of the send thread has made something true.
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
         let waiting = self.changed.wait_while(self.lock(), |shared| !is_true(shared));
@@ -185,17 +182,18 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Ready, Outcome> {
         let mut shared = self.lock();
-        let Shared { link, terminal } = &mut *shared;
+        let Shared { link, terminal, .. } = &mut *shared;
         let socket = link.pump(terminal);
-        let is_drawn = terminal.draw(&self.output).map_err(|_| Outcome::Done)?;
+        let is_drawn = terminal.draw(&self.output, link.waiting()).map_err(|_| Outcome::Done)?;
         let goodbye = shared.patience();
         if goodbye.is_some_and(|patience| patience.is_zero()) {
             return Err(Outcome::Done);
         }
+        let ping = shared.link.next_ping();
         drop(shared);
         self.changed.notify_all();
         let output = (!is_drawn).then(|| self.output.as_fd());
-        let timeout = timeout.into_iter().chain(goodbye).min();
+        let timeout = [timeout, goodbye, ping].into_iter().flatten().min();
         let ready = input.wait(wants, socket.as_deref().map(AsFd::as_fd), output, timeout);
         ready.map_err(|_| Outcome::Done)
     }
@@ -219,11 +217,60 @@ impl Shared {
         Some(if is_in { LEAVE_TIMEOUT.saturating_sub(since.elapsed()) } else { Duration::ZERO })
     }
 
-    /// Gives the terminal back, and says what was typed and not sent.
-    fn close(&mut self, output: &File) {
-        let draft = self.terminal.close(output);
-        if let Some(draft) = draft {
-            self.terminal.note(&format!("Not sent: {draft}"));
+    /// Leaves. What a person still had waiting is not said any more.
+    fn leave(&mut self) {
+        if self.terminal.person_types() {
+            self.discard();
+        }
+        self.link.leave();
+    }
+
+    /// Discards the lines that wait, and returns whether there were any.
+    fn discard(&mut self) -> bool {
+        let lines = self.link.discard();
+        if lines > 0 {
+            self.terminal.note(&format!("Not sent: {}.", count_lines(lines)));
+        }
+        lines > 0
+    }
+
+    /// Gives a person back what a lost connection may not have delivered; a program's lines are to be
+    /// sent again by the next one.
+    fn disconnected(&mut self) {
+        let lines = self.link.disconnected();
+        if self.terminal.person_types() {
+            for line in lines {
+                self.terminal.note(&format!("Not confirmed: {line}"));
+            }
+        } else {
+            self.link.say_again(&lines);
         }
     }
+
+    /// Gives the terminal back, says what was not said, and returns the outcome with that in mind.
+    fn close(&mut self, output: &File, outcome: Outcome) -> Outcome {
+        let draft = self.terminal.close(output);
+        let was_in = self.link.phase() == Phase::Chatting;
+        self.disconnected();
+        if self.terminal.person_types() {
+            self.discard();
+            if let Some(draft) = draft {
+                self.terminal.note(&format!("Not sent: {draft}"));
+            }
+        }
+        let mut reasons = match outcome {
+            Outcome::Done => Vec::new(),
+            Outcome::Failed(why) | Outcome::Lost(why) => vec![why],
+        };
+        let write_error = self.output_error.take();
+        reasons.extend(write_error.map(|error| format!("Could not write the output: {error}")));
+        if was_in && self.link.unsaid() > 0 {
+            reasons.push(format!("Not said: {}.", count_lines(self.link.unsaid())));
+        }
+        if reasons.is_empty() { Outcome::Done } else { Outcome::Failed(reasons.join("\n")) }
+    }
+}
+
+fn count_lines(lines: usize) -> String {
+    if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") }
 }

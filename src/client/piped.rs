@@ -43,7 +43,7 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Outcome {
             if shared.link.phase() == Phase::Unnamed && !shared.terminal.person_types() {
                 return Outcome::Failed("There is no nickname.".to_owned());
             }
-            shared.link.leave();
+            shared.leave();
         }
     }
 }
@@ -56,12 +56,13 @@ impl Shared {
             Frame::Line(line) if self.link.phase() == Phase::Unnamed => {
                 return self.name(line, Phase::Connecting);
             }
-            Frame::Line(line) if Command::parse(line) == Command::Quit => return self.link.leave(),
+            Frame::Line(line) if Command::parse(line) == Command::Quit => return self.leave(),
             Frame::Line(line) => return self.link.say(line),
             Frame::TimingMark => return,
             Frame::NotUtf8 => replies::NOT_UTF8.to_owned(),
             Frame::TooLong { bytes } => replies::too_long(bytes),
         };
+        self.link.refused += 1;
         terminal::fail(&format!("Not sent: {why}"));
     }
 }

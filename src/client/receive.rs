@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::link::Phase;
 use super::{Client, Outcome, READ_BYTES, Shared};
@@ -37,6 +37,21 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
+/// How long a server may take for the login; one that accepts and is silent would keep a user forever.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long after a loss the nickname may still be held by the lost connection: as long as a server
+/// needs to notice that nobody is there any more.
+const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How the server's answers begin that refuse a line.
+const REFUSALS: [&str; 4] = [
+    "[SERVER] Not sent: ",
+    "[SERVER] No such nickname: ",
+    "[SERVER] Unknown command: ",
+    "[SERVER] Usage: ",
+];
+
 /// The first and the longest pause before connecting again. Each is twice the one before: a server
 /// that starts again is found at once, and one that is away for long is not pestered.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -44,40 +59,32 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the receive thread runs.
 pub(super) fn receive_loop(client: &Client) -> Outcome {
-    let endpoint = &client.options.endpoint;
+    let Client { options, .. } = client;
     client.wait_until(|shared| shared.link.phase() != Phase::Unnamed);
-    client.note(&format!("Connecting to {endpoint}..."));
-    // Whether the room was ever seen: an address that is wrong is not tried again.
-    let mut was_in = false;
+    client.change(|shared| shared.terminal.note(&format!("Connecting to {}...", options.endpoint)));
     let mut pause = FIRST_PAUSE;
+    // When the room was last seen, if it ever was.
+    let mut last_seen = None::<Instant>;
     loop {
-        let outcome = match connect(endpoint) {
-            Ok(stream) => {
-                client.note("Connected successfully!");
-                if !was_in {
-                    client.note("Type a line to talk. /help lists the commands, /quit leaves.");
-                }
-                let stream = Arc::new(stream);
-                client.change(|shared| shared.link.connected(Arc::clone(&stream)));
-                let mut session = Session { client, joined: false, final_line: None };
-                let outcome = session.read_loop(&stream);
-                if session.joined {
-                    (was_in, pause) = (true, FIRST_PAUSE);
-                }
-                outcome
-            }
-            Err(error) if was_in => Outcome::Lost(format!("{error}.")),
-            Err(error) => Outcome::Failed(not_connected(endpoint, &error)),
+        let mut session =
+            Session { client, asked: false, joined: false, final_line: None, last_seen };
+        let outcome = match connect(&options.endpoint) {
+            Ok(stream) => session.run(&Arc::new(stream)),
+            Err(error) => Outcome::Lost(not_connected(&options.endpoint, &error)),
         };
+        if session.joined {
+            (last_seen, pause) = (Some(Instant::now()), FIRST_PAUSE);
+        }
         let why = match outcome {
-            Outcome::Lost(why) if client.options.reconnect && was_in => why,
+            Outcome::Lost(why) if options.reconnect => why,
             outcome => return outcome,
         };
         let jittered = pause.mul_f64(0.75 + random() / 2.0);
         client.change(|shared| {
-            shared.link.disconnected();
-            let text = format!("{why} Trying again in {:.1} s.", jittered.as_secs_f64());
-            shared.terminal.note(&text);
+            shared.disconnected();
+            let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
+            let text = format!("{why}. Trying again in {:.1} s.", jittered.as_secs_f64());
+            shared.terminal.status(&text);
         });
         thread::sleep(jittered);
         pause = LONGEST_PAUSE.min(pause * 2);
@@ -120,18 +127,46 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
 /// One connection, from the server's question for the nickname to the end of the stream.
 struct Session<'a> {
     client: &'a Client,
-    /// The nickname was accepted.
+    /// The server has asked for a nickname.
+    asked: bool,
+    /// It has accepted one.
     joined: bool,
     /// The last line, if it is one after which the server closes the connection.
     final_line: Option<&'static str>,
+    /// When an earlier connection was lost, if there was one.
+    last_seen: Option<Instant>,
 }
 
 impl Session<'_> {
+    fn run(&mut self, stream: &Arc<TcpStream>) -> Outcome {
+        self.client.change(|Shared { link, terminal, .. }| {
+            terminal.status("");
+            terminal.note("Connected successfully!");
+            if self.last_seen.is_none() {
+                terminal.note("Type a line to talk. /help lists the commands, /quit leaves.");
+            }
+            link.connected(Arc::clone(stream));
+        });
+        self.read_loop(stream)
+    }
+
     fn read_loop(&mut self, mut stream: &TcpStream) -> Outcome {
         let client = self.client;
         let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
+        let mut asked = Instant::now();
         loop {
+            if !self.joined {
+                // While a person is asked for a nickname, it is the server that waits.
+                let in_login = client.lock().link.phase() == Phase::Login;
+                if !in_login {
+                    asked = Instant::now();
+                }
+                let left =
+                    LOGIN_TIMEOUT.saturating_sub(asked.elapsed()).max(Duration::from_millis(1));
+                // A system that cannot set a timeout has none.
+                let _ = stream.set_read_timeout(in_login.then_some(left));
+            }
             let read = match stream.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read,
@@ -156,10 +191,16 @@ impl Session<'_> {
                 }
                 (flow, shared.terminal.take_output())
             });
-            // With nobody who edits a line, this thread is the only one that writes.
-            if write_all(&client.output, shown.as_bytes()).is_err() && !client.lock().link.leaving()
-            {
-                return Outcome::Done;
+            // Where no line is edited, this thread is the only one that writes.
+            if let Err(error) = write_all(&client.output, shown.as_bytes()) {
+                let mut shared = client.lock();
+                let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+                if is_closed && !shared.link.leaving() {
+                    return Outcome::Failed("Nobody reads the output any more.".to_owned());
+                }
+                // What waits to be sent still is.
+                shared.output_error = Some(error).filter(|_| !is_closed);
+                shared.terminal.mute();
             }
             if let ControlFlow::Break(outcome) = flow {
                 return outcome;
@@ -171,7 +212,7 @@ impl Session<'_> {
 
     /// Follows what a line means for the connection; most are only to be shown.
     fn take(&mut self, shared: &mut Shared, frame: &Frame<'_>) -> ControlFlow<Outcome> {
-        let Shared { link, terminal } = shared;
+        let Shared { link, terminal, .. } = shared;
         let line = match *frame {
             Frame::Line(line) => line,
             // Of use to telnet alone.
@@ -181,47 +222,68 @@ impl Session<'_> {
                 return ControlFlow::Continue(());
             }
         };
+        let program = !terminal.person_types();
         self.final_line =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
         let phase = link.phase();
-        if phase == Phase::Login && line == replies::ENTER_NICKNAME {
+        if line == replies::ENTER_NICKNAME && phase == Phase::Login {
             // Asked and answered: nothing that anybody needs to see.
+            self.asked = true;
             link.offer(terminal.nickname());
             return ControlFlow::Continue(());
         }
-        terminal.show(line);
-        if phase == Phase::Chatting {
+        if link.confirm(line) {
             return ControlFlow::Continue(());
         }
-        if line == replies::CONNECTED {
+        link.refused +=
+            usize::from(program && REFUSALS.iter().any(|words| line.starts_with(words)));
+        if phase == Phase::Login && line == replies::CONNECTED {
             self.joined = true;
             link.enter(Phase::Chatting);
-        } else if line.ends_with(replies::NICKNAME_QUESTION) {
-            if !terminal.person_types() {
+        } else if phase == Phase::Login && line.ends_with(replies::NICKNAME_QUESTION) {
+            let is_held = line.contains(replies::IS_TAKEN) && self.client.options.reconnect;
+            if is_held && (program || self.last_seen.is_some_and(|at| at.elapsed() < GHOST_TIMEOUT))
+            {
+                let why = format!("The nickname {} is still taken.", terminal.nickname());
+                return ControlFlow::Break(Outcome::Lost(why));
+            }
+            terminal.show(line);
+            if program {
                 let why = "The server did not take the nickname.";
                 return ControlFlow::Break(Outcome::Failed(why.to_owned()));
             }
             link.enter(Phase::Refused);
             terminal.ask_nickname();
+            return ControlFlow::Continue(());
         }
+        terminal.show(line);
         ControlFlow::Continue(())
     }
 
     /// Says how a stream ended.
-    fn end(&self, shared: &Shared, error: Option<io::Error>) -> Outcome {
+    fn end(&self, shared: &mut Shared, error: Option<io::Error>) -> Outcome {
         let leaving = shared.link.leaving();
         match (self.final_line, error) {
-            (Some(replies::GOODBYE), _) => Outcome::Done,
+            (Some(replies::GOODBYE), _) => {
+                shared.link.confirm_all();
+                Outcome::Done
+            }
             (Some(_kicked), _) => Outcome::Failed("You were kicked.".to_owned()),
             _ if leaving && shared.terminal.person_types() => Outcome::Done,
-            _ if leaving => Outcome::Failed(
-                "The server did not say goodbye: not everything may have arrived.".to_owned(),
+            (_, Some(error)) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Lost(
+                format!("The server did not answer for {} s.", LOGIN_TIMEOUT.as_secs()),
             ),
             (_, Some(error)) => Outcome::Lost(format!("The connection is lost: {error}.")),
-            (_, None) if self.joined => {
-                Outcome::Lost("The server closed the connection.".to_owned())
+            // A tunnel to a server that is away takes a connection and closes it, a full server says so
+            // and closes it: another time it may be there. Once it has asked for a nickname, and closes
+            // without one, it does not want this one.
+            (_, None) if self.asked && !self.joined => {
+                Outcome::Failed("The server closed the connection.".to_owned())
             }
-            (_, None) => Outcome::Failed("The server closed the connection.".to_owned()),
+            _ if leaving => Outcome::Lost(
+                "The server did not say goodbye: not everything may have arrived.".to_owned(),
+            ),
+            (_, None) => Outcome::Lost("The server closed the connection.".to_owned()),
         }
     }
 }

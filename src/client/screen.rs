@@ -4,8 +4,7 @@
 //! indented, so that no text can pose as another line, whatever the width. The terminal itself breaks
 //! nothing: where it has other ideas of a character's width than this program, it cuts the row off.
 //!
-//! Between the lines and the line being typed there may be notes, a row each, which are drawn anew
-//! each time. The line being typed has one row, at the bottom: a longer one scrolls sideways in it,
+//! Between the lines and the line being typed there may be notes, which are drawn anew each time. The line being typed has one row, at the bottom: a longer one scrolls sideways in it,
 //! since text that wraps cannot be found again once the size of the terminal changes. To draw, notes
 //! and row are erased, new lines take their place, and both are drawn anew below; the terminal scrolls
 //! by itself. No absolute position is ever used, so what was on the screen before the program started
@@ -64,7 +63,7 @@ impl Screen {
     pub(super) fn draw(
         &mut self,
         above: &str,
-        notes: &[String],
+        notes: &[&str],
         input: Input<'_>,
         columns: usize,
     ) -> String {
@@ -77,9 +76,11 @@ impl Screen {
             // In raw mode a line feed alone would only go down.
             bytes += "\r\n";
         }
-        for note in notes {
-            self.drawn.push(text_width(note).min(columns));
-            bytes += &cut(note, columns);
+        for note in notes.iter().filter(|note| !note.is_empty()) {
+            let mut rows = String::new();
+            wrap(note, columns, &mut rows);
+            self.drawn.extend(rows.split("\r\n").map(text_width));
+            bytes += &rows;
             bytes += "\r\n";
         }
         let prompt_columns = text_width(input.prompt);
@@ -175,19 +176,6 @@ fn wrap(line: &str, columns: usize, rows: &mut String) {
             column += width;
         }
     }
-}
-
-/// Cuts a text off where it is wider than a row.
-fn cut(text: &str, columns: usize) -> String {
-    if text_width(text) <= columns {
-        return text.to_owned();
-    }
-    let mut column = 1;
-    let fitting = clusters(text).take_while(|cluster| {
-        column += cluster_width(cluster);
-        column <= columns
-    });
-    fitting.collect::<String>() + MORE
 }
 
 #[cfg(test)]
@@ -359,16 +347,15 @@ mod tests {
     fn notes_are_drawn_in_place() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        let notes = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        model.feed(&screen.draw("", &notes(&["one", "two"]), input("hi", 2), 20));
+        model.feed(&screen.draw("", &["one", "", "two"], input("hi", 2), 20));
         assert_eq!(model.text(), ["one", "two", "> hi"]);
-        let long = "a note that is cut off at the edge";
-        model.feed(&screen.draw("bob: yes\n", &notes(&[long]), input("hi", 2), 20));
-        assert_eq!(model.text(), ["bob: yes", "a note that is cut …", "> hi"]);
+        let long = "a note that is broken into rows";
+        model.feed(&screen.draw("bob: yes\n", &[long], input("hi", 2), 20));
+        assert_eq!(model.text(), ["bob: yes", "a note that is ", "  broken into rows", "> hi"]);
         model.feed(&screen.draw("", &[], input("hi", 2), 20));
         assert_eq!(model.text(), ["bob: yes", "> hi"]);
-        screen.draw("", &notes(&[long]), input("hi", 2), 20);
-        assert_eq!(screen.erase(10), "\r\x1b[2A\x1b[J", "the terminal has wrapped it");
+        screen.draw("", &[long], input("hi", 2), 20);
+        assert_eq!(screen.erase(10), "\r\x1b[4A\x1b[J", "the terminal has wrapped them");
     }
 
     #[test]

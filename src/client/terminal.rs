@@ -34,6 +34,9 @@ const BELL: char = '\x07';
 /// How much text waits to be drawn before the server is slowed down, in bytes.
 const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 
+/// How many lines wait before a person is told.
+const FEW_LINES: usize = 5;
+
 /// How long the terminal may take for what is drawn last, when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -48,6 +51,10 @@ pub(super) struct Terminal {
     /// The line being typed; `None` with ordinary line input, and with a pipe.
     editor: Option<Editor>,
     screen: Screen,
+    /// How things stand with the connection, in a row of its own; empty if all is well.
+    status: String,
+    /// How many lines wait to be sent, as it is shown.
+    waiting: usize,
     /// Lines to be printed above it.
     above: String,
     /// What was drawn and not taken by the terminal yet.
@@ -56,8 +63,11 @@ pub(super) struct Terminal {
     is_dirty: bool,
     rings: bool,
     is_suspended: bool,
+    is_muted: bool,
     /// What is being typed is a nickname.
     asking: bool,
+    /// What was being typed before that.
+    draft: String,
     /// That the line is full was said already.
     told_full: bool,
 }
@@ -87,12 +97,16 @@ impl Terminal {
             transcript,
             editor: edits.then(Editor::default),
             screen: Screen::default(),
+            status: String::new(),
+            waiting: 0,
             above: String::new(),
             drawn: Vec::new(),
             is_dirty: true,
             rings: false,
             is_suspended: false,
+            is_muted: false,
             asking: false,
+            draft: String::new(),
             told_full: false,
         };
         if let Some(Err(error)) = raw {
@@ -142,6 +156,17 @@ impl Terminal {
         }
     }
 
+    /// Tells the user how things stand: in place, where lines are edited.
+    pub(super) fn status(&mut self, text: &str) {
+        if self.edits() {
+            self.status =
+                if text.is_empty() { String::new() } else { format!("[CLIENT] {}", clean(text)) };
+            self.is_dirty = true;
+        } else if !text.is_empty() {
+            self.note(text);
+        }
+    }
+
     /// Prints at once where no line is edited. With the stream closed there is nowhere left to complain.
     fn print(&self, text: &str) {
         let _ = if self.person_types && self.person_reads {
@@ -164,6 +189,9 @@ impl Terminal {
 
     /// Asks for a nickname, if there is a person to ask.
     pub(super) fn ask_nickname(&mut self) {
+        if let Some(editor) = self.editor.as_mut().filter(|_| !self.asking) {
+            self.draft = editor.finish();
+        }
         self.asking = true;
         self.is_dirty = true;
         if self.person_types && !self.edits() {
@@ -174,6 +202,9 @@ impl Terminal {
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         self.transcript.set_nickname(nickname);
+        if let Some(editor) = self.editor.as_mut().filter(|_| self.asking) {
+            editor.set(std::mem::take(&mut self.draft));
+        }
         self.asking = false;
         self.is_dirty = true;
     }
@@ -242,11 +273,12 @@ impl Terminal {
     /// Gives the terminal back, and returns what was typed and not sent.
     pub(super) fn close(&mut self, output: &File) -> Option<String> {
         // What was received last is to be seen, if the terminal takes it.
-        let _ = self.draw(output);
+        let _ = self.draw(output, 0);
         let _ = self.write(output, CLOSE_TIMEOUT);
         self.restore(output);
-        let draft = self.editor.take()?.text().to_owned();
-        (!draft.is_empty() && !self.asking).then_some(draft)
+        let typed = self.editor.take()?.text().to_owned();
+        Some(if self.asking { std::mem::take(&mut self.draft) } else { typed })
+            .filter(|draft| !draft.is_empty())
     }
 
     /// Returns whether so much waits to be drawn that no more should be added.
@@ -256,7 +288,13 @@ impl Terminal {
 
     /// Returns what is to be written to the standard output where no line is edited.
     pub(super) fn take_output(&mut self) -> String {
-        if self.edits() { String::new() } else { std::mem::take(&mut self.above) }
+        let output = if self.edits() { String::new() } else { std::mem::take(&mut self.above) };
+        if self.is_muted { String::new() } else { output }
+    }
+
+    /// Has nothing more written to the standard output.
+    pub(super) fn mute(&mut self) {
+        self.is_muted = true;
     }
 
     /// Draws what has changed, as far as the terminal takes it without a wait, and returns whether it
@@ -265,7 +303,8 @@ impl Terminal {
     /// # Errors
     ///
     /// The terminal is gone.
-    pub(super) fn draw(&mut self, output: &File) -> io::Result<bool> {
+    pub(super) fn draw(&mut self, output: &File, waiting: usize) -> io::Result<bool> {
+        self.is_dirty |= std::mem::replace(&mut self.waiting, waiting) != waiting;
         if self.is_suspended || !self.write(output, Duration::ZERO)? {
             return Ok(self.is_suspended);
         }
@@ -273,7 +312,13 @@ impl Terminal {
         let prompt = format!("{}> ", self.transcript.nickname());
         let prompt = if self.asking { NICKNAME_PROMPT } else { &prompt };
         let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
-        let mut drawn = self.screen.draw(&self.above, &[], input, system::columns());
+        let waiting = if waiting > FEW_LINES {
+            format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.")
+        } else {
+            String::new()
+        };
+        let mut drawn =
+            self.screen.draw(&self.above, &[&self.status, &waiting], input, system::columns());
         if std::mem::take(&mut self.rings) {
             drawn.push(BELL);
         }

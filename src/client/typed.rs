@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::editor::Action;
-use super::keys::KeyParser;
+use super::keys::{Key, KeyParser};
 use super::link::Phase;
 use super::{Client, Outcome, READ_BYTES, Shared};
 use crate::protocol::command::Command;
@@ -51,7 +51,11 @@ pub(super) fn key_loop(client: &Client, mut input: Input) -> Outcome {
             keys.nothing_followed();
         }
         let mut shared = client.lock();
-        for action in shared.terminal.press(&keys.feed(&buffer[..bytes])) {
+        let keys = keys.feed(&buffer[..bytes]);
+        if keys.contains(&Key::Interrupt) && shared.discard() {
+            continue;
+        }
+        for action in shared.terminal.press(&keys) {
             match action {
                 Action::Line(line) => shared.submit(&line),
                 Action::TooLong(bytes) => {
@@ -61,7 +65,7 @@ pub(super) fn key_loop(client: &Client, mut input: Input) -> Outcome {
                     suspended = Some(Instant::now());
                     shared.terminal.suspend(&client.output);
                 }
-                Action::Leave => shared.link.leave(),
+                Action::Leave => shared.leave(),
                 // The terminal's own.
                 Action::ClearScreen | Action::Full => {}
             }
@@ -72,11 +76,13 @@ pub(super) fn key_loop(client: &Client, mut input: Input) -> Outcome {
 impl Shared {
     /// Does what a line asks for that a person typed.
     pub(super) fn submit(&mut self, line: &str) {
-        let Shared { link, terminal } = self;
-        let phase = link.phase();
-        match Command::parse(line) {
-            Command::Quit => return link.leave(),
-            Command::Say(word) if matches!(word.trim(), "quit" | "exit") => return link.leave(),
+        let phase = self.link.phase();
+        let command = Command::parse(line);
+        if matches!(command, Command::Quit | Command::Say("quit" | "exit")) {
+            return self.leave();
+        }
+        let Shared { link, terminal, .. } = self;
+        match command {
             Command::Unknown(word) if terminal.switch(word) => return,
             Command::Blank => {
                 if matches!(phase, Phase::Unnamed | Phase::Refused) {
@@ -95,7 +101,7 @@ impl Shared {
             _ => {}
         }
         match phase {
-            Phase::Chatting => link.say(line),
+            Phase::Chatting if !link.is_full() => link.say(line),
             Phase::Refused => link.offer(line),
             _ => terminal.give_back(line),
         }

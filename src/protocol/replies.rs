@@ -163,9 +163,12 @@ pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
+/// What only the refusal of a nickname says that somebody has.
+pub const IS_TAKEN: &str = " is already taken.";
+
 /// Why a nickname is refused that somebody else has.
 pub fn nickname_taken(nickname: &Nickname) -> String {
-    format!("The nickname {nickname} is already taken.")
+    format!("The nickname {nickname}{IS_TAKEN}")
 }
 
 /// Why a line is refused that is not UTF-8.
@@ -204,10 +207,12 @@ pub fn no_such_nickname(name: &str) -> String {
     format!("[SERVER] No such nickname: {name}.")
 }
 
+/// What opens the answer to a `/ping` with a word.
+pub const PONG_PREFIX: &str = "[SERVER] pong ";
+
 /// Answers `/ping`. `word` is cleaned already, and may be empty.
 pub fn pong(word: &str) -> String {
-    let space = if word.is_empty() { "" } else { " " };
-    format!("[SERVER] pong{space}{word}")
+    format!("{PONG_PREFIX}{word}").trim_end().to_owned()
 }
 
 /// Answers a command that does not exist. `word` is cleaned already.

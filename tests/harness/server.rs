@@ -218,18 +218,31 @@ impl FakeServer {
         &self.transcript
     }
 
-    /// Takes the next client and lets it in; it must give this nickname.
+    /// Takes the next connection.
     #[track_caller]
-    pub(crate) fn let_in(&self, nickname: &str) -> Peer {
+    pub(crate) fn connection(&self) -> Peer {
         let listener = self.listener.try_clone().expect("there is a descriptor");
         let (accepted, stream) = mpsc::channel();
         // A thread waits, so that this one can stop waiting.
         thread::spawn(move || accepted.send(listener.accept()));
         let stream = stream.recv_timeout(DEADLINE).expect("the client connects");
         let stream = stream.expect("a connection can be accepted").0;
-        let mut peer = Peer::on("fake server", stream, &self.transcript);
+        Peer::on("fake server", stream, &self.transcript)
+    }
+
+    /// Takes the next client and asks for its nickname, which must be this one.
+    #[track_caller]
+    pub(crate) fn ask(&self, nickname: &str) -> Peer {
+        let mut peer = self.connection();
         peer.send("[SERVER] Enter your nickname:");
         peer.expect(nickname);
+        peer
+    }
+
+    /// Takes the next client and lets it in; it must give this nickname.
+    #[track_caller]
+    pub(crate) fn let_in(&self, nickname: &str) -> Peer {
+        let mut peer = self.ask(nickname);
         peer.send("[SERVER] Connected to the server!");
         peer.send(&format!("[SERVER] 1 online: {nickname}"));
         peer

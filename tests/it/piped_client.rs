@@ -5,7 +5,7 @@ use crate::harness::{
 };
 
 /// Starts a client for that port with these other arguments.
-fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
+pub(crate) fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
     let port = port.to_string();
     let arguments = ["--port", &port].into_iter().chain(arguments.iter().copied());
     Program::start("client", client_command(arguments), transcript)
@@ -216,11 +216,13 @@ fn quit_in_the_middle_of_the_input_ends_the_client_in_order() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_the_client_quietly() {
+fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let port = server.port();
-    let script = format!("\"$CLIENT\" --nick bot --port {port} 2>errors | head -1");
+    let script = format!(
+        "{{ \"$CLIENT\" --nick bot --port {port} 2>errors; echo code $? >code; }} | head -1"
+    );
     let directory = Directory::new();
     let mut command = shell(&script);
     command.current_dir(directory.path());
@@ -234,5 +236,7 @@ fn a_reader_that_has_seen_enough_ends_the_client_quietly() {
     });
     pipeline.exit();
     let errors = std::fs::read_to_string(directory.file("errors")).unwrap();
-    assert!(errors.lines().all(|line| line.starts_with("[CLIENT] ")), "{errors}");
+    assert!(errors.ends_with("\n[ERROR] Nobody reads the output any more.\n"), "{errors}");
+    // There was input left that was not read.
+    assert_eq!(std::fs::read_to_string(directory.file("code")).unwrap(), "code 1\n");
 }

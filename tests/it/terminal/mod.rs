@@ -13,3 +13,5 @@ mod plain;
 mod endings;
 
 mod screen;
+
+mod reconnect;

@@ -1,0 +1,126 @@
+//! `--reconnect`: what a connection that comes and goes looks like to the person who types.
+
+use crate::harness::{FakeServer, Tmux, poll_until};
+
+const TAKEN: &str = "[SERVER] The nickname alice is already taken. Enter another nickname:";
+
+fn start(server: &FakeServer, options: &str) -> Option<Tmux> {
+    let script = format!("\"$CLIENT\" --port {} {options}; echo code $?", server.port());
+    Tmux::run(100, &script)
+}
+
+fn wait_for(terminal: &Tmux, text: &str) {
+    poll_until(format_args!("{text}, shown is\n{terminal}"), || {
+        terminal.rows().iter().any(|row| row.contains(text)).then_some(())
+    });
+}
+
+#[test]
+fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
+    let server = FakeServer::start();
+    let Some(terminal) = start(&server, "--nick alice --reconnect") else { return };
+    drop(server.let_in("alice"));
+    terminal.text("half a li");
+    let mut connection = server.ask("alice");
+    connection.send(TAKEN);
+    wait_for(&terminal, "[CLIENT] The nickname alice is still taken. Trying again in ");
+    terminal.wait_for_last_row("alice> half a li");
+    let mut connection = server.let_in("alice");
+    terminal.text("ne");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "half a line");
+    // The status stood in a row of its own, which is gone.
+    terminal.wait_for_row("alice: half a line");
+    let rows = terminal.rows();
+    assert!(!rows.iter().any(|row| row.contains("Trying again")), "{rows:?}");
+}
+
+#[test]
+fn a_person_is_asked_for_another_nickname_and_gets_the_draft_back() {
+    let server = FakeServer::start();
+    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let mut connection = server.ask("alice");
+    terminal.text("half a li");
+    terminal.wait_for_last_row("alice> half a li");
+    connection.send(TAKEN);
+    terminal.wait_for_last_row("Enter your nickname:");
+    terminal.text("al");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "al");
+    connection.send("[SERVER] Connected to the server!");
+    terminal.wait_for_last_row("al> half a li");
+    terminal.text("ne");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "half a line");
+}
+
+#[test]
+fn lines_that_were_not_confirmed_are_given_back() {
+    for options in ["--nick alice", "--nick alice --reconnect"] {
+        let server = FakeServer::start();
+        let Some(terminal) = start(&server, options) else { return };
+        let mut connection = server.let_in("alice");
+        for line in ["one", "two", "three"] {
+            terminal.text(line);
+            terminal.keys(&["Enter"]);
+            assert_eq!(connection.line(), line);
+        }
+        connection.send("[SERVER] pong client-1");
+        connection.send("bob: end");
+        terminal.wait_for_row("bob: end");
+        drop(connection);
+        terminal.wait_for_row("[CLIENT] Not confirmed: three");
+        let rows = terminal.rows();
+        let given: Vec<_> = rows.iter().filter(|row| row.contains("Not confirmed")).collect();
+        assert_eq!(given, ["[CLIENT] Not confirmed: two", "[CLIENT] Not confirmed: three"]);
+    }
+}
+
+#[test]
+fn a_line_is_confirmed_by_a_ping_a_few_seconds_later() {
+    let server = FakeServer::start();
+    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let mut connection = server.let_in("alice");
+    terminal.text("one");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "one");
+    assert_eq!(connection.line(), "/ping client-1");
+    connection.send("[SERVER] pong client-1");
+    drop(connection);
+    terminal.wait_for_row("code 1");
+    let rows = terminal.rows();
+    assert!(
+        !rows.iter().any(|row| row.contains("Not confirmed") || row.contains("pong")),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn whatever_may_be_better_another_time_is_tried_again() {
+    let server = FakeServer::start();
+    let Some(terminal) = start(&server, "--nick alice --reconnect") else { return };
+    // A tunnel to a server that is away.
+    drop(server.connection());
+    let mut full = server.connection();
+    full.send("[SERVER] The server is full. Try again later.");
+    drop(full);
+    let mut connection = server.let_in("alice");
+    terminal.text("hi");
+    terminal.keys(&["Enter"]);
+    assert_eq!(connection.line(), "hi");
+    let port = server.port();
+    drop((server, connection));
+    wait_for(&terminal, &format!("Could not connect to server at 127.0.0.1:{port}. Trying again"));
+    terminal.keys(&["C-c"]);
+    terminal.wait_for_row("code 0");
+}
+
+#[test]
+fn a_silent_server_keeps_nobody_who_wants_to_leave() {
+    let server = FakeServer::start();
+    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let _connection = server.connection();
+    wait_for(&terminal, "Connected successfully!");
+    terminal.keys(&["C-c"]);
+    terminal.wait_for_row("code 0");
+}
