@@ -16,6 +16,8 @@ pub mod http;
 
 pub mod replies;
 
+pub mod server_line;
+
 pub mod unicode;
 
 /// The address that the server binds and the client connects to by default. It is this machine's

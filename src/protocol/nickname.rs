@@ -136,6 +136,20 @@ pub fn fold(name: &str) -> String {
     folded.into_iter().collect()
 }
 
+/// Returns whether a text has a nickname in it as a word, in any case.
+pub fn mentions(text: &str, nickname: &str) -> bool {
+    const PUNCTUATION: [char; 3] = ['-', '_', '.'];
+    let nickname = fold(nickname);
+    let of_a_name =
+        |c: char| c.is_alphanumeric() || is_mark(c) || PUNCTUATION.contains(&c);
+    let words = text.split(|c| !of_a_name(c));
+    !nickname.is_empty()
+        && words.map(fold).any(|word| {
+            // `ask alice.` names alice, and so does `ask alice.` where alice. is a nickname.
+            word == nickname || word.trim_matches(PUNCTUATION) == nickname
+        })
+}
+
 impl fmt::Display for Nickname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -328,6 +342,24 @@ mod tests {
             for variant in [c.to_lowercase().to_string(), c.to_uppercase().to_string()] {
                 assert_eq!(fold(&variant), folded, "U+{:04X}", u32::from(c));
             }
+        }
+    }
+
+    #[test]
+    fn a_nickname_is_named_as_a_word_and_not_within_one() {
+        for (text, nickname, expected) in [
+            ("alice", "alice", true),
+            ("hey ALICE!", "alice", true),
+            ("@alice: look", "alice", true),
+            ("(alice)", "alice", true),
+            ("alice...", "alice", true),
+            ("malice and alice2", "alice", false),
+            ("anne-alice", "alice", false),
+            ("so, dr. who", "dr.", true),
+            ("e\u{301}va?", "E\u{301}VA", true),
+            ("anything", "", false),
+        ] {
+            assert_eq!(mentions(text, nickname), expected, "{text:?} {nickname:?}");
         }
     }
 }

@@ -115,19 +115,26 @@ pub fn you_told(to: &Nickname, text: &str) -> String {
     format!("[you -> {to}] {text}")
 }
 
+/// What follows the nickname in the notices of a join, of a leave and of a rename.
+pub const HAS_JOINED: &str = " joined the chat!";
+/// See [`HAS_JOINED`].
+pub const HAS_LEFT: &str = " left the chat!";
+/// See [`HAS_JOINED`].
+pub const IS_NOW: &str = " is now known as ";
+
 /// The join notice, to all others.
 pub fn joined(nickname: &Nickname) -> String {
-    format!("[SERVER] {nickname} joined the chat!")
+    format!("{NOTICE_PREFIX}{nickname}{HAS_JOINED}")
 }
 
 /// The leave notice, to all others.
 pub fn left(nickname: &Nickname, reason: LeaveReason) -> String {
-    format!("[SERVER] {nickname} left the chat!{reason}")
+    format!("{NOTICE_PREFIX}{nickname}{HAS_LEFT}{reason}")
 }
 
 /// The notice of a new nickname, to everyone.
 pub fn renamed(before: &Nickname, after: &Nickname) -> String {
-    format!("[SERVER] {before} is now known as {after}")
+    format!("{NOTICE_PREFIX}{before}{IS_NOW}{after}")
 }
 
 /// Lists who is online: the number of them, and at most [`MAX_LISTED_NAMES`] of `nicknames`.
@@ -225,6 +232,13 @@ pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
 
+/// Returns whether a line from the server refuses one of the reader's own.
+pub fn is_refusal(line: &str) -> bool {
+    ["Not sent: ", "No such nickname: ", "Unknown command: ", "Usage: "]
+        .iter()
+        .any(|why| line.strip_prefix(NOTICE_PREFIX).is_some_and(|notice| notice.starts_with(why)))
+}
+
 /// Answers `/help`, in several lines.
 pub fn help() -> String {
     let mut text = String::from("[SERVER] Commands:");
@@ -238,6 +252,14 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_can_be_told_by_its_start() {
+        let refusals =
+            [not_sent(NOT_UTF8), no_such_nickname("x"), unknown_command("/x"), usage("/x")];
+        assert!(refusals.iter().all(|line| is_refusal(line)), "{refusals:?}");
+        assert!(!is_refusal(GOODBYE) && !is_refusal("al: Not sent: x"));
+    }
 
     #[test]
     fn every_question_for_a_nickname_can_be_told_by_its_end() {
