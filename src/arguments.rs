@@ -175,7 +175,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     }
 }
 
-/// Where to listen or to connect: `[HOST [PORT]]`, or `--host` and `--port`.
+/// Where to listen or to connect: `[HOST [PORT]]`, `HOST:PORT`, `PORT`, or `--host` and `--port`.
 ///
 /// Its `Display` is `HOST:PORT`, cleaned, with brackets around an IPv6 address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,16 +219,29 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Takes the first positional argument as the host, the second as the port.
+    /// Takes the first positional argument as a host, a port, or both with a colon between, and the
+    /// second as the port.
     ///
     /// # Errors
     ///
     /// The host or the port is wrong, or this is a third argument.
     pub fn take_positional(&mut self, argument: &str) -> Result<(), UsageError> {
         self.positional_arguments += 1;
-        match self.positional_arguments {
-            1 => self.set_host(argument),
-            2 => self.set_port(argument),
+        let is_number = argument.bytes().all(|byte| byte.is_ascii_digit()) && !argument.is_empty();
+        match (self.positional_arguments, argument.rsplit_once(':')) {
+            (1 | 2, _) if is_number => {
+                // Nothing can follow a port.
+                self.positional_arguments = 2;
+                self.set_port(argument)
+            }
+            // With several colons and no brackets it is an address of IPv6.
+            (1, Some((host, port))) if host.ends_with(']') || !host.contains(':') => {
+                self.positional_arguments = 2;
+                self.set_host(host)?;
+                self.set_port(port)
+            }
+            (1, _) => self.set_host(argument),
+            (2, _) => self.set_port(argument),
             _ => Err(UsageError(format!("unexpected argument '{argument}'"))),
         }
     }
@@ -275,6 +288,32 @@ mod tests {
         assert_eq!(error("--rate", true), "--rate needs a value (try --help)");
         assert_eq!(error("--rate x", true), "--rate takes a number, not 'x' (try --help)");
         assert_eq!(error("--quiet=1", false), "--quiet takes no value (try --help)");
+    }
+
+    #[test]
+    fn an_endpoint_can_be_written_in_several_ways() {
+        for (line, expected) in [
+            ("example.org", "example.org:5555"),
+            ("example.org 80", "example.org:80"),
+            ("example.org:80", "example.org:80"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("8888", "127.0.0.1:8888"),
+            ("::1", "[::1]:5555"),
+            ("[::1]", "[::1]:5555"),
+            ("[::1]:80", "[::1]:80"),
+            ("fe80::1 80", "[fe80::1]:80"),
+        ] {
+            let mut endpoint = Endpoint::default();
+            for argument in line.split(' ') {
+                endpoint.take_positional(argument).unwrap();
+            }
+            assert_eq!(endpoint.to_string(), expected, "{line:?}");
+        }
+        for line in ["a:b", "a:80 80", "80 80", "80 a", "a:", ":80", "70000", "a:70000", "a b"] {
+            let mut endpoint = Endpoint::default();
+            let result = line.split(' ').try_for_each(|part| endpoint.take_positional(part));
+            assert!(result.is_err(), "{line:?} is {endpoint}");
+        }
     }
 
     #[test]

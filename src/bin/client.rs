@@ -20,8 +20,7 @@ fn main() -> ExitCode {
     match printed {
         // The reader may have gone (`client --help | head -1`), which is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "[ERROR] Could not write the output: {error}");
-            ExitCode::FAILURE
+            fail(1, format_args!("Could not write the output: {error}"))
         }
         _ => ExitCode::SUCCESS,
     }

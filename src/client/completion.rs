@@ -4,7 +4,10 @@ use crate::protocol::command::COMMANDS;
 use crate::protocol::nickname::fold;
 
 /// The commands that the client itself takes, and what each does.
-pub(super) const CLIENT_COMMANDS: [(&str, &str); 2] = [
+pub(super) const CLIENT_COMMANDS: [(&str, &str); 5] = [
+    ("/r TEXT", "answer the last private message"),
+    ("/ignore NICK", "hide what a person says and does"),
+    ("/unignore NICK", "show it again"),
     ("/bell", "switch the bell that rings when you are named"),
     ("/quiet", "hide or show who comes and goes"),
 ];
@@ -19,24 +22,31 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Completes the last word of `before`; `names` are the nicknames, the likeliest first.
+    /// Completes the word before the cursor; `names` are the nicknames, the likeliest first.
     ///
-    /// At the start of a line a nickname is followed by a colon, since somebody is spoken to.
-    pub(super) fn new(before: &str, names: &[String]) -> Option<Self> {
+    /// At the start of a line a nickname is followed by a colon, since somebody is spoken to. Where
+    /// something follows already nothing is added.
+    pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
+        let (before, after) = text.split_at(cursor);
         let start = before
             .rfind(char::is_whitespace)
             .map_or(0, |space| space + before[space..].chars().next().map_or(1, char::len_utf8));
+        let start = start + usize::from(before[start..].starts_with('@'));
         let typed = &before[start..];
+        let end = match start {
+            _ if !after.is_empty() => "",
+            0 => ": ",
+            _ => " ",
+        };
         let begun = fold(typed);
         let mut words: Vec<String> = if start == 0 && typed.starts_with('/') {
             let usages = COMMANDS.iter().chain(&CLIENT_COMMANDS).map(|(usage, _)| *usage);
             let commands = usages.filter_map(|usage| usage.split(' ').next());
             commands
                 .filter(|word| word.starts_with(&begun))
-                .map(|word| format!("{word} "))
+                .map(|word| word.to_owned() + if after.is_empty() { " " } else { "" })
                 .collect()
         } else {
-            let end = if start == 0 { ": " } else { " " };
             let fitting = names.iter().filter(|name| fold(name).starts_with(&begun));
             fitting.map(|name| format!("{name}{end}")).collect()
         };
@@ -66,7 +76,8 @@ mod tests {
 
     fn completed(before: &str) -> Vec<String> {
         let names = ["Bob", "alice", "bobby", "Éva"].map(str::to_owned);
-        Completion::new(before, &names).map_or(Vec::new(), |completion| completion.words)
+        Completion::new(before, before.len(), &names)
+            .map_or(Vec::new(), |completion| completion.words)
     }
 
     #[test]
@@ -77,11 +88,14 @@ mod tests {
         assert_eq!(completed("x\u{3000}al"), ["alice ", "al"]);
         assert_eq!(completed("zzz"), [""; 0]);
         assert_eq!(completed("").len(), 5);
+        assert_eq!(completed("@al"), ["alice ", "al"]);
+        assert_eq!(completed("ask @bobb"), ["bobby ", "bobb"]);
     }
 
     #[test]
     fn a_slash_at_the_start_of_a_line_completes_commands() {
         assert_eq!(completed("/m"), ["/msg ", "/me ", "/m"]);
+        assert_eq!(completed("/r"), ["/r ", "/r"]);
         assert_eq!(completed("/QUI"), ["/quit ", "/quiet ", "/QUI"]);
         assert_eq!(completed("and /m"), [""; 0]);
     }

@@ -1,8 +1,10 @@
-//! The line editor: keys in, a line out. It draws nothing and knows no terminal.
+//! The line editor: keys in, a line being typed. It draws nothing and knows no terminal.
 //!
-//! The send thread feeds it; the receive thread needs its text and its cursor to draw the line again
-//! under a new message. So it lives behind the terminal's lock. Its invariants: the cursor stands on
-//! a boundary of the text, and the text is clean and never longer than a message may be.
+//! Its invariants: the cursor stands on a boundary of the text, and the text is clean. Typing stops at
+//! the length of a message; a paste may go beyond it, so that nothing of it is lost, up to
+//! [`MAX_PASTED_BYTES`].
+
+use std::collections::HashMap;
 
 use super::completion::Completion;
 use super::keys::Key;
@@ -13,20 +15,11 @@ use crate::protocol::cleaning::clean;
 /// How many lines can be recalled, enough to find the one from a while ago. The oldest are forgotten.
 const MAX_HISTORY_LINES: usize = 200;
 
-/// What a key asks of whoever owns the editor.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// A line is finished.
-    Line(String),
-    /// No more fits on the line, so the last character was refused.
-    Full,
-    /// A pasted line does not fit, so it was not taken; it has this many bytes.
-    TooLong(usize),
-    /// Empty the screen.
-    ClearScreen,
-    Suspend,
-    Leave,
-}
+/// How many changes of a line can be undone.
+const MAX_UNDOS: usize = 100;
+
+/// The longest line that a paste may make, in bytes.
+const MAX_PASTED_BYTES: usize = 16 * 1024;
 
 /// A line being typed.
 #[derive(Debug, Default)]
@@ -37,12 +30,16 @@ pub(super) struct Editor {
     history: Vec<String>,
     /// Which line of the history is shown; its length stands for the line begun.
     recalled: usize,
-    /// The line begun, while another is shown.
-    begun: String,
+    /// The lines of the history as they were changed meanwhile, and the line begun.
+    edited: HashMap<usize, String>,
+    /// What the line was before each change.
+    undos: Vec<(String, usize)>,
+    /// What was deleted last as a whole.
+    killed: String,
+    /// What is searched for in the history.
+    search: Option<String>,
     completion: Option<Completion>,
-    pasting: bool,
-    /// How many pasted bytes of this line did not fit.
-    excess: usize,
+    last_key: Option<Key>,
 }
 
 impl Editor {
@@ -56,15 +53,30 @@ impl Editor {
         self.cursor
     }
 
+    /// Returns what is searched for.
+    pub(super) fn search(&self) -> Option<&str> {
+        self.search.as_deref()
+    }
+
     /// Puts a line in place of the text.
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
         self.text = text;
     }
 
+    /// Empties the line and returns what was in it.
+    pub(super) fn finish(&mut self) -> String {
+        self.cursor = 0;
+        self.recalled = self.history.len();
+        self.edited.clear();
+        self.undos.clear();
+        self.search = None;
+        std::mem::take(&mut self.text)
+    }
+
     /// Keeps a line for Up to recall.
     pub(super) fn remember(&mut self, line: &str) {
-        if self.history.last().is_none_or(|last| last != line) {
+        if !line.is_empty() && self.history.last().is_none_or(|last| last != line) {
             self.history.push(line.to_owned());
         }
         if self.history.len() > MAX_HISTORY_LINES {
@@ -73,83 +85,64 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key; `names` returns those that Tab completes, the likeliest first.
-    pub(super) fn press(&mut self, key: Key, names: impl Fn() -> Vec<String>) -> Option<Action> {
-        if self.pasting {
-            return self.paste(key);
+    /// Takes a key; `names` returns those that Tab completes, the likeliest first. Returns whether there
+    /// was room for it.
+    pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) -> bool {
+        if self.goes_on_searching(key) {
+            return true;
         }
-        if key != Key::Tab {
+        let before = (self.text.clone(), self.cursor);
+        let last = self.last_key.replace(key.clone());
+        if *key != Key::Tab {
             self.completion = None;
         }
-        match key {
-            Key::Char(c) => return (!self.insert(c)).then_some(Action::Full),
-            Key::Enter => return Some(Action::Line(self.finish())),
-            Key::Tab => self.complete(&names()),
-            Key::Backspace => self.delete(previous_boundary(&self.text, self.cursor), self.cursor),
-            Key::Delete => self.delete(self.cursor, next_boundary(&self.text, self.cursor)),
-            Key::Left => self.cursor = previous_boundary(&self.text, self.cursor),
-            Key::Right => self.cursor = next_boundary(&self.text, self.cursor),
-            Key::WordLeft => self.cursor = self.word_edge(previous_boundary),
-            Key::WordRight => self.cursor = self.word_edge(next_boundary),
-            Key::Home => self.cursor = 0,
-            Key::End => self.cursor = self.text.len(),
-            Key::Up => self.recall(self.recalled.checked_sub(1)),
-            Key::Down => self.recall(Some(self.recalled + 1)),
-            Key::KillToStart => self.delete(0, self.cursor),
-            Key::KillToEnd => self.delete(self.cursor, self.text.len()),
-            Key::KillWord => self.delete(self.word_edge(previous_boundary), self.cursor),
-            Key::ClearScreen => return Some(Action::ClearScreen),
-            Key::Suspend => return Some(Action::Suspend),
-            Key::Interrupt | Key::EndOfInput if self.text.is_empty() => return Some(Action::Leave),
-            Key::Interrupt => drop(self.finish()),
-            Key::EndOfInput => self.delete(self.cursor, next_boundary(&self.text, self.cursor)),
-            Key::PasteStart => self.pasting = true,
-            Key::PasteEnd => {}
-        }
-        None
-    }
-
-    /// Takes a key that was pasted: text and line ends, nothing that edits.
-    fn paste(&mut self, key: Key) -> Option<Action> {
-        let c = match key {
-            Key::Char(c) => c,
-            Key::Tab => ' ',
-            Key::Enter | Key::PasteEnd => {
-                self.pasting = key == Key::Enter;
-                let bytes = self.text.len() + self.excess;
-                if std::mem::take(&mut self.excess) > 0 {
-                    // Half of what was pasted is not what anybody wants to say.
-                    self.finish();
-                    return Some(Action::TooLong(bytes));
-                }
-                return self.pasting.then(|| Action::Line(self.finish()));
-            }
-            _ => return None,
+        let (start, cursor, end) = (0, self.cursor, self.text.len());
+        let fits = match key {
+            Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4]), MAX_MESSAGE_BYTES),
+            Key::Paste(text) => self.insert(text, MAX_PASTED_BYTES),
+            Key::Ctrl('y') => self.insert(&self.killed.clone(), MAX_MESSAGE_BYTES),
+            _ => true,
         };
-        if !self.insert(c) {
-            self.excess += c.len_utf8();
+        match key {
+            Key::Tab => self.complete(&names()),
+            Key::Ctrl('h') => self.delete(previous_boundary(&self.text, cursor), cursor),
+            Key::Delete | Key::Ctrl('d') => self.delete(cursor, next_boundary(&self.text, cursor)),
+            Key::Ctrl('b') => self.cursor = previous_boundary(&self.text, cursor),
+            Key::Ctrl('f') => self.cursor = next_boundary(&self.text, cursor),
+            Key::Alt('b') => self.cursor = self.word_edge(previous_boundary),
+            Key::Alt('f') => self.cursor = self.word_edge(next_boundary),
+            Key::Ctrl('a') => self.cursor = start,
+            Key::Ctrl('e') => self.cursor = end,
+            Key::Ctrl('p') => self.recall(self.recalled.checked_sub(1)),
+            Key::Ctrl('n') => self.recall(Some(self.recalled + 1)),
+            Key::Ctrl('u') => self.kill(start, cursor, last.as_ref()),
+            Key::Ctrl('k') => self.kill(cursor, end, last.as_ref()),
+            Key::Ctrl('w') => self.kill(self.word_edge(previous_boundary), cursor, last.as_ref()),
+            Key::Alt('d') => self.kill(cursor, self.word_edge(next_boundary), last.as_ref()),
+            Key::Ctrl('t') => self.transpose(),
+            Key::Ctrl('r') => self.search = Some(String::new()),
+            Key::Ctrl('c') => drop(self.finish()),
+            Key::Ctrl('_') => (self.text, self.cursor) = self.undos.pop().unwrap_or(before.clone()),
+            _ => {}
         }
-        None
+        // What is typed in one go is undone in one go.
+        let goes_on = matches!((&last, key), (Some(Key::Char(_)), Key::Char(_)));
+        let is_change = !goes_on && !matches!(key, Key::Ctrl('_' | 'c'));
+        if is_change && self.text != before.0 {
+            self.undos.push(before);
+            self.undos.drain(..self.undos.len().saturating_sub(MAX_UNDOS));
+        }
+        fits
     }
 
-    /// Empties the line and returns what was in it.
-    pub(super) fn finish(&mut self) -> String {
-        self.cursor = 0;
-        self.recalled = self.history.len();
-        self.begun.clear();
-        std::mem::take(&mut self.text)
-    }
-
-    /// Inserts a character, made harmless, and returns whether there was room for it.
-    fn insert(&mut self, c: char) -> bool {
-        let mut bytes = [0; 4];
-        let typed = clean(c.encode_utf8(&mut bytes));
-        // One that did not fit is not followed by one that does: the gap would go unseen.
-        if self.excess > 0 || self.text.len() + typed.len() > MAX_MESSAGE_BYTES {
+    /// Inserts text, made harmless, and returns whether there was room for it.
+    pub(super) fn insert(&mut self, text: &str, limit: usize) -> bool {
+        let text = clean(text);
+        if self.text.len() + text.len() > limit {
             return false;
         }
-        self.text.insert_str(self.cursor, &typed);
-        self.cursor += typed.len();
+        self.text.insert_str(self.cursor, &text);
+        self.cursor += text.len();
         // A mark may have joined what stands after it.
         while self.cursor < self.text.len() && !self.is_boundary() {
             self.cursor = next_boundary(&self.text, self.cursor);
@@ -165,6 +158,26 @@ impl Editor {
     fn delete(&mut self, from: usize, to: usize) {
         self.text.drain(from..to);
         self.cursor = from;
+    }
+
+    /// Deletes what Ctrl-Y brings back. What is deleted by several of these keys in a row is one.
+    fn kill(&mut self, from: usize, to: usize, last: Option<&Key>) {
+        if !matches!(last, Some(Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d'))) {
+            self.killed.clear();
+        }
+        let at = if to == self.cursor { 0 } else { self.killed.len() };
+        self.killed.insert_str(at, &self.text[from..to]);
+        self.delete(from, to);
+    }
+
+    /// Swaps the characters before and after the cursor; at the end, the last two.
+    fn transpose(&mut self) {
+        let end = next_boundary(&self.text, self.cursor);
+        let middle = previous_boundary(&self.text, end);
+        let start = previous_boundary(&self.text, middle);
+        let swapped = [&self.text[middle..end], &self.text[start..middle]].concat();
+        self.text.replace_range(start..end, &swapped);
+        self.cursor = end;
     }
 
     /// Returns where a word ends in the direction of `step`, past what is no word.
@@ -183,16 +196,40 @@ impl Editor {
     /// Shows a line of the history, or the line begun; beyond either end nothing happens.
     fn recall(&mut self, line: Option<usize>) {
         let Some(line) = line.filter(|&line| line <= self.history.len()) else { return };
-        if self.recalled == self.history.len() {
-            self.begun = std::mem::take(&mut self.text);
-        }
+        self.edited.insert(self.recalled, std::mem::take(&mut self.text));
         self.recalled = line;
-        self.set(self.history.get(line).unwrap_or(&self.begun).clone());
+        let text = self.edited.get(&line).or(self.history.get(line));
+        self.set(text.cloned().unwrap_or_default());
+    }
+
+    /// Searches for what is typed now, from the line shown to older ones, and returns whether the key
+    /// was part of that; any other key goes on with the line that was found.
+    fn goes_on_searching(&mut self, key: &Key) -> bool {
+        let Some(query) = &mut self.search else { return false };
+        let newest = match key {
+            Key::Char(c) => {
+                query.push(*c);
+                self.recalled + 1
+            }
+            Key::Ctrl('h') => {
+                query.pop();
+                self.history.len()
+            }
+            Key::Ctrl('r') => self.recalled,
+            _ => {
+                self.search = None;
+                return *key == Key::Escape;
+            }
+        };
+        let lines = &self.history[..newest.min(self.history.len())];
+        let found = lines.iter().rposition(|line| line.contains(query.as_str()));
+        self.recall(found);
+        true
     }
 
     fn complete(&mut self, names: &[String]) {
         let completion = self.completion.take();
-        let completion = completion.or_else(|| Completion::new(&self.text[..self.cursor], names));
+        let completion = completion.or_else(|| Completion::new(&self.text, self.cursor, names));
         let Some(mut completion) = completion else { return };
         let (start, end) = (completion.start(), self.cursor);
         let word = completion.next();
@@ -210,24 +247,26 @@ mod tests {
     use super::super::keys::KeyParser;
     use super::*;
 
-    /// Types into an editor and returns it, the cursor as `|` in its text, and the actions.
-    fn typed(keys: &str) -> (String, Vec<Action>) {
+    /// Types into an editor and returns it, the cursor as `|` in its text.
+    fn typed(keys: &str) -> String {
         let mut editor = Editor::default();
-        let actions = type_into(&mut editor, keys);
-        (shown(&editor), actions)
+        type_into(&mut editor, keys);
+        shown(&editor)
     }
 
-    fn type_into(editor: &mut Editor, keys: &str) -> Vec<Action> {
+    /// Types, Enter included, and returns whether there was room for all of it.
+    fn type_into(editor: &mut Editor, keys: &str) -> bool {
         let names = || ["bob", "alice", "bobby"].map(str::to_owned).to_vec();
-        let mut actions = Vec::new();
+        let mut fits = true;
         for key in KeyParser::default().feed(keys.as_bytes()) {
-            let action = editor.press(key, names);
-            if let Some(Action::Line(line)) = &action {
-                editor.remember(line);
+            if key == Key::Enter {
+                let line = editor.finish();
+                editor.remember(&line);
+            } else {
+                fits &= editor.press(&key, names);
             }
-            actions.extend(action);
         }
-        actions
+        fits
     }
 
     fn shown(editor: &Editor) -> String {
@@ -264,9 +303,22 @@ mod tests {
             ("one two\x01\x1bf", "one| two"),
             ("one  two\x01\x1b[1;5C\x1b[1;5C!", "one  two!|"),
             ("one\x03two", "two|"),
+            ("one two\x17\x19\x19", "one twotwo|"),
+            ("one two\x17\x17\x19", "one two|"),
+            ("one two\x01\x0b\x19", "one two|"),
+            ("one two\x15x\x19", "xone two|"),
+            ("one two\x01\x1bd\x1bd\x05\x19", "one two|"),
+            ("one two\x01\x1bd", "| two"),
+            ("ab\x14", "ba|"),
+            ("abc\x02\x02\x14", "ba|c"),
+            ("a\x14", "a|"),
+            ("\x14", "|"),
+            ("one\x17two\x1f", "|"),
+            ("one\x17\x1f", "one|"),
+            ("one\x17\x1f\x1f\x1f", "|"),
+            ("one two\x17x\x1f\x1f", "one two|"),
         ] {
-            let (text, actions) = typed(keys);
-            assert_eq!((text.as_str(), actions.as_slice()), (expected, &[][..]), "{keys:?}");
+            assert_eq!(typed(keys), expected, "{keys:?}");
         }
     }
 
@@ -281,26 +333,11 @@ mod tests {
             (&format!("x\u{301}{LEFT}e"), "e|x\u{301}"),
             ("cafe\u{301}s\x1bb", "|cafe\u{301}s"),
             ("😀\u{301}\x17", "|"),
+            ("a🇩🇪🇫🇷\x7f", "a🇩🇪|"),
+            ("🇩🇪🇫🇷\x14", "🇫🇷🇩🇪|"),
         ] {
-            assert_eq!(typed(keys).0, expected, "{keys:?}");
+            assert_eq!(typed(keys), expected, "{keys:?}");
         }
-    }
-
-    #[test]
-    fn enter_gives_the_line_and_starts_a_new_one() {
-        let (text, actions) = typed("hi\rthere\nyou");
-        assert_eq!(text, "you|");
-        assert_eq!(actions, [Action::Line("hi".into()), Action::Line("there".into())]);
-    }
-
-    #[test]
-    fn keys_that_leave_do_so_on_an_empty_line_only() {
-        assert_eq!(typed("\x03").1, [Action::Leave]);
-        assert_eq!(typed("\x04").1, [Action::Leave]);
-        assert_eq!(typed("x\x03\x03").1, [Action::Leave]);
-        assert_eq!(typed("x\x03").1, []);
-        assert_eq!(typed("x\x04").1, []);
-        assert_eq!(typed("x\x1a\x0c").1, [Action::Suspend, Action::ClearScreen]);
     }
 
     #[test]
@@ -313,13 +350,15 @@ mod tests {
             (&format!("one\rtwo\rbegun{UP}{UP}{DOWN}{DOWN}{DOWN}"), "begun|"),
             (&format!("one\rone\r{UP}{UP}"), "one|"),
             (&format!("one\rtwo\r{UP}{UP}!\r{UP}{UP}"), "two|"),
+            (&format!("one\rtwo\r{UP}{UP}!{DOWN}?{UP}"), "one!|"),
+            (&format!("one\rtwo\r{UP}!{UP}{DOWN}{DOWN}{UP}"), "two!|"),
         ] {
-            assert_eq!(typed(keys).0, expected, "{keys:?}");
+            assert_eq!(typed(keys), expected, "{keys:?}");
         }
         let lines: Vec<_> = (0..=MAX_HISTORY_LINES).map(|n| n.to_string()).collect();
         let lines = lines.join("\r") + "\r";
         let ups = UP.repeat(MAX_HISTORY_LINES + 5);
-        assert_eq!(typed(&format!("{lines}{ups}")).0, "1|", "the oldest is forgotten");
+        assert_eq!(typed(&format!("{lines}{ups}")), "1|", "the oldest is forgotten");
     }
 
     #[test]
@@ -332,42 +371,58 @@ mod tests {
             ("hi bo\tx", "hi bob x|"),
             ("/w\t", "/who |"),
             ("zz\t", "zz|"),
-            (&format!("al and{LEFT}{LEFT}{LEFT}{LEFT}\t"), "alice: | and"),
+            (&format!("al and{LEFT}{LEFT}{LEFT}{LEFT}\t"), "alice| and"),
+            ("hi @bo\t", "hi @bob |"),
+            ("@al\t", "@alice |"),
         ] {
-            assert_eq!(typed(keys).0, expected, "{keys:?}");
+            assert_eq!(typed(keys), expected, "{keys:?}");
         }
     }
 
     #[test]
-    fn no_more_is_taken_than_a_message_may_have() {
+    fn ctrl_r_searches_the_history() {
+        let lines = "make all\rls\rmake test\rls -l\r";
+        for (keys, expected) in [
+            ("\x12make", "make test|"),
+            ("\x12make\x12", "make all|"),
+            ("\x12make\x12\x12", "make all|"),
+            ("\x12ls", "ls -l|"),
+            ("\x12l", "ls -l|"),
+            ("\x12la\x7fs", "ls -l|"),
+            ("\x12nothing", "|"),
+            ("\x12make\x05!", "make test!|"),
+            ("\x12all\rx", "x|"),
+            ("begun\x12make\x03", "|"),
+        ] {
+            assert_eq!(typed(&format!("{lines}{keys}")), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_typed_than_a_message_may_have() {
         let full = "é".repeat(MAX_MESSAGE_BYTES / 2);
-        let (text, actions) = typed(&format!("{full}x\x7fy"));
-        assert_eq!(actions, [Action::Full]);
-        assert_eq!(text.len() - 1, MAX_MESSAGE_BYTES - 1);
-        assert!(text.ends_with("éy|"));
+        let mut editor = Editor::default();
+        assert!(!type_into(&mut editor, &format!("{full}x")));
+        assert!(type_into(&mut editor, "\x7fy"));
+        assert_eq!(editor.text.len(), MAX_MESSAGE_BYTES - 1);
+        assert!(editor.text.ends_with("éy"));
         let almost = "x".repeat(MAX_MESSAGE_BYTES - 3);
-        assert_eq!(typed(&format!("{almost} b\t")).0.len() - 1, MAX_MESSAGE_BYTES - 1);
+        assert_eq!(typed(&format!("{almost} b\t")).len() - 1, MAX_MESSAGE_BYTES - 1);
     }
 
     #[test]
-    fn what_is_pasted_is_text_and_several_lines_are_several_messages() {
-        let (text, actions) = typed("<\x1b[200~one\rt\two\x03\x1b[A\nthree\x1b[201~>");
-        assert_eq!(text, "three>|");
-        assert_eq!(actions, [Action::Line("<one".into()), Action::Line("t wo".into())]);
-    }
-
-    #[test]
-    fn a_pasted_line_that_does_not_fit_is_refused_whole() {
+    fn a_paste_is_text_and_may_make_the_line_too_long() {
+        assert_eq!(typed("<\x1b[200~a\tb\x03\x1b[A\x1b[201~>"), "<a b\u{FFFD}\u{FFFD}[A>|");
         let long = "x".repeat(MAX_MESSAGE_BYTES + 9);
-        let too_long = || Action::TooLong(MAX_MESSAGE_BYTES + 9);
-        let (text, actions) = typed(&format!("\x1b[200~{long}\rnext\r\x1b[201~"));
-        assert_eq!((text.as_str(), actions), ("|", vec![too_long(), Action::Line("next".into())]));
-        let (text, actions) = typed(&format!("\x1b[200~{long}\x1b[201~x"));
-        assert_eq!((text.as_str(), actions), ("x|", vec![too_long()]));
+        assert_eq!(typed(&format!("<\x1b[200~{long}\x1b[201~")), format!("<{long}|"));
+        let longest = "x".repeat(MAX_PASTED_BYTES);
+        let mut editor = Editor::default();
+        assert!(!type_into(&mut editor, &format!("<\x1b[200~{longest}\x1b[201~")));
+        assert_eq!(shown(&editor), "<|", "the draft is kept");
     }
 
     #[test]
     fn nothing_unsafe_gets_into_the_line() {
-        assert_eq!(typed("a\u{202E}b\u{9B}c").0, "a\u{FFFD}b\u{FFFD}c|");
+        assert_eq!(typed("a\u{202E}b\u{9B}c"), "a\u{FFFD}b\u{FFFD}c|");
     }
 }

@@ -1,93 +1,151 @@
-//! Keys: the bytes that a terminal sends for what is pressed, made into keys.
+//! Keys: the bytes that a terminal sends for what is pressed or pasted, made into keys.
 //!
 //! A key is one byte, a character of several bytes, or an escape sequence, and a `read` may end in
 //! the middle of any of them. So this is a state machine that is fed byte by byte and keeps what is
 //! not complete. Sources: ECMA-48 for the shape of the sequences, xterm's `ctlseqs` for the keys.
 //!
-//! The byte of the Escape key also opens every sequence. Only time can tell them apart, and there is
-//! no clock here: whoever reads says when nothing has followed for a while.
+//! A terminal also sends what nobody pressed: answers to questions, reports of the mouse. Those are
+//! sequences too, and stepped over, up to their end.
+//!
+//! The byte of the Escape key opens every sequence, and Alt with a bracket begins one that may never
+//! end. Only time can tell, and there is no clock here: the caller waits for [`KeyParser::patience`] and
+//! says when [`KeyParser::nothing_followed`].
 
-/// A key, named after what it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::time::Duration;
+
+/// A key. One that has a control character with the same meaning is that one: Left is Ctrl-B, Home is
+/// Ctrl-A, Up is Ctrl-P, Backspace is Ctrl-H, and a word to the left is Alt-B.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
+    /// With its letter in lower case, or `_`.
+    Ctrl(char),
+    Alt(char),
     Enter,
     Tab,
-    Backspace,
     Delete,
-    Left,
-    Right,
-    WordLeft,
-    WordRight,
-    Home,
-    End,
-    Up,
-    Down,
-    /// Deletes everything before the cursor.
-    KillToStart,
-    /// Deletes everything after the cursor.
-    KillToEnd,
-    /// Deletes the word before the cursor.
-    KillWord,
-    ClearScreen,
-    Interrupt,
-    EndOfInput,
-    Suspend,
-    /// What follows is pasted, not typed, up to [`Key::PasteEnd`].
-    PasteStart,
-    PasteEnd,
+    Escape,
+    /// What was pasted, as it came.
+    Paste(String),
+    /// A paste over [`MAX_PASTE_BYTES`], or one that was broken off.
+    LostPaste,
 }
 
 const ESCAPE: u8 = 0x1B;
+const BELL: u8 = 0x07;
+const CTRL_C: u8 = 0x03;
 
-/// The most that is kept of a sequence, in bytes. No key needs more; the rest is read, up to its end,
-/// and means nothing.
-const MAX_SEQUENCE_BYTES: usize = 16;
+const PASTE_START: &[u8] = b"\x1B[200~";
+const PASTE_END: &[u8] = b"\x1B[201~";
+
+/// The largest paste. One that is larger is a mistake, and not kept.
+const MAX_PASTE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most that is kept of a sequence, in bytes: of a key, and of a string that the terminal sends.
+/// The rest of a key is read, up to its end, and means nothing; a string is over then.
+const MAX_KEY_BYTES: usize = 16;
+const MAX_STRING_BYTES: usize = 64 * 1024;
+
+/// How long after an ESC the rest of a key may come. It comes at once; a person needs longer for the
+/// next key.
+const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long the rest of a longer sequence may take, on a slow line.
+const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long nothing comes in a paste before Ctrl-C is not part of it.
+const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Makes keys of bytes.
 #[derive(Debug, Default)]
 pub(super) struct KeyParser {
     /// The bytes of a key that is not complete.
     pending: Vec<u8>,
-    /// What is pending is an ESC that nothing followed for a while.
-    lone_escape: bool,
+    /// What was pasted so far, while a paste goes on.
+    paste: Option<Vec<u8>>,
+    /// Nothing of the paste has come for a while.
+    pauses: bool,
+    /// The paste is over the limit.
+    overflows: bool,
 }
 
 impl KeyParser {
     /// Takes what one `read` returned, and returns the keys that it completed.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Key> {
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();
-        for &byte in bytes {
-            self.byte(byte, &mut keys);
+        while let Some((&byte, rest)) = bytes.split_first() {
+            if let Some(paste) = self.paste.take() {
+                bytes = self.pasted(paste, bytes, &mut keys);
+            } else {
+                self.byte(byte, &mut keys);
+                bytes = rest;
+            }
         }
         keys
     }
 
-    /// Returns whether the last byte was an ESC, so that it matters whether more follows soon.
-    pub(super) fn is_after_escape(&self) -> bool {
-        self.pending == [ESCAPE] && !self.lone_escape
+    /// Returns how long to wait for more of what is not complete; `None` for however long it takes.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self.pending[..] {
+            _ if self.paste.is_some() => (!self.pauses).then_some(PASTE_PATIENCE),
+            [ESCAPE] | [ESCAPE, b' '..=b'/', ..] => Some(ESCAPE_PATIENCE),
+            [ESCAPE, ..] => Some(SEQUENCE_PATIENCE),
+            _ => None,
+        }
     }
 
-    /// Learns that nothing followed: it was the Escape key, which does nothing here.
-    ///
-    /// A slow line may still bring the rest of a sequence, so a `[` is waited for as before.
-    pub(super) fn nothing_followed(&mut self) {
-        self.lone_escape = self.pending == [ESCAPE];
+    /// Learns that nothing followed in that time, and returns the key that it was, if it was one.
+    pub(super) fn nothing_followed(&mut self) -> Option<Key> {
+        if self.paste.is_some() {
+            self.pauses = true;
+            let is_over = std::mem::take(&mut self.overflows);
+            return is_over.then(|| self.paste.take()).map(|_| Key::LostPaste);
+        }
+        (std::mem::take(&mut self.pending) == [ESCAPE]).then_some(Key::Escape)
+    }
+
+    /// Takes bytes of a paste, and returns those after its end.
+    fn pasted<'a>(&mut self, mut paste: Vec<u8>, bytes: &'a [u8], keys: &mut Vec<Key>) -> &'a [u8] {
+        if std::mem::take(&mut self.pauses) && bytes[0] == CTRL_C {
+            keys.push(Key::LostPaste);
+            return &bytes[1..];
+        }
+        // The end may have come in pieces.
+        let searched = paste.len().saturating_sub(PASTE_END.len() - 1);
+        paste.extend_from_slice(bytes);
+        let end = paste[searched..].windows(PASTE_END.len()).position(|part| part == PASTE_END);
+        if let Some(end) = end {
+            let rest = paste.split_off(searched + end).len() - PASTE_END.len();
+            let text = String::from_utf8_lossy(&paste).into_owned();
+            let is_lost = std::mem::take(&mut self.overflows);
+            keys.push(if is_lost { Key::LostPaste } else { Key::Paste(text) });
+            return &bytes[bytes.len() - rest..];
+        }
+        if paste.len() > MAX_PASTE_BYTES {
+            self.overflows = true;
+            paste.drain(..paste.len() - PASTE_END.len());
+        }
+        self.paste = Some(paste);
+        &[]
     }
 
     fn byte(&mut self, byte: u8, keys: &mut Vec<Key>) {
-        if breaks_off(&self.pending, byte) || (self.lone_escape && byte != b'[') {
+        if breaks_off(&self.pending, byte) {
             if self.pending[0] != ESCAPE {
                 // The keyboard does not speak UTF-8.
                 keys.push(Key::Char(char::REPLACEMENT_CHARACTER));
             }
-            self.pending.clear();
+            // What breaks a string off may be the start of a sequence.
+            let is_start = self.pending.len() > 2 && self.pending.ends_with(&[ESCAPE]);
+            self.pending.truncate(usize::from(is_start));
         }
-        self.lone_escape = false;
-        if self.pending.len() == MAX_SEQUENCE_BYTES {
+        if self.pending.len() == MAX_KEY_BYTES && !is_string(&self.pending) {
             self.pending.pop();
         }
         self.pending.push(byte);
+        if self.pending == PASTE_START {
+            self.paste = Some(Vec::new());
+        }
         if is_complete(&self.pending) {
             keys.extend(key(&self.pending));
             self.pending.clear();
@@ -95,11 +153,21 @@ impl KeyParser {
     }
 }
 
+/// Returns whether this is the start of a string from the terminal: DCS, SOS, OSC, PM or APC.
+fn is_string(pending: &[u8]) -> bool {
+    matches!(pending, [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..])
+}
+
 /// Returns whether a byte cannot go on with what is pending.
 fn breaks_off(pending: &[u8], byte: u8) -> bool {
     match pending {
         [] => false,
         [ESCAPE] => byte == ESCAPE || byte >= 0x80,
+        // The three bytes of a mouse report may be any.
+        [ESCAPE, b'[', b'M', ..] => false,
+        // A string ends with a bell or with ESC and a backslash; any other control breaks it off.
+        [_, .., ESCAPE] if is_string(pending) => byte != b'\\',
+        _ if is_string(pending) => byte < b' ' && ![ESCAPE, BELL].contains(&byte),
         [ESCAPE, ..] => !(b' '..=b'~').contains(&byte),
         // Within a character of several bytes all but the first are 10xxxxxx.
         _ => byte & 0b1100_0000 != 0b1000_0000,
@@ -112,42 +180,45 @@ fn is_complete(bytes: &[u8]) -> bool {
         [ESCAPE] | [ESCAPE, b'[' | b'O'] => false,
         // A function key of the Linux console, where the second bracket ends nothing.
         [ESCAPE, b'[', b'['] => false,
+        [ESCAPE, b'[', b'M', report @ ..] => report.len() == 3,
         [ESCAPE, b'[', .., last] => (b'@'..=b'~').contains(last),
+        [ESCAPE, b'O', ..] => true,
+        _ if is_string(bytes) => {
+            bytes.ends_with(b"\x1B\\") || bytes.ends_with(&[BELL]) || bytes.len() > MAX_STRING_BYTES
+        }
+        // Such as the choice of a character set.
+        [ESCAPE, b' '..=b'/', rest @ ..] => rest.last().is_some_and(|last| *last > b'/'),
         [0x80..=0xFF, ..] => !str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none()),
         _ => true,
     }
 }
 
-/// Returns the key that these bytes are, if they are one that does something here.
+/// Returns the key that these bytes are, if they are one that may do something here.
 fn key(bytes: &[u8]) -> Option<Key> {
     Some(match bytes {
         b"\r" | b"\n" => Key::Enter,
         b"\t" => Key::Tab,
-        b"\x08" | b"\x7F" => Key::Backspace,
+        b"\x7F" => Key::Ctrl('h'),
+        b"\x1F" => Key::Ctrl('_'),
+        [control @ 1..=26] => Key::Ctrl(char::from(control + b'a' - 1)),
+        b"\x1B[D" | b"\x1BOD" => Key::Ctrl('b'),
+        b"\x1B[C" | b"\x1BOC" => Key::Ctrl('f'),
+        b"\x1B[A" | b"\x1BOA" => Key::Ctrl('p'),
+        b"\x1B[B" | b"\x1BOB" => Key::Ctrl('n'),
+        b"\x1B[H" | b"\x1BOH" | b"\x1B[1~" | b"\x1B[7~" => Key::Ctrl('a'),
+        b"\x1B[F" | b"\x1BOF" | b"\x1B[4~" | b"\x1B[8~" => Key::Ctrl('e'),
         b"\x1B[3~" => Key::Delete,
-        b"\x02" | b"\x1B[D" | b"\x1BOD" => Key::Left,
-        b"\x06" | b"\x1B[C" | b"\x1BOC" => Key::Right,
         // Alt or Ctrl with an arrow: a modifier is the second parameter.
-        b"\x1Bb" | b"\x1B[1;3D" | b"\x1B[1;5D" => Key::WordLeft,
-        b"\x1Bf" | b"\x1B[1;3C" | b"\x1B[1;5C" => Key::WordRight,
-        b"\x01" | b"\x1B[H" | b"\x1BOH" | b"\x1B[1~" | b"\x1B[7~" => Key::Home,
-        b"\x05" | b"\x1B[F" | b"\x1BOF" | b"\x1B[4~" | b"\x1B[8~" => Key::End,
-        b"\x10" | b"\x1B[A" | b"\x1BOA" => Key::Up,
-        b"\x0E" | b"\x1B[B" | b"\x1BOB" => Key::Down,
-        b"\x15" => Key::KillToStart,
-        b"\x0B" => Key::KillToEnd,
-        b"\x17" | b"\x1B\x08" | b"\x1B\x7F" => Key::KillWord,
-        b"\x0C" => Key::ClearScreen,
-        b"\x03" => Key::Interrupt,
-        b"\x04" => Key::EndOfInput,
-        b"\x1A" => Key::Suspend,
-        b"\x1B[200~" => Key::PasteStart,
-        b"\x1B[201~" => Key::PasteEnd,
+        b"\x1B[1;3D" | b"\x1B[1;5D" => Key::Alt('b'),
+        b"\x1B[1;3C" | b"\x1B[1;5C" => Key::Alt('f'),
+        b"\x1B\x08" | b"\x1B\x7F" => Key::Ctrl('w'),
+        [ESCAPE, letter @ b'a'..=b'z'] => Key::Alt(char::from(*letter)),
         [0..=0x1F, ..] => return None,
-        _ => match str::from_utf8(bytes) {
-            Ok(text) => Key::Char(text.chars().next()?),
-            Err(_) => Key::Char(char::REPLACEMENT_CHARACTER),
-        },
+        _ => {
+            Key::Char(str::from_utf8(bytes).map_or(char::REPLACEMENT_CHARACTER, |text| {
+                text.chars().next().unwrap_or_default()
+            }))
+        }
     })
 }
 
@@ -161,6 +232,7 @@ mod tests {
 
     #[test]
     fn every_key_has_its_bytes() {
+        let ctrl = Key::Ctrl;
         for (bytes, key) in [
             (&b"a"[..], Key::Char('a')),
             ("é".as_bytes(), Key::Char('é')),
@@ -169,40 +241,29 @@ mod tests {
             (b"\r", Key::Enter),
             (b"\n", Key::Enter),
             (b"\t", Key::Tab),
-            (b"\x7f", Key::Backspace),
-            (b"\x08", Key::Backspace),
+            (b"\x7f", ctrl('h')),
+            (b"\x08", ctrl('h')),
             (b"\x1b[3~", Key::Delete),
-            (b"\x1b[D", Key::Left),
-            (b"\x1bOD", Key::Left),
-            (b"\x02", Key::Left),
-            (b"\x1b[C", Key::Right),
-            (b"\x06", Key::Right),
-            (b"\x1b[1;5D", Key::WordLeft),
-            (b"\x1b[1;3D", Key::WordLeft),
-            (b"\x1bb", Key::WordLeft),
-            (b"\x1b[1;5C", Key::WordRight),
-            (b"\x1bf", Key::WordRight),
-            (b"\x1b[H", Key::Home),
-            (b"\x1bOH", Key::Home),
-            (b"\x1b[1~", Key::Home),
-            (b"\x01", Key::Home),
-            (b"\x1b[F", Key::End),
-            (b"\x1b[4~", Key::End),
-            (b"\x05", Key::End),
-            (b"\x1b[A", Key::Up),
-            (b"\x10", Key::Up),
-            (b"\x1b[B", Key::Down),
-            (b"\x0e", Key::Down),
-            (b"\x15", Key::KillToStart),
-            (b"\x0b", Key::KillToEnd),
-            (b"\x17", Key::KillWord),
-            (b"\x1b\x7f", Key::KillWord),
-            (b"\x0c", Key::ClearScreen),
-            (b"\x03", Key::Interrupt),
-            (b"\x04", Key::EndOfInput),
-            (b"\x1a", Key::Suspend),
-            (b"\x1b[200~", Key::PasteStart),
-            (b"\x1b[201~", Key::PasteEnd),
+            (b"\x1b[D", ctrl('b')),
+            (b"\x1bOD", ctrl('b')),
+            (b"\x02", ctrl('b')),
+            (b"\x1b[C", ctrl('f')),
+            (b"\x1b[1;5D", Key::Alt('b')),
+            (b"\x1b[1;3D", Key::Alt('b')),
+            (b"\x1bb", Key::Alt('b')),
+            (b"\x1b[1;5C", Key::Alt('f')),
+            (b"\x1bd", Key::Alt('d')),
+            (b"\x1b[H", ctrl('a')),
+            (b"\x1bOH", ctrl('a')),
+            (b"\x1b[1~", ctrl('a')),
+            (b"\x1b[F", ctrl('e')),
+            (b"\x1b[4~", ctrl('e')),
+            (b"\x1b[A", ctrl('p')),
+            (b"\x1bOB", ctrl('n')),
+            (b"\x1b\x7f", ctrl('w')),
+            (b"\x1f", ctrl('_')),
+            (b"\x1a", ctrl('z')),
+            (b"\x1b[200~one\r\x03\x1b[A\x1b[201~", Key::Paste("one\r\x03\x1b[A".into())),
         ] {
             assert_eq!(keys(bytes), [key], "{bytes:?}");
         }
@@ -210,7 +271,9 @@ mod tests {
 
     #[test]
     fn a_key_split_across_reads_is_one_key() {
-        let stream = "aé漢🦀\x1b[D\x1bOC\x1b[1;5C\x1bb\x1b[200~x\x1b[201~\r".as_bytes();
+        let stream = "aé漢🦀\x1b[D\x1bOC\x1b[1;5C\x1bb\x1b[200~x\x1b[201~\r\x1b]11;rgb:0\x1b\\\
+                      \x1bP1$r\x07\x1b[M ¡¡b\x1b(Bc"
+            .as_bytes();
         let whole = keys(stream);
         for split in 0..=stream.len() {
             let mut parser = KeyParser::default();
@@ -224,38 +287,98 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_escape_is_no_key_and_swallows_none() {
-        for following in ["b", "Ok", "x", "\r"] {
+    fn a_lone_escape_is_a_key_and_swallows_none() {
+        for following in ["b", "Ok", "x", "\r", "[A", "]0;x"] {
             let mut parser = KeyParser::default();
             assert_eq!(parser.feed(b"\x1b"), []);
-            assert!(parser.is_after_escape());
-            parser.nothing_followed();
-            assert!(!parser.is_after_escape());
+            assert_eq!(parser.patience(), Some(ESCAPE_PATIENCE));
+            assert_eq!(parser.nothing_followed(), Some(Key::Escape));
+            assert_eq!(parser.patience(), None);
             assert_eq!(parser.feed(following.as_bytes()), keys(following.as_bytes()));
         }
-        let mut parser = KeyParser::default();
-        parser.feed(b"\x1b");
-        parser.nothing_followed();
-        assert_eq!(parser.feed(b"[A"), [Key::Up], "a slow line's arrow key is still one");
     }
 
     #[test]
     fn what_is_no_key_is_stepped_over() {
-        for nonsense in ["\x1b[99;99;99;99;99;99;99;99~", "\x1b[[A", "\x1b[15~", "\x1bOP", "\0\x1f"]
-        {
+        for nonsense in [
+            "\x1b[99;99;99;99;99;99;99;99~",
+            "\x1b[[A",
+            "\x1b[15~",
+            "\x1bOP",
+            "\0\x1d",
+            "\x1b]11;rgb:0000/0000/0000\x1b\\",
+            "\x1b]52;c;QUJD\x07",
+            "\x1bP1+r544e=787465726d\x1b\\",
+            "\x1b_Gi=1;OK\x1b\\",
+            "\x1b^pm\x1b\\",
+            "\x1bXsos é\x1b\\",
+            "\x1b[M !!",
+            "\x1b[<0;1;1M",
+            "\x1b(B",
+            "\x1b[?62;c",
+        ] {
             let mut bytes = nonsense.as_bytes().to_vec();
             bytes.push(b'x');
             assert_eq!(keys(&bytes), [Key::Char('x')], "{nonsense:?}");
         }
-        assert_eq!(keys(b"\x1b[1\x1b[A"), [Key::Up], "a new sequence ends one that broke off");
+        assert_eq!(keys(b"\x1b[M\x80\xff\xf0x"), [Key::Char('x')]);
+        assert_eq!(
+            keys(b"\x1b[1\x1b[A"),
+            [Key::Ctrl('p')],
+            "a new sequence ends one that broke off"
+        );
         assert_eq!(keys(b"\x1b[1\r"), [Key::Enter], "and so does a control character");
+        assert_eq!(keys(b"\x1b]0;x\r"), [Key::Enter], "which ends a string as well");
+        assert_eq!(keys(b"\x1b]0;x\x1b[A"), [Key::Ctrl('p')]);
+    }
+
+    #[test]
+    fn a_sequence_that_never_ends_is_over_after_a_while_or_a_limit() {
+        for start in ["\x1b]0;", "\x1b[12", "\x1b(", "\x1bP"] {
+            let mut parser = KeyParser::default();
+            parser.feed(start.as_bytes());
+            assert!(parser.patience().is_some(), "{start:?}");
+            assert_eq!(parser.nothing_followed(), None);
+            assert_eq!(parser.feed(b"x"), [Key::Char('x')]);
+        }
+        let long = [&b"\x1b]"[..], &vec![b'x'; MAX_STRING_BYTES - 1], b"abc"].concat();
+        assert_eq!(keys(&long), ['a', 'b', 'c'].map(Key::Char));
+    }
+
+    #[test]
+    fn a_paste_that_never_ends_is_ended_by_ctrl_c_after_a_pause() {
+        let mut parser = KeyParser::default();
+        assert_eq!(parser.feed(b"\x1b[200~one\x03"), []);
+        assert_eq!(parser.feed(b"\x03"), [], "part of what is pasted");
+        assert_eq!((parser.patience(), parser.nothing_followed()), (Some(PASTE_PATIENCE), None));
+        assert_eq!(parser.patience(), None);
+        assert_eq!(parser.feed(b"two"), []);
+        parser.nothing_followed();
+        assert_eq!(parser.feed(b"\x03x"), [Key::LostPaste, Key::Char('x')]);
+    }
+
+    #[test]
+    fn a_paste_over_the_limit_is_lost_and_what_follows_is_not() {
+        let chunk = vec![b'x'; 1024 * 1024];
+        let mut parser = KeyParser::default();
+        parser.feed(PASTE_START);
+        for _ in 0..20 {
+            assert_eq!(parser.feed(&chunk), []);
+        }
+        assert_eq!(parser.feed(b"\x1b[201~y"), [Key::LostPaste, Key::Char('y')]);
+        parser.feed(PASTE_START);
+        for _ in 0..20 {
+            assert_eq!(parser.feed(&chunk), []);
+        }
+        assert_eq!(parser.nothing_followed(), Some(Key::LostPaste), "a limit ends it too");
+        assert_eq!(parser.feed(b"y"), [Key::Char('y')]);
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_shown_as_such() {
-        let bad = Key::Char('\u{FFFD}');
-        assert_eq!(keys(b"\xFFa"), [bad, Key::Char('a')]);
-        assert_eq!(keys(b"\xE9t\xE9\r"), [bad, Key::Char('t'), bad, Key::Enter]);
-        assert_eq!(keys(b"\xE9\x1b[A"), [bad, Key::Up]);
+        let bad = || Key::Char('\u{FFFD}');
+        assert_eq!(keys(b"\xFFa"), [bad(), Key::Char('a')]);
+        assert_eq!(keys(b"\xE9t\xE9\r"), [bad(), Key::Char('t'), bad(), Key::Enter]);
+        assert_eq!(keys(b"\xE9\x1b[A"), [bad(), Key::Ctrl('p')]);
     }
 }

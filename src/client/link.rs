@@ -208,7 +208,6 @@ impl Link {
         }
         while self.outgoing.len() < OUTGOING_BYTES
             && self.unconfirmed.len() < MAX_UNCONFIRMED_LINES
-            && !terminal.is_full()
             && let Some(line) = self.waiting.pop()
         {
             terminal.show_own(&line);

@@ -69,7 +69,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a
 /// person; when it is over, the connection is closed all the same.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the two threads have in common.
 struct Client {
@@ -249,15 +249,16 @@ impl Shared {
 
     /// Gives the terminal back, says what was not said, and returns the outcome with that in mind.
     fn close(&mut self, output: &File, outcome: Outcome) -> Outcome {
-        let draft = self.terminal.close(output);
         let was_in = self.link.phase() == Phase::Chatting;
         self.disconnected();
         if self.terminal.person_types() {
             self.discard();
-            if let Some(draft) = draft {
+            let draft = self.terminal.take_draft();
+            if !draft.is_empty() {
                 self.terminal.note(&format!("Not sent: {draft}"));
             }
         }
+        self.terminal.close(output);
         let mut reasons = match outcome {
             Outcome::Done => Vec::new(),
             Outcome::Failed(why) | Outcome::Lost(why) => vec![why],

@@ -4,7 +4,7 @@ use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 
 /// What `client --help` prints.
 pub const HELP: &str = "\
-Usage: client [HOST [PORT]] [OPTIONS]
+Usage: client [HOST[:PORT] | PORT] [OPTIONS]
 
 Joins a chat room. On a terminal you type at the bottom and read above it; with a pipe, what comes
 in is sent line by line, and what is said in the room goes out line by line.
@@ -12,12 +12,19 @@ in is sent line by line, and what is said in the room goes out line by line.
   --host HOST     where the server is (127.0.0.1)
   --port PORT     the server's port (5555)
   --nick NAME     your nickname; without it you are asked (piped: the first line)
-  --plain         ordinary line input and no colors, also on a terminal
-  --color WHEN    auto, always or never (auto)
+  --reconnect     when there is no server, or no longer, try again with growing pauses
+  --quiet         hide who comes and goes
+  --no-history    leave out what was said before you came
   --timestamps    say when each line came
-  --reconnect     when the server goes away, try again with growing pauses
+  --color WHEN    auto, always or never (auto)
+  --plain         ordinary line input and no colors, also on a terminal
+  --say           say every line of the input as it is, /quit and /msg too
+  --listen        read no input; print until the server ends or a signal comes
+  --silent        no [CLIENT] lines, and nothing about your own coming and going
   --help          print this and exit
   --version       print the version and exit
+
+Exit codes: 0 everything was said, 1 it was not, or there is no server, 2 a wrong option.
 ";
 
 /// When output is colored.
@@ -34,6 +41,7 @@ pub enum Color {
 
 /// How a client behaves.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
 pub struct Options {
     /// Where the server is.
     pub endpoint: Endpoint,
@@ -47,6 +55,16 @@ pub struct Options {
     pub timestamps: bool,
     /// Whether a lost connection is made again.
     pub reconnect: bool,
+    /// Whether join and leave notices are hidden.
+    pub quiet: bool,
+    /// Whether what was said before is left out.
+    pub no_history: bool,
+    /// Whether every line of the input is said as it is.
+    pub say: bool,
+    /// Whether the input is left alone.
+    pub listen: bool,
+    /// Whether the client tells nothing of itself but errors.
+    pub silent: bool,
 }
 
 impl Options {
@@ -65,10 +83,18 @@ impl Options {
                 "--color" => options.color = color(&arguments.value()?)?,
                 "--timestamps" => options.timestamps = true,
                 "--reconnect" => options.reconnect = true,
+                "--quiet" => options.quiet = true,
+                "--no-history" => options.no_history = true,
+                "--say" => options.say = true,
+                "--listen" => options.listen = true,
+                "--silent" => options.silent = true,
                 "--help" | "-h" => return Ok(Request::Help),
                 "--version" | "-V" => return Ok(Request::Version),
                 unknown => return Err(UsageError::unknown_option(unknown)),
             }
+        }
+        if options.listen && options.nickname.is_none() {
+            return Err(UsageError::new("--listen needs --nick"));
         }
         Ok(Request::Run(options))
     }
@@ -107,6 +133,10 @@ mod tests {
         assert_eq!(options.nickname.as_deref(), Some("al"));
         assert_eq!(options.color, Color::Never);
         assert!(options.plain && options.timestamps && options.reconnect);
+        let line = "--quiet --no-history --say --listen --silent --nick al";
+        let Ok(Request::Run(options)) = parse(line) else { panic!("{:?}", parse(line)) };
+        assert!(options.quiet && options.no_history && options.say && options.listen);
+        assert!(options.silent && !options.plain && !options.reconnect);
         assert_eq!(parse(""), Ok(Request::Run(Options::default())));
         assert_eq!(parse("--help --nonsense"), Ok(Request::Help));
         assert_eq!(parse("-V"), Ok(Request::Version));
@@ -114,7 +144,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_one_line_that_names_help() {
-        for line in ["--color blue", "--nick=", "--nick", "--colour auto", "a 1 b", "a b", "-x"] {
+        for line in
+            ["--color blue", "--nick=", "--nick", "--colour auto", "a 1 b", "a b", "-x", "--listen"]
+        {
             let error = parse(line).unwrap_err().to_string();
             assert!(error.ends_with("(try --help)") && !error.contains('\n'), "{error:?}");
         }

@@ -4,6 +4,7 @@
 //! whatever writes into the pipe is slowed to what the server takes.
 
 use super::link::Phase;
+use super::typed::Question;
 use super::{Client, Outcome, READ_BYTES, Shared, terminal};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::command::Command;
@@ -21,7 +22,7 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Outcome {
     loop {
         let wants = {
             let link = &client.lock().link;
-            !link.leaving() && link.waiting() < MAX_WAITING_LINES
+            !client.options.listen && !link.leaving() && link.waiting() < MAX_WAITING_LINES
         };
         let ready = match client.turn(&mut input, wants, None) {
             Ok(ready) => ready,
@@ -33,12 +34,12 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Outcome {
         while !shared.link.leaving()
             && let Some(frame) = decoder.next(&mut input)
         {
-            shared.take(&frame);
+            shared.take(&frame, client.options.say);
         }
         if bytes == 0 {
             // A last line counts even without its end.
             if let Some(last) = decoder.finish() {
-                shared.take(&last);
+                shared.take(&last, client.options.say);
             }
             if shared.link.phase() == Phase::Unnamed && !shared.terminal.person_types() {
                 return Outcome::Failed("There is no nickname.".to_owned());
@@ -49,13 +50,20 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Outcome {
 }
 
 impl Shared {
-    /// Acts on what was read.
-    fn take(&mut self, frame: &Frame<'_>) {
+    /// Acts on what was read; `says` is whether no line is a command.
+    fn take(&mut self, frame: &Frame<'_>, says: bool) {
         let why = match *frame {
-            Frame::Line(line) if self.terminal.person_types() => return self.submit(line),
+            Frame::Line(line) if self.terminal.person_types() => {
+                return match self.terminal.answer() {
+                    Some(Question::Line(asked)) if line.is_empty() => self.submit(&asked),
+                    _ if self.asks_about(line) => {}
+                    _ => self.submit(line),
+                };
+            }
             Frame::Line(line) if self.link.phase() == Phase::Unnamed => {
                 return self.name(line, Phase::Connecting);
             }
+            Frame::Line(line) if says => return self.say_pasted(line),
             Frame::Line(line) if Command::parse(line) == Command::Quit => return self.leave(),
             Frame::Line(line) => return self.link.say(line),
             Frame::TimingMark => return,

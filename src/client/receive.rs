@@ -44,14 +44,6 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// needs to notice that nobody is there any more.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// How the server's answers begin that refuse a line.
-const REFUSALS: [&str; 4] = [
-    "[SERVER] Not sent: ",
-    "[SERVER] No such nickname: ",
-    "[SERVER] Unknown command: ",
-    "[SERVER] Usage: ",
-];
-
 /// The first and the longest pause before connecting again. Each is twice the one before: a server
 /// that starts again is found at once, and one that is away for long is not pestered.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -66,8 +58,14 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     // When the room was last seen, if it ever was.
     let mut last_seen = None::<Instant>;
     loop {
-        let mut session =
-            Session { client, asked: false, joined: false, final_line: None, last_seen };
+        let mut session = Session {
+            client,
+            asked: false,
+            joined: false,
+            is_welcomed: false,
+            final_line: None,
+            last_seen,
+        };
         let outcome = match connect(&options.endpoint) {
             Ok(stream) => session.run(&Arc::new(stream)),
             Err(error) => Outcome::Lost(not_connected(&options.endpoint, &error)),
@@ -91,13 +89,16 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     }
 }
 
-/// Says why there is no connection.
+/// Says why there is no connection, and what to do about it where that is known.
 fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
-    let why =
-        format!("Could not connect to server at {endpoint}\nMake sure the server is running!");
-    // That nobody listens there is what these two lines say already.
-    let told = error.kind() == io::ErrorKind::ConnectionRefused;
-    if told { why } else { format!("{why}\n{error}") }
+    let why = format!("Could not connect to server at {endpoint}");
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("{why}\nMake sure the server is running!"),
+        io::ErrorKind::AddrInUse => {
+            format!("{why}: nobody listens there\nMake sure the server is running!")
+        }
+        _ => format!("{why}: {error}"),
+    }
 }
 
 /// Returns a random number from 0 to 1, so that a room of clients that lost their server together
@@ -112,6 +113,11 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            // Where nobody listens, a port that the system gives to connections may become the client's
+            // own: then it reaches itself (RFC 9293, 3.5: a simultaneous open).
+            Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
+                last_error = io::ErrorKind::AddrInUse.into();
+            }
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 // Where the system refuses, a dead server is noticed when something is sent to it.
@@ -131,6 +137,8 @@ struct Session<'a> {
     asked: bool,
     /// It has accepted one.
     joined: bool,
+    /// The last line was the welcome.
+    is_welcomed: bool,
     /// The last line, if it is one after which the server closes the connection.
     final_line: Option<&'static str>,
     /// When an earlier connection was lost, if there was one.
@@ -195,6 +203,9 @@ impl Session<'_> {
             if let Err(error) = write_all(&client.output, shown.as_bytes()) {
                 let mut shared = client.lock();
                 let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+                if is_closed && client.options.listen {
+                    return Outcome::Done;
+                }
                 if is_closed && !shared.link.leaving() {
                     return Outcome::Failed("Nobody reads the output any more.".to_owned());
                 }
@@ -235,8 +246,7 @@ impl Session<'_> {
         if link.confirm(line) {
             return ControlFlow::Continue(());
         }
-        link.refused +=
-            usize::from(program && REFUSALS.iter().any(|words| line.starts_with(words)));
+        link.refused += usize::from(program && replies::is_refusal(line));
         if phase == Phase::Login && line == replies::CONNECTED {
             self.joined = true;
             link.enter(Phase::Chatting);
@@ -256,7 +266,12 @@ impl Session<'_> {
             terminal.ask_nickname();
             return ControlFlow::Continue(());
         }
-        terminal.show(line);
+        // After the welcome comes the list of who is online.
+        let is_login = line == replies::CONNECTED || std::mem::take(&mut self.is_welcomed);
+        self.is_welcomed = line == replies::CONNECTED;
+        if !self.client.options.silent || !is_login && line != replies::GOODBYE {
+            terminal.show(line);
+        }
         ControlFlow::Continue(())
     }
 

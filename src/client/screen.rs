@@ -180,7 +180,7 @@ fn wrap(line: &str, columns: usize, rows: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::editor::{Action, Editor};
+    use super::super::editor::Editor;
     use super::super::keys::{Key, KeyParser};
     use super::*;
 
@@ -248,6 +248,7 @@ mod tests {
             let width = match c {
                 '\u{301}' => 0,
                 '漢' | '字' | '🦀' => 2,
+                '🇩' | '🇪' => 1,
                 c => usize::from(!c.is_control()),
             };
             let cells = &mut self.rows[self.row];
@@ -418,10 +419,10 @@ mod tests {
         }
     }
 
-    const TYPED: [&str; 24] = [
+    const TYPED: [&str; 28] = [
         "a", "b", " ", "é", "e\u{301}", "漢", "字", "🦀", "hello ", "\r", "\x1b[D", "\x1b[D",
         "\x1b[C", "\x1b[H", "\x1b[F", "\x7f", "\x1b[3~", "\x17", "\x1bb", "\x1bf", "\x1b[A",
-        "\x1b[B", "\t", "\x0b",
+        "\x1b[B", "\t", "\x0b", "\x14", "\x19", "\x1f", "🇩🇪",
     ];
 
     #[test]
@@ -445,9 +446,12 @@ mod tests {
                     }
                 } else {
                     for key in KeyParser::default().feed(random.pick(&TYPED).as_bytes()) {
-                        if let Some(Action::Line(line)) = editor.press(key, names) {
+                        if key == Key::Enter {
+                            let line = editor.finish();
                             above += &format!("me: {line}\n");
                             editor.remember(&line);
+                        } else {
+                            editor.press(&key, names);
                         }
                     }
                 }
@@ -478,7 +482,6 @@ mod tests {
                     assert!(used >= room * 3 / 4, "{context}");
                 }
             }
-            assert_eq!(editor.press(Key::PasteEnd, names), None);
         }
     }
 }

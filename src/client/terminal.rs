@@ -15,14 +15,16 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use super::completion::CLIENT_COMMANDS;
-use super::editor::{Action, Editor};
+use super::editor::Editor;
 use super::keys::Key;
 use super::options::{Color, Options};
 use super::screen::{Input, Screen};
 use super::transcript::Transcript;
+use super::typed::Question;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
@@ -37,7 +39,7 @@ const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 /// How many lines wait before a person is told.
 const FEW_LINES: usize = 5;
 
-/// How long the terminal may take for what is drawn last, when the program ends.
+/// How long the terminal may take for what is printed last, when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What is seen, and what it is drawn from.
@@ -51,6 +53,8 @@ pub(super) struct Terminal {
     /// The line being typed; `None` with ordinary line input, and with a pipe.
     editor: Option<Editor>,
     screen: Screen,
+    /// What is asked, and what for.
+    question: Option<(String, Question)>,
     /// How things stand with the connection, in a row of its own; empty if all is well.
     status: String,
     /// How many lines wait to be sent, as it is shown.
@@ -63,6 +67,7 @@ pub(super) struct Terminal {
     is_dirty: bool,
     rings: bool,
     is_suspended: bool,
+    is_silent: bool,
     is_muted: bool,
     /// What is being typed is a nickname.
     asking: bool,
@@ -76,7 +81,7 @@ impl Terminal {
     /// Finds out what the standard input and output are, and takes a terminal into raw mode where lines
     /// are edited.
     pub(super) fn open(options: &Options) -> Self {
-        let person_types = io::stdin().is_terminal();
+        let person_types = io::stdin().is_terminal() && !options.listen && !options.say;
         let person_reads = io::stdout().is_terminal();
         let plain = options.plain || env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -89,6 +94,8 @@ impl Terminal {
             Color::Never => false,
         };
         transcript.timestamps = options.timestamps;
+        transcript.quiet = options.quiet;
+        transcript.no_history = options.no_history;
         transcript.editing = edits;
         transcript.bell = edits;
         let mut terminal = Self {
@@ -97,6 +104,7 @@ impl Terminal {
             transcript,
             editor: edits.then(Editor::default),
             screen: Screen::default(),
+            question: None,
             status: String::new(),
             waiting: 0,
             above: String::new(),
@@ -104,6 +112,7 @@ impl Terminal {
             is_dirty: true,
             rings: false,
             is_suspended: false,
+            is_silent: options.silent,
             is_muted: false,
             asking: false,
             draft: String::new(),
@@ -149,9 +158,10 @@ impl Terminal {
     pub(super) fn note(&mut self, text: &str) {
         let text = format!("[CLIENT] {}\n", clean(text));
         if self.edits() {
+            self.transcript.settle(&mut self.above);
             self.above += &text;
             self.is_dirty = true;
-        } else {
+        } else if !self.is_silent {
             self.print(&text);
         }
     }
@@ -220,32 +230,70 @@ impl Terminal {
         answer.inspect(|answer| self.note(answer)).is_some()
     }
 
-    /// Edits the line with these keys, and returns what they ask for.
-    pub(super) fn press(&mut self, keys: &[Key]) -> Vec<Action> {
-        let Self { editor: Some(editor), transcript, above, screen, .. } = self else {
-            return Vec::new();
-        };
-        let (mut actions, mut full) = (Vec::new(), false);
-        for &key in keys {
-            let action = editor.press(key, || transcript.names());
-            match &action {
-                Some(Action::ClearScreen) => screen.clear(),
-                Some(Action::Full) => full = true,
-                // The question stays on the screen with its answer.
-                Some(Action::Line(line)) if self.asking => {
-                    *above += &format!("{NICKNAME_PROMPT}{}\n", clean(line));
-                }
-                Some(Action::Line(line)) if !line.is_empty() => editor.remember(line),
-                _ => {}
-            }
-            actions.extend(action);
+    /// Returns what is being typed.
+    pub(super) fn text(&self) -> &str {
+        self.editor.as_ref().map_or("", Editor::text)
+    }
+
+    /// Edits the line being typed.
+    pub(super) fn edit(&mut self, key: &Key) {
+        let Self { editor: Some(editor), transcript, .. } = self else { return };
+        let fits = editor.press(key, || transcript.names());
+        if !fits && !self.told_full {
+            self.note(&format!(
+                "No more fits on that line: a message has {MAX_MESSAGE_BYTES} bytes."
+            ));
         }
-        if full && !self.told_full {
-            *above += &format!("[CLIENT] That line is full, with {MAX_MESSAGE_BYTES} bytes.\n");
+        self.told_full = !fits;
+        self.is_dirty = true;
+    }
+
+    /// Puts a line in place of what is being typed.
+    pub(super) fn set(&mut self, line: &str) {
+        if let Some(editor) = &mut self.editor {
+            editor.set(line.to_owned());
         }
-        self.told_full = full;
-        self.is_dirty |= !keys.is_empty();
-        actions
+    }
+
+    /// Returns who sent the last private message, and since when it is the same person.
+    pub(super) fn correspondent(&self) -> Option<(String, Instant)> {
+        self.transcript.correspondent().cloned()
+    }
+
+    /// Ends the line being typed and returns it.
+    pub(super) fn finish(&mut self) -> String {
+        let Some(editor) = &mut self.editor else { return String::new() };
+        let line = editor.finish();
+        if self.asking {
+            // The question stays on the screen with its answer.
+            self.transcript.settle(&mut self.above);
+            self.above += &format!("{NICKNAME_PROMPT}{line}\n");
+        } else {
+            editor.remember(&line);
+        }
+        self.is_dirty = true;
+        line
+    }
+
+    /// Asks something, in a row of its own, until the next key.
+    pub(super) fn ask(&mut self, text: &str, question: Question) {
+        if !self.edits() {
+            self.note(text);
+        }
+        self.question = Some((format!("[CLIENT] {text}"), question));
+        self.is_dirty = true;
+    }
+
+    /// Returns what was asked and takes it off the screen.
+    pub(super) fn answer(&mut self) -> Option<Question> {
+        self.is_dirty = true;
+        self.question.take().map(|(_text, question)| question)
+    }
+
+    /// Empties the screen except the line being typed.
+    pub(super) fn clear(&mut self) {
+        self.screen.clear();
+        self.is_dirty = true;
     }
 
     /// Gives back a line that could not be sent, to be sent later.
@@ -270,15 +318,18 @@ impl Terminal {
         self.is_dirty = true;
     }
 
-    /// Gives the terminal back, and returns what was typed and not sent.
-    pub(super) fn close(&mut self, output: &File) -> Option<String> {
-        // What was received last is to be seen, if the terminal takes it.
+    /// Takes what was typed and not sent; empty if there is nothing.
+    pub(super) fn take_draft(&mut self) -> String {
+        let typed = self.editor.as_mut().map(Editor::finish).unwrap_or_default();
+        if self.asking { std::mem::take(&mut self.draft) } else { typed }
+    }
+
+    /// Gives the terminal back. What was received last is to be seen, if the terminal takes it.
+    pub(super) fn close(&mut self, output: &File) {
+        self.transcript.settle(&mut self.above);
         let _ = self.draw(output, 0);
         let _ = self.write(output, CLOSE_TIMEOUT);
         self.restore(output);
-        let typed = self.editor.take()?.text().to_owned();
-        Some(if self.asking { std::mem::take(&mut self.draft) } else { typed })
-            .filter(|draft| !draft.is_empty())
     }
 
     /// Returns whether so much waits to be drawn that no more should be added.
@@ -310,15 +361,21 @@ impl Terminal {
         }
         let Some(editor) = self.editor.as_ref().filter(|_| self.is_dirty) else { return Ok(true) };
         let prompt = format!("{}> ", self.transcript.nickname());
-        let prompt = if self.asking { NICKNAME_PROMPT } else { &prompt };
+        let search = editor.search().map(|query| format!("search {query}: "));
+        let prompt = if self.asking { NICKNAME_PROMPT } else { search.as_ref().unwrap_or(&prompt) };
+        let question = self.question.as_ref().map_or("", |(text, _)| text.as_str());
         let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
         let waiting = if waiting > FEW_LINES {
             format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.")
         } else {
             String::new()
         };
-        let mut drawn =
-            self.screen.draw(&self.above, &[&self.status, &waiting], input, system::columns());
+        let mut drawn = self.screen.draw(
+            &self.above,
+            &[&self.transcript.presence(), &self.status, &waiting, question],
+            input,
+            system::columns(),
+        );
         if std::mem::take(&mut self.rings) {
             drawn.push(BELL);
         }
@@ -348,6 +405,9 @@ impl Terminal {
 
 /// Says what went wrong, on standard error; not while lines are edited.
 pub(super) fn fail(text: &str) {
-    // With standard error closed there is nowhere left to complain.
-    let _ = io::stderr().write_all(format!("[ERROR] {}\n", clean(text)).as_bytes());
+    let text = format!("[ERROR] {}\n", clean(text));
+    // With standard error closed, or stuck, there is nowhere left to complain.
+    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+        let _ = system::write_within(&File::from(stderr), text.as_bytes(), CLOSE_TIMEOUT);
+    }
 }

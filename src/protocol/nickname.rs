@@ -140,8 +140,7 @@ pub fn fold(name: &str) -> String {
 pub fn mentions(text: &str, nickname: &str) -> bool {
     const PUNCTUATION: [char; 3] = ['-', '_', '.'];
     let nickname = fold(nickname);
-    let of_a_name =
-        |c: char| c.is_alphanumeric() || is_mark(c) || PUNCTUATION.contains(&c);
+    let of_a_name = |c: char| c.is_alphanumeric() || is_mark(c) || PUNCTUATION.contains(&c);
     let words = text.split(|c| !of_a_name(c));
     !nickname.is_empty()
         && words.map(fold).any(|word| {

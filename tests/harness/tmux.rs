@@ -101,7 +101,10 @@ impl Tmux {
 
     /// Pastes a text, as one does with a mouse.
     pub(crate) fn paste(&self, text: &str) {
-        self.tmux(&["set-buffer", "--", text]);
+        // By a file: an argument may have no more than 128 KiB.
+        let file = self.directory.file("paste");
+        fs::write(&file, text).unwrap();
+        self.tmux(&["load-buffer".as_ref(), file.as_os_str()]);
         self.tmux(&["paste-buffer", "-p"]);
     }
 

@@ -42,6 +42,8 @@ mod client;
 
 mod piped_client;
 
+mod client_scripts;
+
 mod client_accounts;
 
 mod gateway;

@@ -36,6 +36,17 @@ fn type_line(line: &'static str) -> impl FnOnce(&Tmux) {
     }
 }
 
+fn type_twice(line: &'static str) -> impl FnOnce(&Tmux) {
+    move |terminal| {
+        terminal.text(line);
+        terminal.keys(&["Enter"]);
+        terminal
+            .wait_for_row("[CLIENT] Press Enter again to leave, or type on to say something else.");
+        terminal.wait_for_last_row(&format!("alice> {line}"));
+        terminal.keys(&["Enter"]);
+    }
+}
+
 fn signal(name: &'static str) -> impl FnOnce(&Tmux) {
     move |terminal| {
         let pid = terminal.wait_for_file("pid");
@@ -50,7 +61,7 @@ fn leaving_gives_the_terminal_back_and_is_no_failure() {
     let keys = |keys: &'static [&'static str]| move |terminal: &Tmux| terminal.keys(keys);
     for end in [
         Box::new(type_line("/quit")) as Box<dyn FnOnce(&Tmux)>,
-        Box::new(type_line("exit")),
+        Box::new(type_twice("exit")),
         Box::new(keys(&["C-c"])),
         Box::new(keys(&["C-d"])),
         Box::new(keys(&["x", "C-c", "C-c"])),
@@ -81,7 +92,16 @@ fn a_lost_server_gives_the_terminal_back_and_is_a_failure() {
 fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
     let server = Server::start();
     // A shell adds 128 to the number of the signal.
-    for (name, code) in [("TERM", "143"), ("HUP", "129"), ("INT", "130"), ("QUIT", "131")] {
+    for (name, code) in [
+        ("TERM", "143"),
+        ("HUP", "129"),
+        ("INT", "130"),
+        ("QUIT", "131"),
+        ("ALRM", "142"),
+        ("USR1", "138"),
+        ("USR2", "140"),
+        ("XCPU", "152"),
+    ] {
         let Some((_terminal, ended)) = ended("", server.port(), signal(name)) else { return };
         assert_eq!(ended, format!("ended with {code}"), "{name}");
     }

@@ -15,3 +15,11 @@ mod endings;
 mod screen;
 
 mod reconnect;
+
+mod pasting;
+
+mod editing;
+
+mod room;
+
+mod stuck;
