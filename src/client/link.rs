@@ -7,7 +7,7 @@
 //! and then a `/ping` follows the lines, and its answer confirms all that were sent before it. At most
 //! [`MAX_UNCONFIRMED_LINES`] are under way, the others wait here, where they can still be discarded. When
 //! a connection is lost, its unconfirmed lines are known. A ping is sent after half of that number, or
-//! [`PING_DELAY`] after a line: one small line in five seconds, at most, for a person who talks.
+//! [`PING_DELAY`] after a line: one small line in two seconds, at most, for a person who talks.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -26,7 +26,7 @@ const OUTGOING_BYTES: usize = 16 * 1024;
 const MAX_UNCONFIRMED_LINES: usize = 100;
 
 /// How long a line is without a ping after it.
-const PING_DELAY: Duration = Duration::from_secs(5);
+const PING_DELAY: Duration = Duration::from_secs(2);
 
 /// What opens the word of the client's own pings; the number of lines sent before it follows.
 const PING_WORD: &str = "client-";
@@ -141,13 +141,21 @@ impl Link {
         self.refused + self.unconfirmed.len() + self.waiting.count
     }
 
-    /// Takes the answer to a ping of the client's own; `false` if the line is none.
+    /// Takes the answer to a ping. Returns whether the ping was the client's own, and not for the user.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
-        let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
-        let Some(lines) = word.and_then(|lines| lines.parse().ok()) else { return false };
-        let left = self.sent.saturating_sub(lines);
-        self.unconfirmed.drain(..self.unconfirmed.len().saturating_sub(left));
-        true
+        let Some(word) = line.strip_prefix(PONG_PREFIX) else { return false };
+        let own = word.strip_prefix(PING_WORD).and_then(|lines| lines.parse().ok());
+        // One that the user sent confirms what was said before it as well.
+        let said = |line: &String| line.strip_prefix("/ping ").is_some_and(|said| said == word);
+        let confirmed = match own {
+            Some(lines) => {
+                let left = self.sent.saturating_sub(lines);
+                self.unconfirmed.len().saturating_sub(left)
+            }
+            None => self.unconfirmed.iter().position(said).map_or(0, |at| at + 1),
+        };
+        self.unconfirmed.drain(..confirmed);
+        own.is_some()
     }
 
     /// Takes the server's goodbye, which comes after all that it was sent.

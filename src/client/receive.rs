@@ -163,8 +163,9 @@ impl Session<'_> {
         let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
         let mut asked = Instant::now();
+        let mut is_limited = true;
         loop {
-            if !self.joined {
+            if is_limited {
                 // While a person is asked for a nickname, it is the server that waits.
                 let in_login = client.lock().link.phase() == Phase::Login;
                 if !in_login {
@@ -174,6 +175,7 @@ impl Session<'_> {
                     LOGIN_TIMEOUT.saturating_sub(asked.elapsed()).max(Duration::from_millis(1));
                 // A system that cannot set a timeout has none.
                 let _ = stream.set_read_timeout(in_login.then_some(left));
+                is_limited = !self.joined;
             }
             let read = match stream.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -124,16 +124,18 @@ fn a_held_nickname_is_tried_again_by_a_program_with_reconnect() {
 }
 
 #[test]
-fn a_silent_server_is_an_error_after_thirty_seconds() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let port = listener.local_addr().expect("it is bound").port().to_string();
-    let mut command = client_command(["--port", &port, "--nick", "bot", "--listen"]);
-    // Longer than any other wait here, and so not under the harness's deadline: the client's own is
-    // what is tested.
-    let output = command.output().expect("the client can be started");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.ends_with("[ERROR] The server did not answer for 30 s.\n"), "{errors}");
+fn a_silent_server_is_an_error_after_thirty_seconds_but_not_a_silent_room() {
+    let silent = FakeServer::start();
+    let room = FakeServer::start();
+    let mut in_room = start(room.port(), &["--nick", "bot", "--listen"], room.transcript());
+    let mut connection = room.let_in("bot");
+    let mut client = start(silent.port(), &["--nick", "bot", "--listen"], silent.transcript());
+    let finished = client.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let why = "[ERROR] The server did not answer for 30 s.\n";
+    assert!(finished.errors.ends_with(why), "{finished:?}");
+    connection.send("alice: still here");
+    in_room.lines_until("alice: still here");
 }
 
 #[test]
