@@ -2,9 +2,10 @@
 //! what they say is printed is compared with what the terminals show.
 //!
 //! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
-//! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with `nc`),
-//! `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines are printed. Two things differ: `cargo run` starts the
-//! binary that this test was built with, and 5555 and 5556 stand for two ports that are free.
+//! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with
+//! `nc`), `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines
+//! are printed. A block `paste` is pasted. Two things differ: `cargo run` starts the binary that this
+//! test was built with, and 5555 and 5556 stand for two ports that are free.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +24,12 @@ esac
 
 /// The prompts of the shell and of the client's question, as rows that have nothing behind them.
 const SHELL_PROMPT: &str = "$";
+/// What a row starts with that is there only until Enter is pressed.
+const QUESTION: &str = "[CLIENT] Enter sends ";
 const NICKNAME_PROMPT: &str = "Enter your nickname:";
+
+/// What a block opens with that is pasted.
+const PASTE: &str = "```paste";
 
 /// The ports of the text, and those that stand for them.
 struct Ports([(&'static str, String); 2]);
@@ -72,10 +78,14 @@ impl<'a> Terminal<'a> {
             self.wait_for_rows(None);
             self.type_line(typed);
             self.rows.push(typed.to_owned());
-        } else if let Some((nickname, typed)) = line.split_once("> ").filter(is_prompt) {
+        } else if let Some((nickname, typed)) =
+            format!("{line} ").split_once("> ").filter(is_prompt)
+        {
             // The client puts it above the prompt as everyone sees it.
             self.wait_for_rows(Some(&format!("{nickname}>")));
-            self.type_line(typed);
+            self.type_line(typed.trim_end());
+            // A question is gone with its answer.
+            self.rows.retain(|row| !row.starts_with(QUESTION));
         } else {
             if line.starts_with("^C") {
                 self.wait_for_rows(None);
@@ -130,9 +140,10 @@ fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
     while let Some(line) = lines.next() {
         if let Some((_, rest)) = line.split_once("**Terminal ") {
             terminal = rest.chars().take_while(char::is_ascii_digit).collect();
-        } else if line == "```console" {
-            let block = lines.by_ref().take_while(|line| *line != "```").collect();
-            blocks.push((terminal.clone(), block));
+        } else if line == "```console" || line == PASTE {
+            let block = lines.by_ref().take_while(|line| *line != "```");
+            let first = Some(line).filter(|line| *line == PASTE);
+            blocks.push((terminal.clone(), first.into_iter().chain(block).collect()));
         }
     }
     blocks
@@ -149,6 +160,10 @@ fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<
             terminals.insert(number.clone(), Terminal::open(ports)?);
         }
         let terminal = terminals.get_mut(&number).expect("it was opened");
+        if let [PASTE, lines @ ..] = &block[..] {
+            terminal.tmux.paste(&lines.join("\n"));
+            continue;
+        }
         for line in block {
             terminal.follow(line);
         }
