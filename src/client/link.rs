@@ -53,7 +53,7 @@ pub(super) enum Phase {
 /// The connection, if there is one, and what is to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    phase: Phase,
+    pub(super) phase: Phase,
     /// `Arc` and not `try_clone`: one descriptor.
     stream: Option<Arc<TcpStream>>,
     /// What was given to the socket and not taken yet.
@@ -61,7 +61,7 @@ pub(super) struct Link {
     /// Lines that wait to be sent.
     waiting: Lines,
     /// Lines that were sent and not confirmed.
-    unconfirmed: VecDeque<String>,
+    pub(super) unconfirmed: VecDeque<String>,
     /// How many lines were ever sent, and how many of them before the last ping.
     sent: usize,
     pinged: usize,
@@ -70,22 +70,12 @@ pub(super) struct Link {
     /// How many lines were refused, here or by the server.
     pub(super) refused: usize,
     /// Since when `/quit` is to follow the lines that wait.
-    leaving: Option<Instant>,
+    pub(super) leaving: Option<Instant>,
     /// It was sent.
     quit: bool,
 }
 
 impl Link {
-    /// Returns the phase of this moment.
-    pub(super) fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// Enters a phase.
-    pub(super) fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-    }
-
     /// Takes a new connection.
     pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
         self.stream = Some(stream);
@@ -109,11 +99,6 @@ impl Link {
         }
         self.waiting.text += &waiting.text[waiting.start..];
         self.waiting.count += waiting.count;
-    }
-
-    /// Gives the server a nickname.
-    pub(super) fn offer(&mut self, nickname: &str) {
-        self.send(nickname);
     }
 
     /// Has a line sent after those that wait.
@@ -158,11 +143,6 @@ impl Link {
         own.is_some()
     }
 
-    /// Takes the server's goodbye, which comes after all that it was sent.
-    pub(super) fn confirm_all(&mut self) {
-        self.unconfirmed.clear();
-    }
-
     /// Returns in what time [`Link::pump`] has something to do by itself.
     pub(super) fn next_ping(&self) -> Option<Duration> {
         Some(self.ping_due?.saturating_duration_since(Instant::now()))
@@ -176,11 +156,6 @@ impl Link {
     /// Returns whether this user wants to leave.
     pub(super) fn leaving(&self) -> bool {
         self.leaving.is_some()
-    }
-
-    /// Returns since when.
-    pub(super) fn leaving_since(&self) -> Option<Instant> {
-        self.leaving
     }
 
     /// Sends what the socket takes without a wait. Returns the socket if it takes no more for now, and
@@ -240,7 +215,8 @@ impl Link {
         (self.pinged, self.ping_due) = (self.sent, None);
     }
 
-    fn send(&mut self, line: &str) {
+    /// Gives a line to the socket, before all that wait.
+    pub(super) fn send(&mut self, line: &str) {
         // TCP_NODELAY would send a line end of its own in a packet of its own.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());
     }

@@ -115,7 +115,7 @@ fn chat(options: Options, input: Input, output: File) -> Outcome {
         Some(nickname) => shared.name(nickname, Phase::Connecting),
         None => shared.terminal.ask_nickname(),
     }
-    let edits = shared.terminal.edits();
+    let edits = shared.terminal.edits;
     let (shared, changed) = (Mutex::new(shared), Condvar::new());
     let client = Arc::new(Client { options, output, shared, changed });
     let (end, ends) = mpsc::channel();
@@ -203,23 +203,23 @@ impl Shared {
     /// Takes a line for a nickname.
     fn name(&mut self, nickname: &str, next: Phase) {
         self.terminal.set_nickname(nickname.trim());
-        self.link.enter(next);
+        self.link.phase = next;
         if next == Phase::Login {
-            self.link.offer(nickname.trim());
+            self.link.send(nickname.trim());
         }
     }
 
     /// Returns how long a person who leaves waits for the server's goodbye: not at all without a
     /// connection. A program wants to know whether all was taken: it waits however long it takes.
     fn patience(&self) -> Option<Duration> {
-        let since = self.link.leaving_since().filter(|_| self.terminal.person_types())?;
-        let is_in = self.link.phase() == Phase::Chatting;
+        let since = self.link.leaving.filter(|_| self.terminal.person_types)?;
+        let is_in = self.link.phase == Phase::Chatting;
         Some(if is_in { LEAVE_TIMEOUT.saturating_sub(since.elapsed()) } else { Duration::ZERO })
     }
 
     /// Leaves. What a person still had waiting is not said any more.
     fn leave(&mut self) {
-        if self.terminal.person_types() {
+        if self.terminal.person_types {
             self.discard();
         }
         self.link.leave();
@@ -238,7 +238,7 @@ impl Shared {
     /// sent again by the next one.
     fn disconnected(&mut self) {
         let lines = self.link.disconnected();
-        if self.terminal.person_types() {
+        if self.terminal.person_types {
             for line in lines {
                 self.terminal.note(&format!("Not confirmed: {line}"));
             }
@@ -249,9 +249,9 @@ impl Shared {
 
     /// Gives the terminal back, says what was not said, and returns the outcome with that in mind.
     fn close(&mut self, output: &File, outcome: Outcome) -> Outcome {
-        let was_in = self.link.phase() == Phase::Chatting;
+        let was_in = self.link.phase == Phase::Chatting;
         self.disconnected();
-        if self.terminal.person_types() {
+        if self.terminal.person_types {
             self.discard();
             let draft = self.terminal.take_draft();
             if !draft.is_empty() {

@@ -3,29 +3,7 @@
 use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 
 /// What `client --help` prints.
-pub const HELP: &str = "\
-Usage: client [HOST[:PORT] | PORT] [OPTIONS]
-
-Joins a chat room. On a terminal you type at the bottom and read above it; with a pipe, what comes
-in is sent line by line, and what is said in the room goes out line by line.
-
-  --host HOST     where the server is (127.0.0.1)
-  --port PORT     the server's port (5555)
-  --nick NAME     your nickname; without it you are asked (piped: the first line)
-  --reconnect     when there is no server, or no longer, try again with growing pauses
-  --quiet         hide who comes and goes
-  --no-history    leave out what was said before you came
-  --timestamps    say when each line came
-  --color WHEN    auto, always or never (auto)
-  --plain         ordinary line input and no colors, also on a terminal
-  --say           say every line of the input as it is, /quit and /msg too
-  --listen        read no input; print until the server ends or a signal comes
-  --silent        no [CLIENT] lines, and nothing about your own coming and going
-  --help          print this and exit
-  --version       print the version and exit
-
-Exit codes: 0 everything was said, 1 it was not, or there is no server, 2 a wrong option.
-";
+pub const HELP: &str = include_str!("help.txt");
 
 /// When output is colored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

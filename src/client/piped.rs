@@ -41,7 +41,7 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Outcome {
             if let Some(last) = decoder.finish() {
                 shared.take(&last, client.options.say);
             }
-            if shared.link.phase() == Phase::Unnamed && !shared.terminal.person_types() {
+            if shared.link.phase == Phase::Unnamed && !shared.terminal.person_types {
                 return Outcome::Failed("There is no nickname.".to_owned());
             }
             shared.leave();
@@ -53,14 +53,14 @@ impl Shared {
     /// Acts on what was read; `says` is whether no line is a command.
     fn take(&mut self, frame: &Frame<'_>, says: bool) {
         let why = match *frame {
-            Frame::Line(line) if self.terminal.person_types() => {
+            Frame::Line(line) if self.terminal.person_types => {
                 return match self.terminal.answer() {
                     Some(Question::Line(asked)) if line.is_empty() => self.submit(&asked),
                     _ if self.asks_about(line) => {}
                     _ => self.submit(line),
                 };
             }
-            Frame::Line(line) if self.link.phase() == Phase::Unnamed => {
+            Frame::Line(line) if self.link.phase == Phase::Unnamed => {
                 return self.name(line, Phase::Connecting);
             }
             Frame::Line(line) if says => return self.say_pasted(line),

@@ -52,7 +52,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What the receive thread runs.
 pub(super) fn receive_loop(client: &Client) -> Outcome {
     let Client { options, .. } = client;
-    client.wait_until(|shared| shared.link.phase() != Phase::Unnamed);
+    client.wait_until(|shared| shared.link.phase != Phase::Unnamed);
     client.change(|shared| shared.terminal.note(&format!("Connecting to {}...", options.endpoint)));
     let mut pause = FIRST_PAUSE;
     // When the room was last seen, if it ever was.
@@ -167,7 +167,7 @@ impl Session<'_> {
         loop {
             if is_limited {
                 // While a person is asked for a nickname, it is the server that waits.
-                let in_login = client.lock().link.phase() == Phase::Login;
+                let in_login = client.lock().link.phase == Phase::Login;
                 if !in_login {
                     asked = Instant::now();
                 }
@@ -213,7 +213,7 @@ impl Session<'_> {
                 }
                 // What waits to be sent still is.
                 shared.output_error = Some(error).filter(|_| !is_closed);
-                shared.terminal.mute();
+                shared.terminal.is_muted = true;
             }
             if let ControlFlow::Break(outcome) = flow {
                 return outcome;
@@ -235,14 +235,14 @@ impl Session<'_> {
                 return ControlFlow::Continue(());
             }
         };
-        let program = !terminal.person_types();
+        let program = !terminal.person_types;
         self.final_line =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
-        let phase = link.phase();
+        let phase = link.phase;
         if line == replies::ENTER_NICKNAME && phase == Phase::Login {
             // Asked and answered: nothing that anybody needs to see.
             self.asked = true;
-            link.offer(terminal.nickname());
+            link.send(&terminal.transcript.nickname);
             return ControlFlow::Continue(());
         }
         if link.confirm(line) {
@@ -251,12 +251,12 @@ impl Session<'_> {
         link.refused += usize::from(program && replies::is_refusal(line));
         if phase == Phase::Login && line == replies::CONNECTED {
             self.joined = true;
-            link.enter(Phase::Chatting);
+            link.phase = Phase::Chatting;
         } else if phase == Phase::Login && line.ends_with(replies::NICKNAME_QUESTION) {
             let is_held = line.contains(replies::IS_TAKEN) && self.client.options.reconnect;
             if is_held && (program || self.last_seen.is_some_and(|at| at.elapsed() < GHOST_TIMEOUT))
             {
-                let why = format!("The nickname {} is still taken.", terminal.nickname());
+                let why = format!("The nickname {} is still taken.", terminal.transcript.nickname);
                 return ControlFlow::Break(Outcome::Lost(why));
             }
             terminal.show(line);
@@ -264,7 +264,7 @@ impl Session<'_> {
                 let why = "The server did not take the nickname.";
                 return ControlFlow::Break(Outcome::Failed(why.to_owned()));
             }
-            link.enter(Phase::Refused);
+            link.phase = Phase::Refused;
             terminal.ask_nickname();
             return ControlFlow::Continue(());
         }
@@ -282,11 +282,11 @@ impl Session<'_> {
         let leaving = shared.link.leaving();
         match (self.final_line, error) {
             (Some(replies::GOODBYE), _) => {
-                shared.link.confirm_all();
+                shared.link.unconfirmed.clear();
                 Outcome::Done
             }
             (Some(_kicked), _) => Outcome::Failed("You were kicked.".to_owned()),
-            _ if leaving && shared.terminal.person_types() => Outcome::Done,
+            _ if leaving && shared.terminal.person_types => Outcome::Done,
             (_, Some(error)) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Lost(
                 format!("The server did not answer for {} s.", LOGIN_TIMEOUT.as_secs()),
             ),

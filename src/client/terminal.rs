@@ -16,7 +16,7 @@ use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::completion::CLIENT_COMMANDS;
 use super::editor::Editor;
@@ -43,32 +43,31 @@ const FEW_LINES: usize = 5;
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What is seen, and what it is drawn from.
+#[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "states, independent of each other")]
 pub(super) struct Terminal {
     /// The standard input is a terminal.
-    person_types: bool,
+    pub(super) person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    transcript: Transcript,
-    /// The line being typed; `None` with ordinary line input, and with a pipe.
-    editor: Option<Editor>,
-    screen: Screen,
+    pub(super) transcript: Transcript,
+    /// Lines are edited here; not with ordinary line input, nor with a pipe.
+    pub(super) edits: bool,
+    /// The line being typed.
+    pub(super) editor: Editor,
+    pub(super) screen: Screen,
     /// What is asked, and what for.
     question: Option<(String, Question)>,
     /// How things stand with the connection, in a row of its own; empty if all is well.
     status: String,
-    /// How many lines wait to be sent, as it is shown.
-    waiting: usize,
     /// Lines to be printed above it.
     above: String,
     /// What was drawn and not taken by the terminal yet.
     drawn: Vec<u8>,
-    /// What is seen is no longer what it should be.
-    is_dirty: bool,
     rings: bool,
     is_suspended: bool,
     is_silent: bool,
-    is_muted: bool,
+    pub(super) is_muted: bool,
     /// What is being typed is a nickname.
     asking: bool,
     /// What was being typed before that.
@@ -102,25 +101,12 @@ impl Terminal {
             person_types,
             person_reads,
             transcript,
-            editor: edits.then(Editor::default),
-            screen: Screen::default(),
-            question: None,
-            status: String::new(),
-            waiting: 0,
-            above: String::new(),
-            drawn: Vec::new(),
-            is_dirty: true,
-            rings: false,
-            is_suspended: false,
+            edits,
             is_silent: options.silent,
-            is_muted: false,
-            asking: false,
-            draft: String::new(),
-            told_full: false,
+            ..Self::default()
         };
         if let Some(Err(error)) = raw {
-            let text = format!("No line editing on this terminal ({error}): plain input.");
-            terminal.note(&text);
+            terminal.note(&format!("No line editing on this terminal ({error}): plain input."));
         }
         if person_types && !edits {
             system::exit_on_interrupt();
@@ -128,39 +114,26 @@ impl Terminal {
         terminal
     }
 
-    /// Returns whether a person types, rather than a program.
-    pub(super) fn person_types(&self) -> bool {
-        self.person_types
-    }
-
-    /// Returns whether lines are edited here.
-    pub(super) fn edits(&self) -> bool {
-        self.editor.is_some()
-    }
-
     /// Adds a line from the server to what is shown.
     pub(super) fn show(&mut self, line: &str) {
         self.rings |= self.transcript.received(line, &mut self.above);
-        self.is_dirty = true;
     }
 
     /// Adds one's own message, if the line is one. Without line editing it stands there as typed.
     pub(super) fn show_own(&mut self, line: &str) {
         if let Command::Say(text) = Command::parse(line)
-            && self.edits()
+            && self.edits
         {
             self.transcript.own(text, &mut self.above);
-            self.is_dirty = true;
         }
     }
 
     /// Tells the user something: a person among the messages, a program beside them.
     pub(super) fn note(&mut self, text: &str) {
         let text = format!("[CLIENT] {}\n", clean(text));
-        if self.edits() {
+        if self.edits {
             self.transcript.settle(&mut self.above);
             self.above += &text;
-            self.is_dirty = true;
         } else if !self.is_silent {
             self.print(&text);
         }
@@ -168,10 +141,8 @@ impl Terminal {
 
     /// Tells the user how things stand: in place, where lines are edited.
     pub(super) fn status(&mut self, text: &str) {
-        if self.edits() {
-            self.status =
-                if text.is_empty() { String::new() } else { format!("[CLIENT] {}", clean(text)) };
-            self.is_dirty = true;
+        if self.edits {
+            self.status = if text.is_empty() { "" } else { "[CLIENT] " }.to_owned() + &clean(text);
         } else if !text.is_empty() {
             self.note(text);
         }
@@ -191,7 +162,7 @@ impl Terminal {
         for (command, purpose) in CLIENT_COMMANDS {
             self.note(&format!("  {command:<14}  {purpose}"));
         }
-        if self.edits() {
+        if self.edits {
             self.note("  Up and Down recall lines, Tab completes names and commands,");
             self.note("  Ctrl-L empties the screen, Ctrl-Z suspends, Ctrl-C or Ctrl-D leaves.");
         }
@@ -199,12 +170,11 @@ impl Terminal {
 
     /// Asks for a nickname, if there is a person to ask.
     pub(super) fn ask_nickname(&mut self) {
-        if let Some(editor) = self.editor.as_mut().filter(|_| !self.asking) {
-            self.draft = editor.finish();
+        if !self.asking {
+            self.draft = self.editor.finish();
         }
         self.asking = true;
-        self.is_dirty = true;
-        if self.person_types && !self.edits() {
+        if self.person_types && !self.edits {
             self.print(NICKNAME_PROMPT);
         }
     }
@@ -212,16 +182,9 @@ impl Terminal {
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         self.transcript.set_nickname(nickname);
-        if let Some(editor) = self.editor.as_mut().filter(|_| self.asking) {
-            editor.set(std::mem::take(&mut self.draft));
+        if std::mem::take(&mut self.asking) {
+            self.editor.set(std::mem::take(&mut self.draft));
         }
-        self.asking = false;
-        self.is_dirty = true;
-    }
-
-    /// Returns this user's nickname.
-    pub(super) fn nickname(&self) -> &str {
-        self.transcript.nickname()
     }
 
     /// Does what a command to the client itself asks for, and says so; `false` if it is none.
@@ -230,77 +193,46 @@ impl Terminal {
         answer.inspect(|answer| self.note(answer)).is_some()
     }
 
-    /// Returns what is being typed.
-    pub(super) fn text(&self) -> &str {
-        self.editor.as_ref().map_or("", Editor::text)
-    }
-
     /// Edits the line being typed.
     pub(super) fn edit(&mut self, key: &Key) {
-        let Self { editor: Some(editor), transcript, .. } = self else { return };
-        let fits = editor.press(key, || transcript.names());
+        let fits = self.editor.press(key, || self.transcript.names());
         if !fits && !self.told_full {
-            self.note(&format!(
-                "No more fits on that line: a message has {MAX_MESSAGE_BYTES} bytes."
-            ));
+            self.note(&format!("No more fits on that line: {MAX_MESSAGE_BYTES} bytes."));
         }
         self.told_full = !fits;
-        self.is_dirty = true;
-    }
-
-    /// Puts a line in place of what is being typed.
-    pub(super) fn set(&mut self, line: &str) {
-        if let Some(editor) = &mut self.editor {
-            editor.set(line.to_owned());
-        }
-    }
-
-    /// Returns who sent the last private message, and since when it is the same person.
-    pub(super) fn correspondent(&self) -> Option<(String, Instant)> {
-        self.transcript.correspondent().cloned()
     }
 
     /// Ends the line being typed and returns it.
     pub(super) fn finish(&mut self) -> String {
-        let Some(editor) = &mut self.editor else { return String::new() };
-        let line = editor.finish();
+        let line = self.editor.finish();
         if self.asking {
             // The question stays on the screen with its answer.
             self.transcript.settle(&mut self.above);
             self.above += &format!("{NICKNAME_PROMPT}{line}\n");
         } else {
-            editor.remember(&line);
+            self.editor.remember(&line);
         }
-        self.is_dirty = true;
         line
     }
 
     /// Asks something, in a row of its own, until the next key.
     pub(super) fn ask(&mut self, text: &str, question: Question) {
-        if !self.edits() {
+        if !self.edits {
             self.note(text);
         }
         self.question = Some((format!("[CLIENT] {text}"), question));
-        self.is_dirty = true;
     }
 
     /// Returns what was asked and takes it off the screen.
     pub(super) fn answer(&mut self) -> Option<Question> {
-        self.is_dirty = true;
         self.question.take().map(|(_text, question)| question)
-    }
-
-    /// Empties the screen except the line being typed.
-    pub(super) fn clear(&mut self) {
-        self.screen.clear();
-        self.is_dirty = true;
     }
 
     /// Gives back a line that could not be sent, to be sent later.
     pub(super) fn give_back(&mut self, line: &str) {
         self.note(&format!("Not sent, as you are not in the room: {line}"));
-        if let Some(editor) = self.editor.as_mut().filter(|editor| editor.text().is_empty()) {
-            editor.set(line.to_owned());
+        if self.editor.text().is_empty() {
+            self.editor.set(line.to_owned());
         }
     }
 
@@ -315,12 +247,11 @@ impl Terminal {
     pub(super) fn resume(&mut self) {
         system::raw_mode();
         self.is_suspended = false;
-        self.is_dirty = true;
     }
 
     /// Takes what was typed and not sent; empty if there is nothing.
     pub(super) fn take_draft(&mut self) -> String {
-        let typed = self.editor.as_mut().map(Editor::finish).unwrap_or_default();
+        let typed = self.editor.finish();
         if self.asking { std::mem::take(&mut self.draft) } else { typed }
     }
 
@@ -334,18 +265,13 @@ impl Terminal {
 
     /// Returns whether so much waits to be drawn that no more should be added.
     pub(super) fn is_full(&self) -> bool {
-        self.edits() && self.above.len() >= MAX_UNDRAWN_BYTES
+        self.edits && self.above.len() >= MAX_UNDRAWN_BYTES
     }
 
     /// Returns what is to be written to the standard output where no line is edited.
     pub(super) fn take_output(&mut self) -> String {
-        let output = if self.edits() { String::new() } else { std::mem::take(&mut self.above) };
+        let output = if self.edits { String::new() } else { std::mem::take(&mut self.above) };
         if self.is_muted { String::new() } else { output }
-    }
-
-    /// Has nothing more written to the standard output.
-    pub(super) fn mute(&mut self) {
-        self.is_muted = true;
     }
 
     /// Draws what has changed, as far as the terminal takes it without a wait, and returns whether it
@@ -355,12 +281,14 @@ impl Terminal {
     ///
     /// The terminal is gone.
     pub(super) fn draw(&mut self, output: &File, waiting: usize) -> io::Result<bool> {
-        self.is_dirty |= std::mem::replace(&mut self.waiting, waiting) != waiting;
         if self.is_suspended || !self.write(output, Duration::ZERO)? {
             return Ok(self.is_suspended);
         }
-        let Some(editor) = self.editor.as_ref().filter(|_| self.is_dirty) else { return Ok(true) };
-        let prompt = format!("{}> ", self.transcript.nickname());
+        if !self.edits {
+            return Ok(true);
+        }
+        let editor = &self.editor;
+        let prompt = format!("{}> ", self.transcript.nickname);
         let search = editor.search().map(|query| format!("search {query}: "));
         let prompt = if self.asking { NICKNAME_PROMPT } else { search.as_ref().unwrap_or(&prompt) };
         let question = self.question.as_ref().map_or("", |(text, _)| text.as_str());
@@ -381,7 +309,6 @@ impl Terminal {
         }
         self.above.clear();
         self.drawn = drawn.into_bytes();
-        self.is_dirty = false;
         self.write(output, Duration::ZERO)
     }
 
@@ -394,7 +321,7 @@ impl Terminal {
 
     /// Erases the line being typed and restores the terminal.
     fn restore(&mut self, output: &File) {
-        if self.edits() {
+        if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
             // A terminal that takes nothing, or is gone, is restored all the same.
             let _ = self.write(output, Duration::ZERO);

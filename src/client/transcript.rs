@@ -49,7 +49,7 @@ pub(super) struct Transcript {
     pub(super) quiet: bool,
     /// What was said before this client joined is hidden.
     pub(super) no_history: bool,
-    nickname: String,
+    pub(super) nickname: String,
     /// Everybody, this user too, by their folded names.
     people: HashMap<String, Person>,
     /// How many people have each color.
@@ -65,7 +65,7 @@ pub(super) struct Transcript {
     /// The folded names of people who are not shown.
     ignored: HashSet<String>,
     /// The last one who sent a private message, and since when it is this one.
-    correspondent: Option<(String, Instant)>,
+    pub(super) correspondent: Option<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -84,12 +84,7 @@ struct Person {
 struct Names(Vec<String>, usize);
 
 impl Transcript {
-    /// Returns this user's nickname.
-    pub(super) fn nickname(&self) -> &str {
-        &self.nickname
-    }
-
-    /// Sets it.
+    /// Sets this user's nickname.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         self.forget(&self.nickname.clone());
         nickname.clone_into(&mut self.nickname);
@@ -102,11 +97,6 @@ impl Transcript {
         let mut people: Vec<_> = others.collect();
         people.sort_unstable_by_key(|person| (Reverse(person.spoke), person.met));
         people.into_iter().map(|person| person.name.clone()).collect()
-    }
-
-    /// Returns who sent the last private message, and since when it is the same person.
-    pub(super) fn correspondent(&self) -> Option<&(String, Instant)> {
-        self.correspondent.as_ref()
     }
 
     /// Appends what is shown of a line from the server, with its line feed; returns whether it rings.
@@ -480,12 +470,12 @@ mod tests {
         received(&mut transcript, &[&replies::left(&nick("bob"), LeaveReason::Kicked)]);
         assert_eq!(transcript.names(), ["alf", "cy"]);
         received(&mut transcript, &[&replies::renamed(&nick("me"), &nick("myself"))]);
-        assert_eq!(transcript.nickname(), "myself");
+        assert_eq!(transcript.nickname.as_str(), "myself");
         received(&mut transcript, &["[SERVER] 9 online: [x], a b, "]);
         received(&mut transcript, &["[SERVER] myself is now known as x y"]);
         received(&mut transcript, &["[SERVER] cy is now known as x y"]);
         assert_eq!(
-            (transcript.names(), transcript.nickname()),
+            (transcript.names(), transcript.nickname.as_str()),
             (vec!["alf".into(), "cy".into()], "myself")
         );
     }
@@ -599,7 +589,7 @@ mod tests {
             assert_eq!(received(&mut transcript, &[line]), "", "{line:?}");
         }
         assert_eq!(received(&mut transcript, &["eva: hi", "al: hi eva"]), "al: hi eva\n");
-        assert!(transcript.correspondent().is_none());
+        assert!(transcript.correspondent.is_none());
         assert_eq!(transcript.switch("/ignore").as_deref(), Some("Ignored: eva."));
         assert!(transcript.switch("/unignore @eva").is_some());
         assert_eq!(received(&mut transcript, &["eva: hi"]), "eva: hi\n");

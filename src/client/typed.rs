@@ -97,8 +97,8 @@ impl Shared {
         match key {
             Key::Enter => {}
             Key::Ctrl('c') if is_asked || self.discard() => {}
-            Key::Ctrl('c' | 'd') if self.terminal.text().is_empty() => self.leave(),
-            Key::Ctrl('l') => self.terminal.clear(),
+            Key::Ctrl('c' | 'd') if self.terminal.editor.text().is_empty() => self.leave(),
+            Key::Ctrl('l') => self.terminal.screen.clear(),
             Key::Paste(text) => self.paste(text),
             Key::LostPaste => {
                 self.terminal.note("Not sent: a paste that was broken off, or too large.");
@@ -109,7 +109,7 @@ impl Shared {
 
     /// Takes the line being typed, unless it is to be looked at again.
     fn enter(&mut self) {
-        let line = self.terminal.text().to_owned();
+        let line = self.terminal.editor.text().to_owned();
         if line.len() > MAX_MESSAGE_BYTES {
             let why = replies::too_long(line.len());
             return self.terminal.note(&format!("Not sent: {why}"));
@@ -130,7 +130,7 @@ impl Shared {
             return Some(format!("/msg {name} {text}"));
         }
         let Some(("/r", text)) = line.split_once(' ') else { return Some(line.to_owned()) };
-        let Some((name, since)) = self.terminal.correspondent() else {
+        let Some((name, since)) = self.terminal.transcript.correspondent.clone() else {
             self.terminal.note("Nobody has sent you a private message.");
             return None;
         };
@@ -139,7 +139,7 @@ impl Shared {
             return Some(line);
         }
         let why = format!("Press Enter again to tell {name}, who has just written.");
-        self.terminal.set(&line);
+        self.terminal.editor.set(line.clone());
         self.terminal.ask(&why, Question::Line(line));
         None
     }
@@ -168,7 +168,7 @@ impl Shared {
                 self.enter();
             };
         };
-        if self.link.phase() != Phase::Chatting {
+        if self.link.phase != Phase::Chatting {
             let lines = count_lines(lines);
             self.terminal.note(&format!("Not sent, as you are not in the room: {lines}."));
         } else if lines > MAX_UNASKED_LINES {
@@ -206,7 +206,7 @@ impl Shared {
 
     /// Does what a line asks for that a person typed.
     pub(super) fn submit(&mut self, line: &str) {
-        let phase = self.link.phase();
+        let phase = self.link.phase;
         let command = Command::parse(line);
         if command == Command::Quit || matches!(line.trim(), "quit" | "exit") {
             return self.leave();
@@ -232,7 +232,7 @@ impl Shared {
         }
         match phase {
             Phase::Chatting if !link.is_full() => link.say(line),
-            Phase::Refused => link.offer(line),
+            Phase::Refused => link.send(line),
             _ => terminal.give_back(line),
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! A reader's character, a grapheme cluster, may be several code points: a letter with its marks, a
 //! syllable of Hangul, a flag, a family of four. The cursor and Backspace take it as one. The rules are
-//! those of UAX #29 (Unicode 18.0, section 3.1.1), without the few that would need one more table:
-//! spacing marks (rule 9a), prepended ones (9b) and conjuncts (9c). What a joiner may join, which is a
-//! table there as well, is here whatever is neither a letter nor ASCII.
+//! those of UAX #29 (Unicode 18.0, section 3.1.1), without the two that would need one more table:
+//! prepended marks (rule 9b) and conjuncts (9c). What a joiner may join, which is a table there as
+//! well, is here whatever is neither a letter nor ASCII.
 //!
 //! Terminals do not agree in every corner of width (emoji joined into one, above all). Where they differ
 //! the width here is the larger one: a line drawn too short is whole, one that wraps is not.
@@ -12,7 +12,7 @@
 //! An escape sequence that sets a style counts as a character without a width, so that text can be
 //! painted before it is broken into rows.
 
-use crate::protocol::unicode::{is_combining_mark, is_invisible_mark, is_wide};
+use crate::protocol::unicode::{is_combining_mark, is_invisible_mark, is_mark, is_wide};
 
 const ESCAPE: char = '\x1b';
 
@@ -88,8 +88,7 @@ pub(super) fn previous_boundary(text: &str, to: usize) -> usize {
 /// indicators before it.
 fn joins(before: char, c: char, flags: usize) -> bool {
     joins_syllable(before, c)
-        || is_combining_mark(c)
-        || is_invisible_mark(c)
+        || is_mark(c)
         // Joiners, skin tones, and the tags of which flags of regions are made.
         || matches!(c, '\u{200C}'..=ZERO_WIDTH_JOINER | '\u{1F3FB}'..='\u{1F3FF}' | '\u{E0020}'..='\u{E007F}')
         || before == ZERO_WIDTH_JOINER && !c.is_alphanumeric() && !c.is_ascii()
@@ -154,6 +153,7 @@ mod tests {
         for expected in [
             &["a", "b", "c"][..],
             &["e\u{301}", "a\u{308}\u{323}", "x"],
+            &["मो", "हि", "त"],
             &["漢", "字"],
             &["👩\u{200D}👧", "x"],
             &["👩🏽\u{200D}🚀", "👍🏽", "."],
