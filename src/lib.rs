@@ -21,8 +21,8 @@
 //!
 //! Arrows run down and never back up, and the programs do not know each other. The tool that measures
 //! and besieges the server is not part of the house: it is `tests/load`. The course for learners stands
-//! apart: four steps from an echo server to a naive chat in `src/steps`, each a file to run, and
-//! [`mistakes`], what is still wrong with the last of them and how to see it.
+//! apart: [`lessons`], thirteen steps from an echo server to what the real server is, each a file to run.
+//! Whoever is new to sockets and threads begins there.
 //!
 //! # The way of a message
 //!
@@ -85,4 +85,4 @@ pub mod arguments;
 
 pub mod system;
 
-pub mod mistakes;
+pub mod lessons;

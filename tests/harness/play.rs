@@ -35,10 +35,15 @@ use super::{DEADLINE, free_port, has_nc};
 /// first one.
 const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
 
+/// The text of a file of this package.
+pub(crate) fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The documentation of a module, without the comment signs.
 pub(crate) fn documentation(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let source = std::fs::read_to_string(&path).expect("the file is there");
+    let source = text(path);
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n").collect()
 }
@@ -50,25 +55,31 @@ pub(crate) fn plays(text: &str) -> Vec<&str> {
 }
 
 /// Acts out all plays in a text.
-#[track_caller]
 pub(crate) fn act_out(text: &str) {
     if !has_nc() {
         return;
     }
     let plays = plays(text);
     assert!(!plays.is_empty(), "there is nothing to play");
-    for play in plays {
-        let ports = [free_port(), free_port()];
-        let mut terminals = BTreeMap::new();
-        for line in play.lines() {
-            if let Err(instead) = act(line, ports, &mut terminals) {
-                panic!("at the line\n  {line}\nof the play\n{play}the terminal {instead}");
-            }
+    // They mostly wait, so they do it at the same time.
+    thread::scope(|scope| {
+        for play in plays {
+            scope.spawn(|| act_out_one(play));
         }
-        for (number, terminal) in &mut terminals {
-            let surprise = terminal.surprise();
-            assert!(surprise.is_none(), "terminal {number} also printed {surprise:?} in\n{play}");
+    });
+}
+
+fn act_out_one(play: &str) {
+    let ports = [free_port(), free_port()];
+    let mut terminals = BTreeMap::new();
+    for line in play.lines() {
+        if let Err(instead) = act(line, ports, &mut terminals) {
+            panic!("at the line\n  {line}\nof the play\n{play}the terminal {instead}");
         }
+    }
+    for (number, terminal) in &mut terminals {
+        let surprise = terminal.surprise();
+        assert!(surprise.is_none(), "terminal {number} also printed {surprise:?} in\n{play}");
     }
 }
 
@@ -86,7 +97,8 @@ fn act(
     let text = &line[number.len_utf8()..];
     let terminal = terminals.entry(number).or_insert_with(|| Terminal::open(&ports[0].to_string()));
     if let Some(command) = text.strip_prefix("$ ") {
-        terminal.type_line(command);
+        // Where the examples are is not the same everywhere.
+        terminal.type_line(&command.replace("target/debug/examples", "\"$EXAMPLES\""));
     } else if let Some(typed) = text.strip_prefix("> ") {
         let (prompt, typed) = match typed.split_once("> ") {
             Some((prompt, typed)) => (format!("{prompt}> "), typed),
@@ -252,22 +264,36 @@ pub(crate) fn example(name: &str) -> PathBuf {
 }
 
 /// Where the examples are, which `cargo test` builds beside the tests.
-fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     // target/debug/deps/it-0123
     let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
     // A test that is run alone (`--test it`) does not have them built.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    for (example, source) in [
-        ("step1_echo_server", "steps/step1_echo_server.rs"),
-        ("step2_client", "steps/step2_client.rs"),
-        ("step3_two_threads", "steps/step3_two_threads.rs"),
-        ("step4_many_users", "steps/step4_many_users.rs"),
-        ("gateway", "lessons/gateway/main.rs"),
-    ] {
-        let source = format!("{}/src/{source}", env!("CARGO_MANIFEST_DIR"));
-        let is_new = modified(&examples.join(example)) >= modified(Path::new(&source));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons");
+    let steps = STEPS.map(|step| (step, format!("{step}.rs")));
+    let others = [("check", "check/main.rs"), ("peer", "peer.rs"), ("gateway", "gateway/main.rs")];
+    let others = others.map(|(example, path)| (example, path.to_owned()));
+    for (example, path) in steps.into_iter().chain(others) {
+        let is_new = modified(&examples.join(example)) >= modified(&source.join(path));
         assert!(is_new, "{example} is missing or old: run `cargo build --examples` first");
     }
     examples
 }
+
+/// The steps of the course, in order.
+pub(crate) const STEPS: [&str; 13] = [
+    "step01_echo",
+    "step02_client",
+    "step03_two_threads",
+    "step04_thread_per_client",
+    "step05_room",
+    "step06_lines",
+    "step07_names",
+    "step08_endings",
+    "step09_writers",
+    "step10_the_end",
+    "step11_outbox",
+    "step12_slow_readers",
+    "step13_fast_senders",
+];

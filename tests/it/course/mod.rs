@@ -1,7 +1,10 @@
-//! The course: its steps and its chapter do what their texts say.
+//! The course: its sessions do what they say, its servers have the mistakes that it says they have, and
+//! what its pages name is there.
 //!
 //! The sessions in the texts are acted out on Linux; other systems' tools print other words.
 
 mod steps;
 
-mod chapter;
+mod matrix;
+
+mod pages;

@@ -1,25 +1,43 @@
-//! The four steps, as their own texts try them.
+//! The texts of the steps: each session does what it says.
 
-use crate::harness::play::{act_out, documentation};
+use crate::harness::play::{STEPS, act_out, documentation, plays, text};
 
-#[test]
-fn step_1_echoes_one_client_at_a_time() {
-    act_out(&documentation("src/steps/step1_echo_server.rs"));
+/// Makes a test of each session that a step's text has.
+macro_rules! play {
+    ($($step:ident: $count:literal)*) => {
+        const PLAYED: &[(&str, usize)] = &[$((stringify!($step), $count)),*];
+        $(
+            #[test]
+            fn $step() {
+                act_out(&text(&format!("src/lessons/{}.md", stringify!($step))));
+            }
+        )*
+    };
+}
+
+play! {
+    step01_echo: 3
+    step02_client: 3
+    step03_two_threads: 1
+    step04_thread_per_client: 2
+    step05_room: 5
+    step06_lines: 2
+    step07_names: 7
+    step08_endings: 5
+    step09_writers: 2
+    step10_the_end: 1
+    step11_outbox: 2
+    step12_slow_readers: 1
+    step13_fast_senders: 1
 }
 
 #[test]
-fn step_2_sends_what_is_typed_and_prints_what_comes() {
-    act_out(&documentation("src/steps/step2_client.rs"));
-}
-
-#[test]
-fn step_3_shows_messages_while_one_types() {
-    act_out(&documentation("src/steps/step3_two_threads.rs"));
-}
-
-#[test]
-fn step_4_passes_messages_on_to_all_but_the_sender() {
-    act_out(&documentation("src/steps/step4_many_users.rs"));
+fn every_session_of_every_step_is_played() {
+    let there = STEPS.map(|step| {
+        let text = text(&format!("src/lessons/{step}.md"));
+        (step, plays(&text).len())
+    });
+    assert_eq!(there, PLAYED);
 }
 
 #[test]

@@ -1,0 +1,39 @@
+//! From step 7: asks a newcomer for a name. Runs on that client's thread, never in the accept loop.
+//!
+//! In the real server this is [`server::login`](crate::server::login), whose time limit is one for the
+//! whole of it, not one for each line.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::input::Input;
+
+/// How long a newcomer may say nothing.
+const LOGIN_TIME: Duration = Duration::from_secs(10);
+
+/// Asks for a name until `join` accepts one, and returns what that makes of it. `None` means that the
+/// client ended its stream without a name. `join` is given names of letters, digits and hyphens only.
+///
+/// Blocks while the newcomer is silent, for ten seconds at most.
+///
+/// # Errors
+///
+/// What `read`, `write` or `join` says. Each ends the session.
+pub fn login<M>(
+    mut stream: &TcpStream,
+    input: &mut Input<'_>,
+    join: impl Fn(&str) -> io::Result<Option<M>>,
+) -> io::Result<Option<M>> {
+    stream.set_read_timeout(Some(LOGIN_TIME))?;
+    loop {
+        stream.write_all(b"[SERVER] Enter your nickname:\n")?;
+        let Some(name) = input.next_line()? else { return Ok(None) };
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-');
+        if is_name && let Some(member) = join(&name)? {
+            stream.set_read_timeout(None)?;
+            return Ok(Some(member));
+        }
+        stream.write_all(b"[SERVER] That name is taken, or not a name.\n")?;
+    }
+}

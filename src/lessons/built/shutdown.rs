@@ -1,0 +1,67 @@
+//! From step 10: accepting until a signal comes, and the end. Runs on the main thread.
+//!
+//! Whatever blocks is woken: `accept` by a byte in a pipe, `read` and `write` by shutting the connection
+//! down. Then the scope has joined every session. In the real server this is
+//! [`server::accept`](crate::server::accept) and [`server::shutdown`](crate::server::shutdown).
+
+use std::env;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::accept::{PAUSE, prepare};
+use crate::system::{signal, socket::wait_for_connection};
+
+/// How long the peers may take to read the farewell and close.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// Gives each connection a thread that runs `serve`, until a signal comes. Then has `farewell` tell
+/// everyone, gives the peers a moment, and ends all connections. Returns when all sessions have ended.
+///
+/// # Errors
+///
+/// What the kernel says when it cannot listen.
+pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
+    let (stop, handler) = io::pipe()?;
+    signal::stop_through(handler);
+    // Only the wait for both may block: a peer may give up between that and `accept`.
+    listener.set_nonblocking(true)?;
+    writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
+    let serve = &serve;
+    let mut streams: Vec<Weak<TcpStream>> = Vec::new();
+    thread::scope(|scope| {
+        while let Ok(false) = wait_for_connection(&listener, &stop, None) {
+            let accepted = listener.accept().and_then(|(stream, address)| {
+                prepare(&stream)?;
+                let stream = Arc::new(stream);
+                streams.retain(|stream| stream.strong_count() > 0);
+                streams.push(Arc::downgrade(&stream));
+                let thread = thread::Builder::new().name(format!("client {}", address.port()));
+                thread.spawn_scoped(scope, move || serve(&stream))
+            });
+            if accepted.is_err() {
+                thread::sleep(PAUSE);
+            }
+        }
+        farewell();
+        end_all(streams);
+    });
+    Ok(())
+}
+
+/// Gives the peers a moment to close, and then wakes all threads that still block on a connection.
+fn end_all(mut streams: Vec<Weak<TcpStream>>) {
+    let start = Instant::now();
+    while start.elapsed() < FAREWELL_TIME && !streams.is_empty() {
+        thread::sleep(Duration::from_millis(10));
+        streams.retain(|stream| stream.strong_count() > 0);
+    }
+    for stream in streams.iter().filter_map(Weak::upgrade) {
+        // It fails when the peer is gone already.
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}

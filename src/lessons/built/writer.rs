@@ -1,0 +1,139 @@
+//! From step 12: the one thread that writes to everyone who is in, and its log for those who are behind.
+//!
+//! Nothing here waits for a socket. In the real server this is
+//! [`server::writer`](crate::server::writer), which has the help of more threads in a large room.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::{Change, Entry, view};
+use crate::system::{poll::Poll, socket::send_now};
+
+/// How much the log may hold before those who are furthest behind are too slow.
+const MAX_LOG_BYTES: usize = 8 << 20;
+
+/// The one thread that writes to those who are in. It never waits for any of them.
+#[derive(Debug, Default)]
+pub struct Writer {
+    recipients: Vec<Recipient>,
+    /// The batches that somebody has not taken yet, and the number of the first of them.
+    log: VecDeque<Vec<Entry>>,
+    first: usize,
+    bytes: usize,
+    is_over: bool,
+}
+
+/// One client, as the writer knows it.
+#[derive(Debug)]
+struct Recipient {
+    name: Arc<str>,
+    stream: Arc<TcpStream>,
+    /// Its place: the batch that it has not taken yet, and how much of its view of it it has.
+    batch: usize,
+    offset: usize,
+    /// The first entry that it gets, and the last one if it has left: batch, and index there.
+    joined: (usize, usize),
+    left: Option<(usize, usize)>,
+    is_gone: bool,
+}
+
+impl Writer {
+    /// Writes until everyone has the farewell. Blocks in `take` only, which is told the connections of
+    /// those who are behind, and how many recipients there are.
+    pub fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
+        let mut poll = Poll::default();
+        while !(self.is_over && self.recipients.is_empty()) {
+            let end = self.first + self.log.len();
+            let behind = self.recipients.iter().filter(|one| one.batch < end);
+            let behind: Vec<_> = behind.map(|one| Arc::clone(&one.stream)).collect();
+            let streams: Vec<&TcpStream> = behind.iter().map(|stream| &**stream).collect();
+            let batch = take(&streams, self.recipients.len());
+            if !batch.is_empty() {
+                self.append(batch);
+            }
+            // First those who are not behind; then those of whom the kernel says that they can take some.
+            let (late, current): (Vec<_>, Vec<_>) =
+                self.recipients.iter_mut().partition(|one| one.batch < end);
+            for one in current {
+                one.offer(&self.log, self.first);
+            }
+            let can_take = poll.writable(streams.iter().copied(), Duration::ZERO);
+            for (one, _) in late.into_iter().zip(can_take).filter(|(_, can_take)| *can_take) {
+                one.offer(&self.log, self.first);
+            }
+            self.tidy();
+        }
+    }
+
+    /// Adds a batch to the log, and notes who comes and who goes with it.
+    fn append(&mut self, batch: Vec<Entry>) {
+        let number = self.first + self.log.len();
+        for (index, Entry { who, change, .. }) in batch.iter().enumerate() {
+            match change {
+                Change::Nothing => {}
+                Change::Joined(stream) => self.recipients.push(Recipient {
+                    name: Arc::clone(who),
+                    stream: Arc::clone(stream),
+                    batch: number,
+                    offset: 0,
+                    joined: (number, index),
+                    left: None,
+                    is_gone: false,
+                }),
+                Change::Left | Change::End => {
+                    self.is_over |= matches!(change, Change::End);
+                    let leaves = |one: &&mut Recipient| self.is_over || one.name == *who;
+                    for one in self.recipients.iter_mut().filter(leaves) {
+                        one.left.get_or_insert((number, index));
+                    }
+                }
+            }
+        }
+        self.bytes += size(&batch);
+        self.log.push_back(batch);
+    }
+
+    /// Forgets who is gone, and the batches that nobody needs or that are too many.
+    fn tidy(&mut self) {
+        self.recipients.retain(|one| !one.is_gone);
+        let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
+        while !self.log.is_empty() && (self.bytes > MAX_LOG_BYTES || !needed(self.first)) {
+            self.bytes -= self.log.pop_front().map_or(0, |batch| size(&batch));
+            self.first += 1;
+        }
+        for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
+            // Too slow. This wakes its session, which leaves.
+            let _ = one.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Recipient {
+    /// Sends what it has not taken yet, as much as its socket takes. Never waits.
+    fn offer(&mut self, log: &VecDeque<Vec<Entry>>, first: usize) {
+        while let Some(batch) = log.get(self.batch - first) {
+            let end = self.left.filter(|left| left.0 == self.batch).map(|left| left.1 + 1);
+            let start = if self.joined.0 == self.batch { self.joined.1 } else { 0 };
+            let view = view(&batch[start..end.unwrap_or(batch.len())], &self.name);
+            let rest = &view.as_bytes()[self.offset..];
+            match send_now(&self.stream, rest) {
+                Ok(sent) if sent == rest.len() => (self.batch, self.offset) = (self.batch + 1, 0),
+                Ok(sent) => return self.offset += sent,
+                Err(error) => return self.is_gone = error.kind() != io::ErrorKind::WouldBlock,
+            }
+            if end.is_some() {
+                // It fails when the peer is gone, too.
+                let _ = self.stream.shutdown(Shutdown::Write);
+                return self.is_gone = true;
+            }
+        }
+    }
+}
+
+/// What a batch takes in memory, which is more than what it says.
+fn size(batch: &[Entry]) -> usize {
+    batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
+}

@@ -1,0 +1,155 @@
+//! The server that is examined: a process of its own for each check, measured from outside.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::kernel;
+use super::peer::Peer;
+use super::wire::Wire;
+
+/// How often to look whether the server listens.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What is the same for all checks of one run.
+#[derive(Debug)]
+pub(crate) struct Examination {
+    /// How to start the server. `{port}` stands for its port.
+    pub(crate) command: Vec<String>,
+    pub(crate) wire: Wire,
+    /// How long anything may take that takes a good server milliseconds.
+    pub(crate) patience: Duration,
+    /// How much is said to a reader that does not read, to see what it costs.
+    pub(crate) megabytes: usize,
+}
+
+/// A running server. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Server<'a> {
+    pub(crate) examination: &'a Examination,
+    process: Child,
+    pub(crate) port: u16,
+    /// The examiner has ended it.
+    is_killed: bool,
+}
+
+impl<'a> Server<'a> {
+    /// Starts the server, with no more descriptors than that, and waits until it listens.
+    ///
+    /// It does not find out by connecting: a naive server may not survive a connection that says nothing.
+    pub(crate) fn start(examination: &'a Examination, descriptors: u32) -> Result<Self, String> {
+        let port = free_port();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$@\""), "sh"]);
+        let with_port = |word: &String| word.replace("{port}", &port.to_string());
+        shell.args(examination.command.iter().map(with_port));
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let process = shell.spawn().map_err(|error| error.to_string())?;
+        let mut server = Self { examination, process, port, is_killed: false };
+        let output = server.process.stdout.take().ok_or("its output is not there")?;
+        let first_line = read_output(output);
+        let start = Instant::now();
+        // Starting may mean starting an interpreter.
+        let time = examination.patience.max(Duration::from_secs(10));
+        while start.elapsed() < time {
+            // Most servers say something when they are ready, but only the kernel knows.
+            let printed = first_line.recv_timeout(LOOK_INTERVAL);
+            if printed == Err(RecvTimeoutError::Disconnected) {
+                // It has closed its output.
+                thread::sleep(LOOK_INTERVAL);
+            }
+            if kernel::listens(port).unwrap_or(printed.is_ok()) {
+                return Ok(server);
+            }
+            if let Some(status) = server.exit() {
+                return Err(format!("it has ended ({status})"));
+            }
+        }
+        Err(format!("nobody listens on port {port}"))
+    }
+
+    /// Connects. The kernel answers for the server.
+    pub(crate) fn connect(&self) -> Result<Peer, String> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let stream = stream.map_err(|error| format!("nobody can connect: {error}"))?;
+        Peer::new(stream, self).map_err(|error| error.to_string())
+    }
+
+    /// Connects and joins under a name.
+    pub(crate) fn join(&self, name: &str) -> Result<Peer, String> {
+        let mut peer = self.connect()?;
+        peer.send(name)?;
+        peer.until(|line| self.examination.wire.is_welcome(line))
+            .map_err(|why| format!("{name} was not let in: {why}"))?;
+        Ok(peer)
+    }
+
+    /// Joins under two names, and makes sure that the first one hears what the second one will say: a
+    /// naive server may welcome people a moment before they are in.
+    pub(crate) fn join_two(&self, first: &str, second: &str) -> Result<(Peer, Peer), String> {
+        let (mut first, peer) = (self.join(first)?, self.join(second)?);
+        first.wait_for(|line| self.examination.wire.is_join(line, second));
+        Ok((first, peer))
+    }
+
+    /// The most memory that it has used so far, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        kernel::peak_memory_kib(self.process.id())
+    }
+
+    /// Asks it to end, as `kill` does: with SIGTERM.
+    pub(crate) fn ask_to_end(&self) -> Result<(), String> {
+        let kill = Command::new("kill").arg(self.process.id().to_string()).status();
+        kill.map(drop).map_err(|error| format!("`kill` cannot be run: {error}"))
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.is_killed = true;
+        // It fails when the server has ended.
+        let _ = self.process.kill();
+    }
+
+    /// How it has ended, if it has, and not because the examiner killed it.
+    pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten().filter(|_| !self.is_killed)
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        self.kill();
+        // Killed: it does not keep anybody waiting.
+        let _ = self.process.wait();
+    }
+}
+
+/// Reads what the server prints, so that it never waits for that; says when there was a line.
+fn read_output(output: impl Read + Send + 'static) -> Receiver<()> {
+    let (printed, first_line) = channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        if output.read_until(b'\n', &mut Vec::new()).is_ok_and(|count| count > 0) {
+            // It fails when nobody waits for it any more.
+            let _ = printed.send(());
+        }
+        let _ = io::copy(&mut output, &mut io::sink());
+    });
+    first_line
+}
+
+/// A port that nobody uses, and that the kernel does not give to clients by itself.
+fn free_port() -> u16 {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = process::id() * 61 + TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + u16::try_from(number % 12_000).unwrap_or(0);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}

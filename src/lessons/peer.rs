@@ -1,0 +1,162 @@
+//! Peer: a client that reads only when it is told to, and sends only what it is told to.
+//!
+//! ```sh
+//! cargo run -q --example peer -- [PORT]
+//! ```
+//!
+//! | type | and it |
+//! | --- | --- |
+//! | `hello` | sends the line `hello` |
+//! | `+ hel` | sends `hel` without a line end; `\n` and `\xC3` stand for these bytes, `x{900}` for 900 times `x` |
+//! | `talk 2` | talks for two seconds: ten thousand lines of 500 bytes, 5 MB |
+//! | `?` | reads a line and shows it |
+//! | `?5` | reads five bytes and shows them |
+//! | `??` | reads line after line from now on |
+//! | `;` | ends its stream, but goes on reading: a half-close |
+//! | `!` | breaks off: closes with something unread, which resets the connection |
+//! | `bye`, or the end of input | closes |
+//!
+//! What happens is printed in parentheses, what comes is printed as it is, with `\x1B` for an escape
+//! character, and long lines only at their start. It is made for the sessions of this course: a peer whose moves are slow enough to watch.
+
+use std::env;
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long `!` waits for something that it can leave unread, and `talk` for a server that does not read.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many characters of a line are shown.
+const MAX_SHOWN: usize = 70;
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    stream.set_nodelay(true)?;
+    say("(connected)");
+    for line in io::stdin().lines() {
+        match obey(&stream, &line?) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => say(&format!("({error})")),
+        }
+    }
+    Ok(())
+}
+
+/// Does what a line asks for, and returns whether to go on.
+fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("bye", "") => return Ok(false),
+        ("!", "") => {
+            break_off(stream)?;
+            return Ok(false);
+        }
+        (";", "") => stream.shutdown(Shutdown::Write)?,
+        ("?", "") => return show(&mut stream, usize::MAX),
+        ("??", "") => {
+            let stream = stream.try_clone()?;
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream);
+                loop {
+                    match show(&mut stream, usize::MAX) {
+                        Ok(true) => {}
+                        Ok(false) => return,
+                        Err(error) => return say(&format!("({error})")),
+                    }
+                }
+            });
+        }
+        ("+", bytes) => stream.write_all(&unescape(bytes))?,
+        ("talk", seconds) => talk(stream, Duration::from_secs(seconds.parse().unwrap_or(1)))?,
+        _ => match line.strip_prefix('?').and_then(|count| count.parse().ok()) {
+            Some(count) => return show(&mut stream, count),
+            None => stream.write_all(format!("{line}\n").as_bytes())?,
+        },
+    }
+    Ok(true)
+}
+
+/// Reads up to a line end, but at most so many bytes, and shows them. Returns whether more may come.
+fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
+    let (mut bytes, mut byte) = (Vec::new(), [0]);
+    while bytes.len() < most && bytes.last() != Some(&b'\n') {
+        if stream.read(&mut byte)? == 0 {
+            say(&format!("{}(end)", bytes.escape_ascii()));
+            return Ok(false);
+        }
+        bytes.push(byte[0]);
+    }
+    let visible = |c: char| match c {
+        '\u{1B}' => "\\x1B".to_owned(),
+        _ => c.to_string(),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_end_matches(['\r', '\n']);
+    let start: String = text.chars().take(MAX_SHOWN).map(visible).collect();
+    say(&(start + if text.chars().nth(MAX_SHOWN).is_some() { "…" } else { "" }));
+    Ok(true)
+}
+
+/// Sends a hundred lines of 500 bytes every 20 milliseconds: five thousand lines a second. Ends early
+/// when the server does not read for a second.
+fn talk(mut stream: &TcpStream, time: Duration) -> io::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let (start, lines) = (Instant::now(), format!("{}\n", "y".repeat(499)).repeat(100));
+    while start.elapsed() < time {
+        match stream.write_all(lines.as_bytes()) {
+            Ok(()) => thread::sleep(PAUSE),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                say("(the server does not read)");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    say("(talked)");
+    Ok(())
+}
+
+/// Waits until something has come. What is closed with that unread is reset by the kernel.
+fn break_off(stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    match stream.peek(&mut [0]) {
+        Ok(1) => say("(broken off)"),
+        _ => say("(nothing is unread, so this is an orderly end)"),
+    }
+    Ok(())
+}
+
+/// Replaces `\n` and `\xC3` by the bytes that they stand for, and `x{900}` by 900 times `x`.
+fn unescape(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some(next) = rest.chars().next() {
+        let hexadecimal = rest.strip_prefix("\\x").and_then(|rest| rest.get(..2));
+        let repeated = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        if let Some(after) = rest.strip_prefix("\\n") {
+            bytes.push(b'\n');
+            rest = after;
+        } else if let Some(byte) = hexadecimal.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            bytes.push(byte);
+            rest = &rest[4..];
+        } else if let Some((count, after)) = repeated
+            && let (Ok(count), Some(last)) = (count.parse::<usize>(), bytes.pop())
+        {
+            bytes.extend(vec![last; count]);
+            rest = after;
+        } else {
+            let (character, after) = rest.split_at(next.len_utf8());
+            bytes.extend_from_slice(character.as_bytes());
+            rest = after;
+        }
+    }
+    bytes
+}
+
+/// Prints a line. If it fails, there is no screen to say so on.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

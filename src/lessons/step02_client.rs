@@ -1,0 +1,30 @@
+//! Step 2: a client that sends what is typed and prints the answer. Its text is in `step02_client.md`.
+//!
+#![doc = include_str!("step02_client.md")]
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    println!("Connected to {}", stream.peer_addr()?);
+    // `BufReader` wants to own what it reads from, so it gets a second handle on the connection.
+    let mut answers = BufReader::new(stream.try_clone()?);
+    for line in io::stdin().lines() {
+        let line = line?;
+        if line == "quit" {
+            println!("Goodbye!");
+            break;
+        }
+        stream.write_all(format!("{line}\n").as_bytes())?;
+        let mut answer = String::new();
+        if answers.read_line(&mut answer)? == 0 {
+            println!("The server has closed the connection.");
+            break;
+        }
+        print!("{answer}");
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Step 3: a client with two threads, which listens while it types. Its text is in
+//! `step03_two_threads.md`.
+//!
+#![doc = include_str!("step03_two_threads.md")]
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::process;
+use std::thread;
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    println!("Connected to {}", stream.peer_addr()?);
+    let incoming = stream.try_clone()?;
+    thread::Builder::new().name("receive".into()).spawn(move || receive(incoming))?;
+    prompt()?;
+    for line in io::stdin().lines() {
+        let line = line?;
+        if line == "quit" {
+            println!("Goodbye!");
+            break;
+        }
+        stream.write_all(format!("{line}\n").as_bytes())?;
+        prompt()?;
+    }
+    Ok(())
+}
+
+/// Prints what comes until the server is gone, and then ends the program.
+fn receive(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    while let Ok(count) = stream.read(&mut buffer)
+        && count > 0
+    {
+        print!("{}", String::from_utf8_lossy(&buffer[..count]));
+        // Without this, nothing would be shown before the next line end. If it fails, there is no
+        // screen to say so on.
+        let _ = io::stdout().flush();
+    }
+    println!("The server is gone.");
+    // The main thread blocks in reading the keyboard, and nothing else can wake it.
+    process::exit(1);
+}
+
+fn prompt() -> io::Result<()> {
+    print!("> ");
+    io::stdout().flush()
+}

@@ -1,0 +1,128 @@
+//! Step 8: whatever ends a session ends that session only, once. Its text is in `step08_endings.md`.
+//!
+#![doc = include_str!("step08_endings.md")]
+
+use std::collections::HashMap;
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat::lessons::built::{input::Input, login::login};
+use chat::system::socket::{DeadPeer, detect_dead_peer};
+
+/// When the kernel asks a silent peer whether it is there, and how long it waits for an answer.
+const DEAD_PEER: DeadPeer = DeadPeer {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    probes: 3,
+    unacknowledged: Duration::from_secs(90),
+};
+
+/// How long a peer may take to read its last words.
+const DRAIN_TIME: Duration = Duration::from_millis(500);
+
+/// Who is in: for each name, the connection to write to.
+type Streams = HashMap<String, Arc<TcpStream>>;
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
+    // Unlike `println!` this does not panic when standard output is closed.
+    writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
+    let registry = Arc::new(Mutex::new(Streams::new()));
+    loop {
+        let accepted = listener.accept().and_then(|(stream, address)| {
+            detect_dead_peer(&stream, DEAD_PEER)?;
+            // Sends what is written at once, and not when the peer has acknowledged what came before.
+            stream.set_nodelay(true)?;
+            let (stream, registry) = (Arc::new(stream), Arc::clone(&registry));
+            let thread = thread::Builder::new().name(format!("client {}", address.port()));
+            thread.spawn(move || {
+                // How it ended makes no difference: it ended this session.
+                let _ = serve(&stream, &registry);
+                drain(&stream);
+            })
+        });
+        if accepted.is_err() {
+            // Out of descriptors or threads. It would fail again at once.
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Serves one client, until it leaves.
+fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
+    let mut input = Input::new(stream);
+    let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
+    let Some(Member { ref name, .. }) = member else { return Ok(()) };
+    while let Some(line) = input.next_line()? {
+        if line == "/quit" {
+            return (&**stream).write_all(b"[SERVER] Goodbye!\n");
+        }
+        match line.strip_prefix("/me ") {
+            Some(action) => tell_others(&lock(registry), "", &format!("* {name} {action}\n")),
+            None => tell_others(&lock(registry), name, &format!("{name}: {line}\n")),
+        }
+    }
+    Ok(())
+}
+
+/// To be in, under a name. When it is dropped, its owner has left.
+struct Member<'a> {
+    name: String,
+    registry: &'a Mutex<Streams>,
+}
+
+impl<'a> Member<'a> {
+    /// Takes the name, and announces it, if it is free: all under one hold of the lock.
+    fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Mutex<Streams>) -> Option<Self> {
+        let mut streams = lock(registry);
+        if streams.contains_key(name) {
+            return None;
+        }
+        streams.insert(name.to_owned(), Arc::clone(stream));
+        let online: Vec<&str> = streams.keys().map(String::as_str).collect();
+        let online = format!("{} online: {}", online.len(), online.join(", "));
+        let welcome = format!("[SERVER] Connected to the server!\n[SERVER] {online}\n");
+        // If it fails, the next read of this session says so.
+        let _ = (&**stream).write_all(welcome.as_bytes());
+        tell_others(&streams, name, &format!("[SERVER] {name} joined the chat!\n"));
+        Some(Self { name: name.to_owned(), registry })
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        let mut streams = lock(self.registry);
+        streams.remove(&self.name);
+        tell_others(&streams, &self.name, &format!("[SERVER] {} left the chat!\n", self.name));
+    }
+}
+
+/// Locks. The map is whole whenever a thread can panic, so a poisoned lock is used as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends a connection so that the last words arrive: says that nothing more comes, and throws away what
+/// the peer still sends, for a moment. To close on unread input would reset the connection.
+fn drain(mut stream: &TcpStream) {
+    let (start, mut ignored) = (Instant::now(), [0; 4096]);
+    // They fail when the peer is gone, and then there is nothing to drain.
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(DRAIN_TIME));
+    while start.elapsed() < DRAIN_TIME && stream.read(&mut ignored).is_ok_and(|count| count > 0) {}
+}
+
+/// Writes a line to everyone except one.
+fn tell_others(streams: &Streams, except: &str, line: &str) {
+    for (name, stream) in streams {
+        if name != except {
+            // If it fails, that client's own thread finds out, and leaves.
+            let _ = (&**stream).write_all(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Step 10: whatever blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
+//!
+#![doc = include_str!("step10_the_end.md")]
+
+use std::env;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat::lessons::built::accept::{PAUSE, prepare};
+use chat::lessons::built::client::{Clients, Member, tell_others, write_loop};
+use chat::lessons::built::session::{drain, lock};
+use chat::lessons::built::{input::Input, login::login};
+use chat::system::{signal, socket::wait_for_connection};
+
+/// How long the peers may take to read the farewell and close.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+fn main() -> io::Result<()> {
+    let port = env::args().nth(1).unwrap_or("7007".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
+    // The handler of a signal writes a byte into this pipe.
+    let (stop, handler) = io::pipe()?;
+    signal::stop_through(handler);
+    // Only the wait for both may block: a peer may give up between that and `accept`.
+    listener.set_nonblocking(true)?;
+    writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
+    let registry = &Mutex::new(Clients::new());
+    let mut streams: Vec<Weak<TcpStream>> = Vec::new();
+    // It ends when all threads that were started in it have ended.
+    thread::scope(|scope| {
+        // Blocks until there is a connection, or a byte in the pipe.
+        while let Ok(false) = wait_for_connection(&listener, &stop, None) {
+            let accepted = listener.accept().and_then(|(stream, address)| {
+                prepare(&stream)?;
+                let stream = Arc::new(stream);
+                streams.retain(|stream| stream.strong_count() > 0);
+                streams.push(Arc::downgrade(&stream));
+                let thread = thread::Builder::new().name(format!("client {}", address.port()));
+                thread.spawn_scoped(scope, move || {
+                    // How it ended makes no difference: it ended this session.
+                    let _ = serve(&stream, registry);
+                    drain(&stream);
+                })
+            });
+            if accepted.is_err() {
+                thread::sleep(PAUSE);
+            }
+        }
+        // With each client goes its queue, and so its writer ends after these words.
+        let farewell = Arc::from("[SERVER] The server is shutting down.\n");
+        lock(registry).drain().for_each(|(_, client)| client.put(&farewell));
+        end_all(streams);
+    });
+    Ok(())
+}
+
+/// Gives the peers a moment to close, and then wakes all threads that still block on a connection.
+fn end_all(mut streams: Vec<Weak<TcpStream>>) {
+    let start = Instant::now();
+    while start.elapsed() < FAREWELL_TIME && !streams.is_empty() {
+        thread::sleep(Duration::from_millis(10));
+        streams.retain(|stream| stream.strong_count() > 0);
+    }
+    for stream in streams.iter().filter_map(Weak::upgrade) {
+        // It fails when the peer is gone already.
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Serves one client, until it leaves. Returns when its writer has ended, too.
+fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
+    let mut input = Input::new(stream);
+    let joined = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
+    let Some((member, queue)) = joined else { return stream.shutdown(Shutdown::Write) };
+    thread::scope(|scope| {
+        let writer = thread::Builder::new().name(format!("writer of {}", member.name));
+        writer.spawn_scoped(scope, move || write_loop(stream, &queue))?;
+        let end = chat(&member, &mut input, registry);
+        // Its queue ends, and so the writer does, for which the scope waits.
+        drop(member);
+        end
+    })
+}
+
+/// Passes on what a client says, until it leaves.
+fn chat(member: &Member<'_>, input: &mut Input<'_>, registry: &Mutex<Clients>) -> io::Result<()> {
+    let name = &member.name;
+    while let Some(line) = input.next_line()?.filter(|line| line != "/quit") {
+        match line.strip_prefix("/me ") {
+            Some(action) => tell_others(&lock(registry), "", &format!("* {name} {action}\n")),
+            None => tell_others(&lock(registry), name, &format!("{name}: {line}\n")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Step 11: one order, one writer, one write a round. Its text is in `step11_outbox.md`.
+//!
+#![doc = include_str!("step11_outbox.md")]
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use chat::lessons::built::session::{drain, lock};
+use chat::lessons::built::{input::Input, login::login, shutdown};
+
+/// One thing that people can notice. All others get one text, the one whom it is about gets another.
+struct Entry {
+    who: Arc<str>,
+    to_others: String,
+    to_self: String,
+    change: Change,
+}
+
+/// What an entry changes in who is written to.
+enum Change {
+    Nothing,
+    Joined(Arc<TcpStream>),
+    Left,
+    End,
+}
+
+/// Where everything that people can notice is put, in one order.
+#[derive(Default)]
+struct Outbox {
+    entries: Mutex<Vec<Entry>>,
+    /// Something was put in: wakes the writer.
+    filled: Condvar,
+}
+
+impl Outbox {
+    /// Never waits for a peer: the lock is held to push or to take, nothing else.
+    fn put(&self, who: &Arc<str>, to_others: String, to_self: String, change: Change) {
+        lock(&self.entries).push(Entry { who: Arc::clone(who), to_others, to_self, change });
+        self.filled.notify_one();
+    }
+
+    /// Blocks while there is nothing; then takes all there is.
+    fn take(&self) -> Vec<Entry> {
+        let mut entries = lock(&self.entries);
+        while entries.is_empty() {
+            // Unlocks, sleeps until `filled` is notified, and locks again.
+            entries = self.filled.wait(entries).unwrap_or_else(PoisonError::into_inner);
+        }
+        mem::take(&mut *entries)
+    }
+}
+
+/// What all sessions share: the names that are taken, and the outbox. The names are locked while a join
+/// or a leave is put in, so these stand in the order in which the names had their owners.
+#[derive(Default)]
+struct Registry {
+    names: Mutex<BTreeSet<Arc<str>>>,
+    outbox: Outbox,
+}
+
+/// To be in, under a name. When it is dropped, its owner has left.
+struct Member<'a> {
+    name: Arc<str>,
+    registry: &'a Registry,
+}
+
+impl<'a> Member<'a> {
+    /// Takes the name, and announces it, if it is free.
+    fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
+        let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
+        if !names.insert(Arc::clone(&name)) {
+            return None;
+        }
+        let online: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let online = format!("{} online: {}", online.len(), online.join(", "));
+        let welcome = format!("[SERVER] Connected to the server!\n[SERVER] {online}\n");
+        let joined = format!("[SERVER] {name} joined the chat!\n");
+        registry.outbox.put(&name, joined, welcome, Change::Joined(Arc::clone(stream)));
+        Some(Self { name, registry })
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        let (left, mut names) =
+            (format!("[SERVER] {} left the chat!\n", self.name), lock(&self.registry.names));
+        names.remove(&self.name);
+        self.registry.outbox.put(&self.name, left, "[SERVER] Goodbye!\n".into(), Change::Left);
+    }
+}
+
+fn main() -> io::Result<()> {
+    let registry = &Registry::default();
+    let farewell = || {
+        let words = "[SERVER] The server is shutting down.\n".into();
+        registry.outbox.put(&"".into(), words, String::new(), Change::End);
+    };
+    thread::scope(|scope| {
+        let writer = thread::Builder::new().name("writer".into());
+        writer.spawn_scoped(scope, || write_loop(&registry.outbox))?;
+        let serve = |stream: &Arc<_>| {
+            // How it ended makes no difference: it ended this session.
+            let _ = serve(stream, registry);
+            drain(stream);
+        };
+        // Also when it could not listen: the scope waits for the writer, which waits for its last entry.
+        shutdown::run(serve, farewell).inspect_err(|_| farewell())
+    })
+}
+
+/// Serves one client, until it leaves. Once it is in, only the writer writes to it.
+fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
+    let mut input = Input::new(stream);
+    let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
+    let Some(Member { ref name, .. }) = member else { return stream.shutdown(Shutdown::Write) };
+    while let Some(line) = input.next_line()?.filter(|line| line != "/quit") {
+        let (to_others, to_self) = match line.strip_prefix("/me ") {
+            Some(action) => (format!("* {name} {action}\n"), format!("* {name} {action}\n")),
+            None => (format!("{name}: {line}\n"), String::new()),
+        };
+        registry.outbox.put(name, to_others, to_self, Change::Nothing);
+    }
+    Ok(())
+}
+
+/// One client, as the writer knows it.
+struct Recipient {
+    name: Arc<str>,
+    stream: Arc<TcpStream>,
+    /// The first entry of this batch that it gets, and the last one if it has left.
+    first: usize,
+    last: Option<usize>,
+}
+
+/// Writes everything to everyone, in order, until the end. Blocks on the outbox, and on each socket.
+fn write_loop(outbox: &Outbox) {
+    let (mut recipients, mut is_over) = (Vec::<Recipient>::new(), false);
+    while !is_over {
+        let batch = outbox.take();
+        for (index, Entry { who, change, .. }) in batch.iter().enumerate() {
+            match change {
+                Change::Nothing => {}
+                Change::Joined(stream) => recipients.push(Recipient {
+                    name: Arc::clone(who),
+                    stream: Arc::clone(stream),
+                    first: index,
+                    last: None,
+                }),
+                Change::Left | Change::End => {
+                    is_over |= matches!(change, Change::End);
+                    for one in recipients.iter_mut().filter(|one| is_over || one.name == *who) {
+                        one.last.get_or_insert(index);
+                    }
+                }
+            }
+        }
+        for one in &mut recipients {
+            let end = one.last.map_or(batch.len(), |last| last + 1);
+            let entries = batch[mem::take(&mut one.first)..end].iter();
+            let is_own = |entry: &Entry| entry.who == one.name;
+            let text = |entry| if is_own(entry) { &entry.to_self } else { &entry.to_others };
+            let view: String = entries.map(|entry| text(entry).as_str()).collect();
+            // If it fails, that client's own thread finds out, and leaves.
+            let _ = (&*one.stream).write_all(view.as_bytes());
+            if one.last.is_some() {
+                let _ = one.stream.shutdown(Shutdown::Write);
+            }
+        }
+        recipients.retain(|one| one.last.is_none());
+    }
+}
