@@ -12,8 +12,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown::{Both, Write};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,9 @@ pub struct Writer<'a> {
     shared: &'a Shared,
     current: FanOut,
     behind: Behind,
-    /// Connections whose writing side is shut down, and when they are closed at the latest.
-    parting: VecDeque<(Instant, Arc<Client>)>,
+    /// Connections whose writing side is shut down, and when they are closed at the latest. One whose
+    /// session has ended before is closed already: its place is free, and its descriptor too.
+    parting: VecDeque<(Instant, Weak<Client>)>,
     /// What has become of those who were behind. Empty between rounds, kept for its memory.
     outcomes: Vec<(Arc<Client>, Outcome)>,
 }
@@ -170,7 +171,7 @@ impl<'a> Writer<'a> {
         let _ = client.stream.shutdown(if is_told { Write } else { Both });
         catch_up(&client);
         if is_told {
-            self.parting.push_back((Instant::now() + PARTING_TIME, client));
+            self.parting.push_back((Instant::now() + PARTING_TIME, Arc::downgrade(&client)));
         }
     }
 
@@ -178,7 +179,8 @@ impl<'a> Writer<'a> {
     fn part_with_the_late(&mut self) {
         let now = Instant::now();
         while self.parting.front().is_some_and(|(until, _)| *until <= now) {
-            if let Some((_, client)) = self.parting.pop_front() {
+            let late = self.parting.pop_front().and_then(|(_, client)| client.upgrade());
+            if let Some(client) = late {
                 // It fails when the peer is gone.
                 let _ = client.stream.shutdown(Both);
             }
