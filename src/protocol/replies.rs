@@ -199,6 +199,9 @@ pub fn not_sent(why: impl fmt::Display) -> String {
     format!("[SERVER] Not sent: {why}")
 }
 
+/// Why a private message is refused: its recipient has not read those before it.
+pub const TOLD_TOO_MUCH: &str = "They have not read what they were told before.";
+
 /// Refuses a new nickname for a client that is in. `why` is a sentence.
 pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")

@@ -158,6 +158,11 @@ impl Batch {
         Cursor { batch: self, rest: &self.edits[before..] }.view(client)
     }
 
+    /// How much of a copy made by [`Batch::copy_for`] is for single clients, in bytes.
+    pub fn private_bytes(&self) -> usize {
+        self.private.len() + size_of_val(&*self.edits)
+    }
+
     /// Copies the sealed batch for these clients alone, who are given in ascending order: with their
     /// edits and no others'. What others were sent in private, or said, is no concern of a log for
     /// those who are behind.
@@ -208,6 +213,17 @@ impl<'a> Cursor<'a> {
     /// Moves on to a client, and returns what it sees. It must come after all clients asked for before.
     pub fn view(&mut self, client: ClientId) -> View<'a> {
         View { batch: self.batch, edits: self.edits_of(client), shown: &[], at: 0 }
+    }
+
+    /// Moves on to a client, as [`Cursor::view`], and returns how much of the batch is for it alone, in
+    /// bytes.
+    pub fn private_bytes(&mut self, client: ClientId) -> usize {
+        let edits = self.edits_of(client);
+        let text = edits.iter().map(|edit| match &edit.shown {
+            Shown::Private(range) => range.len(),
+            Shown::Nothing | Shown::Shared(_) => 0,
+        });
+        text.sum::<usize>() + size_of_val(edits)
     }
 
     fn edits_of(&mut self, client: ClientId) -> &'a [Edit] {

@@ -12,9 +12,10 @@
 //! ```
 //!
 //! The log is bounded by the text that *all* get. A recipient whose next batch has been dropped is too slow,
-//! and so is one that takes nothing for ten seconds. Private text counts for nothing here, since nobody
-//! shall lose their place by what others are told. It is bounded elsewhere: nothing is read from a client
-//! that is behind, and what others send it is limited by their rates.
+//! and so is one that takes nothing for ten seconds. Private text does not count there, since nobody shall
+//! lose their place by what others tell them. It has bounds of its own, one for each recipient and one for
+//! all. Over them a recipient is [overloaded](Client::is_overloaded), and it is who tells it something that
+//! is refused.
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
@@ -60,6 +61,10 @@ const RECENTLY: Duration = Duration::from_secs(1);
 /// many. Until then a few stalled clients, of whom nobody knows yet that they do not read, delay nobody.
 const FILLING_PART: usize = 64;
 
+/// How much private text is kept for one recipient before others may tell it nothing more, in bytes: more
+/// than a burst from each of sixty clients.
+const MAX_PRIVATE_BYTES: usize = 16 << 20;
+
 /// The longest step of the clock by which stalls are measured.
 const MAX_STEP: Duration = Duration::from_millis(250);
 
@@ -70,9 +75,12 @@ pub struct Behind {
     log: VecDeque<Batch>,
     /// The number of the first batch in the log.
     first: u64,
-    /// The text in the log that all get, and the most that there may be, in bytes.
+    /// The text in the log that all get, with what keeping a batch costs, and the most that there may be, in
+    /// bytes.
     bytes: usize,
     limit: usize,
+    /// What single recipients get, in bytes. It has the same limit.
+    private: usize,
     clock: Clock,
     poll: Poll,
     /// When the next offer is due, and after what interval the one after that.
@@ -94,6 +102,8 @@ struct Laggard {
     tried_at: Duration,
     /// It fell behind on text that was for itself.
     on_private: bool,
+    /// How much is kept for it alone, in bytes.
+    private: usize,
     leaving: Option<Leaving>,
 }
 
@@ -129,6 +139,7 @@ impl Behind {
             first: 0,
             bytes: 0,
             limit,
+            private: 0,
             clock: Clock { running: Duration::ZERO, read: now },
             poll: Poll::default(),
             next_offer: now,
@@ -165,6 +176,7 @@ impl Behind {
             took_at: now,
             tried_at: now,
             on_private: has_private,
+            private: 0,
             leaving: None,
         };
         let soon = Instant::now() + OFFER_INTERVAL;
@@ -180,7 +192,17 @@ impl Behind {
             return;
         }
         let copy = batch.copy_for(self.laggards.keys().copied());
-        self.bytes += copy.common().len();
+        if copy.is_empty() {
+            // It was for others alone.
+            return;
+        }
+        self.bytes += cost(&copy);
+        self.private += copy.private_bytes();
+        let mut cursor = copy.cursor();
+        for (&id, laggard) in &mut self.laggards {
+            laggard.private += cursor.private_bytes(id);
+            laggard.note_load(self.private > self.limit);
+        }
         self.log.push_back(copy);
         while self.bytes > self.limit && self.log.len() > 1 {
             self.forget_first();
@@ -206,6 +228,7 @@ impl Behind {
     /// Removes one that is behind; `None` when it is not.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         let laggard = self.laggards.remove(&id)?;
+        laggard.client.is_overloaded.store(false, Relaxed);
         self.forget_taken();
         Some(laggard.client)
     }
@@ -262,6 +285,7 @@ impl Behind {
             }
             let before = (laggard.batch, laggard.taken);
             let outcome = laggard.take(&self.log, self.first);
+            laggard.note_load(self.private > self.limit);
             laggard.tried_at = now;
             if (laggard.batch, laggard.taken) != before {
                 laggard.took_at = now;
@@ -271,6 +295,7 @@ impl Behind {
         }
         for (client, _) in &*outcomes {
             self.laggards.remove(&client.id);
+            client.is_overloaded.store(false, Relaxed);
         }
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
@@ -290,7 +315,8 @@ impl Behind {
 
     fn forget_first(&mut self) {
         if let Some(batch) = self.log.pop_front() {
-            self.bytes -= batch.common().len();
+            self.bytes -= cost(&batch);
+            self.private -= batch.private_bytes();
             self.first += 1;
         }
     }
@@ -311,13 +337,22 @@ impl Laggard {
         self.batch < first || now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
+    /// Has others tell it nothing while too much is kept for it, or for all recipients.
+    fn note_load(&self, is_log_full: bool) {
+        let is_overloaded = self.private > MAX_PRIVATE_BYTES || (is_log_full && self.private > 0);
+        self.client.is_overloaded.store(is_overloaded, Relaxed);
+    }
+
     /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of
     /// it, if it is not behind any more.
     fn take(&mut self, log: &VecDeque<Batch>, first: u64) -> Option<Outcome> {
         let place = usize::try_from(self.batch - first).unwrap_or(usize::MAX);
         for batch in log.range(place.min(log.len())..) {
             match send_view(&self.client.stream, batch.view(self.client.id), self.taken) {
-                Ok(None) => (self.batch, self.taken) = (self.batch + 1, 0),
+                Ok(None) => {
+                    (self.batch, self.taken) = (self.batch + 1, 0);
+                    self.private -= batch.cursor().private_bytes(self.client.id);
+                }
                 Ok(Some(taken)) => {
                     self.taken = taken;
                     return None;
@@ -330,6 +365,11 @@ impl Laggard {
         }
         Some(Outcome::Current)
     }
+}
+
+/// What a batch takes of the log's limit: also one with little text takes memory.
+fn cost(batch: &Batch) -> usize {
+    size_of::<Batch>() + batch.common().len()
 }
 
 /// The time for which this program has run. A server that was stopped, or a laptop that slept, owes its
@@ -389,7 +429,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_while_nobody_is_behind() {
-        let mut behind = Behind::new(100);
+        let mut behind = Behind::new(1000);
         behind.keep(&batch("one"));
         assert_eq!((behind.log.len(), behind.bytes), (0, 0));
         assert_eq!(behind.until_offer(), None);
@@ -397,7 +437,7 @@ mod tests {
 
     #[test]
     fn one_that_reads_again_has_missed_nothing_and_is_current() {
-        let mut behind = Behind::new(100);
+        let mut behind = Behind::new(1000);
         let (_, mut peer) = fall_behind(&mut behind, 1);
         for line in ["two", "three"] {
             behind.keep(&batch(line));
@@ -413,7 +453,7 @@ mod tests {
 
     #[test]
     fn one_whose_batch_was_dropped_is_too_slow_and_the_others_are_not() {
-        let mut behind = Behind::new(10);
+        let mut behind = Behind::new(10 + 2 * size_of::<Batch>());
         let (slow, _slow) = fall_behind(&mut behind, 1);
         behind.keep(&batch("one"));
         behind.keep(&batch("two"));
@@ -429,7 +469,7 @@ mod tests {
 
     #[test]
     fn one_that_has_left_gets_what_came_before_its_leave_and_no_more() {
-        let mut behind = Behind::new(100);
+        let mut behind = Behind::new(1000);
         let (id, mut peer) = fall_behind(&mut behind, 1);
         behind.keep(&batch("before"));
         assert!(behind.leave(id, LeaveReason::Quit));
@@ -443,8 +483,42 @@ mod tests {
     }
 
     #[test]
+    fn one_for_whom_much_private_text_is_kept_is_overloaded_until_it_has_taken_it() {
+        // One of them by its own bound, the other by the one of all.
+        for (limit, bytes) in [(usize::MAX, MAX_PRIVATE_BYTES), (1 << 20, 1 << 20)] {
+            let mut behind = Behind::new(limit);
+            let (id, mut peer) = fall_behind(&mut behind, 1);
+            let client = Arc::clone(&behind.laggards[&id].client);
+            let mut told = Batch::default();
+            told.show(id, &vec![b'x'; bytes / 2]);
+            told.seal();
+            behind.keep(&told);
+            assert!(!client.is_overloaded.load(Relaxed));
+            behind.keep(&told);
+            assert!(client.is_overloaded.load(Relaxed));
+            let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+            assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
+            assert!(!client.is_overloaded.load(Relaxed));
+            assert_eq!((behind.log.len(), behind.bytes, behind.private), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_for_others_alone_costs_nothing_and_what_says_little_costs_its_memory() {
+        let mut behind = Behind::new(1 << 20);
+        let (_, _peer) = fall_behind(&mut behind, 1);
+        let mut others = Batch::default();
+        others.show(ClientId::new(2), b"pong");
+        others.seal();
+        behind.keep(&others);
+        assert!(behind.log.is_empty());
+        (0..100_000).for_each(|_| behind.keep(&batch("")));
+        assert!(behind.log.len() * size_of::<Batch>() < 1 << 20);
+    }
+
+    #[test]
     fn a_stall_is_measured_in_time_for_which_the_program_ran() {
-        let mut behind = Behind::new(100);
+        let mut behind = Behind::new(1000);
         let (_, _peer) = fall_behind(&mut behind, 1);
         behind.keep(&batch("one"));
         // As after a stop of an hour.

@@ -57,6 +57,9 @@ pub struct Client {
     pub has_left: AtomicBool,
     /// It has not taken everything that it was sent. Set by the writer.
     pub is_behind: AtomicBool,
+    /// So much that others told it in private is kept for it that they may tell it nothing more. Set by
+    /// the writer.
+    pub is_overloaded: AtomicBool,
     /// Sending to it failed: the connection is broken. Set by the writer.
     pub is_lost: AtomicBool,
     /// The number of the last batch that has text of this client. Used under the outbox's lock.
@@ -81,6 +84,7 @@ impl Client {
             quota,
             has_left: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             last_batch: AtomicU64::new(0),
             thread: OnceLock::new(),

@@ -319,6 +319,10 @@ impl Session<'_> {
             }
             Command::Tell { to, text } => {
                 self.pass_on();
+                if self.is_overloaded(to) {
+                    self.answer(&replies::not_sent(replies::TOLD_TOO_MUCH));
+                    return Continue(());
+                }
                 let from = self.client.id;
                 let told =
                     self.shared.outbox.append_for(self.client, |room| room.tell(from, to, text));
@@ -342,6 +346,13 @@ impl Session<'_> {
             Command::Quit => return Break(End::Left(LeaveReason::Quit)),
         }
         Continue(())
+    }
+
+    /// Whether the member of this name may be told nothing more. A moment later it may be another's.
+    fn is_overloaded(&self, name: &str) -> bool {
+        let id = self.shared.outbox.look(|room| room.find(name));
+        let client = id.and_then(|id| self.shared.registry.get(id));
+        client.is_some_and(|client| client.is_overloaded.load(Relaxed))
     }
 
     fn rename(&mut self, name: &str) {

@@ -1,24 +1,9 @@
 //! The limits on connections: of all of them, and from one address.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-
 use chat::protocol::replies;
 
-use crate::harness::{Server, leave_out, poll_until};
-
-/// An address of this machine that is not loopback; packets to it do not leave the machine. Where
-/// there is none the test is left out.
-fn own_address() -> Option<IpAddr> {
-    // Connecting a UDP socket sends nothing: it only chooses the route (TEST-NET-1, RFC 5737).
-    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
-    });
-    let address = route.ok().map(|address| address.ip()).filter(|address| !address.is_loopback());
-    if address.is_none() {
-        leave_out("this machine has no address except loopback");
-    }
-    address
-}
+use crate::hardening::own_address;
+use crate::harness::{Server, poll_until};
 
 #[test]
 fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {

@@ -58,6 +58,9 @@ mod load;
 mod slow_readers;
 
 #[cfg(target_os = "linux")]
+mod hardening;
+
+#[cfg(target_os = "linux")]
 mod limits;
 
 #[cfg(target_os = "linux")]

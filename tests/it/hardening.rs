@@ -1,0 +1,281 @@
+//! Attacks with small means: what they must not cost the others.
+//!
+//! Each of these once threw somebody out, took every place, or was not heard. What takes a load, a clock
+//! or several addresses is a scenario of `load soak` and `load end`, or is in `tests/addresses.sh`.
+
+use std::ffi::{c_int, c_void};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat::protocol::replies;
+
+use crate::harness::proc;
+use crate::harness::{Peer, Server, leave_out, poll_until, shell};
+
+/// An address of this machine that is not loopback; packets to it do not leave the machine. Where
+/// there is none the test is left out.
+pub(crate) fn own_address() -> Option<IpAddr> {
+    // Connecting a UDP socket sends nothing: it only chooses the route (TEST-NET-1, RFC 5737).
+    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
+    });
+    let address = route.ok().map(|address| address.ip()).filter(|address| !address.is_loopback());
+    if address.is_none() {
+        leave_out("this machine has no address except loopback");
+    }
+    address
+}
+
+#[test]
+fn what_a_broken_connection_had_said_is_heard_although_others_talk() {
+    let server = Server::with(&["--rate", "100"]);
+    let [mut alice, mut carol] = server.join_all(["alice", "carol"]);
+    let mut bob = server.join("bob");
+    carol.expect("[SERVER] bob joined the chat!");
+    alice.send("unread");
+    carol.expect("alice: unread");
+    // More than may come at once, so most of it waits when the connection breaks.
+    let said: Vec<_> = (0..400).map(|n| format!("line {n}")).collect();
+    bob.send(&said.join("\n"));
+    bob.reset();
+    let mut heard = Vec::new();
+    loop {
+        match carol.line() {
+            line if line == "[SERVER] bob left the chat! (connection lost)" => break,
+            // Each of these is sent to the broken connection, too.
+            line if line.starts_with("bob: ") => {
+                alice.send("me too");
+                heard.push(line);
+            }
+            line => assert_eq!(line, "alice: me too"),
+        }
+    }
+    assert_eq!(heard, said.iter().map(|line| format!("bob: {line}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_stays_whatever_it_is_told_in_private() {
+    let server = Server::start();
+    let mut victim = server.join("victim");
+    let mut senders: Vec<Peer> = (0..60).map(|n| server.join(&format!("s{n}"))).collect();
+    let text = "y".repeat(1000);
+    let (burst, times) = (format!("/msg victim {text}\n"), 190);
+    for sender in &mut senders {
+        sender.send_bytes(burst.repeat(times).as_bytes());
+    }
+    // All of it is on its way to the victim, who has read nothing.
+    for (n, sender) in senders.iter_mut().enumerate() {
+        sender.send("/me is done");
+        let lines = sender.lines_until(&format!("* s{n} is done"));
+        let confirmed = lines.iter().filter(|line| line.starts_with("[you -> victim] ")).count();
+        assert_eq!(confirmed, times, "s{n}");
+    }
+    let mut told = 0;
+    while told < times * senders.len() {
+        told += usize::from(victim.line().ends_with(&text));
+    }
+    victim.send("here I am");
+    senders[0].lines_until("victim: here I am");
+}
+
+#[test]
+fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
+    let server = Server::with(&["--rate", "0", "--backlog", "2000000"]);
+    let [mut talker, mut stalled] = server.join_all(["talker", "stalled"]);
+    let text = "y".repeat(1000);
+    let (told, refused) =
+        (format!("[you -> stalled] {text}"), replies::not_sent(replies::TOLD_TOO_MUCH));
+    // More than the systems of both ends hold, and the server.
+    let (mut said, mut taken) = (0, 0);
+    while said == taken {
+        talker.send_bytes(format!("/msg stalled {text}\n").repeat(100).as_bytes());
+        said += 100;
+        for _ in 0..100 {
+            match talker.line() {
+                line if line == told => taken += 1,
+                line => assert_eq!(line, refused),
+            }
+        }
+        assert!(said < 40_000, "40 MB are kept for one who reads nothing");
+    }
+    // What was confirmed arrives, and then it can be told something again.
+    for _ in 0..taken {
+        stalled.expect(&format!("[talker -> you] {text}"));
+    }
+    poll_until("a private message that is taken", || {
+        talker.send("/msg stalled are you there?");
+        (talker.line() != refused).then_some(())
+    });
+    stalled.expect("[talker -> you] are you there?");
+}
+
+#[test]
+fn the_time_in_which_the_server_did_not_run_is_not_held_against_a_reader() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut talker, mut listener, mut reader] = server.join_all(["talker", "listener", "reader"]);
+    Server::leave_behind(&mut talker, &mut listener, &reader);
+    server.signal("STOP");
+    // Longer than a reader may take nothing.
+    thread::sleep(Duration::from_secs(13));
+    server.signal("CONT");
+    talker.send("/me is back");
+    let heard = listener.lines_until("* talker is back");
+    assert!(heard.is_empty(), "nobody left: {heard:?}");
+    reader.lines_until("* talker is back");
+    reader.send("me too");
+    talker.lines_until("reader: me too");
+}
+
+#[test]
+fn a_long_history_is_kept_once_whoever_joins() {
+    let server = Server::with(&["--rate", "0", "--history", "1000"]);
+    let mut talker = server.join("talker");
+    talker.send_bytes(format!("{}\n", "z".repeat(1000)).repeat(1200).as_bytes());
+    talker.send("/me is done");
+    talker.expect("* talker is done");
+    let before = server.usage().peak_kib;
+    // All at once.
+    server.signal("STOP");
+    let mut newcomers: Vec<Peer> = Vec::new();
+    for n in 0..60 {
+        let mut newcomer = server.connect("newcomer");
+        newcomer.send(&format!("n{n}"));
+        newcomers.push(newcomer);
+    }
+    server.signal("CONT");
+    for _ in 0..60 {
+        talker.line();
+    }
+    let grown = server.usage().peak_kib - before;
+    assert!(grown < 20 << 10, "{grown} KiB more for 60 newcomers");
+    for newcomer in &mut newcomers {
+        newcomer.lines_until("[SERVER] Connected to the server!");
+    }
+}
+
+#[test]
+fn urgent_data_is_part_of_the_stream() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    // Telnet's data mark, as it comes at the end of a Ctrl-C.
+    bob.send_bytes(&[0xFF]);
+    send_urgent(&bob, 0xF2);
+    bob.send("hello");
+    alice.expect("bob: hello");
+    // The whole of a Ctrl-C: interrupt the process, do a timing mark, and the mark.
+    bob.send_bytes(&[0xFF, 0xF4, 0xFF, 0xFD, 0x06, 0xFF]);
+    send_urgent(&bob, 0xF2);
+    bob.expect_bytes(&[0xFF, 0xFC, 0x06]);
+    bob.send("and on");
+    alice.expect("bob: and on");
+}
+
+/// Sends a byte as urgent data (RFC 6093).
+fn send_urgent(peer: &Peer, byte: u8) {
+    #[expect(unsafe_code, reason = "std cannot send it")]
+    unsafe extern "C" {
+        fn send(socket: c_int, bytes: *const c_void, count: usize, flags: c_int) -> isize;
+    }
+    const MSG_OOB: c_int = 1;
+    let byte = [byte];
+    #[expect(unsafe_code, reason = "std cannot send it")]
+    // SAFETY: the byte lives as long as the call, which only reads it.
+    let sent = unsafe { send(peer.stream().as_raw_fd(), byte.as_ptr().cast(), 1, MSG_OOB) };
+    assert_eq!(sent, 1);
+}
+
+#[test]
+fn a_browser_does_not_speak_for_its_user() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    let headers = "Host: 127.0.0.1\r\nContent-Length: 12\r\n\r\nx\nhi\n/quit\n";
+    for request in ["POST / HTTP/1.1", "GET /x HTTP/1.0", "OPTIONS * HTTP/1.1", "PUT /a b HTTP/1.1"]
+    {
+        let mut browser = server.connect("browser");
+        browser.send_bytes(format!("{request}\r\n{headers}").as_bytes());
+        browser.expect(replies::ENTER_NICKNAME);
+        browser.expect_last(replies::NOT_A_WEB_SERVER);
+    }
+    bob.send("marker");
+    alice.expect("bob: marker");
+}
+
+#[test]
+fn the_prompt_has_a_rate_too() {
+    let server = Server::with(&["--rate", "100"]);
+    for question in [&b"/help\n"[..], &[0xFF, 0xFD, 0x06]] {
+        let start = Instant::now();
+        let mut peer = server.connect("peer");
+        peer.send_bytes(&question.repeat(260));
+        peer.send_bytes(b"/quit\n");
+        let answer = peer.rest();
+        assert!(answer.ends_with(format!("{}\n", replies::GOODBYE).as_bytes()));
+        // No clock can run faster than this, however idle the machine.
+        assert!(start.elapsed() >= Duration::from_millis(600));
+    }
+}
+
+#[test]
+fn joins_from_one_address_have_a_rate() {
+    let Some(address) = own_address() else { return };
+    let server = Server::with(&["--host", &address.to_string(), "--rate", "25"]);
+    let start = Instant::now();
+    // An address has eight shares: 1,600 tokens at once and 200 a second, and a join costs eleven.
+    for n in 0..182 {
+        let mut peer = server.connect("peer");
+        peer.send_bytes(format!("n{n}\n/quit\n").as_bytes());
+        peer.lines_until(replies::GOODBYE);
+    }
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn who_has_left_and_does_not_read_still_counts() {
+    let Some(address) = own_address() else { return };
+    let limit = 8;
+    let script = "ulimit -n 150; exec \"$SERVER\" --host 0.0.0.0 --port 0 --max-per-address 8";
+    let server = Server::of(shell(script));
+    let before = server.usage();
+    let there = SocketAddr::new(address, server.port());
+    let mut leavers = Vec::new();
+    for n in 0..300 {
+        let leaver = Peer::connect("leaver", there, server.transcript());
+        let question = "/who\n".repeat(12);
+        // It fails for one that was turned away.
+        let _ = std::io::Write::write_all(
+            &mut leaver.stream(),
+            format!("q{n}\n{question}/quit\n").as_bytes(),
+        );
+        leavers.push(leaver);
+        let usage = server.usage();
+        // Those who are being told that there is no place are sixteen at most, and one has just come.
+        assert!(usage.descriptors <= before.descriptors + limit + 16 + 1, "{usage:?}");
+        // One that ends has given its place back.
+        assert!(usage.threads <= before.threads + 2 * limit, "{usage:?}");
+    }
+    // From another address there is room.
+    let _honest = server.join("honest");
+}
+
+#[test]
+fn the_system_keeps_less_for_each_who_does_not_read_the_more_there_are() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut talker, mut listener, early] = server.join_all(["talker", "listener", "early"]);
+    let crowd: Vec<Peer> = (0..500).map(|_| server.connect("crowd")).collect();
+    let late = server.join("late");
+    talker.expect("[SERVER] late joined the chat!");
+    listener.expect("[SERVER] late joined the chat!");
+    Server::leave_behind(&mut talker, &mut listener, &early);
+    Server::leave_behind(&mut talker, &mut listener, &late);
+    let kept = |peer: &Peer| {
+        let far_end = peer.stream().peer_addr().unwrap();
+        proc::socket(far_end, peer.address()).unwrap().unacknowledged
+    };
+    // A mebibyte, and a 504th of 256; the system goes over it by what one write may bring.
+    let (early, late) = (kept(&early), kept(&late));
+    assert!((900 << 10..1400 << 10).contains(&early), "{early} bytes for the first");
+    assert!((400 << 10..800 << 10).contains(&late), "{late} bytes for the last");
+    drop(crowd);
+}
