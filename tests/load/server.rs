@@ -13,7 +13,7 @@ const MAX_END_TIME: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What the log says when a client's thread panicked.
-const FAULT: &str = "A fault ended the connection";
+const FAULT: &str = "Internal error";
 
 /// A server. Dropped, it is killed.
 pub(crate) struct Server {
