@@ -177,6 +177,16 @@ impl Room {
         self.members.contains_key(&client)
     }
 
+    /// How many are in.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody is in.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Says who is online, without a line end.
     pub fn online_line(&self) -> String {
         replies::online(self.members.len(), self.members.values())

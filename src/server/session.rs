@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::input::Input;
 use super::login::{Login, Step};
-use super::rate::{JOIN_COST, TokenBucket};
+use super::rate::{JOIN_COST, TokenBucket, search_cost};
+use super::room::Room;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
 use crate::protocol::cleaning::clean_line;
@@ -77,6 +78,7 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         phase: Phase::AtPrompt(Login::new(shared.options.login_timeout)),
         said: Vec::new(),
         delivered: 0,
+        searched: 0,
         gone_since: None,
     };
     let mut input = Input::new(&shared.options);
@@ -112,6 +114,8 @@ struct Session<'a> {
     said: Vec<u8>,
     /// How many bytes the line at hand makes the server deliver.
     delivered: usize,
+    /// How many names it made the server look through.
+    searched: usize,
     /// When its connection was found to be broken, while it waited for its rate.
     gone_since: Option<Instant>,
 }
@@ -224,7 +228,7 @@ impl Session<'_> {
 impl Session<'_> {
     /// Acts on one thing that the client sent, and charges it.
     fn act(&mut self, frame: Frame<'_>) -> Flow {
-        self.delivered = 0;
+        (self.delivered, self.searched) = (0, 0);
         let flow = match &mut self.phase {
             Phase::AtPrompt(login) => {
                 let step = login.take(frame);
@@ -232,10 +236,12 @@ impl Session<'_> {
             }
             Phase::In(_) => self.take(frame),
         };
-        self.bucket.take(1.0);
+        let search = search_cost(self.searched);
+        self.bucket.take(1.0 + search);
         if let Some(quota) = &self.client.quota {
             // A line that nobody sees costs a token as well.
             quota.charge_bytes(self.delivered.max(1));
+            quota.charge(search);
         }
         flow
     }
@@ -336,8 +342,11 @@ impl Session<'_> {
             Command::Who(part) => {
                 self.pass_on();
                 let id = self.client.id;
-                let told = self.shared.outbox.append_for(self.client, |room| room.who(id, part));
-                self.delivered = told.unwrap_or(0);
+                let who = |room: &mut Room| (room.who(id, part), room.len());
+                let (bytes, members) =
+                    self.shared.outbox.append_for(self.client, who).unwrap_or_default();
+                self.delivered = bytes;
+                self.searched = if part.is_empty() { 0 } else { members };
             }
             Command::Ping(word) => self.answer(&replies::pong(word)),
             Command::Help => self.answer(&replies::help()),

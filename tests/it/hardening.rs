@@ -129,7 +129,7 @@ fn the_time_in_which_the_server_did_not_run_is_not_held_against_a_reader() {
 }
 
 #[test]
-fn a_long_history_is_kept_once_whoever_joins() {
+fn a_long_history_is_bounded_and_kept_once_whoever_joins() {
     let server = Server::with(&["--rate", "0", "--history", "1000"]);
     let mut talker = server.join("talker");
     talker.send_bytes(format!("{}\n", "z".repeat(1000)).repeat(1200).as_bytes());
@@ -150,8 +150,16 @@ fn a_long_history_is_kept_once_whoever_joins() {
     }
     let grown = server.usage().peak_kib - before;
     assert!(grown < 20 << 10, "{grown} KiB more for 60 newcomers");
+    // Each is shown no more than 256 KiB, whatever the number of lines.
     for newcomer in &mut newcomers {
         newcomer.lines_until("[SERVER] Connected to the server!");
+        newcomer.line();
+        let title = newcomer.line();
+        assert_eq!(title, "[SERVER] Last messages: 260");
+        for _ in 0..259 {
+            assert!(newcomer.line().starts_with("talker: zz"));
+        }
+        newcomer.expect("* talker is done");
     }
 }
 
