@@ -114,11 +114,11 @@ impl<'a> Writer<'a> {
         self.behind.keep(batch);
         for (id, reason) in left {
             if let Some(client) = self.current.remove(id) {
-                self.part_with(client, reason);
+                self.part_with(&client, reason);
             } else if reason.final_line().is_some() {
                 self.behind.leave(id, reason);
             } else if let Some(client) = self.behind.remove(id) {
-                self.part_with(client, reason);
+                self.part_with(&client, reason);
             }
         }
     }
@@ -134,11 +134,11 @@ impl<'a> Writer<'a> {
                     catch_up(&client);
                     self.current.add(client);
                 }
-                Outcome::Left(reason) => self.part_with(client, reason),
+                Outcome::Left(reason) => self.part_with(&client, reason),
                 Outcome::Lost(error) => lose(&client, &error),
                 Outcome::TooSlow => {
                     self.shared.leave(&client, LeaveReason::TooSlow);
-                    self.part_with(client, LeaveReason::TooSlow);
+                    self.part_with(&client, LeaveReason::TooSlow);
                 }
             }
         }
@@ -165,13 +165,13 @@ impl<'a> Writer<'a> {
 
     /// Ends the writing to a client that has left. One that was sent a final line has a moment to read it
     /// and to close; the others can read nothing any more.
-    fn part_with(&mut self, client: Arc<Client>, reason: LeaveReason) {
+    fn part_with(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
         // It fails when the peer is gone.
         let _ = client.stream.shutdown(if is_told { Write } else { Both });
-        catch_up(&client);
+        catch_up(client);
         if is_told {
-            self.parting.push_back((Instant::now() + PARTING_TIME, Arc::downgrade(&client)));
+            self.parting.push_back((Instant::now() + PARTING_TIME, Arc::downgrade(client)));
         }
     }
 

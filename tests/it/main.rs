@@ -6,7 +6,7 @@
 //!
 //! What a machine cannot give (a terminal, another user, a full disk) leaves a test out, with a line
 //! that says so; with `CHAT_TESTS_COMPLETE=1` it fails. What takes minutes or root is no test:
-//! `load soak`, `load end` and `tests/cable.sh`.
+//! `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
 #![allow(clippy::unwrap_used, reason = "a test may: its panic is its verdict")]
 
 #[path = "../harness/mod.rs"]

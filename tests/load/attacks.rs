@@ -2,6 +2,7 @@
 //! is over: bounded in connections and time, and itself checking what it was promised: whoever is
 //! turned away reads why.
 
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,22 @@ use crate::stranger::Stranger;
 
 /// How long a connection floods, holds still or drips before it goes.
 const ROUND: Duration = Duration::from_secs(2);
+
+/// The pace of those who say as much as they may and read little of it.
+const MURMUR_PAUSE: Duration = Duration::from_millis(40);
+
+/// For how long they do: they fall behind only when the system keeps no more for them.
+const MURMUR_TIME: Duration = Duration::from_secs(30);
+
+/// How long after one that says all it may comes the next.
+const GUSH_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a patient reader takes, in bytes a second: as much as everyone must be able to take and stay.
+const PATIENT_RATE: f64 = 1e6;
+
+/// How long it reads, and before that does not.
+const PATIENT_TIME: Duration = Duration::from_secs(8);
+const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
 /// How long a reader stalls. The server gives it ten seconds.
 const STALL: Duration = Duration::from_secs(15);
@@ -39,11 +56,23 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "garbage", what: "random bytes, TLS, HTTP", threads: 2, round: garbage },
     Attack { name: "stalled", what: "readers that do not read", threads: 1, round: stalled },
     Attack { name: "reset", what: "gone in the middle of a line", threads: 2, round: reset },
+    Attack { name: "hoard", what: "lines that wait for their rate", threads: 1, round: hoard },
+    Attack { name: "murmur", what: "private messages to oneself", threads: 1, round: murmur },
+    Attack { name: "gush", what: "all that one may say, and gone", threads: 2, round: gush },
+    Attack { name: "patient", what: "1 MB/s is read, and one stays", threads: 1, round: patient },
+    Attack { name: "whisper", what: "all to one, who stays", threads: 1, round: whisper },
+    Attack { name: "leaver", what: "gone, and reads nothing", threads: 1, round: leaver },
+    Attack { name: "asker", what: "questions at the prompt", threads: 1, round: asker },
 ];
 
 /// Sends these bytes again and again for a round, and reads what comes.
 fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
-    let Some(mut stranger) = Stranger::join(field, attack)? else { return Ok(()) };
+    let Some(stranger) = Stranger::join(field, attack)? else { return Ok(()) };
+    pour_from(field, stranger, bytes)
+}
+
+/// The same of one who is there already.
+fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), String> {
     let stream = stranger.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
     thread::scope(|scope| {
         scope.spawn(|| Stranger::drain(&stream));
@@ -162,4 +191,126 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     stranger.send(b"\nthe first half of a line that never")?;
     stranger.reset();
     Ok(())
+}
+
+/// Everybody has a long name, a buffer full of lines, no tokens left, and reads nothing: all of it would
+/// have to be said if the server ended by saying what it has read. Alone it takes all places.
+fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
+    let count = if field.has_one_attack() { usize::MAX } else { 20 };
+    let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
+    let mut hoarders = Vec::new();
+    while hoarders.len() < count && !field.over.is_raised() {
+        let Some(mut hoarder) = Stranger::join_as(field, &field.long_nickname("hoard"))? else {
+            break;
+        };
+        hoarder.send(&lines)?;
+        hoarders.push(hoarder);
+    }
+    field.over.wait(STALL);
+    Ok(())
+}
+
+fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
+    let mut strangers = Vec::new();
+    for _ in 0..64 {
+        let name = field.nickname("murmur");
+        let Some(stranger) = Stranger::join_as(field, &name)? else { break };
+        let stream = stranger.stream.into_inner();
+        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
+        // A line as it may be, and one that would be three times as long when it is cleaned.
+        let lines = ["y", "\x1b"].map(|c| format!("/msg {name} {}\n", c.repeat(1000)));
+        strangers.push((stream, lines.concat()));
+    }
+    let end = Instant::now() + MURMUR_TIME;
+    while Instant::now() < end && !field.over.wait(MURMUR_PAUSE) {
+        for (stream, lines) in &mut strangers {
+            // What does not fit is not said, and what has not come is not read.
+            let _ = stream.write(lines.as_bytes());
+            let _ = stream.read(&mut [0; 1500]);
+        }
+    }
+    Ok(())
+}
+
+fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
+    for _ in 0..20 {
+        let mut stranger = Stranger::connect(field)?;
+        let said = match random.below(2) {
+            0 => format!("{}\n", "\x1b".repeat(341)),
+            _ => format!("{}\n", "m".repeat(60)).repeat(198),
+        };
+        stranger.send(format!("{}\n{said}/quit\n", field.nickname("gush")).as_bytes())?;
+        if random.below(2) == 0 {
+            stranger.expect_last(&[replies::GOODBYE, replies::SERVER_FULL])?;
+        }
+        // On this machine an address has no rate, and those who read the most are this program's.
+        if field.over.wait(GUSH_PAUSE) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// No attack, but whom attacks would hit: a reader that pauses, then takes a megabyte a second, and must
+/// not be let go for what others say.
+fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
+    let Some(mut stranger) = Stranger::join(field, "patient")? else { return Ok(()) };
+    field.over.wait(PATIENT_PAUSE);
+    let start = Instant::now();
+    let (mut taken, mut buffer) = (0.0, [0; 16 << 10]);
+    let short = Some(Duration::from_millis(100));
+    stranger.stream.get_ref().set_read_timeout(short).map_err(|error| error.to_string())?;
+    while start.elapsed() < PATIENT_TIME {
+        match stranger.stream.read(&mut buffer) {
+            Ok(0) => return Err(format!("let go after {:?} of reading", start.elapsed())),
+            Ok(bytes) => taken += u32::try_from(bytes).map_or(0.0, f64::from),
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {}
+            Err(error) => return Err(format!("after {:?} of reading: {error}", start.elapsed())),
+        }
+        let due = Duration::from_secs_f64(taken / PATIENT_RATE);
+        if field.over.wait(due.saturating_sub(start.elapsed())) {
+            break;
+        }
+    }
+    stranger.end_input();
+    Ok(())
+}
+
+/// So many bursts of private messages to one that does not read yet, who then gets all of them.
+fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
+    const TIMES: usize = 190;
+    let victim = field.nickname("whisper");
+    let Some(mut told) = Stranger::join_as(field, &victim)? else { return Ok(()) };
+    let mut senders = Vec::new();
+    for _ in 0..20 {
+        senders.extend(Stranger::join(field, "whisperer")?);
+    }
+    let text = "y".repeat(1000);
+    let burst = format!("/msg {victim} {text}\n").repeat(TIMES);
+    senders.iter_mut().try_for_each(|sender| sender.send(burst.as_bytes()))?;
+    field.over.wait(ROUND);
+    let mut count = 0;
+    while count < TIMES * senders.len() && !field.over.is_raised() {
+        let line = told.line()?;
+        count += usize::from(line.ends_with(&text) && line.contains(" -> you] "));
+    }
+    Ok(())
+}
+
+fn leaver(field: &Field, _: &mut Random) -> Result<(), String> {
+    let mut leavers = Vec::new();
+    for _ in 0..100 {
+        let mut leaver = Stranger::connect(field)?;
+        let asked = "/who\n".repeat(12);
+        leaver.send(format!("{}\n{asked}/quit\n", field.nickname("leaver")).as_bytes())?;
+        leavers.push(leaver);
+    }
+    field.over.wait(ROUND / 4);
+    Ok(())
+}
+
+fn asker(field: &Field, random: &mut Random) -> Result<(), String> {
+    let Some(stranger) = Stranger::at_the_prompt(field)? else { return Ok(()) };
+    let question = if random.below(2) == 0 { &b"/help\n"[..] } else { &[255, 253, 6] };
+    pour_from(field, stranger, &question.repeat(10_000))
 }

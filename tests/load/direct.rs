@@ -120,7 +120,7 @@ impl Run {
             if let Some(server) = server.take() {
                 self.settle()?;
                 // The farewell is what ends the talking.
-                outcome.ended = Some(siege::stop(self, server));
+                outcome.ended = Some(siege::stop(self, server).0);
             }
             findings.siege = Some(outcome);
         }

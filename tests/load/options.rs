@@ -45,6 +45,8 @@ be as it was before; end ends it in the middle, and all must have read the same 
   --visitors N         integrity: clients more, who come, look on and leave, over and over
   --silence SECONDS    when nothing came for so long, the rest is lost (10, in a siege 20)
   --attack NAME        soak and end: this attack alone
+  --places N           soak and end: connections beside the clients' that the server takes (600)
+  --bound MILLISECONDS soak and end: the most that 99 of 100 deliveries may take; 0 for no bound (0)
   --seed N             soak and end: the seed of what is random in the attacks (1)
   --help               print this and exit
   --version            print the version and exit
@@ -139,6 +141,10 @@ pub(crate) struct Options {
     pub(crate) silence: u32,
     /// The seed of what is random in the attacks.
     pub(crate) seed: u32,
+    /// Connections beside the clients' that a server of our own takes: fewer than the attacks ask for.
+    pub(crate) places: u32,
+    /// How many milliseconds 99 of 100 deliveries may take in a siege; 0 for no bound.
+    pub(crate) bound: u32,
     /// The attacks, if it is a siege.
     pub(crate) siege: Option<Siege>,
 }
@@ -229,6 +235,7 @@ impl Options {
             joining: 100,
             silence: 20,
             seed: 1,
+            places: 600,
             siege: Some(Siege { time: Duration::ZERO, ends: name == "end", attack: None }),
             endpoint,
             ..Self::default()
@@ -241,7 +248,7 @@ impl Options {
     }
 
     /// Returns all numbers with their names, the columns of the table in [`HELP`] first.
-    pub(crate) fn numbers(&mut self) -> [(&'static str, &mut u32); 10] {
+    pub(crate) fn numbers(&mut self) -> [(&'static str, &mut u32); 12] {
         [
             ("clients", &mut self.clients),
             ("senders", &mut self.senders),
@@ -253,6 +260,8 @@ impl Options {
             ("visitors", &mut self.visitors),
             ("silence", &mut self.silence),
             ("seed", &mut self.seed),
+            ("places", &mut self.places),
+            ("bound", &mut self.bound),
         ]
     }
 
@@ -270,6 +279,7 @@ impl Options {
             (self.messages <= MAX_TEXTS || !checks, "that is more messages than can be checked"),
             (self.joining > 0 && self.silence > 0, "--silence and --joining are 1 or more"),
             (!ends || self.starts_server(), "only a server of its own can be ended"),
+            (self.siege.is_some() || self.bound == 0, "only a siege has a bound"),
             (self.siege.is_none() || !self.anywhere, "a siege stays on this machine"),
         ];
         let broken = rules.into_iter().find(|(holds, _)| !holds);
@@ -348,6 +358,7 @@ mod tests {
             ("flood --quick", "unknown option --quick"),
             ("flood -clients 7", "unknown option -clients"),
             ("flood --attack half", "unknown option --attack"),
+            ("flood --bound 250", "only a siege has a bound"),
             ("soak", "soak needs SECONDS"),
             ("soak --clients 7", "soak needs SECONDS"),
             ("end 0", "end needs SECONDS"),

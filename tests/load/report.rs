@@ -200,12 +200,15 @@ impl Report {
         for visit in &findings.visits {
             totals.faults.merge(visit.faults);
         }
+        let bound = Duration::from_millis(options.bound.into());
+        let is_late = !bound.is_zero() && totals.latencies.per_mille(990) > bound;
         // A server of our own closes with its farewell, which a client that was not cut off has read.
         let ok = totals.faults == Faults::default()
             && totals.disconnected == 0
             && (closed || options.starts_server())
             && order.is_some() == checks
             && broken_visits == 0
+            && !is_late
             && run.broken() == 0;
 
         let mut figures = Figures::default();

@@ -6,6 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::proc::memory_of;
+
 /// How long the server may take to end. It promises three seconds.
 const MAX_END_TIME: Duration = Duration::from_secs(5);
 
@@ -55,12 +57,12 @@ impl Server {
         self.child.id().to_string()
     }
 
-    /// Ends it as a service manager does. Returns how long that took, and what was wrong with its
-    /// life.
-    pub(crate) fn stop(mut self) -> (Duration, Vec<String>) {
+    /// Ends it as a service manager does. Returns how long that took, the most memory that it ever had, in
+    /// KiB, and what was wrong with its life.
+    pub(crate) fn stop(mut self) -> (Duration, u64, Vec<String>) {
         let start = Instant::now();
-        let mut wrong = Vec::new();
-        match self.end(start) {
+        let (mut peak_kib, mut wrong) = (0, Vec::new());
+        match self.end(start, &mut peak_kib) {
             Ok(Some(status)) if status.success() => {}
             Ok(Some(status)) => wrong.push(format!("the server ended with {status}")),
             Ok(None) => wrong.push(format!("the server did not end within {MAX_END_TIME:?}")),
@@ -71,11 +73,11 @@ impl Server {
         self.kill();
         let faults = self.log.take().map(JoinHandle::join);
         wrong.extend(faults.and_then(Result::ok).into_iter().flatten());
-        (took, wrong)
+        (took, peak_kib, wrong)
     }
 
     /// Sends it SIGTERM and polls for its end.
-    fn end(&mut self, start: Instant) -> io::Result<Option<ExitStatus>> {
+    fn end(&mut self, start: Instant, peak_kib: &mut u64) -> io::Result<Option<ExitStatus>> {
         if let Some(early) = self.child.try_wait()? {
             return Ok(Some(early));
         }
@@ -84,6 +86,8 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Some(status));
             }
+            let (_, peak) = memory_of(&self.pid()).unwrap_or_default();
+            *peak_kib = peak.max(*peak_kib);
             thread::sleep(LOOK_AGAIN);
         }
         Ok(None)

@@ -19,9 +19,6 @@ use crate::random::Random;
 use crate::run::Run;
 use crate::server::Server;
 
-/// Connections that a server of our own takes beyond the clients: fewer than the attacks ask for.
-const PLACES_TO_FIGHT_FOR: u32 = 600;
-
 /// How long a server of our own waits for a nickname, in seconds: so that waiting is put to the test.
 const LOGIN_TIMEOUT: &str = "3";
 
@@ -93,7 +90,7 @@ impl Flag {
 
 /// Starts the server for a siege.
 pub(crate) fn start_server(options: &Options) -> Result<Server, String> {
-    let places = (options.clients + PLACES_TO_FIGHT_FOR).to_string();
+    let places = (options.clients + options.places).to_string();
     Server::start(&["--max-clients", &places, "--login-timeout", LOGIN_TIMEOUT])
 }
 
@@ -120,7 +117,11 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
         outcome.peak = field.watch(siege.time, before);
         if siege.ends {
             field.ending.raise();
-            outcome.ended = server.take().map(|server| stop(run, server));
+            outcome.ended = server.take().map(|server| {
+                let (took, peak_kib) = stop(run, server);
+                outcome.peak.resident_kib = outcome.peak.resident_kib.max(peak_kib);
+                took
+            });
         }
         field.over.raise();
     });
@@ -132,19 +133,31 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
     outcome
 }
 
-/// Ends a server. Returns how long that took.
-pub(crate) fn stop(run: &Run, server: Server) -> Duration {
-    let (took, wrong) = server.stop();
+/// Ends a server. Returns how long that took, and the most memory that it ever had, in KiB.
+pub(crate) fn stop(run: &Run, server: Server) -> (Duration, u64) {
+    let (took, peak_kib, wrong) = server.stop();
     for what in wrong {
         run.accuse(what);
     }
-    took
+    (took, peak_kib)
 }
 
 impl Field<'_> {
     /// A nickname that nobody had before.
     pub(crate) fn nickname(&self, attack: &str) -> String {
         format!("{ATTACKER_PREFIX}{attack}-{}", self.strangers.fetch_add(1, Relaxed))
+    }
+
+    /// A nickname as long as one may be that nobody had before: 32 letters, most of them of four bytes.
+    pub(crate) fn long_nickname(&self, attack: &str) -> String {
+        let start = self.nickname(attack);
+        let filling = "\u{10428}".repeat(32 - start.chars().count());
+        start + &filling
+    }
+
+    /// Whether nobody else attacks.
+    pub(crate) fn has_one_attack(&self) -> bool {
+        self.rounds.len() == 1
     }
 
     /// Fights rounds of one attack until the siege is over.

@@ -42,8 +42,13 @@ impl Stranger {
 
     /// Joins under a new nickname; `None` if the server is full.
     pub(crate) fn join(field: &Field, attack: &str) -> Result<Option<Self>, String> {
+        Self::join_as(field, &field.nickname(attack))
+    }
+
+    /// Joins under this nickname, which nobody has; `None` if the server is full.
+    pub(crate) fn join_as(field: &Field, nickname: &str) -> Result<Option<Self>, String> {
         let Some(mut stranger) = Self::at_the_prompt(field)? else { return Ok(None) };
-        stranger.send(format!("{}\n", field.nickname(attack)).as_bytes())?;
+        stranger.send(format!("{nickname}\n").as_bytes())?;
         match stranger.line()?.as_str() {
             replies::CONNECTED => Ok(Some(stranger)),
             other => Err(format!("a fit nickname was answered '{other}'")),
