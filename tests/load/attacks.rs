@@ -217,9 +217,12 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
         let Some(stranger) = Stranger::join_as(field, &name)? else { break };
         let stream = stranger.stream.into_inner();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // A line as it may be, and one that would be three times as long when it is cleaned.
-        let lines = ["y", "\x1b"].map(|c| format!("/msg {name} {}\n", c.repeat(1000)));
-        strangers.push((stream, lines.concat()));
+        // One line is as long as it may be, the other becomes so when it is cleaned.
+        let texts = ["y".repeat(970), "\x1b".repeat(323)];
+        strangers.push((stream, texts.map(|text| format!("/msg {name} {text}\n")).concat()));
+    }
+    for (stream, lines) in &mut strangers {
+        let _ = stream.write(lines.repeat(99).as_bytes());
     }
     let end = Instant::now() + MURMUR_TIME;
     while Instant::now() < end && !field.over.wait(MURMUR_PAUSE) {
