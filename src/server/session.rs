@@ -77,6 +77,7 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         bucket: TokenBucket::new(shared.options.rate, Instant::now()),
         phase: Phase::AtPrompt(Login::new(shared.options.login_timeout)),
         said: Vec::new(),
+        reserved: None,
         delivered: 0,
         searched: 0,
         gone_since: None,
@@ -112,6 +113,8 @@ struct Session<'a> {
     phase: Phase,
     /// Formatted lines that were not passed on yet.
     said: Vec<u8>,
+    /// When the token is there that it has reserved of its address, for its next line.
+    reserved: Option<Instant>,
     /// How many bytes the line at hand makes the server deliver.
     delivered: usize,
     /// How many names it made the server look through.
@@ -219,8 +222,10 @@ impl Session<'_> {
             return Duration::ZERO;
         }
         let now = Instant::now();
-        let of_address = self.client.quota.as_ref().map(|quota| quota.wait(now));
-        self.bucket.wait(now).max(of_address.unwrap_or_default())
+        let own = self.bucket.wait(now);
+        let Some(quota) = self.client.quota.as_ref().filter(|_| own.is_zero()) else { return own };
+        let reserved = self.reserved.get_or_insert_with(|| now + quota.reserve(now));
+        reserved.saturating_duration_since(now)
     }
 }
 
@@ -239,9 +244,10 @@ impl Session<'_> {
         let search = search_cost(self.searched);
         self.bucket.take(1.0 + search);
         if let Some(quota) = &self.client.quota {
-            // A line that nobody sees costs a token as well.
-            quota.charge_bytes(self.delivered.max(1));
+            // A line that nobody sees costs what was reserved.
+            quota.charge_bytes(self.delivered);
             quota.charge(search);
+            self.reserved = None;
         }
         flow
     }
