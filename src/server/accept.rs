@@ -6,6 +6,9 @@
 //!
 //! How many connections there are, in all and from each address, is counted by open descriptors, whatever
 //! their state: see [`Place`].
+//!
+//! Grew from step 8 of the [course](crate::lessons), where errors stop ending the loop, and step 10, where it
+//! can be woken.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

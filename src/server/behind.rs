@@ -22,6 +22,8 @@
 //! `poll` calls a socket writable when a third of its buffer is free. A reader of a few kilobytes a second
 //! can take longer for that than it may stall. So each one is also offered the rest unasked, the more rarely
 //! the longer it has taken nothing.
+//!
+//! Grew from the log and the places of step 12 of the [course](crate::lessons).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

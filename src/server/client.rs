@@ -7,6 +7,8 @@
 //!
 //! The flags are `Relaxed`. Whatever must be seen in order is ordered by a lock or by
 //! [`Client::wake`], which is a happens-before edge of its own (`std::thread::park`).
+//!
+//! Grew from the one `Arc<TcpStream>` that step 8 of the [course](crate::lessons) shares.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpStream};

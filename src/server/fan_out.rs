@@ -16,6 +16,8 @@
 //! A small room is the writer's alone, and so is a flood on few processors: those who send and read it need
 //! a processor more than the writer needs help. (Measured with two processors: from fifty recipients for
 //! each thread on it pays; with both of them delivering, a flood of 500 readers is a fifth slower.)
+//!
+//! No step of the [course](crate::lessons) has this.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,6 +3,8 @@
 //! One `read` takes as much as is there, up to a limit, and every line in it can then be cut without
 //! asking the system again. The buffer is small for a client that types and grows for one that floods, so
 //! ten thousand silent clients cost little.
+//!
+//! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
 
 use std::io::{self, Read};
 use std::net::TcpStream;

@@ -4,6 +4,8 @@
 //! from joining. The whole login has one deadline, and so many tries.
 //!
 //! Nothing here waits or writes: the [`session`](super::session) does what this decides.
+//!
+//! Grew from step 7 of the [course](crate::lessons), where asking for a name gets a deadline.
 
 use std::time::{Duration, Instant};
 

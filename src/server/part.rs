@@ -3,6 +3,8 @@
 //! The recipients of a part lie in one dense array, in the order of their numbers. So a batch is sent by
 //! walking through them beside the batch's edits, which have the same order: nobody is searched for, and
 //! the many who have no edits cost one `send` of one slice each.
+//!
+//! No step of the [course](crate::lessons) has parts: there all recipients are one.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream;

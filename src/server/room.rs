@@ -6,6 +6,8 @@
 //! answer to `/who` are composed here.
 //!
 //! Nothing here waits, and nothing here knows a socket.
+//!
+//! Grew from `join` of step 7 of the [course](crate::lessons) and the registry of step 11.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -14,6 +14,8 @@
 //!
 //! It writes to the socket until the client is in, and never again. Whatever happens to it, a panic
 //! included, the client leaves exactly once.
+//!
+//! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
 
 use std::io;
 use std::net::Shutdown::Write;

@@ -11,6 +11,8 @@
 //!
 //! What a session has read and not yet cut into lines was not received: to its sender that looks like what
 //! still lay in the socket.
+//!
+//! Grew from step 10 of the [course](crate::lessons): whatever blocks has somebody who wakes it.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::Shutdown::{Both, Write as WriteHalf};

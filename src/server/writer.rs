@@ -8,6 +8,8 @@
 //! goes, and nothing else.
 //!
 //! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
+//!
+//! Grew from steps 11 and 12 of the [course](crate::lessons), its hold from step 13.
 
 use std::collections::VecDeque;
 use std::io;
