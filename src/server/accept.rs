@@ -63,8 +63,8 @@ const RESERVED_MAPS: usize = 2048;
 /// gather in the outbox: with less, a client that is one batch behind would count as slow in every burst.
 const MAX_UNSENT_BYTES: usize = 1 << 20;
 
-/// What it may hold so for all clients together, more or less: a newcomer gets its share of this, but
-/// no less than a batch of a quiet room.
+/// What it may hold so for all clients together. Each has its share of this, and no less than a batch of a
+/// quiet room. When the share has halved those who came before get the smaller one, too.
 const ALL_UNSENT_BYTES: usize = 256 << 20;
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
@@ -111,6 +111,7 @@ pub fn accept_loop<'scope>(
         places: Arc::default(),
         quotas: HashMap::new(),
         prune_at: PRUNED_AT_LEAST,
+        share: MAX_UNSENT_BYTES,
         refused: VecDeque::new(),
     };
     let mut burst = Burst::default();
@@ -172,6 +173,8 @@ struct Door<'scope> {
     quotas: HashMap<IpAddr, Arc<AddressQuota>>,
     /// At how many addresses those that are of no interest any more are forgotten.
     prune_at: usize,
+    /// The most that the kernel may hold unsent for any client, in bytes.
+    share: usize,
     /// Newcomers that were refused, and until when they may read why.
     refused: VecDeque<(Instant, TcpStream)>,
 }
@@ -200,6 +203,7 @@ impl<'scope> Door<'scope> {
         self.connections += 1;
         let id = ClientId::new(self.connections);
         let client = Arc::new(Client::new(id, stream, address, quota, place));
+        self.adapt_shares();
         self.start_session(&client, scope).map_err(|error| {
             self.shared.registry.remove(id);
             // It was the last owner but the thread that never was.
@@ -229,6 +233,26 @@ impl<'scope> Door<'scope> {
         builder.spawn_scoped(scope, session).map(drop)
     }
 
+    /// Returns what the kernel may hold unsent for a newcomer.
+    fn unsent_share(&self) -> usize {
+        let share = ALL_UNSENT_BYTES / (self.places.load(Relaxed) + 1);
+        share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
+    }
+
+    /// Gives everyone the share of a newcomer, if that is half of what some have. What the kernel holds
+    /// already it keeps.
+    fn adapt_shares(&mut self) {
+        let share = self.unsent_share();
+        if share <= self.share / 2 {
+            for client in self.shared.registry.all() {
+                // As for a newcomer.
+                let _ = limit_unsent(&client.stream, share);
+            }
+            self.share = share;
+        }
+        self.share = self.share.max(share);
+    }
+
     /// Sets up the socket of a new connection.
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         // Some systems hand down the listener's mode.
@@ -236,8 +260,7 @@ impl<'scope> Door<'scope> {
         // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). This
         // and the others fail where the system does not have them, and nobody is turned away for that.
         let _ = stream.set_nodelay(true);
-        let share = ALL_UNSENT_BYTES / (self.places.load(Relaxed) + 1);
-        let _ = limit_unsent(stream, share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES));
+        let _ = limit_unsent(stream, self.unsent_share());
         let _ = detect_dead_peer(stream, DEAD_PEER);
         let _ = keep_urgent_data_in_line(stream);
         Ok(())
