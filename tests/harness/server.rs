@@ -170,10 +170,21 @@ impl Server {
     /// its way to it, so the server has the rest. `listener` hears all of it.
     #[track_caller]
     pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &Peer) {
+        Self::leave_behind_by(SURELY_BEHIND, talker, listener, stalled);
+    }
+
+    /// The same, by so many bytes: the fewer, the less time has passed since it took something.
+    #[track_caller]
+    pub(crate) fn leave_behind_by(
+        bytes: u64,
+        talker: &mut Peer,
+        listener: &mut Peer,
+        stalled: &Peer,
+    ) {
         let (line, goes_on) = ("x".repeat(1000), format!("* {} goes on", talker.name()));
         let (lines, heard) = (format!("{line}\n").repeat(99), format!("{}: {line}", talker.name()));
         let mut said = 0;
-        while stalled.bytes_held_by_system() + SURELY_BEHIND > said {
+        while stalled.bytes_held_by_system() + bytes > said {
             talker.send_bytes(lines.as_bytes());
             talker.send("/me goes on");
             talker.lines_until(&goes_on);
