@@ -202,9 +202,14 @@ impl Session<'_> {
         if wait.is_zero() {
             return Continue(());
         }
+        let mut until = now + wait;
+        if let Phase::AtPrompt(login) = &self.phase {
+            // Its address may owe for longer than a login may take.
+            until = until.min(login.deadline());
+        }
         let is_ending = || self.shared.shutdown.has_begun();
         self.client
-            .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
+            .wait_while(Some(until), |client| !client.has_left.load(Relaxed) && !is_ending());
         if let Phase::AtPrompt(login) = &self.phase
             && login.deadline() <= Instant::now()
         {
