@@ -87,6 +87,7 @@ impl Link {
         self.stream = None;
         self.phase = Phase::Connecting;
         self.outgoing.clear();
+        self.ping_due = None;
         self.quit = false;
         self.unconfirmed.drain(..).collect()
     }
@@ -145,6 +146,8 @@ impl Link {
 
     /// Returns in what time [`Link::pump`] has something to do by itself.
     pub(super) fn next_ping(&self) -> Option<Duration> {
+        // Without a connection it never comes to be sent, and would be due all the time.
+        self.stream.as_ref()?;
         Some(self.ping_due?.saturating_duration_since(Instant::now()))
     }
 
@@ -248,5 +251,33 @@ impl Lines {
             self.start = 0;
         }
         Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_out_as_they_went_in_whatever_is_put_before_them() {
+        let mut link = Link::default();
+        for number in 0..10 {
+            link.say(&format!("line {number}"));
+        }
+        let first: Vec<_> = (0..7).filter_map(|_| link.waiting.pop()).collect();
+        link.say_again(&first);
+        assert_eq!(link.waiting(), 10);
+        let all: Vec<_> = std::iter::from_fn(|| link.waiting.pop()).collect();
+        assert_eq!(all, (0..10).map(|number| format!("line {number}")).collect::<Vec<_>>());
+        assert_eq!((link.waiting(), link.waiting.text.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn without_a_connection_no_ping_is_due() {
+        // One that is due all the time would have the send thread turn without a pause.
+        let mut link = Link { ping_due: Some(Instant::now()), ..Link::default() };
+        assert_eq!(link.next_ping(), None);
+        assert!(link.disconnected().is_empty());
+        assert_eq!(link.ping_due, None);
     }
 }
