@@ -28,8 +28,7 @@ fn run(options: Options) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(1, format_args!("Could not listen on {endpoint}: {error}")),
     };
-    // A second signal ends the process at once.
-    match server.run(signal::stop_at_once) {
+    match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, format_args!("The server ended: {error}")),
     }

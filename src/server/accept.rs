@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io::{self, PipeReader, Read};
+use std::io::{self, IsTerminal, PipeReader, Read};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,7 +26,9 @@ use super::rate::AddressQuota;
 use super::session;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
+use super::stats;
 use crate::protocol::replies;
+use crate::system::signal::HANG_UP;
 use crate::system::socket::{
     DeadPeer, detect_dead_peer, keep_urgent_data_in_line, limit_unsent, send_now,
     wait_for_connection,
@@ -95,13 +97,13 @@ impl Capacity {
     }
 }
 
-/// Accepts connections until there is something to read in `wake`, and gives each a thread of its own in
+/// Accepts connections until it reads in `wake` that it is to stop, and gives each a thread of its own in
 /// `scope`. Blocks in `poll`.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
     listener: &TcpListener,
-    wake: &PipeReader,
+    mut wake: &PipeReader,
     scope: &'scope Scope<'scope, '_>,
 ) {
     let mut door = Door {
@@ -118,7 +120,15 @@ pub fn accept_loop<'scope>(
     loop {
         let timeout = door.drain_refused();
         let accepted = match wait_for_connection(listener, wake, timeout) {
-            Ok(true) => return,
+            Ok(true) => {
+                let mut byte = [0];
+                let is_hang_up = wake.read(&mut byte).is_ok() && byte == [HANG_UP];
+                if !is_hang_up || has_terminal() {
+                    return;
+                }
+                shared.log.notice(&stats::line(shared));
+                continue;
+            }
             Ok(false) => listener.accept(),
             Err(error) => Err(error),
         };
@@ -136,6 +146,11 @@ pub fn accept_loop<'scope>(
             }
         }
     }
+}
+
+/// Whether the server was started in a terminal, whose end is then its own too.
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 /// A run of consecutive refusals. Each reason is logged once, so that an overload does not flood the log.
@@ -282,6 +297,7 @@ impl<'scope> Door<'scope> {
 
     /// Sends a newcomer its only line, and keeps its socket for the moment in which it reads that.
     fn refuse(&mut self, stream: TcpStream, line: &str) {
+        self.shared.stats.turn_away(line);
         // They fail when the peer is gone, and then nothing is left to be done.
         let _ = send_now(&stream, format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Shutdown::Write);

@@ -16,7 +16,7 @@
 //!
 //! Grew from the entries and views of step 11 of the [course](crate::lessons).
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range, SubAssign};
 use std::sync::Arc;
 
 use super::client::{Client, ClientId};
@@ -57,10 +57,43 @@ pub enum Change {
     Left(ClientId, LeaveReason),
 }
 
+/// How much text there is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// Lines.
+    pub lines: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Total {
+    /// How much `text` is.
+    pub fn of(text: &[u8]) -> Self {
+        let lines = text.iter().map(|&byte| u64::from(byte == b'\n')).sum();
+        Self { lines, bytes: text.len() as u64 }
+    }
+}
+
+impl AddAssign for Total {
+    fn add_assign(&mut self, more: Self) {
+        self.lines += more.lines;
+        self.bytes += more.bytes;
+    }
+}
+
+impl SubAssign for Total {
+    fn sub_assign(&mut self, less: Self) {
+        self.lines -= less.lines;
+        self.bytes -= less.bytes;
+    }
+}
+
 /// Text for many clients, and what each of them sees of it.
 #[derive(Debug, Default)]
 pub struct Batch {
     common: Vec<u8>,
+    /// How much that is, once it is sealed.
+    total: Total,
     private: Vec<u8>,
     edits: Vec<Edit>,
     changes: Vec<Change>,
@@ -140,6 +173,7 @@ impl Batch {
 impl Batch {
     /// Ends the filling. Returns who begins and ends to receive.
     pub fn seal(&mut self) -> Vec<Change> {
+        self.total = Total::of(&self.common);
         self.edits.sort_unstable_by_key(|edit| (edit.client, edit.place));
         std::mem::take(&mut self.changes)
     }
@@ -174,7 +208,8 @@ impl Batch {
     /// hold the most that was ever grown there.
     #[must_use]
     pub fn copy_for(&self, clients: impl Iterator<Item = ClientId>) -> Self {
-        let mut copy = Self { common: self.common.clone(), ..Self::default() };
+        let (common, total) = (self.common.clone(), self.total);
+        let mut copy = Self { common, total, ..Self::default() };
         let mut cursor = self.cursor();
         for client in clients {
             for edit in cursor.edits_of(client) {
@@ -190,6 +225,14 @@ impl Batch {
             }
         }
         copy
+    }
+
+    fn shown<'a>(&'a self, edit: &'a Edit) -> &'a [u8] {
+        match &edit.shown {
+            Shown::Nothing => &[],
+            Shown::Private(range) => &self.private[range.clone()],
+            Shown::Shared(text) => text,
+        }
     }
 
     /// Empties it for the next round.
@@ -254,6 +297,17 @@ impl<'a> View<'a> {
         self.edits.is_empty().then_some(&self.batch.common)
     }
 
+    /// How much it is. Only what differs from the common text is looked at.
+    pub fn total(&self) -> Total {
+        let mut total = self.batch.total;
+        for edit in self.edits {
+            let end = edit.hidden.end.min(self.batch.common.len());
+            total -= Total::of(&self.batch.common[edit.hidden.start..end]);
+            total += Total::of(self.batch.shown(edit));
+        }
+        total
+    }
+
     /// Whether there is text in it that not everyone gets.
     pub fn has_private(&self) -> bool {
         self.edits.iter().any(|edit| !matches!(edit.shown, Shown::Nothing))
@@ -275,11 +329,7 @@ impl<'a> Iterator for View<'a> {
                 return (!common.is_empty()).then_some(common);
             };
             self.edits = rest;
-            self.shown = match &edit.shown {
-                Shown::Nothing => &[],
-                Shown::Private(range) => &self.batch.private[range.clone()],
-                Shown::Shared(text) => text,
-            };
+            self.shown = self.batch.shown(edit);
             let before = edit.hidden.start.saturating_sub(self.at);
             self.at = edit.hidden.end.min(self.batch.common.len()).max(self.at);
             if before > 0 {
@@ -298,7 +348,9 @@ mod tests {
     const CAROL: ClientId = ClientId::new(3);
 
     fn seen(batch: &Batch, client: ClientId) -> String {
-        String::from_utf8(batch.view(client).collect::<Vec<_>>().concat()).unwrap()
+        let seen = batch.view(client).collect::<Vec<_>>().concat();
+        assert_eq!(batch.view(client).total(), Total::of(&seen));
+        String::from_utf8(seen).unwrap()
     }
 
     fn talk() -> Batch {

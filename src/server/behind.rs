@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
+use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use super::part::{Unfinished, send_view};
 use crate::protocol::replies::LeaveReason;
@@ -83,6 +83,7 @@ pub struct Behind {
     limit: usize,
     /// What single recipients get, in bytes. It has the same limit.
     private: usize,
+    delivered: Total,
     clock: Clock,
     poll: Poll,
     /// When the next offer is due, and after what interval the one after that.
@@ -142,6 +143,7 @@ impl Behind {
             bytes: 0,
             limit,
             private: 0,
+            delivered: Total::default(),
             clock: Clock { running: Duration::ZERO, read: now },
             poll: Poll::default(),
             next_offer: now,
@@ -158,6 +160,16 @@ impl Behind {
     /// How many are behind.
     pub fn len(&self) -> usize {
         self.laggards.len()
+    }
+
+    /// How much those who were behind have taken, in whole batches.
+    pub fn delivered(&self) -> Total {
+        self.delivered
+    }
+
+    /// How much text is kept for them that all get, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How long it is until the next offer is due; `None` when nobody is behind.
@@ -286,7 +298,7 @@ impl Behind {
                 continue;
             }
             let before = (laggard.batch, laggard.taken);
-            let outcome = laggard.take(&self.log, self.first);
+            let outcome = laggard.take(&self.log, self.first, &mut self.delivered);
             laggard.note_load(self.private > self.limit);
             laggard.tried_at = now;
             if (laggard.batch, laggard.taken) != before {
@@ -347,11 +359,18 @@ impl Laggard {
 
     /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of
     /// it, if it is not behind any more.
-    fn take(&mut self, log: &VecDeque<Batch>, first: u64) -> Option<Outcome> {
+    fn take(
+        &mut self,
+        log: &VecDeque<Batch>,
+        first: u64,
+        delivered: &mut Total,
+    ) -> Option<Outcome> {
         let place = usize::try_from(self.batch - first).unwrap_or(usize::MAX);
         for batch in log.range(place.min(log.len())..) {
-            match send_view(&self.client.stream, batch.view(self.client.id), self.taken) {
+            let view = batch.view(self.client.id);
+            match send_view(&self.client.stream, view.clone(), self.taken) {
                 Ok(None) => {
+                    *delivered += view.total();
                     (self.batch, self.taken) = (self.batch + 1, 0);
                     self.private -= batch.cursor().private_bytes(self.client.id);
                 }

@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 
-use super::batch::Batch;
+use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use super::part::Part;
 
@@ -100,6 +100,13 @@ impl FanOut {
     /// How many recipients there are.
     pub fn count(&self) -> usize {
         self.parts.iter().map(Part::len).sum()
+    }
+
+    /// How much recipients have taken that were current.
+    pub fn delivered(&self) -> Total {
+        let mut delivered = Total::default();
+        self.parts.iter().for_each(|part| delivered += part.delivered());
+        delivered
     }
 
     /// Adds a recipient.

@@ -17,7 +17,7 @@
 //! 5. Those who do not take it all are [`behind`] until they have.
 //!
 //! Beside the way: the [`registry`] of all connections, the [`shutdown`], the [`event_log`], the
-//! [`console`] and the [`options`]. All threads share what is in [`shared`].
+//! [`console`], the [`stats`] and the [`options`]. All threads share what is in [`shared`].
 //!
 //! | thread | started by | ended by | joined by |
 //! | --- | --- | --- | --- |
@@ -83,6 +83,8 @@ pub mod event_log;
 
 pub mod console;
 
+pub mod stats;
+
 pub mod options;
 
 /// How many connections may wait to be accepted. A storm of joins comes faster than threads start.
@@ -132,15 +134,13 @@ impl Server {
 
     /// Serves until it is asked to stop, then tells everyone, and returns when all threads are done.
     ///
-    /// `stopping` is called once, when the shutdown begins.
-    ///
     /// # Errors
     ///
     /// When it stopped because of a fault of its own, not because it was asked to.
-    pub fn run(self, stopping: impl FnOnce()) -> io::Result<()> {
+    pub fn run(self) -> io::Result<()> {
         let Self { shared: owned, capacity, listener, handle, wake, log_thread } = self;
         let shared = &*owned;
-        console::start(Arc::downgrade(&owned), handle.clone())?;
+        console::start(&owned, handle.clone())?;
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
@@ -155,7 +155,6 @@ impl Server {
             // A panic there ends the server as well, and in order: the scope waits for all threads.
             let accepted = catch_unwind(AssertUnwindSafe(accept));
             drop(listener);
-            stopping();
             shared.log.notice("Shutting down...");
             shut_down(shared, &delivered);
             writer.join().map_err(|_| io::Error::other("a fault in the writer"))?;

@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
@@ -31,6 +31,7 @@ struct Recipient {
 pub struct Part {
     recipients: Vec<Recipient>,
     unfinished: Vec<Unfinished>,
+    delivered: Total,
 }
 
 /// A recipient that did not take all of a batch.
@@ -48,6 +49,11 @@ impl Part {
     /// How many recipients there are.
     pub fn len(&self) -> usize {
         self.recipients.len()
+    }
+
+    /// How much recipients have taken here, in whole batches.
+    pub fn delivered(&self) -> Total {
+        self.delivered
     }
 
     /// Whether there is none.
@@ -78,7 +84,7 @@ impl Part {
     /// Those who did not take it all are no recipients any more: see [`Part::take_unfinished`].
     pub fn send(&mut self, batch: &Batch) {
         let mut cursor = batch.cursor();
-        let unfinished = &mut self.unfinished;
+        let Self { unfinished, delivered, .. } = self;
         self.recipients.retain(|Recipient { id, client }| {
             let view = cursor.view(*id);
             let sent = match view.as_common() {
@@ -86,7 +92,10 @@ impl Part {
                 None => send_view(&client.stream, view.clone(), 0),
             };
             let taken = match sent {
-                Ok(None) => return true,
+                Ok(None) => {
+                    *delivered += view.total();
+                    return true;
+                }
                 Ok(Some(taken)) => Ok(taken),
                 Err(error) => Err(error),
             };

@@ -31,6 +31,8 @@ pub struct Room {
     members: BTreeMap<ClientId, Nickname>,
     /// Who has which nickname, by its folded form.
     names: HashMap<String, ClientId>,
+    /// How many have been in at once at most.
+    most: usize,
     history: History,
     /// The answer to `/who`, until somebody joins, leaves or changes names: one copy for all who ask.
     online: Option<Arc<[u8]>>,
@@ -44,6 +46,7 @@ impl Room {
             batch: Batch::default(),
             members: BTreeMap::new(),
             names: HashMap::new(),
+            most: 0,
             history: History::new(history),
             online: None,
         }
@@ -57,6 +60,7 @@ impl Room {
     pub fn join(&mut self, client: &Arc<Client>, nickname: &Nickname) -> Result<usize, Taken> {
         self.claim(client.id, nickname)?;
         self.members.insert(client.id, nickname.clone());
+        self.most = self.most.max(self.members.len());
         self.online = None;
         self.batch.announce(&replies::joined(nickname));
         self.batch.add(client);
@@ -176,7 +180,17 @@ impl Room {
 
     /// Whether a client is in.
     pub fn has(&self, client: ClientId) -> bool {
-        self.members.contains_key(&client)
+        self.nickname(client).is_some()
+    }
+
+    /// Returns the nickname of a client that is in.
+    pub fn nickname(&self, client: ClientId) -> Option<&Nickname> {
+        self.members.get(&client)
+    }
+
+    /// How many are in, and how many have been at once at most.
+    pub fn count(&self) -> (usize, usize) {
+        (self.members.len(), self.most)
     }
 
     /// How many are in.

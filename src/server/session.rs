@@ -168,11 +168,13 @@ impl Session<'_> {
     /// left; else the client is behind, or has no token.
     fn act_on_lines(&mut self, input: &mut Input) -> ControlFlow<End, bool> {
         let Some(_in_flight) = self.shared.shutdown.enter() else { return Break(End::Shutdown) };
-        let mut flow = Continue(());
+        let (mut flow, mut lines) = (Continue(()), 0);
         while flow.is_continue() && !input.is_exhausted() && self.may_act() {
             let Some(frame) = input.next_frame() else { break };
             flow = self.act(frame);
+            lines += 1;
         }
+        self.shared.stats.lines_in.fetch_add(lines, Relaxed);
         self.pass_on();
         flow?;
         if self.client.has_left.load(Relaxed) {
@@ -445,6 +447,7 @@ impl Session<'_> {
     /// Ends a connection that never came in, with one last line.
     fn turn_away(&self, line: &str) {
         let Client { stream, address, .. } = &**self.client;
+        self.shared.stats.turn_away(line);
         if line != replies::GOODBYE {
             let why = line.trim_start_matches(replies::NOTICE_PREFIX);
             self.shared.log.event(&format!("Turned {address} away: {why}"));

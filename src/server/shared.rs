@@ -6,6 +6,7 @@ use super::options::Options;
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::shutdown::Shutdown;
+use super::stats::Stats;
 use crate::protocol::replies::LeaveReason;
 
 /// What all threads of the server share.
@@ -19,6 +20,8 @@ pub struct Shared {
     pub outbox: Outbox,
     /// Whether the server is ending, and which sessions have something in flight.
     pub shutdown: Shutdown,
+    /// What is counted.
+    pub stats: Stats,
     /// What the operator is told.
     pub log: EventLog,
 }
@@ -30,6 +33,7 @@ impl Shared {
             registry: Registry::default(),
             outbox: Outbox::new(options.history),
             shutdown: Shutdown::default(),
+            stats: Stats::begin(),
             log,
             options,
         }

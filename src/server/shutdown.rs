@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::Shared;
 use crate::protocol::replies;
+use crate::system::signal::STOP;
 use crate::system::socket::send_now;
 
 /// How long sessions may take to append what they have cut.
@@ -61,10 +62,10 @@ impl ShutdownHandle {
         Ok((Self { wake: Arc::new(writer) }, reader))
     }
 
-    /// Asks the server to stop. Returns at once. Nobody reads the pipe, so it stays readable.
+    /// Asks the server to stop. Returns at once.
     pub fn stop(&self) {
         // It fails when the accept loop has ended, and then there is nobody to wake.
-        let _ = (&*self.wake).write_all(b"\n");
+        let _ = (&*self.wake).write_all(&[STOP]);
     }
 
     /// Returns the pipe's writing end, for a signal handler.

@@ -80,6 +80,9 @@ impl<'a> Writer<'a> {
                 self.offer(Duration::ZERO);
             }
             self.part_with_the_late();
+            let mut delivered = self.current.delivered();
+            delivered += self.behind.delivered();
+            self.shared.stats.set_delivered(delivered, self.behind.bytes());
             if is_last {
                 return self.finish();
             }

@@ -76,6 +76,9 @@ mod output;
 mod console;
 
 #[cfg(target_os = "linux")]
+mod operator;
+
+#[cfg(target_os = "linux")]
 mod dead_peers;
 
 #[cfg(target_os = "linux")]

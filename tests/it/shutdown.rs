@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
@@ -12,7 +13,7 @@ const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
 #[test]
 fn each_signal_that_asks_for_it_ends_the_server_in_order() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ["TERM", "INT"] {
         let mut server = Server::start();
         let peers = server.join_all(["alice", "bob", "carol"]);
         let mut unnamed = server.connect("unnamed");
@@ -82,16 +83,17 @@ fn nobody_is_let_in_any_more_once_the_farewell_is_said() {
 
 #[test]
 fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
-    let mut server = Server::start();
+    let script = "\"$SERVER\" --port 0 & echo $! > \"$dir/pid\"; wait $!; echo $? > \"$dir/code\"";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
-    server.signal("HUP");
+    let pid = terminal.wait_for_file("pid");
+    let hang_up = || Command::new("kill").args(["-HUP", pid.trim()]).status();
+    hang_up().unwrap();
     alice.expect(FAREWELL);
     // While it waits for alice to close; or it has ended already.
-    if server.program().runs() {
-        server.signal("HUP");
-    }
+    hang_up().unwrap();
     alice.expect_end();
-    assert_eq!(server.program().exit().code(), Some(0));
+    assert_eq!(terminal.wait_for_file("code"), "0\n");
 }
 
 #[test]

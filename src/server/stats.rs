@@ -1,0 +1,113 @@
+//! Statistics: what the server has done, and how it stands, in one line of `key=value`.
+//!
+//! ```text
+//! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1 behind_names=bob
+//! ```
+//!
+//! and so on, in one line: seconds, numbers and bytes; memory in KiB. Whoever does something counts it, in
+//! atomics that nobody waits for. The rest is looked up when it is asked for.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::batch::Total;
+use super::client::Client;
+use super::shared::Shared;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::replies;
+
+/// How many of those who are behind are named.
+const MAX_NAMED: usize = 10;
+
+/// The last lines of those who are turned away, and the key under which each is counted.
+const TURNED_AWAY: [(&str, &str); 5] = [
+    (replies::SERVER_FULL, "full"),
+    (replies::TOO_MANY_FROM_ADDRESS, "per_address"),
+    (replies::LOGIN_TIMEOUT, "login_timeout"),
+    (replies::TOO_MANY_TRIES, "tries"),
+    (replies::NOT_A_WEB_SERVER, "web"),
+];
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Stats {
+    started: Instant,
+    /// Lines that clients have sent. Counted by their sessions.
+    pub lines_in: AtomicU64,
+    /// Lines and bytes that recipients have taken, and the text that is kept for those who are behind. Set
+    /// by the writer.
+    pub deliveries: AtomicU64,
+    /// See `deliveries`.
+    pub bytes_out: AtomicU64,
+    /// See `deliveries`.
+    pub backlog: AtomicUsize,
+    turned_away: [AtomicU64; TURNED_AWAY.len()],
+}
+
+impl Stats {
+    /// Begins to count.
+    pub fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            lines_in: AtomicU64::default(),
+            deliveries: AtomicU64::default(),
+            bytes_out: AtomicU64::default(),
+            backlog: AtomicUsize::default(),
+            turned_away: Default::default(),
+        }
+    }
+
+    /// Notes what has been delivered by now, and how many bytes are kept.
+    pub fn set_delivered(&self, delivered: Total, backlog: usize) {
+        self.deliveries.store(delivered.lines, Relaxed);
+        self.bytes_out.store(delivered.bytes, Relaxed);
+        self.backlog.store(backlog, Relaxed);
+    }
+
+    /// Counts a connection that is turned away with this line.
+    pub fn turn_away(&self, line: &str) {
+        for (count, (reason, _)) in self.turned_away.iter().zip(TURNED_AWAY) {
+            if reason == line {
+                count.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// Composes the line. It never waits for anybody.
+pub fn line(shared: &Shared) -> String {
+    let stats = &shared.stats;
+    let clients = shared.registry.all();
+    let behind: Vec<&Client> =
+        clients.iter().map(|client| &**client).filter(|c| c.is_behind.load(Relaxed)).collect();
+    let ((users, most), mut names) = shared.outbox.look(|room| {
+        let names = behind.iter().filter_map(|client| room.nickname(client.id));
+        let names: Vec<&str> = names.take(MAX_NAMED).map(Nickname::as_str).collect();
+        (room.count(), names.join(","))
+    });
+    if names.is_empty() {
+        names.push('-');
+    }
+    let mut line = format!(
+        "stats uptime={} users={users} users_most={most} lines_in={} deliveries={} bytes_out={} \
+         behind={} behind_names={names} backlog={}",
+        stats.started.elapsed().as_secs(),
+        stats.lines_in.load(Relaxed),
+        stats.deliveries.load(Relaxed),
+        stats.bytes_out.load(Relaxed),
+        behind.len(),
+        stats.backlog.load(Relaxed),
+    );
+    for (count, (_, key)) in stats.turned_away.iter().zip(TURNED_AWAY) {
+        line += &format!(" turned_away_{key}={}", count.load(Relaxed));
+    }
+    line + &format!(" memory={}", resident_kib().unwrap_or(0))
+}
+
+/// Source: `proc(5)`, `VmRSS`; `None` elsewhere than on Linux.
+fn resident_kib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
