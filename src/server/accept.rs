@@ -133,10 +133,16 @@ pub fn accept_loop<'scope>(
             Err(error) => Err(error),
         };
         match accepted {
-            Ok((stream, address)) => match door.admit(stream, address, scope) {
-                Ok(()) => burst = Burst::default(),
-                Err(why) => burst.log(shared, format_args!("Turned {} away", address.ip()), why),
-            },
+            Ok((stream, mut address)) => {
+                // A listener for IPv6 has IPv4 peers as `::ffff:192.0.2.7`.
+                address.set_ip(address.ip().to_canonical());
+                match door.admit(stream, address, scope) {
+                    Ok(()) => burst = Burst::default(),
+                    Err(why) => {
+                        burst.log(shared, format_args!("Turned {} away", address.ip()), why);
+                    }
+                }
+            }
             // The time is over, or the peer gave up between the two calls.
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -324,11 +330,9 @@ impl<'scope> Door<'scope> {
     }
 }
 
-/// Returns the address under which a peer is counted: an IPv4 peer of an IPv6 listener under its IPv4
-/// address, an IPv6 peer under its network of 64 bits, of which one customer usually has all. `None` for
-/// this machine itself.
+/// Returns the address under which a peer is counted: an IPv6 peer under its network of 64 bits, of which
+/// one customer usually has all. `None` for this machine itself.
 fn counted_as(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
     if address.is_loopback() {
         return None;
     }
@@ -351,9 +355,7 @@ mod tests {
         assert_eq!(counted("127.0.0.1"), None);
         assert_eq!(counted("127.9.9.9"), None);
         assert_eq!(counted("::1"), None);
-        assert_eq!(counted("::ffff:127.0.0.1"), None);
         assert_eq!(counted("192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(counted("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
         assert_eq!(counted("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
     }
 }

@@ -116,7 +116,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         socket::set_listen_backlog(&listener, LISTEN_BACKLOG)?;
         let capacity = Capacity::of_system(&options);
-        let (log, log_thread) = EventLog::start(options.quiet)?;
+        let (log, log_thread) = EventLog::start(options.quiet, options.log_times)?;
         log.notice(&format!("Server is listening on {}", listener.local_addr()?));
         log.notice("Waiting for connections...");
         let shared = Arc::new(Shared::new(options, log));

@@ -290,7 +290,8 @@ impl Session<'_> {
             }
             (Some(Err(_)), Phase::In(_)) => Continue(()),
             (Some(Ok(welcome_bytes)), phase) => {
-                self.shared.log.event(&format!("Nickname of client is {nickname}"));
+                let address = client.address;
+                self.shared.log.event(&format!("Nickname of client is {nickname} ({address})"));
                 if let Some(quota) = &client.quota {
                     quota.charge(JOIN_COST);
                 }
@@ -490,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_panic_leaves_as_every_other_end_of_a_session_does() {
-        let shared = Shared::new(Options::default(), EventLog::start(true).unwrap().0);
+        let shared = Shared::new(Options::default(), EventLog::start(true, false).unwrap().0);
         let (client, _peer) = connected(1);
         let alice = Nickname::parse("alice").unwrap();
         shared.registry.insert(&client);

@@ -1,8 +1,12 @@
 //! The server's log: its lines, and what is not among them. What happens to it: `output`.
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use chat::protocol::cleaning::clean;
 
-use crate::harness::Server;
+use crate::harness::{Peer, Program, Server, Transcript, leave_out, server_command};
 
 #[test]
 fn the_log_has_a_line_for_each_event() {
@@ -12,12 +16,12 @@ fn the_log_has_a_line_for_each_event() {
     server.expect_log(&format!("[SERVER] Connected with {}", alice.address()));
     alice.expect("[SERVER] Enter your nickname:");
     alice.send("alice");
-    server.expect_log("[SERVER] Nickname of client is alice");
+    server.expect_log(&format!("[SERVER] Nickname of client is alice ({})", alice.address()));
     alice.expect_all(["[SERVER] Connected to the server!", "[SERVER] 1 online: alice"]);
     let bob = server.join("bob");
     alice.expect("[SERVER] bob joined the chat!");
     server.expect_log(&format!("[SERVER] Connected with {}", bob.address()));
-    server.expect_log("[SERVER] Nickname of client is bob");
+    server.expect_log(&format!("[SERVER] Nickname of client is bob ({})", bob.address()));
     alice.send("unread");
     bob.reset();
     server.expect_log("[SERVER] bob left the chat! (connection lost)");
@@ -94,4 +98,40 @@ fn quiet_says_nothing_about_those_who_come_and_go() {
     alice.expect("[SERVER] The server is shutting down.");
     let log = server.program().finish().output;
     assert!(!log.contains("alice") && !log.contains("bob") && !log.contains("Connected"), "{log}");
+}
+
+#[test]
+fn each_line_begins_with_the_time_if_asked_for() {
+    let mut server = server_command(["--port", "0", "--log-times"]);
+    server.env("TZ", "Pacific/Auckland");
+    let mut server = Program::start("server", server, &Transcript::default());
+    let before = SystemTime::now();
+    for rest in
+        ["[SERVER] Server is listening on 127.0.0.1:", "[SERVER] Waiting for connections..."]
+    {
+        let line = server.line();
+        let (time, logged) = line.split_at("2024-02-29T23:59:59.999Z ".len());
+        assert!(logged.starts_with(rest), "{line:?}");
+        // `date` knows RFC 3339. The clock can have gone on by seconds on a busy machine.
+        let date = Command::new("date").args(["-d", time.trim_end(), "+%s"]).output().unwrap();
+        let seconds: u64 = String::from_utf8(date.stdout).unwrap().trim().parse().unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(seconds);
+        let apart = before.duration_since(time).unwrap_or_else(|later| later.duration());
+        assert!(apart < Duration::from_secs(100), "{line:?}");
+    }
+}
+
+#[test]
+fn an_ipv4_peer_of_an_ipv6_listener_is_shown_by_its_ipv4_address() {
+    if TcpListener::bind("[::]:0").is_err() {
+        leave_out("this machine has no IPv6");
+        return;
+    }
+    let mut server = Server::with(&["--host", "::"]);
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+    let mut alice = Peer::on("alice", stream, server.transcript());
+    let address = alice.stream().local_addr().unwrap();
+    server.expect_log(&format!("[SERVER] Connected with {address}"));
+    alice.send("alice");
+    server.expect_log(&format!("[SERVER] Nickname of client is alice ({address})"));
 }

@@ -124,11 +124,15 @@ fn is_prompt((nickname, _typed): &(&str, &str)) -> bool {
 
 /// The port of a peer is another each time.
 fn without_peer_port(row: &str) -> String {
-    match row.strip_prefix("[SERVER] Connected with 127.0.0.1:") {
-        Some(port) if port.parse::<u16>().is_ok() => {
-            "[SERVER] Connected with 127.0.0.1:PORT".to_owned()
-        }
-        _ => row.to_owned(),
+    let Some((before, port)) = row.rsplit_once("127.0.0.1:") else { return row.to_owned() };
+    let (port, after) = port.split_at(port.trim_end_matches(')').len());
+    let is_peer = ["[SERVER] Connected with ", "[SERVER] Nickname of client is "]
+        .iter()
+        .any(|start| before.starts_with(start));
+    if is_peer && port.parse::<u16>().is_ok() {
+        format!("{before}127.0.0.1:PORT{after}")
+    } else {
+        row.to_owned()
     }
 }
 
