@@ -10,6 +10,9 @@ pub mod signal;
 #[cfg(unix)]
 pub mod poll;
 
+#[cfg(unix)]
+pub mod fifo;
+
 pub mod socket;
 
 pub mod descriptor;

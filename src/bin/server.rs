@@ -5,28 +5,27 @@ use std::process::ExitCode;
 
 use chat::arguments::{Request, command_line, fail};
 use chat::server::Server;
-use chat::server::options::{HELP, Options};
+use chat::server::options::{Options, help};
 use chat::server::shutdown::ShutdownHandle;
 use chat::system::signal;
 
 fn main() -> ExitCode {
     match Options::parse(command_line()) {
         Ok(Request::Run(options)) => run(options),
-        Ok(Request::Help) => print(HELP),
+        Ok(Request::Help) => print(&help()),
         Ok(Request::Version) => print(concat!("server ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(error) => fail(2, error),
     }
 }
 
 fn run(options: Options) -> ExitCode {
-    let endpoint = options.endpoint.clone();
     let bound = ShutdownHandle::new().and_then(|(handle, wake)| {
         signal::stop_through(handle.pipe()?);
         Server::bind(options, (handle, wake))
     });
     let server = match bound {
         Ok(server) => server,
-        Err(error) => return fail(1, format_args!("Could not listen on {endpoint}: {error}")),
+        Err(error) => return fail(1, error),
     };
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -98,7 +98,7 @@ fn addressed(word: &str) -> &str {
 }
 
 /// Splits off the first word. White space around the rest is dropped.
-fn split_word(text: &str) -> (&str, &str) {
+pub fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::MAX_MESSAGE_BYTES;
+use super::cleaning::clean_line;
 use super::command::COMMANDS;
 use super::nickname::Nickname;
 
@@ -44,6 +45,9 @@ pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
 /// The only line to a connection from an address that has too many already.
 pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
+
+/// The only line to a connection from an address that the operator has banned.
+pub const BANNED: &str = "[SERVER] You are banned.";
 
 /// The only line to a client that speaks HTTP: see [`is_http`](super::http::is_http).
 pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web server.";
@@ -142,9 +146,28 @@ pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) 
     let listed: Vec<&str> = nicknames.take(MAX_LISTED_NAMES).map(Nickname::as_str).collect();
     let mut line = format!("[SERVER] {online} online: {}", listed.join(", "));
     if online > listed.len() {
-        line += &format!(" and {} more", online - listed.len());
+        line += &format!(" {}", more(online - listed.len()));
     }
     line
+}
+
+/// Ends a list that leaves some out, and says how to see them.
+pub fn more(others: usize) -> String {
+    format!("and {others} more; /who PART lists those with PART in the name")
+}
+
+/// Says why somebody is kicked, to everyone. All of it is cleaned already.
+pub fn kicked_for(name: &str, reason: &str) -> String {
+    format!("{NOTICE_PREFIX}{name} is kicked: {reason}")
+}
+
+/// What whoever joins is told after the welcome: notices with their line ends, one for each line of `text`.
+///
+/// # Errors
+///
+/// The size of a line that is too long once it is cleaned.
+pub fn motd(text: &str) -> Result<String, usize> {
+    text.lines().map(|line| Ok(format!("{NOTICE_PREFIX}{}\n", clean_line(line)?))).collect()
 }
 
 /// Answers `/who PART`: those of `nicknames`, whose number is `online`, have `part` in the name. It is
@@ -278,6 +301,7 @@ mod tests {
         let names: Vec<_> = (1..=62).map(|n| Nickname::parse(&format!("u{n}")).unwrap()).collect();
         assert_eq!(online(2, names[..2].iter()), "[SERVER] 2 online: u1, u2");
         assert!(online(50, names[..50].iter()).ends_with(", u49, u50"));
-        assert!(online(62, names.iter()).ends_with(", u49, u50 and 12 more"));
+        let end = ", u49, u50 and 12 more; /who PART lists those with PART in the name";
+        assert!(online(62, names.iter()).ends_with(end));
     }
 }

@@ -209,6 +209,10 @@ impl<'scope> Door<'scope> {
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<(), String> {
         self.prepare(&stream).map_err(|error| error.to_string())?;
+        if counted_as(address.ip()).is_some_and(|address| self.shared.bans.has(address)) {
+            self.refuse(stream, replies::BANNED);
+            return Err("banned".into());
+        }
         let Some(place) = Place::take(&self.places, self.capacity.clients) else {
             self.refuse(stream, replies::SERVER_FULL);
             return Err("the server is full".into());
@@ -332,7 +336,7 @@ impl<'scope> Door<'scope> {
 
 /// Returns the address under which a peer is counted: an IPv6 peer under its network of 64 bits, of which
 /// one customer usually has all. `None` for this machine itself.
-fn counted_as(address: IpAddr) -> Option<IpAddr> {
+pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
     if address.is_loopback() {
         return None;
     }

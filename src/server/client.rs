@@ -52,6 +52,8 @@ pub struct Client {
     pub stream: TcpStream,
     /// Where it comes from.
     pub address: SocketAddr,
+    /// When it came.
+    pub since: Instant,
     /// What all clients from its address may send together; `None` for this machine itself.
     pub quota: Option<Arc<AddressQuota>>,
     /// Its leave is in the order of the room: nothing that it sends counts any more. Set under the
@@ -83,6 +85,7 @@ impl Client {
             id,
             stream,
             address,
+            since: Instant::now(),
             quota,
             has_left: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),

@@ -1,50 +1,70 @@
-//! The console: what a person types into the server's own terminal.
+//! The console: what the operator types into the server's own terminal.
 //!
-//! It is a thread that blocks in reading standard input, and the only one that nothing can wake; so
-//! it is not joined, and it does not keep what the threads share alive. Only a terminal is listened to: an end of
-//! input, as under a service manager, changes nothing.
+//! Whoever types is read by a thread that blocks in reading, and that nothing can wake; so it is not joined,
+//! and it does not keep what the threads share alive. Its lines go to one thread that obeys, in one order; what
+//! it answers goes to the log, so nobody waits for the terminal.
+//!
+//! Standard input is only read when it is a terminal: its end, as under a service manager, changes nothing. There
+//! the lines come from the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::room::Room;
+use super::accept::counted_as;
+use super::client::Client;
 use super::shared::Shared;
 use super::shutdown::ShutdownHandle;
 use super::stats;
 use crate::protocol::cleaning::clean;
-use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
+use crate::protocol::command::split_word;
+use crate::protocol::replies::{self, LeaveReason, MAX_LISTED_NAMES, NOTICE_PREFIX};
 
-/// What `/help` says here, a line each.
-const HELP: [&str; 6] = [
-    "/who        list who is online",
-    "/say TEXT   say something to everyone",
-    "/kick NICK  disconnect somebody",
-    "/stats      tell how the server stands",
-    "/quit       stop the server",
-    "/help       show this list",
+/// What `/help` says here, and `server --help`, a line each.
+pub const HELP: [&str; 10] = [
+    "/who [PART]                   list who is online, from where, and since when",
+    "/say TEXT                     say something to everyone",
+    "/kick NICK [REASON]           disconnect somebody; everyone sees the reason",
+    "/ban NICK|ADDRESS [MINUTES]   refuse an address, and disconnect who is from there",
+    "/unban ADDRESS                let it in again",
+    "/bans                         list what is banned",
+    "/motd [TEXT]                  set what whoever joins is told, or nothing",
+    "/stats                        tell how the server stands",
+    "/quit                         stop the server",
+    "/help                         show this list",
 ];
 
 /// How many lines may wait to be obeyed. A person types one; further ones wait where they come from.
 const MAX_WAITING_LINES: usize = 16;
 
-/// Starts the thread `console`, which obeys, and the thread `terminal`, which reads when standard input is
-/// one. Nothing starts if there is nothing to do.
+/// How long to wait before the terminal is tried again that could not be read.
+const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the thread `console`, which obeys, and those which read: `terminal` when standard input is one, and
+/// `fifo` when there is one. Nothing starts if there is nothing to do.
 ///
 /// # Errors
 ///
 /// When the system has no thread left.
-pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle) -> io::Result<()> {
+pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -> io::Result<()> {
     let (lines, heard) = sync_channel(MAX_WAITING_LINES);
     let is_terminal = io::stdin().is_terminal();
     if is_terminal {
+        let (lines, shared) = (lines.clone(), Arc::downgrade(shared));
+        spawn("terminal", move || read_terminal(&lines, &shared))?;
+    }
+    let has_fifo = fifo.is_some();
+    if let Some(fifo) = fifo {
         let lines = lines.clone();
-        spawn("terminal", move || read_loop(io::stdin().lock(), &lines))?;
+        spawn("fifo", move || drop(read_loop(BufReader::new(fifo), &lines)))?;
     }
     let interval = shared.options.stats;
-    if is_terminal || interval.is_some() {
+    if is_terminal || has_fifo || interval.is_some() {
         let shared = Arc::downgrade(shared);
         let interval = interval.unwrap_or(Duration::MAX);
         spawn("console", move || {
@@ -60,21 +80,29 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Passes on line by line. Blocks in reading `input`, and while others wait to be obeyed.
-fn read_loop(input: impl BufRead, lines: &SyncSender<String>) {
+/// Reads the terminal to its end. In the background of a shell it cannot be read, and is tried again: `fg` may
+/// bring it back.
+fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
+    while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
+        thread::sleep(BACKGROUND_PAUSE);
+    }
+    if let Some(shared) = shared.upgrade() {
+        shared.log.notice("The console is closed.");
+    }
+}
+
+/// Passes on line by line, to the end of `input`. Blocks in reading it, and while others wait to be obeyed.
+fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
     for line in input.lines() {
         match line {
-            Ok(line) => {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
+            // Nobody listens any more once the server has ended, and then nothing matters.
+            Ok(line) => drop(lines.send(line)),
             // Not UTF-8; the next line may be.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-            // In the background, or the terminal is gone.
-            Err(_) => return,
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// Obeys one line after the other, and logs the statistics each `interval`. Blocks in waiting for a line.
@@ -98,34 +126,132 @@ fn obey_loop(
     }
 }
 
+/// What a line asks for.
 fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    match (word.to_ascii_lowercase().as_str(), rest.trim()) {
+    let log = |line: &str| shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
+    let (word, rest) = split_word(line);
+    let (first, further) = split_word(rest);
+    match (word.to_ascii_lowercase().as_str(), rest) {
         ("", _) => {}
         ("/quit" | "/exit", _) => handle.stop(),
-        ("/who" | "/users", _) => {
-            let line = shared.outbox.look(Room::online_line);
-            shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
-        }
-        ("/stats", _) => shared.log.notice(&stats::line(shared)),
+        ("/who" | "/users", part) => who(shared, part),
+        ("/stats", _) => log(&stats::line(shared)),
         ("/say", text) if !text.is_empty() => {
             let notice = format!("{NOTICE_PREFIX}{}", clean(text));
             shared.outbox.append(|room| room.announce(&notice));
         }
-        ("/kick", name) if !name.is_empty() => {
-            let id = shared.outbox.look(|room| room.find(name));
-            if let Some(client) = id.and_then(|id| shared.registry.get(id)) {
+        ("/motd", text) => match replies::motd(text) {
+            Ok(motd) => shared.outbox.append(|room| room.set_motd(motd)),
+            Err(bytes) => log(&replies::too_long_cleaned(bytes)),
+        },
+        ("/kick", name) if !name.is_empty() => match find(shared, first) {
+            Some(client) => {
+                if !further.is_empty() {
+                    let notice = replies::kicked_for(&clean(first), &clean(further));
+                    shared.outbox.append(|room| room.announce(&notice));
+                }
                 shared.leave(&client, LeaveReason::Kicked);
-            } else {
-                let answer = replies::no_such_nickname(name);
-                shared.log.notice(answer.trim_start_matches(NOTICE_PREFIX));
+            }
+            None => log(&replies::no_such_nickname(first)),
+        },
+        ("/ban", who) if !who.is_empty() => log(&ban(shared, first, further)),
+        ("/unban", address) if !address.is_empty() => log(&unban(shared, first)),
+        ("/bans", _) => {
+            let bans = shared.bans.all();
+            log(&format!("{} banned", bans.len()));
+            for (address, minutes) in bans {
+                log(&format!("{address} {}", for_minutes(minutes)));
             }
         }
-        ("/help" | "/say" | "/kick", _) => {
-            for line in HELP {
-                shared.log.notice(line);
-            }
+        ("/help" | "/say" | "/kick" | "/ban" | "/unban", _) => HELP.into_iter().for_each(log),
+        _ => log(&replies::unknown_command(word)),
+    }
+}
+
+/// Finds a client by its nickname.
+fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
+    let id = shared.outbox.look(|room| room.find(name))?;
+    shared.registry.get(id)
+}
+
+/// Lists who has `part` in the name, each with the address and since when.
+fn who(shared: &Shared, part: &str) {
+    let (found, listed) = shared.outbox.look(|room| {
+        let found = room.find_all(part);
+        let listed = found.iter().take(MAX_LISTED_NAMES);
+        let listed = listed.filter_map(|&id| Some((id, room.nickname(id)?.clone())));
+        (found.len(), listed.collect::<Vec<_>>())
+    });
+    shared.log.notice(&format!("{found} online"));
+    let others = found - listed.len();
+    for (id, nickname) in listed {
+        let Some(client) = shared.registry.get(id) else { continue };
+        let mark = if client.is_behind.load(Relaxed) { ", behind" } else { "" };
+        let (address, seconds) = (client.address, client.since.elapsed().as_secs());
+        shared.log.notice(&format!("  {nickname}, {address}, for {}{mark}", duration(seconds)));
+    }
+    if others > 0 {
+        shared.log.notice(&replies::more(others));
+    }
+}
+
+/// Bans an address, or the one that somebody comes from, and disconnects all from there. Returns what has
+/// become of it.
+fn ban(shared: &Shared, who: &str, minutes: &str) -> String {
+    let address = match who.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical(),
+        Err(_) => match find(shared, who) {
+            Some(client) => client.address.ip(),
+            None => return replies::no_such_nickname(who),
+        },
+    };
+    let Some(banned) = counted_as(address) else {
+        return format!(
+            "{who} is on this machine itself, which cannot be banned; /kick NICK disconnects."
+        );
+    };
+    let minutes = match minutes.parse() {
+        Ok(minutes) => Some(minutes),
+        Err(_) if minutes.is_empty() => None,
+        Err(_) => return replies::usage("/ban NICK|ADDRESS [MINUTES]"),
+    };
+    let saved = shared.bans.add(banned, minutes);
+    for client in shared.registry.all() {
+        if counted_as(client.address.ip()) == Some(banned) {
+            shared.expel(&client);
         }
-        _ => shared.log.notice(replies::unknown_command(word).trim_start_matches(NOTICE_PREFIX)),
+    }
+    not_saved(saved, format!("{banned} is banned {}", for_minutes(minutes.map(u64::from))))
+}
+
+fn unban(shared: &Shared, address: &str) -> String {
+    let Ok(parsed) = address.parse::<IpAddr>() else {
+        return replies::usage("/unban ADDRESS");
+    };
+    let counted = counted_as(parsed.to_canonical());
+    match counted.map_or(Ok(false), |address| shared.bans.lift(address)) {
+        Ok(false) => format!("{address} was not banned"),
+        lifted => not_saved(lifted.map(drop), format!("{address} is not banned any more")),
+    }
+}
+
+/// What was done, and whether it survives a restart.
+fn not_saved(saved: io::Result<()>, done: String) -> String {
+    match saved {
+        Ok(()) => done,
+        Err(error) => format!("{done}, until the server ends: it could not be saved: {error}"),
+    }
+}
+
+fn for_minutes(minutes: Option<u64>) -> String {
+    minutes.map_or("for good".to_owned(), |minutes| format!("for {}", duration(60 * minutes)))
+}
+
+/// A number of seconds, as a person says it.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }

@@ -17,7 +17,7 @@
 //! 5. Those who do not take it all are [`behind`] until they have.
 //!
 //! Beside the way: the [`registry`] of all connections, the [`shutdown`], the [`event_log`], the
-//! [`console`], the [`stats`] and the [`options`]. All threads share what is in [`shared`].
+//! [`console`], the [`bans`], the [`stats`] and the [`options`]; [`files`] survive a restart. All threads share what is in [`shared`].
 //!
 //! | thread | started by | ended by | joined by |
 //! | --- | --- | --- | --- |
@@ -25,20 +25,26 @@
 //! | `writer` | [`Server::run`] | the farewell | [`Server::run`] |
 //! | `helper-N`, one for each further processor | the writer | the writer | [`Server::run`] |
 //! | `log` | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
-//! | `console` | [`Server::run`] | the end of its input | nobody: nothing can wake it |
+//! | `console` | [`Server::run`] | the end of the program | nobody |
+//! | `terminal`, `fifo` | [`Server::run`] | the end of its input | nobody: nothing can wake it |
 //!
 //! The accept loop runs in the thread that calls [`Server::run`].
 
+use std::fmt;
+use std::fs::{self, File};
 use std::io::{self, PipeReader};
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::system::socket;
+use crate::protocol::replies;
+use crate::system::{fifo, socket};
 
 use self::accept::Capacity;
+use self::bans::Bans;
 use self::event_log::{EventLog, LogThread};
 use self::options::Options;
 use self::shared::Shared;
@@ -83,6 +89,10 @@ pub mod event_log;
 
 pub mod console;
 
+pub mod bans;
+
+pub mod files;
+
 pub mod stats;
 
 pub mod options;
@@ -96,6 +106,7 @@ pub struct Server {
     shared: Arc<Shared>,
     capacity: Capacity,
     listener: TcpListener,
+    fifo: Option<File>,
     handle: ShutdownHandle,
     wake: PipeReader,
     log_thread: LogThread,
@@ -107,20 +118,33 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address cannot be had: it is in use, not of this machine, or not known.
+    /// When the address cannot be had: it is in use, not of this machine, or not known; or a file that the
+    /// options name cannot be used. The error is the whole sentence.
     pub fn bind(
         options: Options,
         (handle, wake): (ShutdownHandle, PipeReader),
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind((options.endpoint.host.as_str(), options.endpoint.port))?;
+        let motd = match options.motd.strip_prefix('@') {
+            Some(path) => fs::read_to_string(path).map_err(about("read", path))?,
+            None => options.motd.clone(),
+        };
+        let too_long = |bytes| io::Error::other(replies::too_long_cleaned(bytes));
+        let motd = replies::motd(&motd).map_err(too_long).map_err(about("use", "--motd"))?;
+        let bans = Bans::load(options.bans.clone())
+            .map_err(about("read", shown(options.bans.as_ref())))?;
+        let listener = TcpListener::bind((options.endpoint.host.as_str(), options.endpoint.port))
+            .map_err(about("listen on", &options.endpoint))?;
         listener.set_nonblocking(true)?;
         socket::set_listen_backlog(&listener, LISTEN_BACKLOG)?;
         let capacity = Capacity::of_system(&options);
+        let fifo = options.console.as_deref().map(fifo::open).transpose();
+        let fifo = fifo.map_err(about("use", shown(options.console.as_ref())))?;
         let (log, log_thread) = EventLog::start(options.quiet, options.log_times)?;
         log.notice(&format!("Server is listening on {}", listener.local_addr()?));
         log.notice("Waiting for connections...");
-        let shared = Arc::new(Shared::new(options, log));
-        Ok(Self { shared, capacity, listener, handle, wake, log_thread })
+        let shared = Arc::new(Shared::new(options, bans, log));
+        shared.outbox.append(|room| room.set_motd(motd));
+        Ok(Self { shared, capacity, listener, fifo, handle, wake, log_thread })
     }
 
     /// Returns the address that it listens on, with the port that it got.
@@ -138,9 +162,9 @@ impl Server {
     ///
     /// When it stopped because of a fault of its own, not because it was asked to.
     pub fn run(self) -> io::Result<()> {
-        let Self { shared: owned, capacity, listener, handle, wake, log_thread } = self;
+        let Self { shared: owned, capacity, listener, fifo, handle, wake, log_thread } = self;
         let shared = &*owned;
-        console::start(&owned, handle.clone())?;
+        console::start(&owned, handle.clone(), fifo)?;
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
@@ -166,6 +190,16 @@ impl Server {
         log_thread.finish(deadline);
         result
     }
+}
+
+/// The name of a file that an option names.
+fn shown(path: Option<&PathBuf>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// Makes an error say what could not be done, and to what.
+fn about(what: &str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("Could not {what} {object}: {error}"))
 }
 
 /// Asks the server to stop when it is dropped, and says that the writer has ended.

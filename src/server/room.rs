@@ -34,6 +34,8 @@ pub struct Room {
     /// How many have been in at once at most.
     most: usize,
     history: History,
+    /// Notices that follow the welcome, with their line ends.
+    motd: String,
     /// The answer to `/who`, until somebody joins, leaves or changes names: one copy for all who ask.
     online: Option<Arc<[u8]>>,
 }
@@ -48,6 +50,7 @@ impl Room {
             names: HashMap::new(),
             most: 0,
             history: History::new(history),
+            motd: String::new(),
             online: None,
         }
     }
@@ -64,7 +67,7 @@ impl Room {
         self.online = None;
         self.batch.announce(&replies::joined(nickname));
         self.batch.add(client);
-        let welcome = format!("{}\n{}\n", replies::CONNECTED, self.online_line());
+        let welcome = format!("{}\n{}\n{}", replies::CONNECTED, self.online_line(), self.motd);
         self.batch.show(client.id, welcome.as_bytes());
         let history = self.history.shown();
         if let Some(history) = history {
@@ -118,9 +121,7 @@ impl Room {
     pub fn who(&mut self, client: ClientId, part: &str) -> usize {
         let part = fold(part);
         if !part.is_empty() {
-            let found = self.names.iter().filter(|(folded, _)| folded.contains(&part));
-            let mut found: Vec<ClientId> = found.map(|(_, id)| *id).collect();
-            found.sort_unstable();
+            let found = self.find_all(&part);
             let names = found.iter().filter_map(|id| self.members.get(id));
             let answer = replies::online_with(&part, found.len(), names) + "\n";
             self.batch.show(client, answer.as_bytes());
@@ -142,6 +143,11 @@ impl Room {
     /// The server, or its operator, says a line to everyone.
     pub fn announce(&mut self, line: &str) {
         self.batch.announce(line);
+    }
+
+    /// Sets what whoever joins is told from now on: see [`replies::motd`].
+    pub fn set_motd(&mut self, motd: String) {
+        self.motd = motd;
     }
 
     /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns
@@ -176,6 +182,15 @@ impl Room {
     /// Finds a member by its nickname, in any case.
     pub fn find(&self, name: &str) -> Option<ClientId> {
         self.names.get(&fold(name)).copied()
+    }
+
+    /// Finds all members that have `part` in the name, in any case, in the order in which they connected.
+    pub fn find_all(&self, part: &str) -> Vec<ClientId> {
+        let part = fold(part);
+        let found = self.names.iter().filter(|(folded, _)| folded.contains(&part));
+        let mut found: Vec<ClientId> = found.map(|(_, id)| *id).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Whether a client is in.

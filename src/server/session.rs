@@ -483,6 +483,7 @@ fn is_timeout(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::bans::Bans;
     use crate::server::batch::Batch;
     use crate::server::client::tests::connected;
     use crate::server::event_log::EventLog;
@@ -491,7 +492,11 @@ mod tests {
 
     #[test]
     fn a_panic_leaves_as_every_other_end_of_a_session_does() {
-        let shared = Shared::new(Options::default(), EventLog::start(true, false).unwrap().0);
+        let shared = Shared::new(
+            Options::default(),
+            Bans::default(),
+            EventLog::start(true, false).unwrap().0,
+        );
         let (client, _peer) = connected(1);
         let alice = Nickname::parse("alice").unwrap();
         shared.registry.insert(&client);

@@ -1,5 +1,8 @@
 //! What all threads of the server share.
 
+use std::net::Shutdown::Both;
+
+use super::bans::Bans;
 use super::client::Client;
 use super::event_log::EventLog;
 use super::options::Options;
@@ -20,6 +23,8 @@ pub struct Shared {
     pub outbox: Outbox,
     /// Whether the server is ending, and which sessions have something in flight.
     pub shutdown: Shutdown,
+    /// Who may not come in.
+    pub bans: Bans,
     /// What is counted.
     pub stats: Stats,
     /// What the operator is told.
@@ -28,11 +33,12 @@ pub struct Shared {
 
 impl Shared {
     /// What the threads of a server share at its start.
-    pub fn new(options: Options, log: EventLog) -> Self {
+    pub fn new(options: Options, bans: Bans, log: EventLog) -> Self {
         Self {
             registry: Registry::default(),
             outbox: Outbox::new(options.history),
             shutdown: Shutdown::default(),
+            bans,
             stats: Stats::begin(),
             log,
             options,
@@ -45,6 +51,16 @@ impl Shared {
             self.log.event(&format!("{nickname} left the chat!{reason}"));
         }
         client.wake();
+    }
+
+    /// Disconnects a client, whether it is in or not.
+    pub fn expel(&self, client: &Client) {
+        if self.outbox.look(|room| room.has(client.id)) {
+            self.leave(client, LeaveReason::Kicked);
+        } else {
+            // It fails when the peer is gone.
+            let _ = client.stream.shutdown(Both);
+        }
     }
 
     /// Logs a line that was said to everyone, if that is wanted.

@@ -21,9 +21,10 @@ use crate::protocol::replies;
 const MAX_NAMED: usize = 10;
 
 /// The last lines of those who are turned away, and the key under which each is counted.
-const TURNED_AWAY: [(&str, &str); 5] = [
+const TURNED_AWAY: [(&str, &str); 6] = [
     (replies::SERVER_FULL, "full"),
     (replies::TOO_MANY_FROM_ADDRESS, "per_address"),
+    (replies::BANNED, "banned"),
     (replies::LOGIN_TIMEOUT, "login_timeout"),
     (replies::TOO_MANY_TRIES, "tries"),
     (replies::NOT_A_WEB_SERVER, "web"),

@@ -4,7 +4,18 @@ use std::process::{Command, Stdio};
 
 use chat::protocol::replies;
 
-use crate::harness::{Server, Tmux, free_port, shell};
+use crate::harness::{Program, Server, Tmux, free_port, server_command, shell};
+
+const COMMANDS: [&str; 10] =
+    ["/who", "/say", "/kick", "/ban", "/unban", "/bans", "/motd", "/stats", "/quit", "/help"];
+
+#[test]
+fn the_help_of_the_program_names_the_console() {
+    let help = Program::run(server_command(["--help"]), "").output;
+    for command in COMMANDS {
+        assert!(help.lines().any(|line| line.starts_with(&format!("  {command} "))), "{help}");
+    }
+}
 
 #[test]
 fn the_console_lists_says_kicks_helps_and_quits() {
@@ -12,7 +23,13 @@ fn the_console_lists_says_kicks_helps_and_quits() {
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     terminal.line("/who");
-    terminal.wait_for_row("[SERVER] 2 online: alice, bob");
+    terminal.wait_for_row("[SERVER] 2 online");
+    for peer in [&alice, &bob] {
+        let start = format!("[SERVER]   {}, {}, for ", peer.name(), peer.address());
+        terminal.wait_for_rows(&start, |rows| rows.iter().any(|row| row.starts_with(&start)));
+    }
+    terminal.line("/who ALI");
+    terminal.wait_for_row("[SERVER] 1 online");
     // Ctrl-V takes the next key as it is.
     terminal.text("/say the lesson");
     terminal.keys(&["C-v", "C-a"]);
@@ -22,12 +39,23 @@ fn the_console_lists_says_kicks_helps_and_quits() {
     }
     terminal.line("/kick nobody");
     terminal.wait_for_row("[SERVER] No such nickname: nobody.");
-    terminal.line("/KICK BOB");
+    terminal.line("/KICK BOB for the \u{85} lesson");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] BOB is kicked: for the \u{FFFD} lesson");
+    }
     bob.expect_last(replies::KICKED);
     alice.expect("[SERVER] bob left the chat! (kicked)");
+    let carol = server.join("carol");
+    alice.expect("[SERVER] carol joined the chat!");
+    terminal.line("/kick carol");
+    alice.expect("[SERVER] carol left the chat! (kicked)");
+    drop(carol);
+    terminal.line("/stats");
+    let start = "[SERVER] stats uptime=";
+    terminal.wait_for_rows(start, |rows| rows.iter().any(|row| row.starts_with(start)));
     terminal.line("/help");
-    for command in ["/who", "/say", "/kick", "/quit"] {
-        let start = format!("[SERVER] {command} ");
+    for command in COMMANDS {
+        let start = format!("[SERVER] {command}");
         terminal.wait_for_rows(&start, |rows| rows.iter().any(|row| row.starts_with(&start)));
     }
     terminal.line("hello?");
@@ -44,6 +72,7 @@ fn the_end_of_what_is_typed_changes_nothing() {
     let mut alice = server.join("alice");
     // Ctrl-D, and a line that comes too late.
     terminal.keys(&["C-d"]);
+    terminal.wait_for_row("[SERVER] The console is closed.");
     terminal.line("/say too late");
     terminal.wait_for_row("/say too late");
     alice.send("/me stays");
@@ -84,6 +113,19 @@ fn in_the_background_of_a_terminal_the_server_goes_on() {
     alice.expect("* alice is undisturbed");
     // Nothing else ends it: it would outlive its terminal.
     terminal.line("end");
+    alice.expect_last(replies::SHUTTING_DOWN);
+}
+
+#[test]
+fn a_console_that_was_in_the_background_works_in_the_foreground() {
+    let script = "set -m; \"$SERVER\" --port 0 & read said; fg %1";
+    let Some((server, terminal)) = Server::in_terminal(script) else { return };
+    let mut alice = server.join("alice");
+    terminal.line("for the shell");
+    terminal.wait_for_rows("fg", |rows| rows.iter().any(|row| row.contains("--port 0")));
+    terminal.line("/say here again");
+    alice.expect("[SERVER] here again");
+    terminal.line("/quit");
     alice.expect_last(replies::SHUTTING_DOWN);
 }
 

@@ -1,0 +1,123 @@
+//! Bans: addresses that may not connect, until a time or for good.
+//!
+//! The operator changes them on the console, and the accept loop looks at them. An address is banned as it
+//! is counted ([`counted_as`](super::accept::counted_as)): an IPv6 network of 64 bits is one, and this machine itself is none.
+//!
+//! With `--bans` they are kept in a file, a line each:
+//!
+//! ```text
+//! 192.0.2.7
+//! 2001:db8:1:2:: 1767225600
+//! ```
+//!
+//! The number is when the ban ends, in seconds since 1970. The file is replaced as a whole at each change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::files::replace;
+
+/// When a ban ends, in seconds since 1970.
+type End = u64;
+
+/// A ban without an end.
+const FOR_GOOD: End = End::MAX;
+
+/// All bans.
+#[derive(Debug, Default)]
+pub struct Bans {
+    /// Held to look something up, or to change or copy it, never while the file is written.
+    table: Mutex<BTreeMap<IpAddr, End>>,
+    file: Option<PathBuf>,
+}
+
+impl Bans {
+    /// Reads the bans that a file keeps; none if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or has a line that is no ban: nobody is to come in by a mistake in it.
+    pub fn load(file: Option<PathBuf>) -> io::Result<Self> {
+        let mut table = BTreeMap::new();
+        if let Some(path) = &file {
+            let text = match fs::read_to_string(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+                text => text?,
+            };
+            for line in text.lines() {
+                let wrong = || io::Error::other(format!("no ban: {line}"));
+                let (address, end) = parse(line).ok_or_else(wrong)?;
+                table.insert(address, end);
+            }
+        }
+        Ok(Self { table: Mutex::new(table), file })
+    }
+
+    /// Whether an address is banned.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.lock().get(&address).is_some_and(|end| *end > now())
+    }
+
+    /// Bans an address, for so many minutes or for good.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written. The ban holds until the server ends.
+    pub fn add(&self, address: IpAddr, minutes: Option<u32>) -> io::Result<()> {
+        let end = minutes.map_or(FOR_GOOD, |minutes| now() + 60 * u64::from(minutes));
+        self.lock().insert(address, end);
+        self.save()
+    }
+
+    /// Lifts a ban. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn lift(&self, address: IpAddr) -> io::Result<bool> {
+        let was_banned = self.lock().remove(&address).is_some_and(|end| end > now());
+        self.save().map(|()| was_banned)
+    }
+
+    /// Returns all bans, and for how many minutes each still holds; `None` for good.
+    pub fn all(&self) -> Vec<(IpAddr, Option<u64>)> {
+        let now = now();
+        let mut table = self.lock();
+        table.retain(|_, end| *end > now);
+        let left = |end: End| (end != FOR_GOOD).then(|| (end - now).div_ceil(60));
+        table.iter().map(|(address, end)| (*address, left(*end))).collect()
+    }
+
+    /// Writes the file, if there is one. Only the console's thread does, so one write never overtakes another.
+    fn save(&self) -> io::Result<()> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let mut text = String::new();
+        for (address, end) in &*self.lock() {
+            let end = if *end == FOR_GOOD { String::new() } else { format!(" {end}") };
+            text += &format!("{address}{end}\n");
+        }
+        replace(path, text.as_bytes())
+    }
+
+    /// Each change is one call: a poisoned lock is used as it is.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, End>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn parse(line: &str) -> Option<(IpAddr, End)> {
+    let (address, end) = match line.split_once(' ') {
+        Some((address, end)) => (address, end.parse().ok()?),
+        None => (line, FOR_GOOD),
+    };
+    Some((address.parse().ok()?, end))
+}
+
+fn now() -> End {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
