@@ -12,8 +12,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io::ErrorKind::{AddrInUse, PermissionDenied};
 use std::io::{self, IsTerminal, PipeReader, Read};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,11 +28,12 @@ use super::session;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
 use super::stats;
+use crate::arguments::Endpoint;
 use crate::protocol::replies;
 use crate::system::signal::HANG_UP;
 use crate::system::socket::{
     DeadPeer, detect_dead_peer, keep_urgent_data_in_line, limit_unsent, send_now,
-    wait_for_connection,
+    set_listen_backlog, wait_for_connections,
 };
 use crate::system::{descriptor, memory_map};
 
@@ -45,6 +47,9 @@ const STACK_BYTES: usize = 128 << 10;
 
 /// Descriptors that are not for connections: standard streams, the listener, the pipe.
 const RESERVED_DESCRIPTORS: usize = 16;
+
+/// A server that the system's limits leave fewer clients than this does not start.
+const LEAST_CLIENTS: usize = 4;
 
 /// How many refused newcomers the accept loop may still read from, at least and at most. It is one in
 /// sixteen descriptors.
@@ -78,23 +83,81 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
+/// How many connections may wait to be accepted. A storm of joins comes faster than threads start.
+const LISTEN_BACKLOG: u16 = 4096;
+
 /// How many connections the system's limits allow at once, sessions and refused newcomers.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
     clients: usize,
     refused: usize,
+    /// What the system has too little of.
+    scarce: &'static str,
 }
 
 impl Capacity {
     /// Raises the limit on descriptors as far as it goes, and reads what there is then.
-    pub fn of_system(options: &Options) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When that is not even enough for [`LEAST_CLIENTS`].
+    pub fn of_system(options: &Options) -> io::Result<Self> {
         let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
         let (least, most) = REFUSED_AT_ONCE;
         let refused = (descriptors / 16).clamp(least, most);
         let by_descriptors = descriptors.saturating_sub(RESERVED_DESCRIPTORS + refused);
         let by_maps = memory_map::limit().saturating_sub(RESERVED_MAPS) / MAPS_PER_THREAD;
-        Self { clients: options.max_clients.min(by_descriptors).min(by_maps), refused }
+        let (most, scarce) = if by_descriptors < by_maps {
+            (by_descriptors, "descriptors (ulimit -n)")
+        } else {
+            (by_maps, "memory maps (vm.max_map_count)")
+        };
+        let capacity = Self { clients: options.max_clients.min(most), refused, scarce };
+        match capacity.lowered(options) {
+            Some(why) if capacity.clients < LEAST_CLIENTS => Err(io::Error::other(why)),
+            _ => Ok(capacity),
+        }
     }
+
+    /// Says that fewer clients are let in than wanted, and why, if it is so.
+    pub fn lowered(&self, options: &Options) -> Option<String> {
+        let Self { clients, scarce, .. } = self;
+        let wanted = options.max_clients;
+        (*clients < wanted)
+            .then(|| format!("--max-clients is {clients}, not {wanted}: the limit on {scarce}"))
+    }
+}
+
+/// Listens on every address that a name has, and on the same port at each.
+///
+/// # Errors
+///
+/// When one of the addresses is in use or not allowed, or the system has none of them. One that it does not
+/// have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
+pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut failed = Err(io::ErrorKind::NotFound.into());
+    let mut port = endpoint.port;
+    for mut address in (endpoint.host.as_str(), port).to_socket_addrs()? {
+        address.set_port(port);
+        // A name may be listed twice.
+        if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|a| a == address)) {
+            continue;
+        }
+        match TcpListener::bind(address) {
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                set_listen_backlog(&listener, LISTEN_BACKLOG)?;
+                port = listener.local_addr()?.port();
+                listeners.push(listener);
+            }
+            Err(error) if matches!(error.kind(), AddrInUse | PermissionDenied) => {
+                return Err(error);
+            }
+            Err(error) => failed = Err(error),
+        }
+    }
+    if listeners.is_empty() { failed } else { Ok(listeners) }
 }
 
 /// Accepts connections until it reads in `wake` that it is to stop, and gives each a thread of its own in
@@ -102,7 +165,7 @@ impl Capacity {
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
-    listener: &TcpListener,
+    listeners: &[TcpListener],
     mut wake: &PipeReader,
     scope: &'scope Scope<'scope, '_>,
 ) {
@@ -119,7 +182,7 @@ pub fn accept_loop<'scope>(
     let mut burst = Burst::default();
     loop {
         let timeout = door.drain_refused();
-        let accepted = match wait_for_connection(listener, wake, timeout) {
+        let failed = match wait_for_connections(listeners, wake, timeout) {
             Ok(true) => {
                 let mut byte = [0];
                 let is_hang_up = wake.read(&mut byte).is_ok() && byte == [HANG_UP];
@@ -129,26 +192,28 @@ pub fn accept_loop<'scope>(
                 shared.log.notice(&stats::line(shared));
                 continue;
             }
-            Ok(false) => listener.accept(),
-            Err(error) => Err(error),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
         };
-        match accepted {
-            Ok((stream, mut address)) => {
-                // A listener for IPv6 has IPv4 peers as `::ffff:192.0.2.7`.
-                address.set_ip(address.ip().to_canonical());
-                match door.admit(stream, address, scope) {
-                    Ok(()) => burst = Burst::default(),
-                    Err(why) => {
-                        burst.log(shared, format_args!("Turned {} away", address.ip()), why);
+        for accepted in failed.into_iter().chain(listeners.iter().map(TcpListener::accept)) {
+            match accepted {
+                Ok((stream, mut address)) => {
+                    // A listener for IPv6 has IPv4 peers as `::ffff:192.0.2.7`.
+                    address.set_ip(address.ip().to_canonical());
+                    match door.admit(stream, address, scope) {
+                        Ok(()) => burst = Burst::default(),
+                        Err(why) => {
+                            burst.log(shared, format_args!("Turned {} away", address.ip()), why);
+                        }
                     }
                 }
-            }
-            // The time is over, or the peer gave up between the two calls.
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                let what = format_args!("Could not accept a connection");
-                burst.log(shared, what, error.to_string());
-                thread::sleep(ERROR_PAUSE);
+                // Nobody came there, or the time is over, or the peer gave up between the two calls.
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    let what = format_args!("Could not accept a connection");
+                    burst.log(shared, what, error.to_string());
+                    thread::sleep(ERROR_PAUSE);
+                }
             }
         }
     }

@@ -33,7 +33,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, PipeReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,9 +41,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::protocol::replies;
-use crate::system::{fifo, socket};
+use crate::system::fifo;
 
-use self::accept::Capacity;
+use self::accept::{Capacity, listen};
 use self::bans::Bans;
 use self::event_log::{EventLog, LogThread};
 use self::options::Options;
@@ -97,15 +97,12 @@ pub mod stats;
 
 pub mod options;
 
-/// How many connections may wait to be accepted. A storm of joins comes faster than threads start.
-const LISTEN_BACKLOG: u16 = 4096;
-
 /// A server that is listening.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
     capacity: Capacity,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     fifo: Option<File>,
     handle: ShutdownHandle,
     wake: PipeReader,
@@ -132,28 +129,19 @@ impl Server {
         let motd = replies::motd(&motd).map_err(too_long).map_err(about("use", "--motd"))?;
         let bans = Bans::load(options.bans.clone())
             .map_err(about("read", shown(options.bans.as_ref())))?;
-        let listener = TcpListener::bind((options.endpoint.host.as_str(), options.endpoint.port))
-            .map_err(about("listen on", &options.endpoint))?;
-        listener.set_nonblocking(true)?;
-        socket::set_listen_backlog(&listener, LISTEN_BACKLOG)?;
-        let capacity = Capacity::of_system(&options);
+        let capacity = Capacity::of_system(&options).map_err(about("serve", "four clients"))?;
+        let listeners = listen(&options.endpoint).map_err(about("listen on", &options.endpoint))?;
         let fifo = options.console.as_deref().map(fifo::open).transpose();
         let fifo = fifo.map_err(about("use", shown(options.console.as_ref())))?;
         let (log, log_thread) = EventLog::start(options.quiet, options.log_times)?;
-        log.notice(&format!("Server is listening on {}", listener.local_addr()?));
+        for listener in &listeners {
+            log.notice(&format!("Server is listening on {}", listener.local_addr()?));
+        }
         log.notice("Waiting for connections...");
+        capacity.lowered(&options).into_iter().for_each(|why| log.notice(&why));
         let shared = Arc::new(Shared::new(options, bans, log));
         shared.outbox.append(|room| room.set_motd(motd));
-        Ok(Self { shared, capacity, listener, fifo, handle, wake, log_thread })
-    }
-
-    /// Returns the address that it listens on, with the port that it got.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(Self { shared, capacity, listeners, fifo, handle, wake, log_thread })
     }
 
     /// Serves until it is asked to stop, then tells everyone, and returns when all threads are done.
@@ -162,7 +150,7 @@ impl Server {
     ///
     /// When it stopped because of a fault of its own, not because it was asked to.
     pub fn run(self) -> io::Result<()> {
-        let Self { shared: owned, capacity, listener, fifo, handle, wake, log_thread } = self;
+        let Self { shared: owned, capacity, listeners, fifo, handle, wake, log_thread } = self;
         let shared = &*owned;
         console::start(&owned, handle.clone(), fifo)?;
         // The scope joins the sessions, the writer and its helpers.
@@ -175,10 +163,10 @@ impl Server {
                 let _guard = guard;
                 Writer::new(shared, scope).run();
             })?;
-            let accept = || accept::accept_loop(shared, capacity, &listener, &wake, scope);
+            let accept = || accept::accept_loop(shared, capacity, &listeners, &wake, scope);
             // A panic there ends the server as well, and in order: the scope waits for all threads.
             let accepted = catch_unwind(AssertUnwindSafe(accept));
-            drop(listener);
+            drop(listeners);
             shared.log.notice("Shutting down...");
             shut_down(shared, &delivered);
             writer.join().map_err(|_| io::Error::other("a fault in the writer"))?;

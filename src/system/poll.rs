@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_short};
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 const POLLIN: c_short = 1;
@@ -26,21 +26,32 @@ struct Polled {
     returned: c_short,
 }
 
+impl Polled {
+    fn new(descriptor: RawFd, events: c_short) -> Self {
+        Self { descriptor, events, returned: 0 }
+    }
+}
+
 unsafe extern "C" {
     fn poll(polled: *mut Polled, count: Count, timeout: c_int) -> c_int;
 }
 
-/// Blocks until one of two descriptors has something to read or is at its end, for `timeout` at most
-/// if there is one, and returns which: neither when the time is over.
+/// Blocks until `first`, or one of `others`, has something to read or is at its end, for `timeout` at most if
+/// there is one. Returns whether it is `first`.
 ///
 /// # Errors
 ///
-/// What the system says; `Interrupted` when a signal was handled.
-pub(super) fn wait_for_either(
-    descriptors: [BorrowedFd<'_>; 2],
+/// As [`wait_for_any`].
+pub(super) fn wait_for_first(
+    first: BorrowedFd<'_>,
+    others: impl Iterator<Item = RawFd>,
     timeout: Option<Duration>,
-) -> io::Result<[bool; 2]> {
-    Ok(look(descriptors, POLLIN, timeout)?.map(|returned| returned != 0))
+) -> io::Result<bool> {
+    let descriptors = [first.as_raw_fd()].into_iter().chain(others);
+    let mut polled: Vec<Polled> =
+        descriptors.map(|descriptor| Polled::new(descriptor, POLLIN)).collect();
+    wait(&mut polled, timeout)?;
+    Ok(polled[0].returned != 0)
 }
 
 /// Returns whether a connection is over in both directions. Never blocks.
@@ -55,19 +66,18 @@ fn look<const N: usize>(
     events: c_short,
     timeout: Option<Duration>,
 ) -> io::Result<[c_short; N]> {
-    let milliseconds =
-        timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX));
-    let mut polled = descriptors.map(|descriptor| Polled {
-        descriptor: descriptor.as_raw_fd(),
-        events,
-        returned: 0,
-    });
-    // SAFETY: the array has N entries of the layout of `struct pollfd`, and outlives the call.
-    let ready = unsafe { poll(polled.as_mut_ptr(), N as Count, milliseconds) };
-    if ready < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let mut polled = descriptors.map(|descriptor| Polled::new(descriptor.as_raw_fd(), events));
+    wait(&mut polled, timeout)?;
     Ok(polled.map(|polled| polled.returned))
+}
+
+fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
+    // Rounded up: a wait that ends early would only be begun again.
+    let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
+    let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
+    // SAFETY: the slice has so many entries of the layout of `struct pollfd`, and outlives the call.
+    let ready = unsafe { poll(polled.as_mut_ptr(), polled.len() as Count, milliseconds) };
+    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Waits for many sockets at once. It keeps the array that the call needs.
@@ -85,19 +95,10 @@ impl Poll {
         timeout: Duration,
     ) -> impl Iterator<Item = bool> + 'a {
         self.polled.clear();
-        self.polled.extend(sockets.map(|socket| Polled {
-            descriptor: socket.as_raw_fd(),
-            events: POLLOUT,
-            returned: 0,
-        }));
-        // Rounded up: a rest of less than a millisecond would not be waited for at all.
-        let milliseconds = timeout.as_micros().div_ceil(1000);
-        let milliseconds = c_int::try_from(milliseconds).unwrap_or(c_int::MAX);
-        let count = self.polled.len() as Count;
-        // SAFETY: the array has so many entries of the layout of `struct pollfd`, and outlives the call.
-        let ready = unsafe { poll(self.polled.as_mut_ptr(), count, milliseconds) };
+        self.polled.extend(sockets.map(|socket| Polled::new(socket.as_raw_fd(), POLLOUT)));
         // An error, a signal perhaps, leaves the entries as they were. Then none is known to be writable.
-        self.polled.iter().map(move |polled| ready > 0 && polled.returned != 0)
+        let waited = wait(&mut self.polled, Some(timeout));
+        self.polled.iter().map(move |polled| waited.is_ok() && polled.returned != 0)
     }
 }
 
@@ -111,18 +112,11 @@ pub(super) fn wait_for_any<const N: usize>(
     descriptors: [(Option<BorrowedFd<'_>>, bool); N],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    // Rounded up: a wait that ends early would only be begun again.
-    let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
-    let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
-    let mut polled = descriptors.map(|(descriptor, writable)| Polled {
+    let mut polled = descriptors.map(|(descriptor, writable)| {
         // A negative one is passed over.
-        descriptor: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
-        events: if writable { POLLOUT } else { POLLIN },
-        returned: 0,
+        let descriptor = descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd());
+        Polled::new(descriptor, if writable { POLLOUT } else { POLLIN })
     });
-    // SAFETY: the array has N entries of the layout of `struct pollfd`, and outlives the call.
-    if unsafe { poll(polled.as_mut_ptr(), N as Count, milliseconds) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    wait(&mut polled, timeout)?;
     Ok(polled.map(|polled| polled.returned != 0))
 }

@@ -21,7 +21,20 @@ pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Resul
     }
 }
 
-/// Blocks until a connection waits to be accepted, there is something to read in `wake`, or `timeout` is
+/// Blocks until a connection waits to be accepted, as [`wait_for_connections`] does.
+///
+/// # Errors
+///
+/// As there.
+pub fn wait_for_connection(
+    listener: &TcpListener,
+    wake: &PipeReader,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    wait_for_connections(std::slice::from_ref(listener), wake, timeout)
+}
+
+/// Blocks until a connection waits to be accepted by one of `listeners`, there is something to read in `wake`, or `timeout` is
 /// over. Returns whether it was `wake`.
 ///
 /// Unlike `accept` it can be woken, and unlike a connection to oneself it needs no descriptor.
@@ -30,16 +43,16 @@ pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Resul
 /// # Errors
 ///
 /// What the system says. A signal is no error: the wait is over.
-pub fn wait_for_connection(
-    listener: &TcpListener,
+pub fn wait_for_connections(
+    listeners: &[TcpListener],
     wake: &PipeReader,
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
     #[cfg(unix)]
-    return unix::wait_for_connection(listener, wake, timeout);
+    return unix::wait_for_connections(listeners, wake, timeout);
     #[cfg(not(unix))]
     {
-        let _ = (listener, wake, timeout);
+        let _ = (listeners, wake, timeout);
         std::thread::sleep(Duration::from_millis(50));
         Ok(false)
     }
@@ -171,7 +184,7 @@ mod unix {
     use std::os::fd::{AsFd, AsRawFd};
     use std::time::Duration;
 
-    use super::super::poll::{is_hung_up, wait_for_either};
+    use super::super::poll::{is_hung_up, wait_for_first};
     use super::DeadPeer;
 
     unsafe extern "C" {
@@ -195,14 +208,14 @@ mod unix {
         check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
     }
 
-    pub(super) fn wait_for_connection(
-        listener: &TcpListener,
+    pub(super) fn wait_for_connections(
+        listeners: &[TcpListener],
         wake: &PipeReader,
         timeout: Option<Duration>,
     ) -> io::Result<bool> {
-        match wait_for_either([wake.as_fd(), listener.as_fd()], timeout) {
+        match wait_for_first(wake.as_fd(), listeners.iter().map(AsRawFd::as_raw_fd), timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            ready => ready.map(|[woken, _]| woken),
+            woken => woken,
         }
     }
 

@@ -43,13 +43,6 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     server.stop();
 }
 
-#[test]
-fn without_room_for_a_single_client_everyone_is_told() {
-    let mut server = Server::of(shell("ulimit -n 30; exec \"$SERVER\" --port 0"));
-    (0..3).for_each(|_| server.connect("outside").expect_last(replies::SERVER_FULL));
-    server.stop();
-}
-
 /// Checks that the server uses next to no processor time while nothing happens.
 fn idles(server: &Server) {
     let before = server.usage();

@@ -6,11 +6,15 @@ use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
+use std::process::Command;
 
 use chat::protocol::replies;
 
 use super::hardening::own_address;
-use crate::harness::{Directory, Program, Server, poll_until, server_command};
+use crate::harness::{
+    Directory, Finished, Peer, Program, Server, Transcript, free_port, leave_out, poll_until,
+    server_command, shell,
+};
 
 /// A server whose console is a FIFO.
 struct Operated {
@@ -261,7 +265,8 @@ fn whoever_is_banned_is_disconnected_and_refused_until_the_ban_is_lifted() {
     let Some(address) = own_address() else { return };
     let directory = Directory::new();
     let bans = directory.file("bans");
-    let options = ["--host", &address.to_string(), "--bans", bans.to_str().unwrap()];
+    let (host, bans_file) = (address.to_string(), bans.to_str().unwrap());
+    let options = ["--host", &host, "--bans", bans_file, "--login-timeout", "3600"];
     let mut operated = Operated::with(&options);
     let [mut alice, mut bob] = operated.server.join_all(["alice", "bob"]);
     let mut unnamed = operated.server.connect("unnamed");
@@ -300,4 +305,62 @@ fn a_file_of_bans_with_a_mistake_lets_nobody_in() {
     let finished = Program::run(command, "");
     let error = format!("[ERROR] Could not read {}: no ban: bob\n", bans.display());
     assert_eq!((finished.code, finished.errors), (Some(1), error));
+}
+
+/// A line of shell where these names and no others are known.
+fn with_hosts(directory: &Directory, hosts: &str, script: &str) -> Command {
+    let file = directory.file("hosts");
+    fs::write(&file, hosts).unwrap();
+    let mount = format!("mount --bind '{}' /etc/hosts && {script}", file.display());
+    // In a name space of its own, of which nobody else sees anything.
+    shell(&format!("exec unshare --map-root-user --mount sh -c \"{mount}\""))
+}
+
+#[test]
+fn a_server_on_a_name_listens_on_every_address_that_the_name_has() {
+    let directory = Directory::new();
+    // One of them twice, and one that this machine does not have (TEST-NET-1, RFC 5737).
+    let names = ["127.0.0.2", "127.0.0.1", "192.0.2.7", "127.0.0.1"];
+    let hosts = names.map(|address| format!("{address} here\n")).concat();
+    if !with_hosts(&directory, &hosts, "true").output().unwrap().status.success() {
+        leave_out("names cannot be given addresses: no unshare(1), or not allowed");
+        return;
+    }
+    let port = free_port();
+    let run = format!("exec \\\"\\$SERVER\\\" here {port}");
+    let transcript = Transcript::default();
+    let mut server = Program::start("server", with_hosts(&directory, &hosts, &run), &transcript);
+    let mut log = server.lines_until("[SERVER] Waiting for connections...");
+    log.sort_unstable();
+    let listening = |address| format!("[SERVER] Server is listening on {address}:{port}");
+    assert_eq!(log, ["127.0.0.1", "127.0.0.2"].map(listening));
+    for (address, nickname) in [("127.0.0.1", "alice"), ("127.0.0.2", "bob")] {
+        let address = format!("{address}:{port}").parse().unwrap();
+        let mut peer = Peer::connect(nickname, address, &transcript);
+        peer.expect(replies::ENTER_NICKNAME);
+        peer.send(nickname);
+        peer.expect(replies::CONNECTED);
+    }
+    // With one of them taken it is another server that would answer there.
+    let taken = Program::run(with_hosts(&directory, &hosts, &run), "");
+    assert_eq!((taken.code, taken.output.as_str()), (Some(1), ""), "{}", taken.errors);
+    server.signal("TERM");
+    assert_eq!(server.exit().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_must_lower_the_number_of_clients_says_so_and_below_four_does_not_start() {
+    let limited = |descriptors: u32, options: &str| {
+        shell(&format!("ulimit -n {descriptors}; exec \"$SERVER\" --port 0 {options}"))
+    };
+    let mut server = Server::of(limited(40, "--max-clients 20"));
+    server.expect_log("[SERVER] --max-clients is 8, not 20: the limit on descriptors (ulimit -n)");
+    let mut server = Server::of(limited(40, "--max-clients 2"));
+    let _alice = server.join("alice");
+    assert!(server.log_until("Connected with").is_empty(), "nothing was lowered");
+    let finished = Program::run(limited(35, "--max-clients 20"), "");
+    let error = "[ERROR] Could not serve four clients: --max-clients is 3, not 20: \
+                 the limit on descriptors (ulimit -n)\n";
+    let expected = Finished { code: Some(1), output: String::new(), errors: error.to_owned() };
+    assert_eq!(finished, expected);
 }
