@@ -100,7 +100,7 @@ impl Capacity {
     ///
     /// # Errors
     ///
-    /// When that is not even enough for [`LEAST_CLIENTS`].
+    /// When that is not even enough for four clients.
     pub fn of_system(options: &Options) -> io::Result<Self> {
         let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
         let (least, most) = REFUSED_AT_ONCE;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use crate::protocol::replies;
 
@@ -17,6 +18,10 @@ pub struct History {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     limit: usize,
+    /// How many lines there have been.
+    added: u64,
+    /// Wakes the thread that saves them.
+    wake: Option<SyncSender<()>>,
     /// How it is shown, until something is added: one copy for all who join meanwhile.
     shown: Option<Arc<[u8]>>,
 }
@@ -24,7 +29,7 @@ pub struct History {
 impl History {
     /// Remembers at most `limit` lines; 0 for none.
     pub fn new(limit: usize) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, limit, shown: None }
+        Self { lines: VecDeque::new(), bytes: 0, limit, added: 0, wake: None, shown: None }
     }
 
     /// Adds whole lines.
@@ -54,6 +59,29 @@ impl History {
         while self.bytes > MAX_BYTES {
             self.forget_oldest();
         }
+        self.added += new as u64;
+        if let Some(wake) = &self.wake {
+            // If it is full, the thread is to look already.
+            let _ = wake.try_send(());
+        }
+    }
+
+    /// Has a thread woken by each line from now on; by the end of its channel with `None`.
+    pub fn set_wake(&mut self, wake: Option<SyncSender<()>>) {
+        self.wake = wake;
+    }
+
+    /// Returns how many lines there have been, and those after the first `lines` of them, if they are still
+    /// remembered.
+    pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
+        let forgotten = self.added - self.lines.len() as u64;
+        let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);
+        let mut text = Vec::new();
+        for line in self.lines.iter().skip(skip) {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        (self.added, text)
     }
 
     fn forget_oldest(&mut self) -> Vec<u8> {
@@ -67,15 +95,11 @@ impl History {
         if self.lines.is_empty() {
             return None;
         }
-        Some(self.shown.get_or_insert_with(|| {
-            let mut text = replies::last_messages(self.lines.len()).into_bytes();
-            text.push(b'\n');
-            for line in &self.lines {
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            }
-            text.into()
-        }))
+        if self.shown.is_none() {
+            let first = replies::last_messages(self.lines.len()) + "\n";
+            self.shown = Some([first.into_bytes(), self.since(0).1].concat().into());
+        }
+        self.shown.as_ref()
     }
 }
 

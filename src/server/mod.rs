@@ -12,7 +12,7 @@
 //! 1. [`accept`] gives a connection a [`client`] number and a thread.
 //! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
-//!    The room also knows who is in and what was said last ([`history`]).
+//!    The room also knows who is in and what was said last ([`history`], [`history_file`]).
 //! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
 //! 5. Those who do not take it all are [`behind`] until they have.
 //!
@@ -24,6 +24,7 @@
 //! | `client-N`, one for each client | the accept loop | its client, or the shutdown | [`Server::run`] |
 //! | `writer` | [`Server::run`] | the farewell | [`Server::run`] |
 //! | `helper-N`, one for each further processor | the writer | the writer | [`Server::run`] |
+//! | `history` | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
 //! | `log` | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
 //! | `console` | [`Server::run`] | the end of the program | nobody |
 //! | `terminal`, `fifo` | [`Server::run`] | the end of its input | nobody: nothing can wake it |
@@ -45,7 +46,8 @@ use crate::system::fifo;
 
 use self::accept::{Capacity, listen};
 use self::bans::Bans;
-use self::event_log::{EventLog, LogThread};
+use self::event_log::{EventLog, OutputThread};
+use self::history_file::HistoryFile;
 use self::options::Options;
 use self::shared::Shared;
 use self::shutdown::{LOGGED_AFTER, ShutdownHandle, shut_down};
@@ -72,6 +74,8 @@ pub mod room;
 pub mod batch;
 
 pub mod history;
+
+pub mod history_file;
 
 pub mod writer;
 
@@ -106,7 +110,8 @@ pub struct Server {
     fifo: Option<File>,
     handle: ShutdownHandle,
     wake: PipeReader,
-    log_thread: LogThread,
+    history_thread: Option<OutputThread>,
+    log_thread: OutputThread,
 }
 
 impl Server {
@@ -129,6 +134,8 @@ impl Server {
         let motd = replies::motd(&motd).map_err(too_long).map_err(about("use", "--motd"))?;
         let bans = Bans::load(options.bans.clone())
             .map_err(about("read", shown(options.bans.as_ref())))?;
+        let history = options.history_file.clone().map(HistoryFile::read).transpose();
+        let history = history.map_err(about("read", shown(options.history_file.as_ref())))?;
         let capacity = Capacity::of_system(&options).map_err(about("serve", "four clients"))?;
         let listeners = listen(&options.endpoint).map_err(about("listen on", &options.endpoint))?;
         let fifo = options.console.as_deref().map(fifo::open).transpose();
@@ -141,7 +148,8 @@ impl Server {
         capacity.lowered(&options).into_iter().for_each(|why| log.notice(&why));
         let shared = Arc::new(Shared::new(options, bans, log));
         shared.outbox.append(|room| room.set_motd(motd));
-        Ok(Self { shared, capacity, listeners, fifo, handle, wake, log_thread })
+        let history_thread = history.map(|file| file.keep(&shared)).transpose()?;
+        Ok(Self { shared, capacity, listeners, fifo, handle, wake, history_thread, log_thread })
     }
 
     /// Serves until it is asked to stop, then tells everyone, and returns when all threads are done.
@@ -150,7 +158,16 @@ impl Server {
     ///
     /// When it stopped because of a fault of its own, not because it was asked to.
     pub fn run(self) -> io::Result<()> {
-        let Self { shared: owned, capacity, listeners, fifo, handle, wake, log_thread } = self;
+        let Self {
+            shared: owned,
+            capacity,
+            listeners,
+            fifo,
+            handle,
+            wake,
+            history_thread,
+            log_thread,
+        } = self;
         let shared = &*owned;
         console::start(&owned, handle.clone(), fifo)?;
         // The scope joins the sessions, the writer and its helpers.
@@ -173,6 +190,9 @@ impl Server {
             accepted.map_err(|_| io::Error::other("a fault in the accept loop"))
         });
         let deadline = shared.shutdown.deadline(LOGGED_AFTER);
+        if let Some(thread) = history_thread {
+            thread.finish(deadline);
+        }
         // The last owner of the log: its thread ends once all is written.
         drop(owned);
         log_thread.finish(deadline);

@@ -145,6 +145,7 @@ impl Outbox {
     pub fn close(&self, farewell: &str) {
         let mut state = self.lock();
         state.room.announce(farewell);
+        state.room.end_history();
         state.is_closed = true;
         drop(state);
         self.filled.notify_one();

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
 
 use super::batch::Batch;
 use super::client::{Client, ClientId};
@@ -145,6 +146,12 @@ impl Room {
         self.batch.announce(line);
     }
 
+    /// Begins with what was said before a restart, and has a thread woken by what is said from now on.
+    pub fn keep_history(&mut self, said: &[u8], wake: SyncSender<()>) {
+        self.history.add(said);
+        self.history.set_wake(Some(wake));
+    }
+
     /// Sets what whoever joins is told from now on: see [`replies::motd`].
     pub fn set_motd(&mut self, motd: String) {
         self.motd = motd;
@@ -221,6 +228,16 @@ impl Room {
     /// Says who is online, without a line end.
     pub fn online_line(&self) -> String {
         replies::online(self.members.len(), self.members.values())
+    }
+
+    /// What was said last.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Nothing more is said: lets the thread end that saves the history.
+    pub fn end_history(&mut self) {
+        self.history.set_wake(None);
     }
 
     /// What has gathered since [`Room::take`].

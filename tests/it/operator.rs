@@ -215,11 +215,12 @@ fn whoever_joins_is_told_what_the_operator_has_set() {
         let operated = Operated::with(&["--motd", option]);
         let mut alice = operated.server.join("alice");
         alice.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
-        alice.send("hello");
+        alice.send("/me waves");
+        alice.expect("* alice waves");
         let mut bob = operated.server.join("bob");
         bob.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
         // The history comes last, since live lines follow it.
-        bob.expect_all(["[SERVER] Last messages: 1", "alice: hello"]);
+        bob.expect_all(["[SERVER] Last messages: 1", "* alice waves"]);
         operated.obey("/motd maintenance at noon\n/say done");
         bob.expect("[SERVER] done");
         let mut carol = operated.server.join("carol");
@@ -363,4 +364,107 @@ fn a_server_that_must_lower_the_number_of_clients_says_so_and_below_four_does_no
                  the limit on descriptors (ulimit -n)\n";
     let expected = Finished { code: Some(1), output: String::new(), errors: error.to_owned() };
     assert_eq!(finished, expected);
+}
+
+/// Joins, checks that the history is these lines, and says one more.
+#[track_caller]
+fn join_and_say(server: &Server, name: &str, history: &[&str], text: &str) {
+    let mut peer = server.join(name);
+    if !history.is_empty() {
+        peer.expect(&format!("[SERVER] Last messages: {}", history.len()));
+        peer.expect_all(history);
+    }
+    peer.send(text);
+    peer.send("/quit");
+    // The next line: there was no more history.
+    peer.expect(replies::GOODBYE);
+}
+
+#[test]
+fn the_history_survives_a_restart_and_what_was_torn_is_left_out() {
+    let directory = Directory::new();
+    let file = directory.file("history");
+    let options = ["--history-file", file.to_str().unwrap(), "--history", "3"];
+    let text = || fs::read_to_string(&file).unwrap();
+    let mut server = Server::with(&options);
+    join_and_say(&server, "alice", &[], "one");
+    join_and_say(&server, "alice", &["alice: one"], "two");
+    server.stop();
+    assert_eq!(text(), "alice: one\nalice: two\n");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // A server that is killed has saved what was said, a moment after it.
+    let mut server = Server::with(&options);
+    join_and_say(&server, "bob", &["alice: one", "alice: two"], "three");
+    let saved = "alice: one\nalice: two\nbob: three\n";
+    poll_until("the file", || (text() == saved).then_some(()));
+    server.signal("KILL");
+    server.program().exit();
+
+    // What a crash of the machine, or somebody with an editor, has left there.
+    fs::write(&file, b"alice: two\n\nbob: \x1b[2J \xff\ncarol: four\ncarol: to").unwrap();
+    let history = ["alice: two", "bob: \u{FFFD}[2J \u{FFFD}", "carol: four"];
+    let mut server = Server::with(&options);
+    join_and_say(&server, "dave", &history, "five");
+    join_and_say(&server, "dave", &[history[1], history[2], "dave: five"], "six");
+    server.stop();
+    // Compacted at the start, and then appended to.
+    let saved = "alice: two\nbob: \u{FFFD}[2J \u{FFFD}\ncarol: four\ndave: five\ndave: six\n";
+    assert_eq!(text(), saved);
+}
+
+#[test]
+fn the_file_of_the_history_does_not_grow_without_end() {
+    let directory = Directory::new();
+    let file = directory.file("history");
+    let mut server =
+        Server::with(&["--history-file", file.to_str().unwrap(), "--rate", "0", "--history", "9"]);
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    // Each is heard before the next is said, so each is appended.
+    let line = "x".repeat(1000);
+    let mut largest = 0;
+    let mut compacted = false;
+    for _ in 0..3000 {
+        alice.send(&line);
+        bob.expect(&format!("alice: {line}"));
+        let bytes = fs::metadata(&file).map_or(0, |file| file.len());
+        compacted |= bytes < largest;
+        largest = largest.max(bytes);
+    }
+    assert!(compacted && largest < 1_200_000, "{largest}");
+    alice.send("the end");
+    bob.expect("alice: the end");
+    server.stop();
+    assert!(fs::read_to_string(&file).unwrap().ends_with("\nalice: the end\n"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_once_and_the_room_goes_on() {
+    let directory = Directory::new();
+    let file = directory.file("not there/history");
+    let mut server = Server::with(&["--history-file", file.to_str().unwrap()]);
+    server.expect_log(&format!(
+        "[SERVER] Could not write {}: No such file or directory (os error 2)",
+        file.display()
+    ));
+    let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
+    for n in 0..20 {
+        alice.send(&n.to_string());
+        bob.expect(&format!("alice: {n}"));
+    }
+    // Once it can be written, everything that is remembered is there.
+    fs::create_dir(directory.file("not there")).unwrap();
+    alice.send("/quit");
+    bob.send("and now");
+    bob.send("/quit");
+    let log = server.log_until("[SERVER] bob left the chat!");
+    assert!(log.iter().all(|line| !line.contains("Could not")), "{log:?}");
+    server.stop();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("alice: 2\n") && text.ends_with("alice: 19\nbob: and now\n"), "{text}");
+
+    let finished = Program::run(server_command(["--port=0", "--history-file", "/"]), "");
+    let error = "[ERROR] Could not read /: Is a directory (os error 21)\n";
+    assert_eq!((finished.code, finished.errors.as_str()), (Some(1), error));
+    assert_eq!(finished.output, "");
 }
