@@ -4,9 +4,10 @@
 //! indented, so that no text can pose as another line, whatever the width. The terminal itself breaks
 //! nothing: where it has other ideas of a character's width than this program, it cuts the row off.
 //!
-//! Between the lines and the line being typed there may be notes, which are drawn anew each time. The line being typed has one row, at the bottom: a longer one scrolls sideways in it,
-//! since text that wraps cannot be found again once the size of the terminal changes. To draw, notes
-//! and row are erased, new lines take their place, and both are drawn anew below; the terminal scrolls
+//! Between the lines and the line being typed there may be a note, which is drawn anew each time. The
+//! line being typed has one row, at the bottom: a longer one scrolls sideways in it, since text that
+//! wraps cannot be found again once the size of the terminal changes. To draw, note and row are
+//! erased, new lines take their place, and both are drawn anew below; the terminal scrolls
 //! by itself. No absolute position is ever used, so what was on the screen before the program started
 //! stays.
 
@@ -45,7 +46,7 @@ pub(super) struct Input<'a> {
 pub(super) struct Screen {
     /// How many columns of the text are hidden on the left.
     hidden: usize,
-    /// How many columns were drawn of each note, and of the row being typed up to the cursor.
+    /// How many columns were drawn of each row of the note, and of the row being typed up to the cursor.
     drawn: Vec<usize>,
     /// And how many of it in all.
     columns: usize,
@@ -58,12 +59,12 @@ impl Screen {
         self.clears = true;
     }
 
-    /// Draws lines (each with its line feed), and below them the notes and the row being typed, in a
+    /// Draws lines (each with its line feed), and below them a note and the row being typed, in a
     /// terminal of so many columns.
     pub(super) fn draw(
         &mut self,
         above: &str,
-        notes: &[&str],
+        note: &str,
         input: Input<'_>,
         columns: usize,
     ) -> String {
@@ -76,7 +77,7 @@ impl Screen {
             // In raw mode a line feed alone would only go down.
             bytes += "\r\n";
         }
-        for note in notes.iter().filter(|note| !note.is_empty()) {
+        if !note.is_empty() {
             let mut rows = String::new();
             wrap(note, columns, &mut rows);
             self.drawn.extend(rows.split("\r\n").map(text_width));
@@ -102,15 +103,15 @@ impl Screen {
         bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
     }
 
-    /// Erases the notes and the row being typed, and leaves the cursor where they began.
+    /// Erases the note and the row being typed, and leaves the cursor where they began.
     pub(super) fn erase(&mut self, columns: usize) -> String {
         let drawn = std::mem::take(&mut self.drawn);
         let is_one_row = drawn.len() < 2 && std::mem::take(&mut self.columns) <= columns;
         // If the terminal was made narrower it has wrapped the rows, so that the cursor may be further
         // below their start. Most do; on one that cuts rows off instead (xterm), a message goes with it.
         let columns = columns.max(1);
-        let (cursor, notes) = drawn.split_last().unwrap_or((&0, &[]));
-        let rows = notes.iter().map(|note| note.div_ceil(columns).max(1)).sum::<usize>();
+        let (cursor, note) = drawn.split_last().unwrap_or((&0, &[]));
+        let rows = note.iter().map(|row| row.div_ceil(columns).max(1)).sum::<usize>();
         match rows + cursor / columns {
             0 if is_one_row => "\r\x1b[K".to_owned(),
             0 => "\r\x1b[J".to_owned(),
@@ -299,9 +300,9 @@ mod tests {
     fn a_message_appears_above_the_line_and_the_line_stays_whole() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        model.feed(&screen.draw("", &[], input("hello", 2), 20));
+        model.feed(&screen.draw("", "", input("hello", 2), 20));
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
-        model.feed(&screen.draw("bob: one\nbob: two\n", &[], input("hello", 2), 20));
+        model.feed(&screen.draw("bob: one\nbob: two\n", "", input("hello", 2), 20));
         assert_eq!(model.text(), ["bob: one", "bob: two", "> hello"]);
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
     }
@@ -309,7 +310,7 @@ mod tests {
     /// What is seen of a line in a terminal of so many columns.
     fn rows(line: &str, columns: usize) -> Vec<String> {
         let mut model = Model::new(columns);
-        model.feed(&Screen::default().draw(&format!("{line}\n"), &[], input("", 0), columns));
+        model.feed(&Screen::default().draw(&format!("{line}\n"), "", input("", 0), columns));
         model.rows.pop();
         model.text()
     }
@@ -345,17 +346,17 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_drawn_in_place() {
+    fn a_note_is_drawn_in_place() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        model.feed(&screen.draw("", &["one", "", "two"], input("hi", 2), 20));
-        assert_eq!(model.text(), ["one", "two", "> hi"]);
+        model.feed(&screen.draw("", "one two", input("hi", 2), 20));
+        assert_eq!(model.text(), ["one two", "> hi"]);
         let long = "a note that is broken into rows";
-        model.feed(&screen.draw("bob: yes\n", &[long], input("hi", 2), 20));
+        model.feed(&screen.draw("bob: yes\n", long, input("hi", 2), 20));
         assert_eq!(model.text(), ["bob: yes", "a note that is ", "  broken into rows", "> hi"]);
-        model.feed(&screen.draw("", &[], input("hi", 2), 20));
+        model.feed(&screen.draw("", "", input("hi", 2), 20));
         assert_eq!(model.text(), ["bob: yes", "> hi"]);
-        screen.draw("", &[long], input("hi", 2), 20);
+        screen.draw("", long, input("hi", 2), 20);
         assert_eq!(screen.erase(10), "\r\x1b[4A\x1b[J", "the terminal has wrapped them");
     }
 
@@ -366,7 +367,7 @@ mod tests {
         // A terminal of 16 columns has 13 for the text.
         let mut shown = |cursor| {
             let mut model = Model::new(16);
-            model.feed(&screen.draw("", &[], input(text, cursor), 16));
+            model.feed(&screen.draw("", "", input(text, cursor), 16));
             let (before, after) = model.input();
             format!("{before}|{after}")
         };
@@ -382,7 +383,7 @@ mod tests {
     fn a_terminal_too_narrow_for_the_prompt_still_shows_what_is_typed() {
         for columns in 0..=12 {
             let mut model = Model::new(columns.max(1));
-            model.feed(&Screen::default().draw("", &[], input("漢字abc", 6), columns));
+            model.feed(&Screen::default().draw("", "", input("漢字abc", 6), columns));
             assert_eq!(model.rows.len(), 1, "{columns}");
             assert!(columns < 4 || model.input().0.ends_with('字'), "{columns}");
         }
@@ -392,7 +393,7 @@ mod tests {
     fn a_row_that_a_narrower_terminal_has_wrapped_is_erased_from_its_start() {
         let mut screen = Screen::default();
         let mut starts = |cursor, columns, erased: &str| {
-            let bytes = screen.draw("", &[], input("hello, world", cursor), columns);
+            let bytes = screen.draw("", "", input("hello, world", cursor), columns);
             assert!(bytes.starts_with(&format!("{erased}\x1b[?7l> ")), "{columns}: {bytes:?}");
         };
         starts(12, 40, "\r\x1b[K");
@@ -461,7 +462,7 @@ mod tests {
                     expected.feed(&(rows + "\r\n"));
                 }
                 let (text, cursor) = (editor.text(), editor.cursor());
-                model.feed(&screen.draw(&above, &[], input(text, cursor), columns));
+                model.feed(&screen.draw(&above, "", input(text, cursor), columns));
 
                 let context = format!("seed {seed}, step {step}, {columns} columns, {text:?}");
                 let above = expected.rows.len() - 1;

@@ -291,19 +291,17 @@ impl Terminal {
         let prompt = format!("{}> ", self.transcript.nickname);
         let search = editor.search().map(|query| format!("search {query}: "));
         let prompt = if self.asking { NICKNAME_PROMPT } else { search.as_ref().unwrap_or(&prompt) };
-        let question = self.question.as_ref().map_or("", |(text, _)| text.as_str());
         let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
-        let waiting = if waiting > FEW_LINES {
-            format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.")
-        } else {
-            String::new()
+        // One at a time: the screen may have five rows, of twenty columns.
+        let note = match &self.question {
+            Some((question, _)) => question.clone(),
+            None if waiting > FEW_LINES => {
+                format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.")
+            }
+            None if self.status.is_empty() => self.transcript.presence(),
+            None => self.status.clone(),
         };
-        let mut drawn = self.screen.draw(
-            &self.above,
-            &[&self.transcript.presence(), &self.status, &waiting, question],
-            input,
-            system::columns(),
-        );
+        let mut drawn = self.screen.draw(&self.above, &note, input, system::columns());
         if std::mem::take(&mut self.rings) {
             drawn.push(BELL);
         }
