@@ -142,6 +142,7 @@ impl Terminal {
     /// Tells the user how things stand: in place, where lines are edited.
     pub(super) fn status(&mut self, text: &str) {
         if self.edits {
+            self.transcript.settle(&mut self.above);
             self.status = if text.is_empty() { "" } else { "[CLIENT] " }.to_owned() + &clean(text);
         } else if !text.is_empty() {
             self.note(text);
@@ -217,7 +218,10 @@ impl Terminal {
 
     /// Asks something, in a row of its own, until the next key.
     pub(super) fn ask(&mut self, text: &str, question: Question) {
-        if !self.edits {
+        if self.edits {
+            // It takes the place of who came and went, which is to stay.
+            self.transcript.settle(&mut self.above);
+        } else {
             self.note(text);
         }
         self.question = Some((format!("[CLIENT] {text}"), question));
@@ -261,6 +265,9 @@ impl Terminal {
         let _ = self.draw(output, 0);
         let _ = self.write(output, CLOSE_TIMEOUT);
         self.restore(output);
+        // The send thread may have another turn before the process ends.
+        self.edits = false;
+        self.drawn.clear();
     }
 
     /// Returns whether so much waits to be drawn that no more should be added.
