@@ -277,11 +277,11 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
     assert!(next.iter().all(|&lines| lines > 0), "{next:?}");
 }
 
-#[test]
-fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
+/// Ends a server while one client is behind, which is given a second and a half, and signals again until it
+/// has ended. Returns whether it was the second signal that ended it.
+fn is_ended_by_a_second_signal() -> bool {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
-    // One who is behind is given two seconds.
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     listener.expect(FAREWELL);
@@ -290,5 +290,11 @@ fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
         server.signal("TERM");
         (!server.program().runs()).then_some(())
     });
-    assert_eq!(server.program().exit().signal(), Some(15));
+    server.program().exit().signal() == Some(15)
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
+    // On a machine so busy that half a second is too short, there is another try.
+    assert!((0..5).any(|_| is_ended_by_a_second_signal()));
 }
