@@ -113,6 +113,18 @@ impl Peer {
         }
     }
 
+    /// Waits for the next line that is no ping of the client's own and returns it. Such a ping comes some
+    /// time after a line.
+    #[track_caller]
+    pub(crate) fn said(&mut self) -> String {
+        loop {
+            let line = self.line();
+            if !line.starts_with("/ping client-") {
+                return line;
+            }
+        }
+    }
+
     /// Waits for lines up to and including this one; returns those before it.
     #[track_caller]
     pub(crate) fn lines_until(&mut self, last: &str) -> Vec<String> {

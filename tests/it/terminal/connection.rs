@@ -44,7 +44,7 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     let mut connection = server.let_in("alice");
     terminal.wait_for_last_row("alice> half a li");
     terminal.line("ne");
-    assert_eq!(connection.line(), "half a line");
+    assert_eq!(connection.said(), "half a line");
     connection.send("[SERVER] You were kicked.");
     drop(connection);
     terminal.wait_for_row("code 1");

@@ -22,7 +22,7 @@ fn wait_for(terminal: &Tmux, text: &str) {
 fn is_next(terminal: &Tmux, connection: &mut Peer, line: &str) {
     terminal.text(line);
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), line);
+    assert_eq!(connection.said(), line);
 }
 
 #[test]
@@ -47,12 +47,12 @@ fn many_lines_are_asked_about_first() {
     terminal.wait_for_row(question);
     terminal.keys(&["Enter"]);
     for line in &lines {
-        assert_eq!(&connection.line(), line);
+        assert_eq!(&connection.said(), line);
     }
     terminal.wait_for_last_row("alice> draft");
     terminal.wait_for_row("alice: line 7");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "draft");
+    assert_eq!(connection.said(), "draft");
 }
 
 #[test]
@@ -61,13 +61,13 @@ fn no_line_of_several_is_a_command() {
     let Some((terminal, mut connection)) = alice(80, &server) else { return };
     terminal.paste("/quit\nquit\n\n/msg bob hi\nexit\n");
     for line in ["//quit", "quit", "//msg bob hi", "exit"] {
-        assert_eq!(connection.line(), line);
+        assert_eq!(connection.said(), line);
     }
     terminal.wait_for_row("alice: /quit");
     terminal.wait_for_row("alice: exit");
     // One line alone is as if it were typed.
     terminal.paste("/who\n");
-    assert_eq!(connection.line(), "/who");
+    assert_eq!(connection.said(), "/who");
     is_next(&terminal, &mut connection, "the client is still there");
 }
 

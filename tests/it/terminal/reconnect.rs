@@ -28,7 +28,7 @@ fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
     let mut connection = server.let_in("alice");
     terminal.text("ne");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "half a line");
+    assert_eq!(connection.said(), "half a line");
     // The status stood in a row of its own, which is gone.
     terminal.wait_for_row("alice: half a line");
     let rows = terminal.rows();
@@ -46,12 +46,12 @@ fn a_person_is_asked_for_another_nickname_and_gets_the_draft_back() {
     terminal.wait_for_last_row("Enter your nickname:");
     terminal.text("al");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "al");
+    assert_eq!(connection.said(), "al");
     connection.send("[SERVER] Connected to the server!");
     terminal.wait_for_last_row("al> half a li");
     terminal.text("ne");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "half a line");
+    assert_eq!(connection.said(), "half a line");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn lines_that_were_not_confirmed_are_given_back() {
         for line in ["one", "two", "three"] {
             terminal.text(line);
             terminal.keys(&["Enter"]);
-            assert_eq!(connection.line(), line);
+            assert_eq!(connection.said(), line);
         }
         connection.send("[SERVER] pong client-1");
         connection.send("bob: end");
@@ -83,7 +83,7 @@ fn a_line_is_confirmed_by_a_ping_a_few_seconds_later() {
     let mut connection = server.let_in("alice");
     terminal.text("one");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "one");
+    assert_eq!(connection.said(), "one");
     assert_eq!(connection.line(), "/ping client-1");
     connection.send("[SERVER] pong client-1");
     drop(connection);
@@ -107,7 +107,7 @@ fn whatever_may_be_better_another_time_is_tried_again() {
     let mut connection = server.let_in("alice");
     terminal.text("hi");
     terminal.keys(&["Enter"]);
-    assert_eq!(connection.line(), "hi");
+    assert_eq!(connection.said(), "hi");
     let port = server.port();
     drop((server, connection));
     wait_for(&terminal, &format!("Could not connect to server at 127.0.0.1:{port}. Trying again"));

@@ -77,10 +77,10 @@ fn a_terminal_that_takes_no_output_keeps_nobody() {
         }
         terminal.text("hello");
         terminal.keys(&["Enter"]);
-        assert_eq!(connection.line(), "hello", "keys are read");
+        assert_eq!(connection.said(), "hello", "keys are read");
         if end == "keys" {
             terminal.keys(&["C-d"]);
-            assert_eq!(connection.line(), "/quit");
+            assert_eq!(connection.said(), "/quit");
             drop(connection);
         } else {
             let pid = terminal.wait_for_file("pid");
