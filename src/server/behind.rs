@@ -483,8 +483,11 @@ mod tests {
         assert_eq!(behind.first, 1);
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
-        assert!(matches!(&outcomes[..], [(client, Outcome::TooSlow)] if client.id == slow));
-        let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+        let (client, outcome) = outcomes.remove(0);
+        assert!(client.id == slow && matches!(outcome, Outcome::TooSlow), "{outcome:?}");
+        // The system may have made space for so little meanwhile.
+        let other = outcomes.pop().map(|(_, outcome)| outcome);
+        let outcome = other.unwrap_or_else(|| offer_while_reading(&mut behind, &mut peer).0);
         assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
     }
 
@@ -541,7 +544,8 @@ mod tests {
     fn a_stall_is_measured_in_time_for_which_the_program_ran() {
         let mut behind = Behind::new(1000);
         let (_, _peer) = fall_behind(&mut behind, 1);
-        behind.keep(&batch("one"));
+        // More than the system could make space for meanwhile.
+        behind.keep(&batch(&"x".repeat(64 << 20)));
         // As after a stop of an hour.
         behind.clock.read -= Duration::from_secs(3600);
         let mut outcomes = Vec::new();
