@@ -38,6 +38,15 @@ const GATHERED_STEP_BYTES: usize = 64 << 10;
 /// The least, while most of the room cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
+/// What the writer learns when it takes a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// It had gathered before the writer asked for it: the writer is busy.
+    pub was_there: bool,
+    /// The farewell is in it, and nothing comes after it.
+    pub is_last: bool,
+}
+
 /// The queue between the sessions and the writer.
 #[derive(Debug)]
 pub struct Outbox {
@@ -153,11 +162,12 @@ impl Outbox {
     }
 
     /// Takes what has gathered in exchange for `empty`. Blocks while there is nothing, for `timeout` at
-    /// most if there is one; any append wakes it. Returns whether this is the last batch, with the
-    /// farewell in it. For the writer alone, who says whether most of the room cannot keep up.
-    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
+    /// most if there is one; any append wakes it. For the writer alone, who says whether most of the room
+    /// cannot keep up.
+    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
         let mut state = self.lock();
-        if state.room.gathered().is_empty() {
+        let was_there = !state.room.gathered().is_empty();
+        if !was_there {
             state.writer_waits = true;
             let is_empty = |state: &mut State| state.room.gathered().is_empty() && !state.is_closed;
             state = match timeout {
@@ -182,7 +192,7 @@ impl Outbox {
         if wake {
             self.taken.notify_all();
         }
-        is_last
+        Taken { was_there, is_last }
     }
 
     fn wait_for_space<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {

@@ -71,10 +71,10 @@ impl<'a> Writer<'a> {
             let filling =
                 Arc::get_mut(&mut batch).expect("after a round nobody else has the batch");
             filling.clear();
-            let is_last = self.shared.outbox.take(filling, self.timeout(), is_too_fast);
+            let taken = self.shared.outbox.take(filling, self.timeout(), is_too_fast);
             if !filling.is_empty() {
                 let changes = filling.seal();
-                self.round(&batch, changes);
+                self.round(&batch, changes, taken.was_there);
             }
             if self.behind.until_offer() == Some(Duration::ZERO) {
                 self.offer(Duration::ZERO);
@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
             let mut delivered = self.current.delivered();
             delivered += self.behind.delivered();
             self.shared.stats.set_delivered(delivered, self.behind.bytes());
-            if is_last {
+            if taken.is_last {
                 return self.finish();
             }
             is_too_fast = self.hold();
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends a batch to all who are current, and keeps it for those who are behind.
-    fn round(&mut self, batch: &Arc<Batch>, changes: Vec<Change>) {
+    fn round(&mut self, batch: &Arc<Batch>, changes: Vec<Change>, is_busy: bool) {
         let mut left = Vec::new();
         for change in changes {
             match change {
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
                 Change::Left(id, reason) => left.push((id, reason)),
             }
         }
-        self.current.send(batch);
+        self.current.send(batch, is_busy);
         for part in self.current.parts_mut() {
             for mut unfinished in part.take_unfinished() {
                 match std::mem::replace(&mut unfinished.taken, Ok(0)) {
