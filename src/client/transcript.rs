@@ -463,7 +463,8 @@ mod tests {
     fn who_comes_goes_and_changes_names_is_followed() {
         let mut transcript = transcript();
         let names = ["me", "al", "bob"].map(nick);
-        received(&mut transcript, &[&replies::online(62, names.iter())]);
+        let online = replies::Online { count: 62, part: "", nicknames: names.iter() };
+        received(&mut transcript, &[&online.to_string()]);
         assert_eq!(transcript.names(), ["al", "bob"]);
         received(&mut transcript, &[&replies::joined(&nick("cy"))]);
         received(&mut transcript, &[&replies::renamed(&nick("al"), &nick("alf"))]);

@@ -141,14 +141,34 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
     format!("{NOTICE_PREFIX}{before}{IS_NOW}{after}")
 }
 
-/// Lists who is online: the number of them, and at most [`MAX_LISTED_NAMES`] of `nicknames`.
-pub fn online<'a>(online: usize, nicknames: impl Iterator<Item = &'a Nickname>) -> String {
-    let listed: Vec<&str> = nicknames.take(MAX_LISTED_NAMES).map(Nickname::as_str).collect();
-    let mut line = format!("[SERVER] {online} online: {}", listed.join(", "));
-    if online > listed.len() {
-        line += &format!(" {}", more(online - listed.len()));
+/// Who is online: how many, and the first [`MAX_LISTED_NAMES`] of them. It is no `String`, since a line for
+/// each of ten thousand who join is composed where it is sent from.
+#[derive(Debug, Clone)]
+pub struct Online<'a, I> {
+    /// How many there are.
+    pub count: usize,
+    /// What they have in the name, cleaned already; empty when these are all.
+    pub part: &'a str,
+    /// Their nicknames.
+    pub nicknames: I,
+}
+
+impl<'n, I: Iterator<Item = &'n Nickname> + Clone> fmt::Display for Online<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, part, nicknames } = self;
+        match (count, *part) {
+            (0, part) => return write!(f, "[SERVER] Nobody online has {part} in the name."),
+            (_, "") => write!(f, "[SERVER] {count} online: ")?,
+            (_, part) => write!(f, "[SERVER] {count} online with {part}: ")?,
+        }
+        for (place, nickname) in nicknames.clone().take(MAX_LISTED_NAMES).enumerate() {
+            write!(f, "{}{nickname}", if place == 0 { "" } else { ", " })?;
+        }
+        match count.saturating_sub(MAX_LISTED_NAMES) {
+            0 => Ok(()),
+            others => write!(f, " {}", more(others)),
+        }
     }
-    line
 }
 
 /// Ends a list that leaves some out, and says how to see them.
@@ -168,19 +188,6 @@ pub fn kicked_for(name: &str, reason: &str) -> String {
 /// The size of a line that is too long once it is cleaned.
 pub fn motd(text: &str) -> Result<String, usize> {
     text.lines().map(|line| Ok(format!("{NOTICE_PREFIX}{}\n", clean_line(line)?))).collect()
-}
-
-/// Answers `/who PART`: those of `nicknames`, whose number is `online`, have `part` in the name. It is
-/// cleaned already.
-pub fn online_with<'a>(
-    part: &str,
-    online_with: usize,
-    nicknames: impl Iterator<Item = &'a Nickname>,
-) -> String {
-    if online_with == 0 {
-        return format!("[SERVER] Nobody online has {part} in the name.");
-    }
-    online(online_with, nicknames).replacen(" online: ", &format!(" online with {part}: "), 1)
 }
 
 /// The line before the history, which has that many lines.
@@ -299,9 +306,11 @@ mod tests {
     #[test]
     fn a_long_list_of_names_ends_with_the_number_of_the_others() {
         let names: Vec<_> = (1..=62).map(|n| Nickname::parse(&format!("u{n}")).unwrap()).collect();
-        assert_eq!(online(2, names[..2].iter()), "[SERVER] 2 online: u1, u2");
-        assert!(online(50, names[..50].iter()).ends_with(", u49, u50"));
+        let online =
+            |count: usize| Online { count, part: "", nicknames: names[..count].iter() }.to_string();
+        assert_eq!(online(2), "[SERVER] 2 online: u1, u2");
+        assert!(online(50).ends_with(", u49, u50"));
         let end = ", u49, u50 and 12 more; /who PART lists those with PART in the name";
-        assert!(online(62, names.iter()).ends_with(end));
+        assert!(online(62).ends_with(end));
     }
 }

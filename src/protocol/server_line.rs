@@ -112,6 +112,8 @@ mod tests {
     fn every_kind_of_line_is_told_from_the_others() {
         let [al, me] = ["al", "me"].map(|name| Nickname::parse(name).unwrap());
         let said = |text| ServerLine::Message { speaker: "al", text };
+        let nicknames = [&al, &me].into_iter();
+        let online = |count| replies::Online { count, part: "", nicknames: nicknames.clone() };
         for (line, expected) in [
             (replies::CONNECTED.to_owned(), ServerLine::Connected),
             (replies::message(&al, "a: b"), said("a: b")),
@@ -121,8 +123,8 @@ mod tests {
             (replies::joined(&al), ServerLine::Joined("al")),
             (replies::left(&al, LeaveReason::ConnectionLost), ServerLine::Left("al")),
             (replies::renamed(&al, &me), ServerLine::Renamed { before: "al", after: "me" }),
-            (replies::online(2, [&al, &me].into_iter()), ServerLine::Online("al, me")),
-            (replies::online(9, [&al, &me].into_iter()), ServerLine::Online("al, me")),
+            (online(2).to_string(), ServerLine::Online("al, me")),
+            (online(60).to_string(), ServerLine::Online("al, me")),
             (replies::last_messages(7), ServerLine::History(7)),
             (replies::GOODBYE.to_owned(), ServerLine::Notice),
             ("[SERVER] a b joined the chat!".to_owned(), ServerLine::Notice),

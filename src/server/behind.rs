@@ -514,7 +514,7 @@ mod tests {
             let (id, mut peer) = fall_behind(&mut behind, 1);
             let client = Arc::clone(&behind.laggards[&id].client);
             let mut told = Batch::default();
-            told.show(id, &vec![b'x'; bytes / 2]);
+            told.show(id, "x".repeat(bytes / 2));
             told.seal();
             behind.keep(&told);
             assert!(!client.is_overloaded.load(Relaxed));
@@ -532,7 +532,7 @@ mod tests {
         let mut behind = Behind::new(1 << 20);
         let (_, _peer) = fall_behind(&mut behind, 1);
         let mut others = Batch::default();
-        others.show(ClientId::new(2), b"pong");
+        others.show(ClientId::new(2), "pong");
         others.seal();
         behind.keep(&others);
         assert!(behind.log.is_empty());

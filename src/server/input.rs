@@ -15,7 +15,7 @@ use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 
 /// The buffer of a client that types, in bytes.
-const MIN_BUFFER_BYTES: usize = 512;
+const MIN_BUFFER_BYTES: usize = 256;
 
 /// The largest buffer of a client whose lines wait for their rate, in bytes. Reading further ahead gains
 /// nothing: what is not cut into lines when the server ends was not received.

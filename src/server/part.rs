@@ -179,7 +179,7 @@ mod tests {
     fn said(client: ClientId, lines: &str) -> Batch {
         let mut batch = Batch::default();
         batch.say(client, lines.as_bytes());
-        batch.show(ClientId::new(2), b"psst\n");
+        batch.show(ClientId::new(2), "psst\n");
         batch.seal();
         batch
     }

@@ -10,6 +10,7 @@
 //! Grew from `join` of step 7 of the [course](crate::lessons) and the registry of step 11.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -18,7 +19,7 @@ use super::batch::Batch;
 use super::client::{Client, ClientId};
 use super::history::History;
 use crate::protocol::nickname::{Nickname, fold};
-use crate::protocol::replies::{self, LeaveReason};
+use crate::protocol::replies::{self, LeaveReason, Online};
 
 /// Somebody else has the nickname.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +69,13 @@ impl Room {
         self.online = None;
         self.batch.announce(&replies::joined(nickname));
         self.batch.add(client);
-        let welcome = format!("{}\n{}\n{}", replies::CONNECTED, self.online_line(), self.motd);
-        self.batch.show(client.id, welcome.as_bytes());
+        let (connected, online, motd) = (replies::CONNECTED, online(&self.members), &self.motd);
+        let welcome = self.batch.show(client.id, format_args!("{connected}\n{online}\n{motd}"));
         let history = self.history.shown();
         if let Some(history) = history {
             self.batch.show_shared(client.id, history);
         }
-        Ok(welcome.len() + history.map_or(0, |history| history.len()))
+        Ok(welcome + history.map_or(0, |history| history.len()))
     }
 
     /// A member says whole lines, each with its nickname and its line end, to all others.
@@ -94,11 +95,10 @@ impl Room {
     pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
         let recipient = *self.names.get(&fold(to))?;
         let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
-        let told = replies::told_you(sender, text) + "\n";
-        let confirmed = replies::you_told(to, text) + "\n";
-        self.batch.show(recipient, told.as_bytes());
-        self.batch.show(from, confirmed.as_bytes());
-        Some(told.len() + confirmed.len())
+        let (told, confirmed) = (replies::told_you(sender, text), replies::you_told(to, text));
+        let told = self.batch.show(recipient, format_args!("{told}\n"));
+        let confirmed = self.batch.show(from, format_args!("{confirmed}\n"));
+        Some(told + confirmed)
     }
 
     /// A member takes another nickname, and everyone is told. Returns the one before.
@@ -123,22 +123,19 @@ impl Room {
         let part = fold(part);
         if !part.is_empty() {
             let found = self.find_all(&part);
-            let names = found.iter().filter_map(|id| self.members.get(id));
-            let answer = replies::online_with(&part, found.len(), names) + "\n";
-            self.batch.show(client, answer.as_bytes());
-            return answer.len();
+            let nicknames = found.iter().filter_map(|id| self.members.get(id));
+            let online = Online { count: found.len(), part: &part, nicknames };
+            return self.batch.show(client, format_args!("{online}\n"));
         }
-        if self.online.is_none() {
-            self.online = Some((self.online_line() + "\n").into_bytes().into());
-        }
-        let Some(answer) = &self.online else { return 0 };
+        let compose = || format!("{}\n", online(&self.members)).into_bytes().into();
+        let answer = self.online.get_or_insert_with(compose);
         self.batch.show_shared(client, answer);
         answer.len()
     }
 
     /// The server answers one member.
     pub fn answer(&mut self, client: ClientId, bytes: &[u8]) {
-        self.batch.show(client, bytes);
+        self.batch.show_bytes(client, bytes);
     }
 
     /// The server, or its operator, says a line to everyone.
@@ -162,7 +159,7 @@ impl Room {
     pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let nickname = self.forget(client)?;
         if let Some(line) = reason.final_line() {
-            self.batch.show(client.id, format!("{line}\n").as_bytes());
+            self.batch.show(client.id, format_args!("{line}\n"));
         }
         self.batch.remove(client.id, reason);
         self.batch.announce(&replies::left(&nickname, reason));
@@ -225,11 +222,6 @@ impl Room {
         self.members.is_empty()
     }
 
-    /// Says who is online, without a line end.
-    pub fn online_line(&self) -> String {
-        replies::online(self.members.len(), self.members.values())
-    }
-
     /// What was said last.
     pub fn history(&self) -> &History {
         &self.history
@@ -249,6 +241,11 @@ impl Room {
     pub fn take(&mut self, empty: &mut Batch) {
         std::mem::swap(&mut self.batch, empty);
     }
+}
+
+/// Who is online, as a member is told.
+fn online(members: &BTreeMap<ClientId, Nickname>) -> impl Display {
+    Online { count: members.len(), part: "", nicknames: members.values() }
 }
 
 #[cfg(test)]
