@@ -80,6 +80,8 @@ pub mod protocol;
 
 pub mod server;
 
+pub mod relay;
+
 pub mod client;
 
 pub mod arguments;

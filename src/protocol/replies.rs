@@ -34,6 +34,19 @@ pub const SHUTTING_DOWN: &str = "[SERVER] The server is shutting down.";
 /// The last line to a client that was kicked from the server's console.
 pub const KICKED: &str = "[SERVER] You were kicked.";
 
+/// The last line to everyone when one server of several may have missed something that the others saw.
+pub const SERVER_LOST: &str = "[SERVER] This server has lost the others. Connect again.";
+
+/// To everyone on a server of several, when nothing reaches the others for some seconds.
+pub const LINK_DOWN: &str =
+    "[SERVER] The link to the other servers is down. What is said waits until it is back.";
+
+/// To those who were told [`LINK_DOWN`].
+pub const LINK_UP: &str = "[SERVER] The link to the other servers is back.";
+
+/// The last line to a connection whose nickname could not be decided in time: see [`LINK_DOWN`].
+pub const NO_LINK: &str = "[SERVER] The link to the other servers is down. Try again later.";
+
 /// The last line to a connection that did not give a nickname in time.
 pub const LOGIN_TIMEOUT: &str = "[SERVER] You took too long to enter a nickname.";
 
@@ -69,6 +82,10 @@ pub enum LeaveReason {
     TooSlow,
     /// It was kicked from the server's console.
     Kicked,
+    /// Its server has lost the others, or they have lost it: see [`relay`](crate::relay).
+    ServerLost,
+    /// Its server, one of several, has closed.
+    ServerClosed,
 }
 
 impl LeaveReason {
@@ -77,7 +94,8 @@ impl LeaveReason {
         match self {
             Self::Quit => Some(GOODBYE),
             Self::Kicked => Some(KICKED),
-            Self::ConnectionLost | Self::TooSlow => None,
+            Self::ServerLost => Some(SERVER_LOST),
+            Self::ConnectionLost | Self::TooSlow | Self::ServerClosed => None,
         }
     }
 }
@@ -89,6 +107,8 @@ impl fmt::Display for LeaveReason {
             Self::ConnectionLost => " (connection lost)",
             Self::TooSlow => " (too slow)",
             Self::Kicked => " (kicked)",
+            Self::ServerLost => " (server lost)",
+            Self::ServerClosed => " (server closed)",
         })
     }
 }

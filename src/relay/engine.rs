@@ -1,0 +1,235 @@
+//! The engine: the few commands that a room needs of Redis or Valkey, on one connection.
+//!
+//! ```text
+//! XADD   chat:{lobby}:log * e TEXT          append an entry, at the end of the one order
+//! XREAD  … STREAMS chat:{lobby}:log ID      the entries after one, and wait for them
+//! XRANGE chat:{lobby}:log ID ID             is that entry still there?
+//! XADD   chat:{lobby}:checkpoint … ID s …   keep a checkpoint, under the number of its entry
+//! XTRIM  chat:{lobby}:log MINID ID          forget what is before a checkpoint
+//! ```
+//!
+//! Both keys belong to one room. The braces put them into one slot, for engines that have such.
+//!
+//! Used by the writer and by the reader, each on a connection of its own: who waits in `XREAD` can send
+//! nothing.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::entry::Id;
+use super::resp::{Connection, Error, Value};
+use super::state::State;
+
+/// How many entries one reply may bring. Each may have half a megabyte.
+const ENTRIES_AT_ONCE: &[u8] = b"32";
+
+/// Where the engine is, and what belongs to the room there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The engine, `HOST:PORT`, or its Sentinels.
+    pub hosts: Vec<String>,
+    /// What the Sentinels call the primary, if there are Sentinels.
+    pub sentinel: Option<String>,
+    /// What `AUTH` is given: nothing, a password, or a user and a password.
+    pub auth: Vec<String>,
+    /// The room.
+    pub room: String,
+}
+
+/// An entry of the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub id: Id,
+    /// Names and values, in turn.
+    pub fields: Vec<Vec<u8>>,
+}
+
+/// A connection to the engine that is the primary.
+#[derive(Debug)]
+pub struct Engine {
+    connection: Connection,
+    log: String,
+    checkpoint: String,
+}
+
+/// Why a reply cannot be used that is one.
+const UNEXPECTED: Error = Error::NotResp("an unexpected reply");
+
+impl Engine {
+    /// Connects, and makes sure that it is a primary. `register` is given each socket before anything blocks
+    /// on it, and can refuse.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn connect(
+        address: &Address,
+        register: &dyn Fn(&TcpStream) -> io::Result<()>,
+    ) -> Result<Self, Error> {
+        let host = match &address.sentinel {
+            None => address.hosts[0].clone(),
+            Some(primary) => find_primary(&address.hosts, primary, register)?,
+        };
+        let mut connection = Connection::open(&host)?;
+        register(connection.stream())?;
+        if !address.auth.is_empty() {
+            let mut words = vec![&b"AUTH"[..]];
+            words.extend(address.auth.iter().map(String::as_bytes));
+            connection.call(&words)?;
+        }
+        // A replica can be read, but lags; and one that was demoted may say so before its links break.
+        let role = connection.call(&[b"ROLE"])?.array().ok_or(UNEXPECTED)?;
+        if role.first() != Some(&Value::Bytes(b"master".to_vec())) {
+            return Err(io::Error::other("it is a replica").into());
+        }
+        let [log, checkpoint] =
+            ["log", "checkpoint"].map(|key| format!("chat:{{{}}}:{key}", address.room));
+        Ok(Self { connection, log, checkpoint })
+    }
+
+    /// Uses all rights that a room needs and that nothing else would ask for soon, without a change.
+    ///
+    /// # Errors
+    ///
+    /// One is missing: the engine's refusal.
+    pub fn check_rights(&mut self) -> Result<(), Error> {
+        self.trim(Id::default())?;
+        self.entry(Id::default())?;
+        let nothing = self.log.replace("log", "nothing");
+        self.connection.call(&[b"DEL", nothing.as_bytes()]).map(drop)
+    }
+
+    /// Appends an entry.
+    ///
+    /// # Errors
+    ///
+    /// It may be in the stream all the same.
+    pub fn append(&mut self, text: &str) -> Result<Id, Error> {
+        let log = self.log.as_bytes();
+        let reply = self.connection.call(&[b"XADD", log, b"*", b"e", text.as_bytes()])?;
+        reply.text().and_then(|id| id.parse().ok()).ok_or(UNEXPECTED)
+    }
+
+    /// Returns the next entries after one. Blocks until there are some if it may `wait`, so long at most.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn read(&mut self, after: Id, wait: Option<Duration>) -> Result<Vec<Entry>, Error> {
+        let after = after.to_string();
+        // No time at all would mean for ever.
+        let wait = wait.map(|wait| wait.as_millis().max(1).to_string());
+        let mut words = vec![&b"XREAD"[..], b"COUNT", ENTRIES_AT_ONCE];
+        if let Some(milliseconds) = &wait {
+            words.extend([b"BLOCK", milliseconds.as_bytes()]);
+        }
+        words.extend([b"STREAMS", self.log.as_bytes(), after.as_bytes()]);
+        match self.connection.call(&words)? {
+            Value::Nil => Ok(Vec::new()),
+            reply => {
+                let stream = reply.array().and_then(|mut streams| streams.pop()?.array());
+                entries(stream.and_then(|mut stream| stream.pop()).ok_or(UNEXPECTED)?)
+            }
+        }
+    }
+
+    /// Returns the entry of that number, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn entry(&mut self, id: Id) -> Result<Option<Entry>, Error> {
+        let (log, id) = (self.log.as_bytes(), id.to_string());
+        let range = self.connection.call(&[b"XRANGE", log, id.as_bytes(), id.as_bytes()])?;
+        Ok(entries(range)?.pop())
+    }
+
+    /// Returns the newest checkpoint, if there is one that can be read.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn newest_checkpoint(&mut self) -> Result<Option<State>, Error> {
+        let key = self.checkpoint.as_bytes();
+        let newest = self.connection.call(&[b"XREVRANGE", key, b"+", b"-", b"COUNT", b"1"])?;
+        Ok(entries(newest)?.pop().and_then(|entry| {
+            let [_, text] = &*entry.fields else { return None };
+            State::read(str::from_utf8(text).ok()?)
+        }))
+    }
+
+    /// Keeps a checkpoint under the number of its entry. So the engine itself refuses one that is older than
+    /// what it has.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn keep_checkpoint(&mut self, state: &State) -> Result<(), Error> {
+        let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
+        let (id, text) = (id.as_bytes(), text.as_bytes());
+        self.connection.call(&[b"XADD", key, b"MAXLEN", b"1", id, b"s", text]).map(drop)
+    }
+
+    /// Forgets all checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn forget_checkpoints(&mut self) -> Result<(), Error> {
+        self.connection.call(&[b"DEL", self.checkpoint.as_bytes()]).map(drop)
+    }
+
+    /// Forgets the entries before one.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn trim(&mut self, before: Id) -> Result<(), Error> {
+        let (log, id) = (self.log.as_bytes(), before.to_string());
+        self.connection.call(&[b"XTRIM", log, b"MINID", id.as_bytes()]).map(drop)
+    }
+}
+
+/// Asks one Sentinel after the other which engine is the primary. An old primary that comes back says for some
+/// seconds that it still is one; they know better.
+fn find_primary(
+    sentinels: &[String],
+    primary: &str,
+    register: &dyn Fn(&TcpStream) -> io::Result<()>,
+) -> Result<String, Error> {
+    let mut failed = io::Error::other("no Sentinel knows the primary").into();
+    for sentinel in sentinels {
+        let asked = Connection::open(sentinel).map_err(Error::from).and_then(|mut connection| {
+            register(connection.stream())?;
+            connection.call(&[b"SENTINEL", b"get-master-addr-by-name", primary.as_bytes()])
+        });
+        match asked {
+            Ok(Value::Array(parts)) => {
+                let parts: Vec<String> = parts.into_iter().filter_map(Value::text).collect();
+                let [host, port] = &*parts else { return Err(UNEXPECTED) };
+                let is_ipv6 = host.contains(':');
+                return Ok(if is_ipv6 {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                });
+            }
+            Ok(_) => {}
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn entries(value: Value) -> Result<Vec<Entry>, Error> {
+    let entry = |value: Value| {
+        let mut parts = value.array()?.into_iter();
+        let id = parts.next()?.text()?.parse().ok()?;
+        let fields = parts.next()?.array()?.into_iter().map(Value::bytes);
+        Some(Entry { id, fields: fields.collect::<Option<_>>()? })
+    };
+    let values = value.array().ok_or(UNEXPECTED)?;
+    values.into_iter().map(|value| entry(value).ok_or(UNEXPECTED)).collect()
+}

@@ -1,0 +1,106 @@
+//! The entry: one place in the order, written by one server at a time.
+//!
+//! ```text
+//! 934b05962fd117d3 3 488 b82fb84594d2d490      header: SID SEQ AT DIGEST
+//! S 2 hello                                    records, a line each
+//! A 2 waves
+//! ```
+//!
+//! SID is a run of a server, SEQ the number of its entry. AT and DIGEST say up to where its writer had read, and
+//! what. That is how a server finds out that it and the writer do not read the same, where no connection breaks
+//! and no error comes: an engine that was demoted goes on to answer.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest name of a server, in bytes.
+pub const MAX_SERVER_NAME_BYTES: usize = 128;
+
+/// The number of an entry in the stream. The engine gives it, and it only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Id(u64, u64);
+
+impl FromStr for Id {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (milliseconds, number) = text.split_once('-').ok_or(())?;
+        Ok(Self(milliseconds.parse().map_err(drop)?, number.parse().map_err(drop)?))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+/// One run of one server: a random number, never used again. A server that has to come in anew is another run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Sid(pub u64);
+
+impl FromStr for Sid {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        u64::from_str_radix(text, 16).map(Self).map_err(drop)
+    }
+}
+
+impl fmt::Display for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The first line of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Which run of which server wrote it.
+    pub sid: Sid,
+    /// Its number among the entries of that run, from 1.
+    pub seq: u64,
+    /// The position up to which the writer had read.
+    pub at: u64,
+    /// The digest of what it had read.
+    pub digest: u64,
+}
+
+/// As it is written, with its line end.
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sid, seq, at, digest } = self;
+        writeln!(f, "{sid} {seq} {at} {digest:016x}")
+    }
+}
+
+impl Header {
+    /// Reads it; `None` if it is none.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let header = Self {
+            sid: words.next()?.parse().ok()?,
+            seq: words.next()?.parse().ok()?,
+            at: words.next()?.parse().ok()?,
+            digest: u64::from_str_radix(words.next()?, 16).ok()?,
+        };
+        words.next().is_none().then_some(header)
+    }
+
+    /// The server's name, if this is the first entry of a server that speaks this version.
+    pub fn name_in_hello<'a>(&self, records: &'a str) -> Option<&'a str> {
+        let name = records.lines().next()?.strip_prefix("H 1 ")?;
+        (self.seq == 1 && is_server_name(name)).then_some(name)
+    }
+
+    /// Whether an entry opens with this run and this number.
+    pub fn opens(sid: Sid, seq: u64, fields: &[Vec<u8>]) -> bool {
+        let start = format!("{sid} {seq} ");
+        matches!(fields, [_, text] if text.starts_with(start.as_bytes()))
+    }
+}
+
+/// Whether a server may be called that.
+pub fn is_server_name(name: &str) -> bool {
+    (1..=MAX_SERVER_NAME_BYTES).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
+}
