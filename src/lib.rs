@@ -65,7 +65,7 @@
 //! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | accept loop, sessions, shutdown |
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, shutdown |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address |
-//! | [`Bans`](server::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
+//! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
 //! No two of them are ever held at once, so there is no order in which to take them. Atomic flags are

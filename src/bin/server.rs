@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use chat::arguments::{Request, command_line, fail};
 use chat::server::Server;
-use chat::server::options::{Options, help};
+use chat::server::operator::options::{Options, help};
 use chat::server::shutdown::ShutdownHandle;
 use chat::system::signal;
 

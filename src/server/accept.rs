@@ -22,12 +22,12 @@ use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
 
 use super::client::{Client, ClientId, Place};
-use super::options::Options;
+use super::operator::options::Options;
+use super::operator::stats;
 use super::rate::AddressQuota;
 use super::session;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
-use super::stats;
 use crate::arguments::Endpoint;
 use crate::protocol::replies;
 use crate::system::signal::HANG_UP;

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::ops::Range;
 
-use super::options::Options;
+use super::operator::options::Options;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 

@@ -12,12 +12,12 @@
 //! 1. [`accept`] gives a connection a [`client`] number and a thread.
 //! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
-//!    The room also knows who is in and what was said last ([`history`], [`history_file`]).
+//!    The room also knows who is in and what was said last ([`history`]).
 //! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
 //! 5. Those who do not take it all are [`behind`] until they have.
 //!
-//! Beside the way: the [`registry`] of all connections, the [`shutdown`], the [`event_log`], the
-//! [`console`], the [`bans`], the [`stats`] and the [`options`]; [`files`] survive a restart. All threads share what is in [`shared`].
+//! Beside the way: the [`registry`] of all connections, the [`shutdown`], and what the person has who runs
+//! the server ([`operator`]). All threads share what is in [`shared`].
 //!
 //! | thread | started by | ended by | joined by |
 //! | --- | --- | --- | --- |
@@ -45,10 +45,10 @@ use crate::protocol::replies;
 use crate::system::fifo;
 
 use self::accept::{Capacity, listen};
-use self::bans::Bans;
-use self::event_log::{EventLog, OutputThread};
-use self::history_file::HistoryFile;
-use self::options::Options;
+use self::operator::bans::Bans;
+use self::operator::event_log::{EventLog, OutputThread};
+use self::operator::history_file::HistoryFile;
+use self::operator::options::Options;
 use self::shared::Shared;
 use self::shutdown::{LOGGED_AFTER, ShutdownHandle, shut_down};
 use self::writer::Writer;
@@ -75,8 +75,6 @@ pub mod batch;
 
 pub mod history;
 
-pub mod history_file;
-
 pub mod writer;
 
 pub mod fan_out;
@@ -89,17 +87,7 @@ pub mod registry;
 
 pub mod shutdown;
 
-pub mod event_log;
-
-pub mod console;
-
-pub mod bans;
-
-pub mod files;
-
-pub mod stats;
-
-pub mod options;
+pub mod operator;
 
 /// A server that is listening.
 #[derive(Debug)]
@@ -169,7 +157,7 @@ impl Server {
             log_thread,
         } = self;
         let shared = &*owned;
-        console::start(&owned, handle.clone(), fifo)?;
+        operator::console::start(&owned, handle.clone(), fifo)?;
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();

@@ -483,11 +483,11 @@ fn is_timeout(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::bans::Bans;
     use crate::server::batch::Batch;
     use crate::server::client::tests::connected;
-    use crate::server::event_log::EventLog;
-    use crate::server::options::Options;
+    use crate::server::operator::bans::Bans;
+    use crate::server::operator::event_log::EventLog;
+    use crate::server::operator::options::Options;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]

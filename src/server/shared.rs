@@ -2,14 +2,14 @@
 
 use std::net::Shutdown::Both;
 
-use super::bans::Bans;
 use super::client::Client;
-use super::event_log::EventLog;
-use super::options::Options;
+use super::operator::bans::Bans;
+use super::operator::event_log::EventLog;
+use super::operator::options::Options;
+use super::operator::stats::Stats;
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::shutdown::Shutdown;
-use super::stats::Stats;
 use crate::protocol::replies::LeaveReason;
 
 /// What all threads of the server share.

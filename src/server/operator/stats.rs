@@ -11,11 +11,11 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::batch::Total;
-use super::client::Client;
-use super::shared::Shared;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
+use crate::server::batch::Total;
+use crate::server::client::Client;
+use crate::server::shared::Shared;
 
 /// How many of those who are behind are named.
 const MAX_NAMED: usize = 10;

@@ -16,14 +16,14 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::accept::counted_as;
-use super::client::Client;
-use super::shared::Shared;
-use super::shutdown::ShutdownHandle;
 use super::stats;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::split_word;
 use crate::protocol::replies::{self, LeaveReason, MAX_LISTED_NAMES, NOTICE_PREFIX};
+use crate::server::accept::counted_as;
+use crate::server::client::Client;
+use crate::server::shared::Shared;
+use crate::server::shutdown::ShutdownHandle;
 
 /// What `/help` says here, and `server --help`, a line each.
 pub const HELP: [&str; 10] = [

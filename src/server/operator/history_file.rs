@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::event_log::OutputThread;
 use super::files::replace;
-use super::shared::Shared;
 use crate::protocol::cleaning::clean;
+use crate::server::shared::Shared;
 
 /// How much is appended before the file is replaced, in bytes: four times the most that a history holds.
 const MAX_APPENDED_BYTES: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! Bans: addresses that may not connect, until a time or for good.
 //!
 //! The operator changes them on the console, and the accept loop looks at them. An address is banned as it
-//! is counted ([`counted_as`](super::accept::counted_as)): an IPv6 network of 64 bits is one, and this machine itself is none.
+//! is counted ([`counted_as`](crate::server::accept::counted_as)): an IPv6 network of 64 bits is one, and this machine itself is none.
 //!
 //! With `--bans` they are kept in a file, a line each:
 //!
