@@ -65,7 +65,7 @@ pub const BANNED: &str = "[SERVER] You are banned.";
 /// The only line to a client that speaks HTTP: see [`is_http`](super::http::is_http).
 pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web server.";
 
-/// The most names that [`online`] lists.
+/// The most names that [`Online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
 
 /// The start of the line before the history: `[SERVER] Last messages: 2`, and two lines follow.
@@ -115,12 +115,12 @@ impl fmt::Display for LeaveReason {
 
 /// A plain message, to everyone but its sender.
 pub fn message(from: &Nickname, text: &str) -> String {
-    message_prefix(from, text).concat()
+    message_parts(from, text).concat()
 }
 
 /// The same in parts, for a caller that appends it to a buffer. Messages are many, and a `String`
 /// for each would be an allocation for each.
-pub fn message_prefix<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
+pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }
 

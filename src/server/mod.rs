@@ -10,7 +10,7 @@
 //! kind of thread on a message's way. Follow a line through it:
 //!
 //! 1. [`accept`] gives a connection a [`client`] number and a thread.
-//! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
+//! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]). In the room it is a [`member`].
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
 //!    The room also knows who is in and what was said last ([`history`]).
 //! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
@@ -62,6 +62,8 @@ pub mod client;
 pub mod session;
 
 pub mod login;
+
+pub mod member;
 
 pub mod input;
 

@@ -2,8 +2,8 @@
 //!
 //! Each session has a thread of its own, which does one thing over and over: read what has come, cut a
 //! line, take a token for it, act. Before there is a nickname a line is an answer at the prompt
-//! ([`login`](super::login)); afterwards it goes into the [`outbox`](super::outbox). All lines of one read
-//! that the tokens allow are passed on together.
+//! ([`login`](super::login)). Afterwards it is a [`member`](super::member)'s, and goes into the
+//! [`outbox`](super::outbox). All lines of one read that the tokens allow are passed on together.
 //!
 //! The session blocks
 //!
@@ -27,23 +27,14 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::input::Input;
 use super::login::{Login, Step};
+use super::member::{Cost, Member};
 use super::rate::{JOIN_COST, TokenBucket, search_cost};
-use super::room::Room;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
-use crate::protocol::cleaning::clean_line;
-use crate::protocol::command::Command;
-use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
+use crate::protocol::framing::Frame;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
-
-/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname is put
-/// in front of them.
-const MAX_PASSED_ON_BYTES: usize = 64 << 10;
-
-/// What is kept of the buffer for that once little is said at once, in bytes.
-const KEPT_BYTES: usize = 1024;
 
 /// How long a client whose connection is broken may go on with what it had sent, at its rate. A bot that
 /// says its piece and hangs up is heard; a nickname is not held for a ghost.
@@ -63,10 +54,9 @@ enum End {
 type Flow = ControlFlow<End>;
 
 /// How far the client is.
-enum Phase {
+enum Phase<'a> {
     AtPrompt(Login),
-    /// In the room, under this name.
-    In(Nickname),
+    In(Member<'a>),
 }
 
 /// Serves one client until its connection has ended. This is what the client's thread runs.
@@ -78,10 +68,7 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         client,
         bucket: TokenBucket::new(shared.options.rate, Instant::now()),
         phase: Phase::AtPrompt(Login::new(shared.options.login_timeout)),
-        said: Vec::new(),
         reserved: None,
-        delivered: 0,
-        searched: 0,
         gone_since: None,
     };
     let mut input = Input::new(&shared.options);
@@ -112,15 +99,9 @@ struct Session<'a> {
     shared: &'a Shared,
     client: &'a Arc<Client>,
     bucket: TokenBucket,
-    phase: Phase,
-    /// Formatted lines that were not passed on yet.
-    said: Vec<u8>,
+    phase: Phase<'a>,
     /// When the token is there that it has reserved of its address, for its next line.
     reserved: Option<Instant>,
-    /// How many bytes the line at hand makes the server deliver.
-    delivered: usize,
-    /// How many names it made the server look through.
-    searched: usize,
     /// When its connection was found to be broken, while it waited for its rate.
     gone_since: Option<Instant>,
 }
@@ -175,7 +156,9 @@ impl Session<'_> {
             lines += 1;
         }
         self.shared.stats.lines_in.fetch_add(lines, Relaxed);
-        self.pass_on();
+        if let Phase::In(member) = &mut self.phase {
+            member.pass_on();
+        }
         flow?;
         if self.client.has_left.load(Relaxed) {
             // Another thread had it leave, and that reason counts.
@@ -242,195 +225,67 @@ impl Session<'_> {
 impl Session<'_> {
     /// Acts on one thing that the client sent, and charges it.
     fn act(&mut self, frame: Frame<'_>) -> Flow {
-        (self.delivered, self.searched) = (0, 0);
-        let flow = match &mut self.phase {
+        let cost = match &mut self.phase {
             Phase::AtPrompt(login) => {
                 let step = login.take(frame);
-                self.step(step)
+                self.step(step)?
             }
-            Phase::In(_) => self.take(frame),
+            Phase::In(member) => match member.take(frame) {
+                Some(cost) => cost,
+                None => return Break(End::Left(LeaveReason::Quit)),
+            },
         };
-        let search = search_cost(self.searched);
+        let search = search_cost(cost.searched);
         self.bucket.take(1.0 + search);
         if let Some(quota) = &self.client.quota {
             // A line that nobody sees costs what was reserved.
-            quota.charge_bytes(self.delivered);
+            quota.charge_bytes(cost.delivered);
             quota.charge(search);
             self.reserved = None;
         }
-        flow
+        Continue(())
     }
 
     /// Does what the login decided.
-    fn step(&mut self, step: Step) -> Flow {
+    fn step(&mut self, step: Step) -> ControlFlow<End, Cost> {
         match step {
-            Step::Answer(bytes) => self.write(&bytes),
-            Step::Join(nickname) => self.join(nickname),
+            Step::Answer(bytes) => self.write(&bytes)?,
+            Step::Join(nickname) => return self.join(nickname),
             Step::Refuse { line, is_last } => {
                 self.write(format!("{line}\n").as_bytes())?;
-                if is_last { Break(End::TurnedAway(replies::TOO_MANY_TRIES)) } else { Continue(()) }
+                if is_last {
+                    return Break(End::TurnedAway(replies::TOO_MANY_TRIES));
+                }
             }
-            Step::TurnAway(line) => Break(End::TurnedAway(line)),
-            Step::Quit => Break(End::TurnedAway(replies::GOODBYE)),
+            Step::TurnAway(line) => return Break(End::TurnedAway(line)),
+            Step::Quit => return Break(End::TurnedAway(replies::GOODBYE)),
         }
+        Continue(Cost::default())
     }
 
-    fn join(&mut self, nickname: Nickname) -> Flow {
+    fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
         // From the join on the login's deadline means nothing. It fails when the connection is over,
         // which reading finds out.
         let _ = client.stream.set_read_timeout(None);
         let joined = self.shared.outbox.append_for(client, |room| room.join(client, &nickname));
         match (joined, &mut self.phase) {
-            // The outbox is closed.
-            (None, _) => Break(End::Shutdown),
             (Some(Err(_taken)), Phase::AtPrompt(login)) => {
                 let step = login.refuse(&replies::nickname_taken(&nickname));
                 self.step(step)
             }
-            (Some(Err(_)), Phase::In(_)) => Continue(()),
-            (Some(Ok(welcome_bytes)), phase) => {
+            (Some(Ok(delivered)), phase) => {
                 let address = client.address;
                 self.shared.log.event(&format!("Nickname of client is {nickname} ({address})"));
                 if let Some(quota) = &client.quota {
                     quota.charge(JOIN_COST);
                 }
-                self.delivered = welcome_bytes;
-                *phase = Phase::In(nickname);
-                Continue(())
+                *phase = Phase::In(Member::new(self.shared, client, nickname));
+                Continue(Cost { delivered, searched: 0 })
             }
+            // The outbox is closed.
+            _ => Break(End::Shutdown),
         }
-    }
-
-    /// Takes something that a member sent.
-    fn take(&mut self, frame: Frame<'_>) -> Flow {
-        match frame {
-            Frame::Line(line) => match clean_line(line) {
-                Ok(line) => return self.obey(Command::parse(&line)),
-                Err(bytes) => self.answer(&replies::not_sent(replies::too_long_cleaned(bytes))),
-            },
-            Frame::NotUtf8 => self.answer(&replies::not_sent(replies::NOT_UTF8)),
-            Frame::TooLong { bytes } => self.answer(&replies::not_sent(replies::too_long(bytes))),
-            Frame::TimingMark => self.answer_bytes(&TIMING_MARK_REFUSED),
-        }
-        Continue(())
-    }
-
-    fn obey(&mut self, command: Command<'_>) -> Flow {
-        let Phase::In(nickname) = &self.phase else { return Continue(()) };
-        match command {
-            Command::Blank => {}
-            Command::Say(text) => {
-                let before = self.said.len();
-                for part in replies::message_prefix(nickname, text) {
-                    self.said.extend_from_slice(part.as_bytes());
-                }
-                self.said.push(b'\n');
-                self.delivered = self.said.len() - before;
-                if self.said.len() >= MAX_PASSED_ON_BYTES {
-                    self.pass_on();
-                }
-            }
-            Command::Act(action) => {
-                let line = replies::action(nickname, action);
-                self.delivered = line.len() + 1;
-                self.pass_on();
-                if self.shared.outbox.append_for(self.client, |room| room.act(&line)).is_some() {
-                    self.shared.log_message(&line);
-                }
-            }
-            Command::Tell { to, text } => {
-                self.pass_on();
-                if self.is_overloaded(to) {
-                    self.answer(&replies::not_sent(replies::TOLD_TOO_MUCH));
-                    return Continue(());
-                }
-                let from = self.client.id;
-                let told =
-                    self.shared.outbox.append_for(self.client, |room| room.tell(from, to, text));
-                match told {
-                    Some(Some(bytes)) => self.delivered = bytes,
-                    Some(None) => self.answer(&replies::no_such_nickname(to)),
-                    None => {}
-                }
-            }
-            Command::Rename(name) => self.rename(name),
-            Command::Who(part) => {
-                self.pass_on();
-                let id = self.client.id;
-                let who = |room: &mut Room| (room.who(id, part), room.len());
-                let (bytes, members) =
-                    self.shared.outbox.append_for(self.client, who).unwrap_or_default();
-                self.delivered = bytes;
-                self.searched = if part.is_empty() { 0 } else { members };
-            }
-            Command::Ping(word) => self.answer(&replies::pong(word)),
-            Command::Help => self.answer(&replies::help()),
-            Command::Incomplete(usage) => self.answer(&replies::usage(usage)),
-            Command::Unknown(word) => self.answer(&replies::unknown_command(word)),
-            Command::Quit => return Break(End::Left(LeaveReason::Quit)),
-        }
-        Continue(())
-    }
-
-    /// Whether the member of this name may be told nothing more. A moment later it may be another's.
-    fn is_overloaded(&self, name: &str) -> bool {
-        let id = self.shared.outbox.look(|room| room.find(name));
-        let client = id.and_then(|id| self.shared.registry.get(id));
-        client.is_some_and(|client| client.is_overloaded.load(Relaxed))
-    }
-
-    fn rename(&mut self, name: &str) {
-        let Phase::In(nickname) = &mut self.phase else { return };
-        let new = match Nickname::parse(name) {
-            Ok(new) if new == *nickname => return self.answer(&replies::renamed_to_itself(&new)),
-            Ok(new) => new,
-            Err(error) => return self.answer(&replies::rename_refused(error)),
-        };
-        self.pass_on();
-        let id = self.client.id;
-        match self.shared.outbox.append_for(self.client, |room| room.rename(id, &new)) {
-            Some(Ok(before)) => {
-                self.shared.log.event(&format!("{before} is now known as {new}"));
-                self.delivered = before.as_str().len() + new.as_str().len();
-                self.phase = Phase::In(new);
-            }
-            Some(Err(_taken)) => {
-                self.answer(&replies::rename_refused(replies::nickname_taken(&new)));
-            }
-            None => {}
-        }
-    }
-
-    /// Answers this client alone, after everything that it said before.
-    fn answer(&mut self, lines: &str) {
-        self.answer_bytes(format!("{lines}\n").as_bytes());
-    }
-
-    /// Answers bytes that are no line.
-    fn answer_bytes(&mut self, bytes: &[u8]) {
-        self.pass_on();
-        let id = self.client.id;
-        // Not once the outbox is closed: then nobody waits for an answer.
-        self.shared.outbox.append_for(self.client, |room| room.answer(id, bytes));
-        self.delivered = bytes.len();
-    }
-
-    /// Passes on what was said. Blocks while the outbox is full and has text of this client already.
-    fn pass_on(&mut self) {
-        if self.said.is_empty() {
-            return;
-        }
-        self.shared.outbox.say(self.client, &self.said);
-        if self.shared.options.log_messages {
-            let said = String::from_utf8_lossy(&self.said);
-            said.lines().for_each(|line| self.shared.log_message(line));
-        }
-        // Not while it floods: allocating anew each time is a system call and twenty page faults.
-        if self.said.len() <= KEPT_BYTES {
-            self.said.shrink_to(KEPT_BYTES);
-        }
-        self.said.clear();
     }
 }
 

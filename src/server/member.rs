@@ -1,0 +1,191 @@
+//! A member: what somebody who is in says and asks for.
+//!
+//! Whatever a member sends becomes one change of the [`room`](super::room), at one place of the order.
+//! What it says to everyone is gathered here first, so that a flood takes the outbox's lock once for each
+//! read and not for each line. Everything else passes that on before it, so one's own order is kept.
+//!
+//! Its [`session`](super::session) reads for it, and charges what it costs.
+//!
+//! Grew from `serve` of step 5 of the [course](crate::lessons).
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::client::Client;
+use super::room::Room;
+use super::shared::Shared;
+use crate::protocol::cleaning::clean_line;
+use crate::protocol::command::Command;
+use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
+use crate::protocol::nickname::Nickname;
+use crate::protocol::replies;
+
+/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname is put
+/// in front of them.
+const MAX_PASSED_ON_BYTES: usize = 64 << 10;
+
+/// What is kept of the buffer for that once little is said at once, in bytes.
+const KEPT_BYTES: usize = 1024;
+
+/// Somebody who is in.
+#[derive(Debug)]
+pub struct Member<'a> {
+    shared: &'a Shared,
+    client: &'a Client,
+    nickname: Nickname,
+    /// Formatted lines that were not passed on yet.
+    said: Vec<u8>,
+}
+
+/// What the server has to do because of one line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// How many bytes it has to deliver. What goes to everyone counts once.
+    pub delivered: usize,
+    /// How many names it had to look through.
+    pub searched: usize,
+}
+
+impl<'a> Member<'a> {
+    /// Makes the member of a client that has joined under this name.
+    pub fn new(shared: &'a Shared, client: &'a Client, nickname: Nickname) -> Self {
+        Self { shared, client, nickname, said: Vec::new() }
+    }
+
+    /// Takes something that the member sent, and returns what it costs; `None` when the member leaves.
+    /// Blocks while the outbox is full and has text of this client already.
+    pub fn take(&mut self, frame: Frame<'_>) -> Option<Cost> {
+        match frame {
+            Frame::Line(line) => match clean_line(line) {
+                Ok(line) => self.obey(Command::parse(&line)),
+                Err(bytes) => Some(self.refuse(replies::too_long_cleaned(bytes))),
+            },
+            Frame::NotUtf8 => Some(self.refuse(replies::NOT_UTF8)),
+            Frame::TooLong { bytes } => Some(self.refuse(replies::too_long(bytes))),
+            Frame::TimingMark => Some(self.answer_bytes(&TIMING_MARK_REFUSED)),
+        }
+    }
+
+    fn obey(&mut self, command: Command<'_>) -> Option<Cost> {
+        let id = self.client.id;
+        Some(match command {
+            Command::Blank => Cost::default(),
+            Command::Say(text) => self.say(text),
+            Command::Act(action) => {
+                let line = replies::action(&self.nickname, action);
+                if self.append(|room| room.act(&line)).is_some() {
+                    self.shared.log_message(&line);
+                }
+                Cost::of(line.len() + 1)
+            }
+            Command::Tell { to, .. } if self.is_overloaded(to) => {
+                self.refuse(replies::TOLD_TOO_MUCH)
+            }
+            Command::Tell { to, text } => match self.append(|room| room.tell(id, to, text)) {
+                Some(None) => self.answer(replies::no_such_nickname(to)),
+                told => Cost::of(told.flatten().unwrap_or_default()),
+            },
+            Command::Rename(name) => self.rename(name),
+            Command::Who(part) => {
+                let who = |room: &mut Room| (room.who(id, part), room.len());
+                let (delivered, members) = self.append(who).unwrap_or_default();
+                Cost { delivered, searched: if part.is_empty() { 0 } else { members } }
+            }
+            Command::Ping(word) => self.answer(replies::pong(word)),
+            Command::Help => self.answer(replies::help()),
+            Command::Incomplete(usage) => self.answer(replies::usage(usage)),
+            Command::Unknown(word) => self.answer(replies::unknown_command(word)),
+            Command::Quit => return None,
+        })
+    }
+
+    fn say(&mut self, text: &str) -> Cost {
+        let before = self.said.len();
+        for part in replies::message_parts(&self.nickname, text) {
+            self.said.extend_from_slice(part.as_bytes());
+        }
+        self.said.push(b'\n');
+        let cost = Cost::of(self.said.len() - before);
+        if self.said.len() >= MAX_PASSED_ON_BYTES {
+            self.pass_on();
+        }
+        cost
+    }
+
+    /// Whether the member of this name may be told nothing more. A moment later it may be another's.
+    fn is_overloaded(&self, name: &str) -> bool {
+        let id = self.shared.outbox.look(|room| room.find(name));
+        let client = id.and_then(|id| self.shared.registry.get(id));
+        client.is_some_and(|client| client.is_overloaded.load(Relaxed))
+    }
+
+    fn rename(&mut self, name: &str) -> Cost {
+        let new = match Nickname::parse(name) {
+            Ok(new) if new == self.nickname => {
+                return self.answer(replies::renamed_to_itself(&new));
+            }
+            Ok(new) => new,
+            Err(error) => return self.answer(replies::rename_refused(error)),
+        };
+        let id = self.client.id;
+        match self.append(|room| room.rename(id, &new)) {
+            Some(Ok(before)) => {
+                self.shared.log.event(&format!("{before} is now known as {new}"));
+                let cost = Cost::of(before.as_str().len() + new.as_str().len());
+                self.nickname = new;
+                cost
+            }
+            Some(Err(_taken)) => {
+                self.answer(replies::rename_refused(replies::nickname_taken(&new)))
+            }
+            None => Cost::default(),
+        }
+    }
+
+    /// Says why something was not sent. `why` is a sentence.
+    fn refuse(&mut self, why: impl std::fmt::Display) -> Cost {
+        self.answer(replies::not_sent(why))
+    }
+
+    /// Answers this member alone, after everything that it said before.
+    fn answer(&mut self, lines: String) -> Cost {
+        self.answer_bytes((lines + "\n").as_bytes())
+    }
+
+    /// Answers bytes that are no line.
+    fn answer_bytes(&mut self, bytes: &[u8]) -> Cost {
+        let id = self.client.id;
+        // Not once the outbox is closed: then nobody waits for an answer.
+        self.append(|room| room.answer(id, bytes));
+        Cost::of(bytes.len())
+    }
+
+    /// Has something happen after everything that the member said before; `None` once it has left or the
+    /// server has said its farewell.
+    fn append<T>(&mut self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        self.pass_on();
+        self.shared.outbox.append_for(self.client, fill)
+    }
+
+    /// Passes on what was said. Blocks while the outbox is full and has text of this client already.
+    pub fn pass_on(&mut self) {
+        if self.said.is_empty() {
+            return;
+        }
+        self.shared.outbox.say(self.client, &self.said);
+        if self.shared.options.log_messages {
+            let said = String::from_utf8_lossy(&self.said);
+            said.lines().for_each(|line| self.shared.log_message(line));
+        }
+        // Not while it floods: allocating anew each time is a system call and twenty page faults.
+        if self.said.len() <= KEPT_BYTES {
+            self.said.shrink_to(KEPT_BYTES);
+        }
+        self.said.clear();
+    }
+}
+
+impl Cost {
+    fn of(delivered: usize) -> Self {
+        Self { delivered, searched: 0 }
+    }
+}
