@@ -1,6 +1,6 @@
-//! Those who are behind: what they have not taken yet, and where each of them is in it.
+//! Those who are behind: where each of them is in what it has not taken yet.
 //!
-//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one log, and
+//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one [log](super::log), and
 //! the recipient keeps its place: the batch that it is taking, and how many bytes of its view it has. It
 //! is offered the rest when `poll` says that its socket can take some. So a thousand stalled clients cost
 //! one log, no thread, and hardly any time.
@@ -11,11 +11,10 @@
 //! dave                              ^ 0 bytes taken     and is current again after batch 10
 //! ```
 //!
-//! The log is bounded by the text that *all* get. A recipient whose next batch has been dropped is too slow,
-//! and so is one that takes nothing for ten seconds. Private text does not count there, since nobody shall
-//! lose their place by what others tell them. It has bounds of its own, one for each recipient and one for
-//! all. Over them a recipient is [overloaded](Client::is_overloaded), and it is who tells it something that
-//! is refused.
+//! A recipient whose next batch has been dropped from the [log](super::log) is too slow, and so is one that
+//! takes nothing for ten seconds. Private text has a bound for each recipient besides. Over it, or over the
+//! log's, a recipient is [overloaded](Client::is_overloaded), and it is who tells it something that is
+//! refused.
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
@@ -23,9 +22,9 @@
 //! can take longer for that than it may stall. So each one is also offered the rest unasked, the more rarely
 //! the longer it has taken nothing.
 //!
-//! Grew from the log and the places of step 12 of the [course](crate::lessons).
+//! Grew from the places of step 12 of the [course](crate::lessons).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
+use super::log::Log;
 use super::part::{Unfinished, send_view};
 use crate::protocol::replies::LeaveReason;
 use crate::system::poll::Poll;
@@ -59,10 +59,6 @@ const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 /// One that has taken something this recently still reads.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// The part of the log's limit that must be in use before readers count as too slow for the room: one in so
-/// many. Until then a few stalled clients, of whom nobody knows yet that they do not read, delay nobody.
-const FILLING_PART: usize = 64;
-
 /// How much private text is kept for one recipient before others may tell it nothing more, in bytes: more
 /// than a burst from each of sixty clients.
 const MAX_PRIVATE_BYTES: usize = 16 << 20;
@@ -70,19 +66,11 @@ const MAX_PRIVATE_BYTES: usize = 16 << 20;
 /// The longest step of the clock by which stalls are measured.
 const MAX_STEP: Duration = Duration::from_millis(250);
 
-/// All recipients that are behind, and the log.
+/// All recipients that are behind, and the log of what they have not taken.
 #[derive(Debug)]
 pub struct Behind {
     laggards: BTreeMap<ClientId, Laggard>,
-    log: VecDeque<Batch>,
-    /// The number of the first batch in the log.
-    first: u64,
-    /// The text in the log that all get, with what keeping a batch costs, and the most that there may be, in
-    /// bytes.
-    bytes: usize,
-    limit: usize,
-    /// What single recipients get, in bytes. It has the same limit.
-    private: usize,
+    log: Log,
     delivered: Total,
     clock: Clock,
     poll: Poll,
@@ -138,11 +126,7 @@ impl Behind {
         let now = Instant::now();
         Self {
             laggards: BTreeMap::new(),
-            log: VecDeque::new(),
-            first: 0,
-            bytes: 0,
-            limit,
-            private: 0,
+            log: Log::new(limit),
             delivered: Total::default(),
             clock: Clock { running: Duration::ZERO, read: now },
             poll: Poll::default(),
@@ -169,7 +153,7 @@ impl Behind {
 
     /// How much text is kept for them that all get, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.log.bytes()
     }
 
     /// How long it is until the next offer is due; `None` when nobody is behind.
@@ -182,7 +166,7 @@ impl Behind {
     pub fn add(&mut self, Unfinished { client, has_private, .. }: Unfinished, taken: usize) {
         client.is_behind.store(true, Relaxed);
         let now = self.clock.now();
-        let batch = self.end();
+        let batch = self.log.end();
         let laggard = Laggard {
             client,
             batch,
@@ -199,8 +183,7 @@ impl Behind {
         self.laggards.insert(laggard.client.id, laggard);
     }
 
-    /// Appends the batch to the log if anybody is behind. What is over the limit is dropped from the
-    /// front.
+    /// Appends the batch to the log if anybody is behind.
     pub fn keep(&mut self, batch: &Batch) {
         if self.is_empty() {
             return;
@@ -210,22 +193,18 @@ impl Behind {
             // It was for others alone.
             return;
         }
-        self.bytes += cost(&copy);
-        self.private += copy.private_bytes();
         let mut cursor = copy.cursor();
         for (&id, laggard) in &mut self.laggards {
             laggard.private += cursor.private_bytes(id);
-            laggard.note_load(self.private > self.limit);
         }
-        self.log.push_back(copy);
-        while self.bytes > self.limit && self.log.len() > 1 {
-            self.forget_first();
-        }
+        self.log.append(copy);
+        let is_log_full = self.log.is_full_of_private();
+        self.laggards.values().for_each(|laggard| laggard.note_load(is_log_full));
     }
 
     /// Has one that is behind end with the batch that was kept last. Returns whether it is behind.
     pub fn leave(&mut self, id: ClientId, reason: LeaveReason) -> bool {
-        let last = self.end().saturating_sub(1);
+        let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
         let Some(laggard) = self.laggards.get_mut(&id) else { return false };
         laggard.leaving.get_or_insert(Leaving { reason, last, until });
@@ -250,7 +229,7 @@ impl Behind {
     /// How many are behind on text that all get, and still read; none while hardly anything is kept for
     /// them.
     pub fn readers(&mut self) -> usize {
-        if self.bytes < self.limit / FILLING_PART {
+        if !self.log.is_filling() {
             return 0;
         }
         let now = self.clock.now();
@@ -271,20 +250,8 @@ impl Behind {
     /// Offers them the rest, in turn. Blocks until one of their sockets can take some, for `wait` at most.
     /// Those who are not behind any more are put into `outcomes`.
     pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
-        let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
-        let writable = self.poll.writable(sockets, wait);
+        let turns = self.turns(wait);
         let (start, now) = (Instant::now(), self.clock.now());
-        let wanted = |(laggard, writable): (&Laggard, bool)| {
-            let pause = now.saturating_sub(laggard.took_at) / 2;
-            let is_due = now.saturating_sub(laggard.tried_at)
-                >= pause.clamp(MIN_TRY_INTERVAL, MAX_TRY_INTERVAL);
-            (writable || is_due || laggard.is_too_late(now, self.first))
-                .then_some(laggard.client.id)
-        };
-        let mut turns: Vec<ClientId> =
-            self.laggards.values().zip(writable).filter_map(wanted).collect();
-        let after_last = turns.partition_point(|&id| id <= self.last_offered);
-        turns.rotate_left(after_last);
         let (mut progress, mut is_done) = (false, true);
         for id in turns {
             if start.elapsed() > OFFER_TIME {
@@ -293,18 +260,19 @@ impl Behind {
             }
             self.last_offered = id;
             let Some(laggard) = self.laggards.get_mut(&id) else { continue };
-            if laggard.is_too_late(now, self.first) {
-                outcomes.push((Arc::clone(&laggard.client), Outcome::TooSlow));
-                continue;
-            }
-            let before = (laggard.batch, laggard.taken);
-            let outcome = laggard.take(&self.log, self.first, &mut self.delivered);
-            laggard.note_load(self.private > self.limit);
-            laggard.tried_at = now;
-            if (laggard.batch, laggard.taken) != before {
-                laggard.took_at = now;
-                progress = true;
-            }
+            let outcome = if laggard.is_too_late(now, &self.log) {
+                Some(Outcome::TooSlow)
+            } else {
+                let before = (laggard.batch, laggard.taken);
+                let outcome = laggard.take(&self.log, &mut self.delivered);
+                laggard.note_load(self.log.is_full_of_private());
+                laggard.tried_at = now;
+                if (laggard.batch, laggard.taken) != before {
+                    laggard.took_at = now;
+                    progress = true;
+                }
+                outcome
+            };
             outcomes.extend(outcome.map(|outcome| (Arc::clone(&laggard.client), outcome)));
         }
         for (client, _) in &*outcomes {
@@ -322,33 +290,36 @@ impl Behind {
         self.next_offer = if is_done { Instant::now() + pause } else { start };
     }
 
-    /// The number that the next batch in the log will have.
-    fn end(&self) -> u64 {
-        self.first + self.log.len() as u64
-    }
-
-    fn forget_first(&mut self) {
-        if let Some(batch) = self.log.pop_front() {
-            self.bytes -= cost(&batch);
-            self.private -= batch.private_bytes();
-            self.first += 1;
-        }
+    /// Returns who is to be offered something now, beginning after the one that had the last turn. Blocks
+    /// until one of their sockets can take some, for `wait` at most.
+    fn turns(&mut self, wait: Duration) -> Vec<ClientId> {
+        let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
+        let writable = self.poll.writable(sockets, wait);
+        let now = self.clock.now();
+        let wanted = |(laggard, writable): (&Laggard, bool)| {
+            let pause = now.saturating_sub(laggard.took_at) / 2;
+            let is_due = now.saturating_sub(laggard.tried_at)
+                >= pause.clamp(MIN_TRY_INTERVAL, MAX_TRY_INTERVAL);
+            (writable || is_due || laggard.is_too_late(now, &self.log)).then_some(laggard.client.id)
+        };
+        let mut turns: Vec<ClientId> =
+            self.laggards.values().zip(writable).filter_map(wanted).collect();
+        let after_last = turns.partition_point(|&id| id <= self.last_offered);
+        turns.rotate_left(after_last);
+        turns
     }
 
     /// Forgets the batches that everyone has taken; all of them when nobody is behind.
     fn forget_taken(&mut self) {
-        let oldest = self.laggards.values().map(|laggard| laggard.batch).min();
-        while !self.log.is_empty() && oldest.is_none_or(|oldest| self.first < oldest) {
-            self.forget_first();
-        }
+        self.log.drop_before(self.laggards.values().map(|laggard| laggard.batch).min());
     }
 }
 
 impl Laggard {
     /// Whether it has taken nothing for too long, or needs a batch that was dropped.
-    fn is_too_late(&self, now: Duration, first: u64) -> bool {
+    fn is_too_late(&self, now: Duration, log: &Log) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
-        self.batch < first || now.saturating_sub(self.took_at) > MAX_STALL || is_over
+        self.batch < log.first() || now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
     /// Has others tell it nothing while too much is kept for it, or for all recipients.
@@ -359,14 +330,8 @@ impl Laggard {
 
     /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of
     /// it, if it is not behind any more.
-    fn take(
-        &mut self,
-        log: &VecDeque<Batch>,
-        first: u64,
-        delivered: &mut Total,
-    ) -> Option<Outcome> {
-        let place = usize::try_from(self.batch - first).unwrap_or(usize::MAX);
-        for batch in log.range(place.min(log.len())..) {
+    fn take(&mut self, log: &Log, delivered: &mut Total) -> Option<Outcome> {
+        for batch in log.from(self.batch) {
             let view = batch.view(self.client.id);
             match send_view(&self.client.stream, view.clone(), self.taken) {
                 Ok(None) => {
@@ -386,11 +351,6 @@ impl Laggard {
         }
         Some(Outcome::Current)
     }
-}
-
-/// What a batch takes of the log's limit: also one with little text takes memory.
-fn cost(batch: &Batch) -> usize {
-    size_of::<Batch>() + batch.common().len()
 }
 
 /// The time for which this program has run. A server that was stopped, or a laptop that slept, owes its
@@ -452,7 +412,7 @@ mod tests {
     fn nothing_is_kept_while_nobody_is_behind() {
         let mut behind = Behind::new(1000);
         behind.keep(&batch("one"));
-        assert_eq!((behind.log.len(), behind.bytes), (0, 0));
+        assert_eq!((behind.log.len(), behind.log.bytes()), (0, 0));
         assert_eq!(behind.until_offer(), None);
     }
 
@@ -465,7 +425,7 @@ mod tests {
         }
         let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
         assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
-        assert_eq!((behind.log.len(), behind.bytes), (0, 0));
+        assert_eq!((behind.log.len(), behind.log.bytes()), (0, 0));
         drop(behind);
         let mut rest = Vec::new();
         peer.read_to_end(&mut rest).unwrap();
@@ -480,7 +440,7 @@ mod tests {
         behind.keep(&batch("two"));
         let (_, mut peer) = fall_behind(&mut behind, 2);
         behind.keep(&batch("three"));
-        assert_eq!(behind.first, 1);
+        assert_eq!(behind.log.first(), 1);
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
         let (client, outcome) = outcomes.remove(0);
@@ -523,7 +483,7 @@ mod tests {
             let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
             assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
             assert!(!client.is_overloaded.load(Relaxed));
-            assert_eq!((behind.log.len(), behind.bytes, behind.private), (0, 0, 0));
+            assert_eq!((behind.log.len(), behind.log.bytes()), (0, 0));
         }
     }
 
@@ -535,7 +495,7 @@ mod tests {
         others.show(ClientId::new(2), "pong");
         others.seal();
         behind.keep(&others);
-        assert!(behind.log.is_empty());
+        assert_eq!(behind.log.len(), 0);
         (0..100_000).for_each(|_| behind.keep(&batch("")));
         assert!(behind.log.len() * size_of::<Batch>() < 1 << 20);
     }

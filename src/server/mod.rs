@@ -14,7 +14,7 @@
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
 //!    The room also knows who is in and what was said last ([`history`]).
 //! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
-//! 5. Those who do not take it all are [`behind`] until they have.
+//! 5. Those who do not take it all are [`behind`] until they have taken it from the [`log`].
 //!
 //! Beside the way: the [`registry`] of all connections, the [`shutdown`], and what the person has who runs
 //! the server ([`operator`]). All threads share what is in [`shared`].
@@ -84,6 +84,8 @@ pub mod fan_out;
 pub mod part;
 
 pub mod behind;
+
+pub mod log;
 
 pub mod registry;
 

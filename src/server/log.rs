@@ -1,0 +1,139 @@
+//! The log: the batches that somebody who is behind has not taken yet.
+//!
+//! Batches are numbered. Whoever is [`behind`](super::behind) keeps the number of the one that it is taking,
+//! so one copy of the text serves all of them.
+//!
+//! The log is bounded by the text that *all* get: what is over the limit is dropped from the front. Private
+//! text does not count there, since nobody shall lose their place by what others tell them. It has the same
+//! limit, over which nothing more is told.
+//!
+//! Grew from the log of step 12 of the [course](crate::lessons).
+
+use std::collections::VecDeque;
+
+use super::batch::Batch;
+
+/// The part of the limit that must be in use before readers count as too slow for the room: one in so
+/// many. Until then a few stalled clients, of whom nobody knows yet that they do not read, delay nobody.
+const FILLING_PART: usize = 64;
+
+/// Batches, each with its number.
+#[derive(Debug)]
+pub struct Log {
+    batches: VecDeque<Batch>,
+    /// The number of the first one.
+    first: u64,
+    /// The text that all get, with what keeping a batch costs, and the most that there may be, in bytes.
+    bytes: usize,
+    limit: usize,
+    /// What single recipients get, in bytes.
+    private: usize,
+}
+
+impl Log {
+    /// Makes an empty one that may hold `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { batches: VecDeque::new(), first: 0, bytes: 0, limit, private: 0 }
+    }
+
+    /// The number of the first batch that is still there.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number that the next batch will have.
+    pub fn end(&self) -> u64 {
+        self.first + self.batches.len() as u64
+    }
+
+    /// How many batches there are.
+    pub fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// How much text there is that all get, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether so much is in use that readers who are behind count as too slow for the room.
+    pub fn is_filling(&self) -> bool {
+        self.bytes >= self.limit / FILLING_PART
+    }
+
+    /// Whether private text is over its limit.
+    pub fn is_full_of_private(&self) -> bool {
+        self.private > self.limit
+    }
+
+    /// Returns the batches from a number on that has not been dropped.
+    pub fn from(&self, number: u64) -> impl Iterator<Item = &Batch> {
+        let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        self.batches.range(place.min(self.batches.len())..)
+    }
+
+    /// Appends a batch. What is over the limit is dropped from the front.
+    pub fn append(&mut self, batch: Batch) {
+        self.bytes += cost(&batch);
+        self.private += batch.private_bytes();
+        self.batches.push_back(batch);
+        while self.bytes > self.limit && self.batches.len() > 1 {
+            self.drop_first();
+        }
+    }
+
+    /// Drops the batches before a number; all of them with `None`.
+    pub fn drop_before(&mut self, number: Option<u64>) {
+        while !self.batches.is_empty() && number.is_none_or(|number| self.first < number) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(batch) = self.batches.pop_front() {
+            self.bytes -= cost(&batch);
+            self.private -= batch.private_bytes();
+            self.first += 1;
+        }
+    }
+}
+
+/// What a batch takes of the limit: also one with little text takes memory.
+fn cost(batch: &Batch) -> usize {
+    size_of::<Batch>() + batch.common().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::ClientId;
+    use super::*;
+
+    fn told(text: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.announce(text);
+        batch.show(ClientId::new(1), text);
+        batch.seal();
+        batch
+    }
+
+    #[test]
+    fn what_is_over_the_limit_is_dropped_from_the_front_and_private_text_is_not() {
+        let mut log = Log::new(10 + 2 * size_of::<Batch>());
+        for text in ["one", "two", "six"] {
+            log.append(told(text));
+        }
+        assert_eq!((log.first(), log.end(), log.len()), (1, 3, 2));
+        assert_eq!(log.from(2).map(Batch::common).collect::<Vec<_>>(), [b"six\n"]);
+        let mut private = Batch::default();
+        private.show(ClientId::new(1), "x".repeat(10_000));
+        log.append(private);
+        assert_eq!((log.first(), log.is_full_of_private()), (2, true), "only what it costs itself");
+        log.drop_before(None);
+        assert_eq!((log.len(), log.bytes, log.private), (0, 0, 0));
+    }
+}
