@@ -1,19 +1,40 @@
 //! What the programs need of the system and `std` does not offer: the only `unsafe` code.
 //!
-//! Each function is declared against the C library that `std` links anyway, and wraps one call in a
-//! signature that cannot be misused. Constants are per system, Linux and macOS; elsewhere a function
-//! does what plain `std` can, or nothing, and says so.
+//! The modules here are the interface: what each call does, on every system, and the tests for it. Behind them
+//! is a room with the calls, `unix` (Linux, Android, macOS, FreeBSD). Each call is declared against a library that
+//! `std` links anyway, and is wrapped in a signature that cannot be misused.
+//!
+//! Linux sends without waiting by a flag of its own. With `RUSTFLAGS="--cfg portable"` it does what macOS and
+//! Windows have to do, so that their way can be tested there.
 #![allow(unsafe_code)]
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "freebsd"
+)))]
+compile_error!(
+    "The numbers of this system are not known: see src/system/unix/linux.rs for what it takes."
+);
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as os;
 
 pub mod signal;
 
-#[cfg(unix)]
 pub mod poll;
 
-#[cfg(unix)]
+pub mod socket;
+
+#[cfg(any(windows, target_os = "macos", portable))]
+mod unblocked;
+
 pub mod fifo;
 
-pub mod socket;
+pub mod file;
 
 pub mod descriptor;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::terminal::Terminal;
 use crate::protocol::replies::PONG_PREFIX;
-use crate::system::socket::send_now;
+use crate::system::socket::{send_now, shut_down};
 
 /// How many bytes are taken from the lines that wait before the socket takes more.
 const OUTGOING_BYTES: usize = 16 * 1024;
@@ -179,7 +179,7 @@ impl Link {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {
                     // The receive thread, which decides what comes next, reads on until it is told.
-                    drop(stream.shutdown(Shutdown::Both));
+                    drop(shut_down(&stream, Shutdown::Both));
                     self.stream = None;
                     return None;
                 }

@@ -47,9 +47,7 @@ mod transcript;
 
 mod width;
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
@@ -61,7 +59,7 @@ use link::{Link, Phase};
 use options::Options;
 use terminal::Terminal;
 
-use crate::system::terminal::{self as system, Input, Ready};
+use crate::system::terminal::{self as system, Input, Output, Ready};
 
 /// How much one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in a few
 /// large writes, not in many small ones.
@@ -74,7 +72,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the two threads have in common.
 struct Client {
     options: Options,
-    output: File,
+    output: Output,
     shared: Mutex<Shared>,
     /// The receive thread waits on it.
     changed: Condvar,
@@ -108,7 +106,7 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn chat(options: Options, input: Input, output: File) -> Outcome {
+fn chat(options: Options, input: Input, output: Output) -> Outcome {
     let terminal = Terminal::open(&options);
     let mut shared = Shared { link: Link::default(), terminal, output_error: None };
     match &options.nickname {
@@ -192,9 +190,9 @@ impl Client {
         let ping = shared.link.next_ping();
         drop(shared);
         self.changed.notify_all();
-        let output = (!is_drawn).then(|| self.output.as_fd());
+        let output = (!is_drawn).then_some(&self.output);
         let timeout = [timeout, goodbye, ping].into_iter().flatten().min();
-        let ready = input.wait(wants, socket.as_deref().map(AsFd::as_fd), output, timeout);
+        let ready = input.wait(wants, socket.as_deref(), output, timeout);
         ready.map_err(|_| Outcome::Done)
     }
 }
@@ -248,7 +246,7 @@ impl Shared {
     }
 
     /// Gives the terminal back, says what was not said, and returns the outcome with that in mind.
-    fn close(&mut self, output: &File, outcome: Outcome) -> Outcome {
+    fn close(&mut self, output: &Output, outcome: Outcome) -> Outcome {
         let was_in = self.link.phase == Phase::Chatting;
         self.disconnected();
         if self.terminal.person_types {

@@ -7,7 +7,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
-use crate::system::socket::{DeadPeer, detect_dead_peer};
-use crate::system::terminal::write_all;
+use crate::system::socket::{DeadPeer, detect_dead_peer, read};
 
 /// How long one address may take to answer. The system by itself waits for minutes, and a name may
 /// have several addresses; when it is over, the next one is tried.
@@ -119,7 +118,8 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
                 last_error = io::ErrorKind::AddrInUse.into();
             }
             Ok(stream) => {
-                stream.set_nodelay(true)?;
+                // macOS refuses it when the server has reset the connection already, which reading then says.
+                let _ = stream.set_nodelay(true);
                 // Where the system refuses, a dead server is noticed when something is sent to it.
                 let _ = detect_dead_peer(&stream, DEAD_SERVER);
                 return Ok(stream);
@@ -158,7 +158,7 @@ impl Session<'_> {
         self.read_loop(stream)
     }
 
-    fn read_loop(&mut self, mut stream: &TcpStream) -> Outcome {
+    fn read_loop(&mut self, stream: &TcpStream) -> Outcome {
         let client = self.client;
         let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
         let mut buffer = vec![0; READ_BYTES];
@@ -177,8 +177,14 @@ impl Session<'_> {
                 let _ = stream.set_read_timeout(in_login.then_some(left));
                 is_limited = !self.joined;
             }
-            let read = match stream.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            let read = match read(stream, &mut buffer) {
+                // The timeout may be a moment early.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && asked.elapsed() < LOGIN_TIMEOUT =>
+                {
+                    continue;
+                }
                 read => read,
             };
             let bytes = read.as_ref().map_or(0, |&bytes| bytes);
@@ -202,7 +208,7 @@ impl Session<'_> {
                 (flow, shared.terminal.take_output())
             });
             // Where no line is edited, this thread is the only one that writes.
-            if let Err(error) = write_all(&client.output, shown.as_bytes()) {
+            if let Err(error) = client.output.write_all(shown.as_bytes()) {
                 let mut shared = client.lock();
                 let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
                 if is_closed && client.options.listen {

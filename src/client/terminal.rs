@@ -13,9 +13,7 @@
 //! the user, and [`fail`] complains on standard error.
 
 use std::env;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::completion::CLIENT_COMMANDS;
@@ -28,7 +26,7 @@ use super::typed::Question;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
-use crate::system::terminal as system;
+use crate::system::terminal::{self as system, Output};
 
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
 const BELL: char = '\x07';
@@ -88,7 +86,7 @@ impl Terminal {
         let edits = matches!(raw, Some(Ok(())));
         let mut transcript = Transcript::default();
         transcript.color = match options.color {
-            Color::Auto => person_reads && !plain && !no_color,
+            Color::Auto => person_reads && !plain && !no_color && system::shows_colors(),
             Color::Always => true,
             Color::Never => false,
         };
@@ -241,7 +239,7 @@ impl Terminal {
     }
 
     /// Stops the process group, as Ctrl-Z does; nothing is drawn until [`Terminal::resume`].
-    pub(super) fn suspend(&mut self, output: &File) {
+    pub(super) fn suspend(&mut self, output: &Output) {
         self.restore(output);
         self.is_suspended = true;
         system::suspend();
@@ -260,7 +258,7 @@ impl Terminal {
     }
 
     /// Gives the terminal back. What was received last is to be seen, if the terminal takes it.
-    pub(super) fn close(&mut self, output: &File) {
+    pub(super) fn close(&mut self, output: &Output) {
         self.transcript.settle(&mut self.above);
         let _ = self.draw(output, 0);
         let _ = self.write(output, CLOSE_TIMEOUT);
@@ -287,7 +285,7 @@ impl Terminal {
     /// # Errors
     ///
     /// The terminal is gone.
-    pub(super) fn draw(&mut self, output: &File, waiting: usize) -> io::Result<bool> {
+    pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> io::Result<bool> {
         if self.is_suspended || !self.write(output, Duration::ZERO)? {
             return Ok(self.is_suspended);
         }
@@ -318,20 +316,20 @@ impl Terminal {
     }
 
     /// Writes what was drawn, as far as the terminal takes it in time, and returns whether it took all.
-    fn write(&mut self, output: &File, patience: Duration) -> io::Result<bool> {
-        let written = system::write_within(output, &self.drawn, patience)?;
+    fn write(&mut self, output: &Output, patience: Duration) -> io::Result<bool> {
+        let written = output.write_within(&self.drawn, patience)?;
         self.drawn.drain(..written);
         Ok(self.drawn.is_empty())
     }
 
     /// Erases the line being typed and restores the terminal.
-    fn restore(&mut self, output: &File) {
+    fn restore(&mut self, output: &Output) {
         if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
             // A terminal that takes nothing, or is gone, is restored all the same.
             let _ = self.write(output, Duration::ZERO);
-            system::restore();
         }
+        system::restore();
     }
 }
 
@@ -339,7 +337,7 @@ impl Terminal {
 pub(super) fn fail(text: &str) {
     let text = format!("[ERROR] {}\n", clean(text));
     // With standard error closed, or stuck, there is nowhere left to complain.
-    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
-        let _ = system::write_within(&File::from(stderr), text.as_bytes(), CLOSE_TIMEOUT);
+    if let Ok(stderr) = Output::stderr() {
+        let _ = stderr.write_within(text.as_bytes(), CLOSE_TIMEOUT);
     }
 }

@@ -11,13 +11,14 @@
 //! Grew from the one `Arc<TcpStream>` that step 8 of the [course](crate::lessons) shares.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::rate::AddressQuota;
+use crate::system::socket;
 
 /// Identifies a connection for as long as the server runs. Numbers are not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,12 @@ impl Client {
             thread: OnceLock::new(),
             _place: place,
         }
+    }
+
+    /// Shuts the connection down. Unless only writing ends, a thread that blocks in reading wakes.
+    pub fn shut_down(&self, how: Shutdown) {
+        // It fails when the peer is gone, or the system has ended the connection itself.
+        let _ = socket::shut_down(&self.stream, how);
     }
 
     /// Makes the calling thread the client's: the one that [`Client::wake`] wakes.

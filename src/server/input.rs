@@ -6,13 +6,14 @@
 //!
 //! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
 use std::ops::Range;
 
 use super::operator::options::Options;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
+use crate::system::socket;
 
 /// The buffer of a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 256;
@@ -73,21 +74,13 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` or `TimedOut` when the read timeout is over; else the connection is broken.
-    pub fn read(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
+    /// `WouldBlock` when the read timeout is over, or a moment earlier; else the connection is broken.
+    pub fn read(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.fit_buffer();
-        loop {
-            match stream.read(&mut self.buffer) {
-                // A signal concerns the process, not this connection.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-                Ok(bytes) => {
-                    self.unread = 0..bytes;
-                    self.has_ended = bytes == 0;
-                    return Ok(bytes);
-                }
-            }
-        }
+        let bytes = socket::read(stream, &mut self.buffer)?;
+        self.unread = 0..bytes;
+        self.has_ended = bytes == 0;
+        Ok(bytes)
     }
 
     /// Fits the buffer to what the read before took: four times as large if it was full, and back to the

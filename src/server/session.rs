@@ -17,7 +17,7 @@
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
 
-use std::io;
+use std::io::ErrorKind::WouldBlock;
 use std::net::Shutdown::Write;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Session<'_> {
             Ok(0) if !self.client.is_lost.load(Relaxed) => Break(End::Left(LeaveReason::Quit)),
             Ok(1..) => Continue(()),
             // The deadline of the login, which the next turn looks at.
-            Err(error) if is_at_prompt && is_timeout(&error) => Continue(()),
+            Err(error) if is_at_prompt && error.kind() == WouldBlock => Continue(()),
             Ok(0) | Err(_) => Break(End::Left(LeaveReason::ConnectionLost)),
         }
     }
@@ -328,11 +328,6 @@ impl Session<'_> {
             }
         }
     }
-}
-
-/// Whether a read timeout is over, which systems report in two ways.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

@@ -58,8 +58,7 @@ impl Shared {
         if self.outbox.look(|room| room.has(client.id)) {
             self.leave(client, LeaveReason::Kicked);
         } else {
-            // It fails when the peer is gone.
-            let _ = client.stream.shutdown(Both);
+            client.shut_down(Both);
         }
     }
 

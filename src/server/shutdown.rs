@@ -166,23 +166,22 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {
         if !outbox.look(|room| room.has(client.id)) {
-            // They fail when the peer is gone, or is not reading.
+            // It fails when the peer is gone, or is not reading.
             let _ = send_now(&client.stream, farewell.as_bytes());
-            let _ = client.stream.shutdown(WriteHalf);
+            client.shut_down(WriteHalf);
         }
     }
     // 4. The writer delivers, and gives those who are behind and read their time.
     let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
     if delivered.recv_timeout(left + PARTING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
         // So busy a machine that it is not done in time: no send takes anything any more.
-        registry.all().iter().for_each(|client| drop(client.stream.shutdown(Both)));
+        registry.all().iter().for_each(|client| client.shut_down(Both));
     }
     // 5. Everyone may read, and close. What still comes is discarded: closed over unread input, a
     // connection would be reset, and the reset could destroy the farewell.
     shutdown.is_told.store(true, Relaxed);
     for client in registry.all() {
-        // It fails when the peer is gone.
-        let _ = client.stream.shutdown(WriteHalf);
+        client.shut_down(WriteHalf);
         client.is_behind.store(false, Relaxed);
         client.wake();
     }
@@ -190,8 +189,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     registry.wait_until_empty(parted.min(shutdown.deadline(CLOSED_AFTER)));
     // 6. Whatever still blocks in reading wakes.
     for client in registry.all() {
-        // It fails when the peer is gone.
-        let _ = client.stream.shutdown(Both);
+        client.shut_down(Both);
         client.wake();
     }
 }

@@ -172,8 +172,7 @@ impl<'a> Writer<'a> {
     /// and to close; the others can read nothing any more.
     fn part_with(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
-        // It fails when the peer is gone.
-        let _ = client.stream.shutdown(if is_told { Write } else { Both });
+        client.shut_down(if is_told { Write } else { Both });
         catch_up(client);
         if is_told {
             self.parting.push_back((Instant::now() + PARTING_TIME, Arc::downgrade(client)));
@@ -186,8 +185,7 @@ impl<'a> Writer<'a> {
         while self.parting.front().is_some_and(|(until, _)| *until <= now) {
             let late = self.parting.pop_front().and_then(|(_, client)| client.upgrade());
             if let Some(client) = late {
-                // It fails when the peer is gone.
-                let _ = client.stream.shutdown(Both);
+                client.shut_down(Both);
             }
         }
     }
@@ -197,8 +195,7 @@ impl<'a> Writer<'a> {
     fn finish(&mut self) {
         for part in self.current.parts_mut() {
             for client in part.drain() {
-                // It fails when the peer is gone.
-                let _ = client.stream.shutdown(Write);
+                client.shut_down(Write);
             }
         }
         self.behind.leave_all();
@@ -225,7 +222,6 @@ fn catch_up(client: &Client) {
 fn lose(client: &Client, error: &io::Error) {
     // A peer that closed in order and was then sent something: that is no loss.
     client.is_lost.store(error.kind() != io::ErrorKind::BrokenPipe, Relaxed);
-    // It fails when the system has ended the connection itself.
-    let _ = client.stream.shutdown(Both);
+    client.shut_down(Both);
     catch_up(client);
 }

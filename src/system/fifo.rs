@@ -1,21 +1,8 @@
-//! FIFOs: pipes that have a name. Source: `fifo(7)`. Only on Unix.
+//! FIFOs: pipes that have a name. Source: `fifo(7)`.
 
-use std::ffi::{CString, c_char, c_int};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-
-/// `mode_t`.
-#[cfg(target_os = "linux")]
-type Mode = std::ffi::c_uint;
-#[cfg(not(target_os = "linux"))]
-type Mode = std::ffi::c_ushort;
-
-unsafe extern "C" {
-    fn mkfifo(path: *const c_char, mode: Mode) -> c_int;
-}
 
 /// Opens a FIFO that only its owner may use, to read from it. It is made if it is not there.
 ///
@@ -25,16 +12,13 @@ unsafe extern "C" {
 /// # Errors
 ///
 /// When there is something else under that name, or it belongs to somebody else, and what the system says.
+/// `Unsupported` on Windows, where pipes have no names among the files.
 pub fn open(path: &Path) -> io::Result<File> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the name ends with a zero, and outlives the call, which only reads it.
-    if unsafe { mkfifo(name.as_ptr(), 0o600) } != 0 {
-        let error = io::Error::last_os_error();
-        if !fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
-            return Err(error);
-        }
-        // It is there since another time.
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    #[cfg(unix)]
+    return super::os::fifo::open(path);
+    #[cfg(windows)]
+    {
+        let _ = path;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "Windows has no FIFOs"))
     }
-    OpenOptions::new().read(true).write(true).open(path)
 }

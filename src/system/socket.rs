@@ -1,24 +1,23 @@
 //! Sockets: the calls and options that `std::net` does not have.
 
 use std::io::{self, IoSlice, PipeReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
+
+use super::os::poll::{Polled, wait};
+use super::os::socket as os;
 
 /// Sets how many connections may wait to be accepted; `std` asks for 128, which a storm overflows.
 ///
-/// The system lowers it to its own limit (`net.core.somaxconn`). Source: `listen(2)`.
+/// The system lowers it to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Nothing on Windows,
+/// where a socket listens with the backlog that it was given first.
 ///
 /// # Errors
 ///
 /// What the system says; the old backlog then stays.
 pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
-    #[cfg(unix)]
-    return unix::listen(listener, connections);
-    #[cfg(not(unix))]
-    {
-        let _ = (listener, connections);
-        Ok(())
-    }
+    os::listen(listener, connections)
 }
 
 /// Blocks until a connection waits to be accepted, as [`wait_for_connections`] does.
@@ -34,11 +33,12 @@ pub fn wait_for_connection(
     wait_for_connections(std::slice::from_ref(listener), wake, timeout)
 }
 
-/// Blocks until a connection waits to be accepted by one of `listeners`, there is something to read in `wake`, or `timeout` is
-/// over. Returns whether it was `wake`.
+/// Blocks until a connection waits to be accepted by one of `listeners`, there is something to read in `wake`,
+/// or `timeout` is over. Returns whether it was `wake`.
 ///
 /// Unlike `accept` it can be woken, and unlike a connection to oneself it needs no descriptor.
-/// Source: `poll(2)`. Elsewhere than on Unix it waits 50 milliseconds and returns `false`.
+/// Source: `poll(2)`. `WSAPoll` of Windows waits for sockets alone: there `wake` is looked at twenty times a
+/// second, and a connection is there at once as elsewhere.
 ///
 /// # Errors
 ///
@@ -48,34 +48,20 @@ pub fn wait_for_connections(
     wake: &PipeReader,
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    #[cfg(unix)]
-    return unix::wait_for_connections(listeners, wake, timeout);
-    #[cfg(not(unix))]
-    {
-        let _ = (listeners, wake, timeout);
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(false)
-    }
+    os::wait_for_connections(listeners, wake, timeout)
 }
 
 /// Sends what the socket's buffer takes at once, never waiting, and returns how many bytes.
 ///
-/// `MSG_DONTWAIT` concerns this call alone: the socket stays blocking for the thread that reads from it,
-/// unlike with `set_nonblocking`. `MSG_NOSIGNAL` makes a closed connection an error instead of a SIGPIPE.
-/// Source: `send(2)`.
+/// `MSG_DONTWAIT` concerns this call alone: the socket stays blocking for the thread that reads from it. Where
+/// there is no such flag, or it does not do what it says (macOS), the socket is made non-blocking for the call;
+/// the thread that reads must then use [`read`], and no two threads may send at once. Source: `send(2)`.
 ///
 /// # Errors
 ///
 /// `WouldBlock` when the buffer is full, `BrokenPipe` or `ConnectionReset` when the peer is gone.
 pub fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    #[cfg(target_os = "linux")]
-    return unix::send_now(stream, bytes);
-    #[cfg(not(target_os = "linux"))]
-    {
-        use std::io::Write;
-        let mut stream = stream;
-        stream.write(bytes)
-    }
+    os::send_now(stream, bytes)
 }
 
 /// Sends several slices as [`send_now`] sends one: at most 1,024 of them (`IOV_MAX`). Source: `sendmsg(2)`.
@@ -84,62 +70,75 @@ pub fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 ///
 /// As [`send_now`].
 pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    #[cfg(target_os = "linux")]
-    return unix::send_slices_now(stream, slices);
-    #[cfg(not(target_os = "linux"))]
-    {
-        use std::io::Write;
-        let mut stream = stream;
-        stream.write_vectored(slices)
+    os::send_slices_now(stream, slices)
+}
+
+/// Reads as `Read::read` does, and is not disturbed by another thread that sends with [`send_now`], nor by a
+/// signal. Returns 0 at the end of the stream, and when it is [shut down](shut_down).
+///
+/// Blocks until something comes, the stream ends, another thread shuts it down, or its read timeout is over.
+///
+/// # Errors
+///
+/// `WouldBlock` when the read timeout is over, or a moment earlier: whoever sets one looks at the clock.
+/// Else the connection is broken.
+pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match os::read(stream, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Without a timeout: another thread is just sending, on a socket that does not block meanwhile.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && matches!(stream.read_timeout(), Ok(None)) =>
+            {
+                thread::yield_now();
+            }
+            read => return read,
+        }
     }
+}
+
+/// Shuts a connection down, and wakes a thread that blocks in [`read`] unless only writing ends.
+///
+/// On Windows `shutdown` by itself wakes nobody, so there the read is cancelled as well (`CancelIoEx`).
+/// Source: `shutdown(2)`.
+///
+/// # Errors
+///
+/// What the system says: the peer is gone.
+pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
+    os::shut_down(stream, how)
 }
 
 /// Returns whether the connection is over in both directions: reset, or timed out. Never blocks.
 ///
 /// A peer that only ended its own stream may still be there and read. What it had sent can be read
-/// in either case. Source: `poll(2)`, `POLLHUP`. Elsewhere than on Unix it is never known.
+/// in either case. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
-    #[cfg(unix)]
-    return unix::is_gone(stream);
-    #[cfg(not(unix))]
-    {
-        let _ = stream;
-        false
-    }
+    // Errors and hang-ups are reported to whoever waits for nothing, too, but not by macOS.
+    let mut polled = [Polled::writable(stream)];
+    wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }
 
 /// Bounds how much the system takes from a writer before it is sent, in bytes, and so what it keeps
 /// for a peer that does not read. What is under way does not count, so a fast peer is not slowed.
-/// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Elsewhere than on Linux and macOS: nothing.
+/// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Nothing on FreeBSD and Windows.
 ///
 /// # Errors
 ///
 /// What the system says.
 pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    return unix::limit_unsent(stream, bytes);
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-    {
-        let _ = (stream, bytes);
-        Ok(())
-    }
+    os::limit_unsent(stream, bytes)
 }
 
 /// Leaves urgent data where it stands in the stream (`SO_OOBINLINE`). Taken out, it would leave a hole: a
-/// telnet client sends a part of its Ctrl-C so. Source: `socket(7)`, RFC 6093. Elsewhere than on Linux and
-/// macOS: nothing.
+/// telnet client sends a part of its Ctrl-C so. Source: `socket(7)`, RFC 6093.
 ///
 /// # Errors
 ///
 /// What the system says.
 pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    return unix::keep_urgent_data_in_line(stream);
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-    {
-        let _ = stream;
-        Ok(())
-    }
+    os::keep_urgent_data_in_line(stream)
 }
 
 /// How a peer that vanished without a word is found out.
@@ -152,182 +151,161 @@ pub struct DeadPeer {
     /// How many questions without an answer end the connection (`TCP_KEEPCNT`).
     pub probes: u32,
     /// How long what was sent may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482): keep-alive is
-    /// silent while anything is under way. Linux counts a peer that takes nothing, too.
+    /// silent while anything is under way. Linux counts a peer that takes nothing, too. FreeBSD has no such
+    /// option, and gives up by itself after some minutes.
     pub unacknowledged: Duration,
 }
 
 /// Has the system end the connection once its peer is gone; reading then fails with `TimedOut`.
-/// Source: `tcp(7)`. Elsewhere than on Linux and macOS: nothing.
+/// Source: `tcp(7)`.
 ///
 /// # Errors
 ///
 /// What the system says; the options before the refused one are set.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    return unix::detect_dead_peer(stream, after);
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-    {
-        let _ = (stream, after);
-        Ok(())
-    }
+    os::detect_dead_peer(stream, after)
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::ffi::c_int;
-    #[cfg(target_os = "linux")]
-    use std::ffi::c_void;
-    #[cfg(target_os = "linux")]
-    use std::io::IoSlice;
-    use std::io::{self, PipeReader};
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::{AsFd, AsRawFd};
-    use std::time::Duration;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+    use std::time::Instant;
 
-    use super::super::poll::{is_hung_up, wait_for_first};
-    use super::DeadPeer;
-
-    unsafe extern "C" {
-        #[link_name = "listen"]
-        fn c_listen(descriptor: c_int, backlog: c_int) -> c_int;
-        fn setsockopt(
-            descriptor: c_int,
-            level: c_int,
-            option: c_int,
-            value: *const c_int,
-            bytes: u32,
-        ) -> c_int;
+    fn listener() -> TcpListener {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
     }
 
-    fn check(result: c_int) -> io::Result<()> {
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    /// Both ends of a connection.
+    fn connected() -> (TcpStream, TcpStream) {
+        let listener = listener();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
     }
 
-    pub(super) fn listen(listener: &TcpListener, connections: u16) -> io::Result<()> {
-        // SAFETY: no memory is passed; the descriptor is open, since the listener is borrowed.
-        check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
-    }
-
-    pub(super) fn wait_for_connections(
-        listeners: &[TcpListener],
-        wake: &PipeReader,
-        timeout: Option<Duration>,
-    ) -> io::Result<bool> {
-        match wait_for_first(wake.as_fd(), listeners.iter().map(AsRawFd::as_raw_fd), timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            woken => woken,
+    /// Polls, to its deadline.
+    fn wait_until(is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(60), "waited in vain");
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
-    pub(super) fn is_gone(stream: &TcpStream) -> bool {
-        is_hung_up(stream.as_fd())
-    }
-
-    /// `struct msghdr` as Linux has it.
-    #[cfg(target_os = "linux")]
-    #[repr(C)]
-    struct Message {
-        name: *mut c_void,
-        name_bytes: u32,
-        slices: *const c_void,
-        slice_count: usize,
-        control: *mut c_void,
-        control_bytes: usize,
-        flags: c_int,
-    }
-
-    #[cfg(target_os = "linux")]
-    unsafe extern "C" {
-        fn send(descriptor: c_int, bytes: *const c_void, count: usize, flags: c_int) -> isize;
-        fn sendmsg(descriptor: c_int, message: *const Message, flags: c_int) -> isize;
-    }
-
-    #[cfg(target_os = "linux")]
-    const MSG_DONTWAIT: c_int = 0x40;
-    #[cfg(target_os = "linux")]
-    const MSG_NOSIGNAL: c_int = 0x4000;
-
-    #[cfg(target_os = "linux")]
-    pub(super) fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        let (start, count) = (bytes.as_ptr().cast(), bytes.len());
-        // SAFETY: the bytes are borrowed for the call, which only reads them.
-        let sent = unsafe { send(stream.as_raw_fd(), start, count, MSG_DONTWAIT | MSG_NOSIGNAL) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-    }
-
-    #[cfg(target_os = "linux")]
-    pub(super) fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const IOV_MAX: usize = 1024;
-        let message = Message {
-            name: std::ptr::null_mut(),
-            name_bytes: 0,
-            slices: slices.as_ptr().cast(),
-            slice_count: slices.len().min(IOV_MAX),
-            control: std::ptr::null_mut(),
-            control_bytes: 0,
-            flags: 0,
+    fn fill(stream: &TcpStream) {
+        let much = vec![0; 1 << 20];
+        let full = loop {
+            if let Err(error) = send_now(stream, &much) {
+                break error;
+            }
         };
-        // SAFETY: an `IoSlice` is guaranteed to have the layout of `struct iovec`; the slices and
-        // what they point to are borrowed for the call, which only reads them.
-        let sent =
-            unsafe { sendmsg(stream.as_raw_fd(), &raw const message, MSG_DONTWAIT | MSG_NOSIGNAL) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     }
 
-    /// The names of the options, as numbers.
-    #[cfg(target_os = "linux")]
-    mod option {
-        use std::ffi::c_int;
-        pub(super) const SOL_SOCKET: c_int = 1;
-        pub(super) const SO_KEEPALIVE: c_int = 9;
-        pub(super) const SO_OOBINLINE: c_int = 10;
-        pub(super) const TCP_KEEPIDLE: c_int = 4;
-        pub(super) const TCP_KEEPINTVL: c_int = 5;
-        pub(super) const TCP_KEEPCNT: c_int = 6;
-        pub(super) const TCP_NOTSENT_LOWAT: c_int = 25;
-        /// In milliseconds.
-        pub(super) const UNACKNOWLEDGED: (c_int, u128) = (18, 1);
-    }
-    #[cfg(target_os = "macos")]
-    mod option {
-        use std::ffi::c_int;
-        pub(super) const SOL_SOCKET: c_int = 0xFFFF;
-        pub(super) const SO_KEEPALIVE: c_int = 8;
-        pub(super) const SO_OOBINLINE: c_int = 0x100;
-        pub(super) const TCP_KEEPIDLE: c_int = 0x10;
-        pub(super) const TCP_KEEPINTVL: c_int = 0x101;
-        pub(super) const TCP_KEEPCNT: c_int = 0x102;
-        pub(super) const TCP_NOTSENT_LOWAT: c_int = 0x201;
-        /// `TCP_RXT_CONNDROPTIME`, in seconds.
-        pub(super) const UNACKNOWLEDGED: (c_int, u128) = (0x80, 1000);
+    #[test]
+    fn sending_to_a_peer_that_does_not_read_returns() {
+        let (stream, _peer) = connected();
+        fill(&stream);
+        let full = send_slices_now(&stream, &[IoSlice::new(b"more"), IoSlice::new(b"and more")]);
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
-    const IPPROTO_TCP: c_int = 6;
-
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    fn set(stream: &TcpStream, level: c_int, option: c_int, value: u128) -> io::Result<()> {
-        let value = c_int::try_from(value).unwrap_or(c_int::MAX);
-        // SAFETY: these options take an `int`, which outlives the call.
-        check(unsafe { setsockopt(stream.as_raw_fd(), level, option, &raw const value, 4) })
+    #[test]
+    fn a_thread_that_reads_is_not_disturbed_by_one_that_sends() {
+        let (stream, mut peer) = connected();
+        let mut other_end = peer.try_clone().unwrap();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| read(&stream, &mut [0; 16]));
+            let discards = scope.spawn(move || io::copy(&mut other_end, &mut io::sink()));
+            for _ in 0..10_000 {
+                send_now(&stream, b"x").unwrap();
+            }
+            fill(&stream);
+            assert!(!reader.is_finished());
+            peer.write_all(b"here").unwrap();
+            assert_eq!(reader.join().unwrap().unwrap(), 4);
+            shut_down(&stream, Shutdown::Both).unwrap();
+            assert!(discards.join().unwrap().unwrap() > 10_000);
+        });
     }
 
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    pub(super) fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
-        set(stream, IPPROTO_TCP, option::TCP_NOTSENT_LOWAT, bytes as u128)
+    /// On Windows it is this that `shutdown` by itself does not do.
+    #[test]
+    fn shutting_down_wakes_a_thread_that_reads_whether_it_had_begun_or_not() {
+        for (round, how) in (0..200).flat_map(|n| [(n, Shutdown::Read), (n, Shutdown::Both)]) {
+            let (stream, _peer) = connected();
+            let (about_to, is_about_to) = mpsc::channel();
+            thread::scope(|scope| {
+                let reader = scope.spawn(|| {
+                    about_to.send(()).unwrap();
+                    read(&stream, &mut [0; 16])
+                });
+                is_about_to.recv().unwrap();
+                // In each round a little later.
+                (0..round).for_each(|_| thread::yield_now());
+                shut_down(&stream, how).unwrap();
+                assert_eq!(reader.join().unwrap().unwrap(), 0);
+                assert_eq!(read(&stream, &mut [0; 16]).unwrap(), 0, "afterwards too");
+            });
+        }
     }
 
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    pub(super) fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
-        set(stream, option::SOL_SOCKET, option::SO_OOBINLINE, 1)
+    #[test]
+    fn a_read_timeout_is_told_apart_from_the_end() {
+        let (stream, _peer) = connected();
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let error = read(&stream, &mut [0; 16]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    pub(super) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
-        set(stream, option::SOL_SOCKET, option::SO_KEEPALIVE, 1)?;
-        set(stream, IPPROTO_TCP, option::TCP_KEEPIDLE, after.idle.as_secs().into())?;
-        set(stream, IPPROTO_TCP, option::TCP_KEEPINTVL, after.interval.as_secs().into())?;
-        set(stream, IPPROTO_TCP, option::TCP_KEEPCNT, after.probes.into())?;
-        let (user_timeout, unit) = option::UNACKNOWLEDGED;
-        set(stream, IPPROTO_TCP, user_timeout, after.unacknowledged.as_millis() / unit)
+    #[test]
+    fn a_wait_for_connections_ends_by_one_by_the_pipe_and_by_the_time() {
+        let listener = listener();
+        let (wake, mut waker) = io::pipe().unwrap();
+        let soon = Some(Duration::from_millis(1));
+        assert!(!wait_for_connection(&listener, &wake, soon).unwrap());
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!wait_for_connection(&listener, &wake, None).unwrap());
+        listener.set_nonblocking(true).unwrap();
+        listener.accept().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_for_connection(&listener, &wake, None));
+            waker.write_all(b"!").unwrap();
+            assert!(waiting.join().unwrap().unwrap());
+        });
+        // What woke it is still there to be read.
+        (&wake).read_exact(&mut [0]).unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_has_ended_its_stream_is_not_gone_and_one_that_is_reset_is() {
+        let (stream, peer) = connected();
+        assert!(!is_gone(&stream));
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read(&stream, &mut [0]).unwrap(), 0);
+        assert!(!is_gone(&stream));
+        send_now(&stream, b"unread").unwrap();
+        wait_until(|| matches!(peer.peek(&mut [0]), Ok(1)));
+        // Closed over something unread, a connection is reset.
+        drop(peer);
+        wait_until(|| is_gone(&stream));
+    }
+
+    #[test]
+    fn the_options_are_known_to_the_system() {
+        let (stream, _peer) = connected();
+        let seconds = Duration::from_secs;
+        let after = DeadPeer {
+            idle: seconds(60),
+            interval: seconds(10),
+            probes: 3,
+            unacknowledged: seconds(90),
+        };
+        detect_dead_peer(&stream, after).unwrap();
+        keep_urgent_data_in_line(&stream).unwrap();
+        limit_unsent(&stream, 1 << 16).unwrap();
+        set_listen_backlog(&listener(), 4096).unwrap();
     }
 }

@@ -4,9 +4,11 @@
 //! server this is [`protocol::framing`](crate::protocol::framing),
 //! [`protocol::cleaning`](crate::protocol::cleaning) and [`server::input`](crate::server::input).
 
-use std::io::{self, Read};
+use std::io;
 use std::mem;
 use std::net::TcpStream;
+
+use crate::system::socket;
 
 /// The longest line, in bytes, without its end.
 const MAX_LINE_BYTES: usize = 1024;
@@ -48,7 +50,8 @@ impl<'a> Input<'a> {
                 self.bytes.clear();
                 self.skips = true;
             }
-            let count = self.stream.read(&mut buffer)?;
+            // As `stream.read`, and of use from step 12 on: not disturbed by a write that does not wait.
+            let count = socket::read(self.stream, &mut buffer)?;
             if count == 0 {
                 let last = mem::take(&mut self.bytes);
                 return Ok((!last.is_empty() && !self.skips).then(|| clean(&last)));

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use crate::system::file::for_owner_alone;
 
 /// Replaces a file as a whole: after a crash there is the old one or the new one. The new one is written beside
 /// it, under its name and `.new`, and then renamed (`rename(2)`). Blocks on the disk.
@@ -15,8 +16,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);
+    let mut options = OpenOptions::new();
     let mut file: File =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
+        for_owner_alone(options.write(true).create(true).truncate(true)).open(new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(new, path)

@@ -1,0 +1,26 @@
+//! Sending without waiting where no flag of a call does it: on macOS, whose `MSG_DONTWAIT` waits for space all
+//! the same, on Windows, which has no such flag, and with `--cfg portable`.
+//!
+//! The socket is made non-blocking for the one call. A thread that blocks in reading goes on blocking; one that
+//! begins to read just then is told `WouldBlock`, and [`socket::read`](super::socket::read) tries again.
+
+use std::io::{self, IoSlice, Write};
+use std::net::TcpStream;
+
+fn unblocked(
+    mut stream: &TcpStream,
+    send: impl FnOnce(&mut &TcpStream) -> io::Result<usize>,
+) -> io::Result<usize> {
+    stream.set_nonblocking(true)?;
+    let sent = send(&mut stream);
+    stream.set_nonblocking(false)?;
+    sent
+}
+
+pub(crate) fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    unblocked(stream, |stream| stream.write(bytes))
+}
+
+pub(crate) fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    unblocked(stream, |stream| stream.write_vectored(slices))
+}

@@ -1,0 +1,33 @@
+//! The numbers of macOS.
+
+use std::ffi::{c_int, c_uint, c_ulong, c_ushort};
+use std::ops::Range;
+
+/// `rlim_t`.
+pub(super) type Limit = u64;
+pub(super) const RLIMIT_NOFILE: c_int = 8;
+
+/// `mode_t`.
+pub(super) type Mode = c_ushort;
+
+/// `nfds_t`.
+pub(super) type Count = c_uint;
+
+pub(super) const SIGTSTP: c_int = 18;
+pub(super) const SIGCONT: c_int = 19;
+/// See [`terminal`](super::terminal).
+pub(super) const DEADLY: [c_int; 17] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 15, 24, 25, 26, 27, 30, 31];
+pub(super) const REAL_TIME: Range<c_int> = 0..0;
+pub(super) const TIOCGWINSZ: c_ulong = 0x4008_7468;
+
+pub(super) const SOL_SOCKET: c_int = 0xFFFF;
+pub(super) const SO_KEEPALIVE: c_int = 8;
+pub(super) const SO_OOBINLINE: c_int = 0x100;
+/// `TCP_KEEPALIVE`.
+pub(super) const TCP_KEEPIDLE: c_int = 0x10;
+pub(super) const TCP_KEEPINTVL: c_int = 0x101;
+pub(super) const TCP_KEEPCNT: c_int = 0x102;
+/// `TCP_NOTSENT_LOWAT`.
+pub(super) const UNSENT: Option<c_int> = Some(0x201);
+/// `TCP_RXT_CONNDROPTIME`, and how many milliseconds its unit has.
+pub(super) const UNACKNOWLEDGED: Option<(c_int, u128)> = Some((0x80, 1000));

@@ -1,0 +1,63 @@
+//! Waiting for several descriptors at once: `poll`.
+
+use std::ffi::{c_int, c_short};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
+
+use super::numbers::Count;
+
+const POLLIN: c_short = 1;
+const POLLOUT: c_short = 4;
+const POLLERR: c_short = 8;
+const POLLHUP: c_short = 16;
+
+/// `struct pollfd`: what is waited for, and what has come.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Polled {
+    descriptor: RawFd,
+    events: c_short,
+    returned: c_short,
+}
+
+unsafe extern "C" {
+    fn poll(polled: *mut Polled, count: Count, timeout: c_int) -> c_int;
+}
+
+impl Polled {
+    /// Waits until there is something to read, or its end.
+    pub(crate) fn readable(file: &impl AsFd) -> Self {
+        Self { descriptor: file.as_fd().as_raw_fd(), events: POLLIN, returned: 0 }
+    }
+
+    /// Waits until it takes more, or never will again.
+    pub(crate) fn writable(file: &impl AsFd) -> Self {
+        Self { events: POLLOUT, ..Self::readable(file) }
+    }
+
+    /// Waits for nothing: a negative descriptor is passed over.
+    pub(crate) fn nothing() -> Self {
+        Self { descriptor: -1, events: 0, returned: 0 }
+    }
+
+    /// Whether what was waited for has come.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.returned != 0
+    }
+
+    /// Whether it is over in both directions.
+    pub(crate) fn is_over(&self) -> bool {
+        self.returned & (POLLERR | POLLHUP) != 0
+    }
+}
+
+/// Blocks until one of these is ready, for `timeout` at most if there is one. It is async-signal-safe.
+pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
+    // Rounded up: a wait that ends early would only be begun again.
+    let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
+    let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
+    // SAFETY: the slice has so many entries of the layout of `struct pollfd`, and outlives the call.
+    let ready = unsafe { poll(polled.as_mut_ptr(), polled.len() as Count, milliseconds) };
+    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

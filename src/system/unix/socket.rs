@@ -1,0 +1,88 @@
+//! Sockets: `listen`, `setsockopt`, and waiting for connections with `poll`.
+
+use std::ffi::c_int;
+use std::io::{self, PipeReader, Read};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use super::super::socket::DeadPeer;
+use super::numbers::{
+    SO_KEEPALIVE, SO_OOBINLINE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
+    UNACKNOWLEDGED, UNSENT,
+};
+use super::poll::{Polled, wait};
+
+#[cfg(any(target_os = "macos", portable))]
+pub(crate) use super::super::unblocked::{send_now, send_slices_now};
+#[cfg(not(any(target_os = "macos", portable)))]
+pub(crate) use super::send::{send_now, send_slices_now};
+
+const IPPROTO_TCP: c_int = 6;
+
+unsafe extern "C" {
+    #[link_name = "listen"]
+    fn c_listen(descriptor: c_int, backlog: c_int) -> c_int;
+    #[rustfmt::skip]
+    fn setsockopt(
+        descriptor: c_int,
+        level: c_int,
+        option: c_int,
+        value: *const c_int,
+        bytes: u32,
+    ) -> c_int;
+}
+
+fn check(result: c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+pub(crate) fn listen(listener: &TcpListener, connections: u16) -> io::Result<()> {
+    // SAFETY: no memory is passed; the descriptor is open, since the listener is borrowed.
+    check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
+}
+
+pub(crate) fn wait_for_connections(
+    listeners: &[TcpListener],
+    wake: &PipeReader,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let mut polled = vec![Polled::readable(wake)];
+    polled.extend(listeners.iter().map(Polled::readable));
+    match wait(&mut polled, timeout) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        waited => waited.map(|()| polled[0].is_ready()),
+    }
+}
+
+pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    stream.read(buffer)
+}
+
+pub(crate) fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
+    stream.shutdown(how)
+}
+
+fn set(stream: &TcpStream, level: c_int, option: c_int, value: u128) -> io::Result<()> {
+    let value = c_int::try_from(value).unwrap_or(c_int::MAX);
+    // SAFETY: these options take an `int`, which outlives the call.
+    check(unsafe { setsockopt(stream.as_raw_fd(), level, option, &raw const value, 4) })
+}
+
+pub(crate) fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
+    UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes as u128))
+}
+
+pub(crate) fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
+    set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
+}
+
+pub(crate) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
+    set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
+    set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs().into())?;
+    set(stream, IPPROTO_TCP, TCP_KEEPINTVL, after.interval.as_secs().into())?;
+    set(stream, IPPROTO_TCP, TCP_KEEPCNT, after.probes.into())?;
+    UNACKNOWLEDGED.map_or(Ok(()), |(option, unit)| {
+        set(stream, IPPROTO_TCP, option, after.unacknowledged.as_millis() / unit)
+    })
+}

@@ -1,0 +1,272 @@
+//! The terminal: `tcsetattr`, signals, and `poll` on the standard streams.
+//!
+//! A handler does little: it restores the terminal and lets the signal do what it does, or it writes a byte into
+//! a pipe, which [`Input::wait`] waits for together with the keys.
+
+use std::ffi::{c_char, c_int, c_ulong};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::super::terminal::{Ready, is_for_now, restore_after_fault};
+use super::numbers::{DEADLY, REAL_TIME, SIGCONT, SIGTSTP, TIOCGWINSZ};
+use super::poll::{Polled, wait};
+use super::signal::{
+    DEFAULT, IGNORE, SIGINT, handle, handle_unless_ignored, keep_errno, raise, signal, write,
+};
+
+const STDIN: c_int = 0;
+const STDOUT: c_int = 1;
+const SIGTTOU: c_int = 22;
+const SIGWINCH: c_int = 28;
+const TCSANOW: c_int = 0;
+
+/// How much is written to a terminal that `poll` says takes something. Terminals then have room for at
+/// least this much, so that the write does not wait, although `poll` promises one byte only.
+const CHUNK_BYTES: usize = 512;
+
+/// A structure of the system that nobody here looks into, so that there is no layout to get wrong:
+/// larger than `struct termios` and `struct tm` are anywhere.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Opaque([u8; 256]);
+
+#[rustfmt::skip]
+unsafe extern "C" {
+    fn tcgetattr(descriptor: c_int, settings: *mut Opaque) -> c_int;
+    fn tcsetattr(descriptor: c_int, when: c_int, settings: *const Opaque) -> c_int;
+    fn cfmakeraw(settings: *mut Opaque);
+    fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
+    fn kill(process: c_int, signal: c_int) -> c_int;
+    fn getpid() -> c_int;
+    fn _exit(code: c_int) -> !;
+    fn tzset();
+    fn localtime_r(seconds: *const i64, time: *mut Opaque) -> *mut Opaque;
+    fn strftime(text: *mut c_char, bytes: usize, format: *const c_char, time: *const Opaque) -> usize;
+}
+
+/// The settings before raw mode and in it. Set once; reading a `OnceLock` that is set takes no lock, so
+/// a signal handler may.
+static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
+/// Where the handlers write that only wake. Never closed once set.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+/// The byte that wakes is there already: so the pipe never fills, and `write` never blocks.
+static AWAKE: AtomicBool = AtomicBool::new(false);
+/// The size has changed, or the process was continued.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+pub(crate) struct Input {
+    file: File,
+    wake: PipeReader,
+}
+
+#[derive(Debug)]
+pub(crate) struct Output(File);
+
+/// Has every signal restore the terminal that ends the process, in the order of `signal(7)`, less four. SIGKILL
+/// cannot be handled; SIGPIPE is ignored by `std`; SIGSEGV and SIGBUS are the runtime's, which tells an
+/// overflowed stack by them and then raises SIGABRT.
+pub(crate) fn open() -> io::Result<Input> {
+    let (wake, waker) = io::pipe()?;
+    let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    WAKE.store(waker.into_raw_fd(), Ordering::Relaxed);
+    for number in DEADLY.into_iter().chain(REAL_TIME) {
+        handle_unless_ignored(number, end_by);
+    }
+    Ok(Input { file, wake })
+}
+
+pub(crate) fn prepare_raw_mode() -> io::Result<()> {
+    let mut before = Opaque([0; 256]);
+    // SAFETY: the buffer is larger than any system's `struct termios`, and outlives the call.
+    if unsafe { tcgetattr(STDIN, &raw mut before) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut raw = before;
+    // SAFETY: as above, and the settings come from `tcgetattr`.
+    unsafe { cfmakeraw(&raw mut raw) };
+    if SETTINGS.set((before, raw)).is_err() {
+        return Err(io::Error::other("the terminal is in raw mode already"));
+    }
+    handle(SIGWINCH, redraw_by);
+    handle(SIGCONT, redraw_by);
+    Ok(())
+}
+
+/// Enters or leaves raw mode, and writes these escape sequences. It is async-signal-safe.
+pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
+    if let Some((before, raw)) = SETTINGS.get() {
+        // At once, and not after the output is out: a terminal that takes none would keep us.
+        // SAFETY: the settings come from `tcgetattr`.
+        unsafe { tcsetattr(STDIN, TCSANOW, if is_raw { raw } else { before }) };
+        put(escapes);
+    }
+}
+
+/// Terminals do.
+pub(crate) fn show_colors() -> bool {
+    true
+}
+
+/// Writes to the terminal what is not worth an error or a wait. It is async-signal-safe.
+pub(crate) fn put(bytes: &[u8]) {
+    // SAFETY: standard output is never closed.
+    let output = unsafe { BorrowedFd::borrow_raw(STDOUT) };
+    let mut output = [Polled::writable(&output)];
+    if wait(&mut output, Some(Duration::ZERO)).is_ok() && output[0].is_ready() {
+        // SAFETY: the bytes are borrowed for the call.
+        unsafe { write(STDOUT, bytes.as_ptr().cast(), bytes.len()) };
+    }
+}
+
+/// Handles a signal that ends the process: restores, and lets the signal do what it does.
+extern "C" fn end_by(number: c_int) {
+    // SAFETY: all of these are async-signal-safe, as is what restoring calls. In the background
+    // `tcsetattr` would stop the process instead, if SIGTTOU were not ignored. The signal is blocked
+    // in its handler, and comes again as that returns; but not to process 1, which the system does
+    // not end by signals.
+    unsafe {
+        signal(SIGTTOU, IGNORE);
+        restore_after_fault();
+        if getpid() == 1 {
+            _exit(128 + number);
+        }
+        signal(number, DEFAULT);
+        raise(number);
+    }
+}
+
+/// Handles a signal after which the screen is to be drawn anew.
+extern "C" fn redraw_by(_number: c_int) {
+    CHANGED.store(true, Ordering::SeqCst);
+    keep_errno(wake);
+}
+
+extern "C" fn exit_by(_number: c_int) {
+    put(b"\n");
+    // SAFETY: ends the process without running any code of ours; async-signal-safe.
+    unsafe { _exit(0) }
+}
+
+pub(crate) fn wake() {
+    if !AWAKE.swap(true, Ordering::SeqCst) {
+        let byte = 0_u8;
+        // SAFETY: the byte outlives the call; async-signal-safe.
+        unsafe { write(WAKE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
+    }
+}
+
+pub(crate) fn exit_on_interrupt() {
+    handle(SIGINT, exit_by);
+}
+
+pub(crate) fn suspend() {
+    // SAFETY: no memory is passed; 0 means the own process group.
+    unsafe { kill(0, SIGTSTP) };
+}
+
+pub(crate) fn columns() -> Option<usize> {
+    // `struct winsize`: rows, columns, and the size in pixels.
+    let mut size = [0_u16; 4];
+    // SAFETY: the request fills in these four numbers.
+    let result = unsafe { ioctl(STDOUT, TIOCGWINSZ, size.as_mut_ptr()) };
+    (result == 0 && size[1] > 0).then_some(usize::from(size[1]))
+}
+
+pub(crate) fn time_of_day() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // `time_t`. Where it has 32 bits, a little-endian machine finds the right ones.
+    let seconds = now.as_secs().cast_signed();
+    let (mut time, mut text) = (Opaque([0; 256]), [0_u8; 16]);
+    // SAFETY: the buffer is larger than any `struct tm`, and only passed on; nothing in this program
+    // changes the environment, which `tzset` reads; the text is as long as is said.
+    let bytes = unsafe {
+        tzset();
+        localtime_r(&raw const seconds, &raw mut time);
+        let format = c"%H:%M".as_ptr();
+        strftime(text.as_mut_ptr().cast(), text.len(), format, &raw const time)
+    };
+    String::from_utf8_lossy(&text[..bytes]).into_owned()
+}
+
+impl Input {
+    pub(crate) fn wait(
+        &mut self,
+        wants_input: bool,
+        socket: Option<&TcpStream>,
+        output: Option<&Output>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Ready> {
+        let nothing = Polled::nothing;
+        let mut polled = [
+            Polled::readable(&self.wake),
+            if wants_input { Polled::readable(&self.file) } else { nothing() },
+            socket.map_or_else(nothing, Polled::writable),
+            output.map_or_else(nothing, |output| Polled::writable(&output.0)),
+        ];
+        let input = match wait(&mut polled, timeout) {
+            Ok(()) => {
+                if polled[0].is_ready() {
+                    // In this order a wake between the two wakes once more, and is not lost.
+                    AWAKE.store(false, Ordering::SeqCst);
+                    self.wake.read_exact(&mut [0])?;
+                }
+                polled[1].is_ready()
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
+            Err(error) => return Err(error),
+        };
+        Ok(Ready { input, redraw: CHANGED.swap(false, Ordering::SeqCst) })
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        match self.file.read(buffer) {
+            Err(error) if is_for_now(&error) => None,
+            read => Some(read.unwrap_or(0)),
+        }
+    }
+}
+
+impl Output {
+    pub(crate) fn stdout() -> io::Result<Self> {
+        io::stdout().as_fd().try_clone_to_owned().map(|stream| Self(stream.into()))
+    }
+
+    pub(crate) fn stderr() -> io::Result<Self> {
+        io::stderr().as_fd().try_clone_to_owned().map(|stream| Self(stream.into()))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.0).write(bytes)
+    }
+
+    pub(crate) fn wait_until_writable(&self) {
+        // A signal may end the wait early, which is no harm.
+        let _ = wait(&mut [Polled::writable(&self.0)], None);
+    }
+
+    pub(crate) fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
+        let start = Instant::now();
+        let mut written = 0;
+        while written < bytes.len() {
+            let left = patience.saturating_sub(start.elapsed());
+            let chunk = &bytes[written..bytes.len().min(written + CHUNK_BYTES)];
+            let mut polled = [Polled::writable(&self.0)];
+            match wait(&mut polled, Some(left)) {
+                Ok(()) if !polled[0].is_ready() => break,
+                Ok(()) => match self.write(chunk) {
+                    Err(error) if is_for_now(&error) => {}
+                    result => written += result?,
+                },
+                Err(error) if is_for_now(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+}
