@@ -24,9 +24,9 @@ const MAX_PASTED_BYTES: usize = 16 * 1024;
 /// A line being typed.
 #[derive(Debug, Default)]
 pub(super) struct Editor {
-    text: String,
+    pub(super) text: String,
     /// Where the next character goes, in bytes.
-    cursor: usize,
+    pub(super) cursor: usize,
     history: Vec<String>,
     /// Which line of the history is shown; its length stands for the line begun.
     recalled: usize,
@@ -37,27 +37,12 @@ pub(super) struct Editor {
     /// What was deleted last as a whole.
     killed: String,
     /// What is searched for in the history.
-    search: Option<String>,
+    pub(super) search: Option<String>,
     completion: Option<Completion>,
     last_key: Option<Key>,
 }
 
 impl Editor {
-    /// Returns what is typed so far.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns where in the text the cursor stands, in bytes.
-    pub(super) fn cursor(&self) -> usize {
-        self.cursor
-    }
-
-    /// Returns what is searched for.
-    pub(super) fn search(&self) -> Option<&str> {
-        self.search.as_deref()
-    }
-
     /// Puts a line in place of the text.
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
@@ -144,15 +129,9 @@ impl Editor {
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
         // A mark may have joined what stands after it.
-        while self.cursor < self.text.len() && !self.is_boundary() {
-            self.cursor = next_boundary(&self.text, self.cursor);
-        }
-        true
-    }
-
-    fn is_boundary(&self) -> bool {
         let start = previous_boundary(&self.text, self.cursor);
-        next_boundary(&self.text, start) == self.cursor
+        self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
+        true
     }
 
     fn delete(&mut self, from: usize, to: usize) {

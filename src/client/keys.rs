@@ -1,8 +1,8 @@
 //! Keys: the bytes that a terminal sends for what is pressed or pasted, made into keys.
 //!
 //! A key is one byte, a character of several bytes, or an escape sequence, and a `read` may end in
-//! the middle of any of them. So this is a state machine that is fed byte by byte and keeps what is
-//! not complete. Sources: ECMA-48 for the shape of the sequences, xterm's `ctlseqs` for the keys.
+//! the middle of any of them. So what is not complete is kept until more comes. Sources: ECMA-48 for the
+//! shape of the sequences, xterm's `ctlseqs` for the keys.
 //!
 //! A terminal also sends what nobody pressed: answers to questions, reports of the mouse. Those are
 //! sequences too, and stepped over, up to their end.
@@ -41,10 +41,8 @@ const PASTE_END: &[u8] = b"\x1B[201~";
 /// The largest paste. One that is larger is a mistake, and not kept.
 const MAX_PASTE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The most that is kept of a sequence, in bytes: of a key, and of a string that the terminal sends.
-/// The rest of a key is read, up to its end, and means nothing; a string is over then.
-const MAX_KEY_BYTES: usize = 16;
-const MAX_STRING_BYTES: usize = 64 * 1024;
+/// The longest sequence that a terminal sends, in bytes. One that goes on is over there.
+const MAX_SEQUENCE_BYTES: usize = 64 * 1024;
 
 /// How long after an ESC the rest of a key may come. It comes at once; a person needs longer for the
 /// next key.
@@ -59,13 +57,13 @@ const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 /// Makes keys of bytes.
 #[derive(Debug, Default)]
 pub(super) struct KeyParser {
-    /// The bytes of a key that is not complete.
+    /// The bytes of what is not complete: a key, or a paste.
     pending: Vec<u8>,
-    /// What was pasted so far, while a paste goes on.
-    paste: Option<Vec<u8>>,
+    /// It is a paste.
+    pastes: bool,
     /// Nothing of the paste has come for a while.
     pauses: bool,
-    /// The paste is over the limit.
+    /// The paste is over the limit, and not all of it was kept.
     overflows: bool,
 }
 
@@ -73,21 +71,51 @@ impl KeyParser {
     /// Takes what one `read` returned, and returns the keys that it completed.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();
-        while let Some((&byte, rest)) = bytes.split_first() {
-            if let Some(paste) = self.paste.take() {
-                bytes = self.pasted(paste, bytes, &mut keys);
-            } else {
-                self.byte(byte, &mut keys);
-                bytes = rest;
-            }
+        if std::mem::take(&mut self.pauses)
+            && let Some(rest) = bytes.strip_prefix(&[CTRL_C])
+        {
+            *self = Self::default();
+            keys.push(Key::LostPaste);
+            bytes = rest;
+        }
+        // The end of a paste may have come in pieces.
+        let searched = self.pending.len().saturating_sub(PASTE_END.len() - 1);
+        self.pending.extend_from_slice(bytes);
+        let mut at = 0;
+        while let Some((length, key)) = self.next(at, searched) {
+            at += length;
+            keys.extend(key);
+        }
+        self.pending.drain(..at);
+        if self.pending.len() > MAX_PASTE_BYTES {
+            self.overflows = true;
+            self.pending.drain(..self.pending.len() - PASTE_END.len());
         }
         keys
+    }
+
+    /// Returns how many bytes from `at` on are complete, and what they are. The end of a paste is not before
+    /// `searched`.
+    fn next(&mut self, at: usize, searched: usize) -> Option<(usize, Option<Key>)> {
+        let bytes = &self.pending[at..];
+        if !self.pastes {
+            let (length, key) = next_key(bytes)?;
+            self.pastes = &bytes[..length] == PASTE_START;
+            return Some((length, key));
+        }
+        let from = searched.saturating_sub(at);
+        let end = bytes[from..].windows(PASTE_END.len()).position(|part| part == PASTE_END)?;
+        let text = String::from_utf8_lossy(&bytes[..from + end]).into_owned();
+        self.pastes = false;
+        let is_lost = std::mem::take(&mut self.overflows);
+        let key = if is_lost { Key::LostPaste } else { Key::Paste(text) };
+        Some((from + end + PASTE_END.len(), Some(key)))
     }
 
     /// Returns how long to wait for more of what is not complete; `None` for however long it takes.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self.pending[..] {
-            _ if self.paste.is_some() => (!self.pauses).then_some(PASTE_PATIENCE),
+            _ if self.pastes => (!self.pauses).then_some(PASTE_PATIENCE),
             [ESCAPE] | [ESCAPE, b' '..=b'/', ..] => Some(ESCAPE_PATIENCE),
             [ESCAPE, ..] => Some(SEQUENCE_PATIENCE),
             _ => None,
@@ -96,100 +124,65 @@ impl KeyParser {
 
     /// Learns that nothing followed in that time, and returns the key that it was, if it was one.
     pub(super) fn nothing_followed(&mut self) -> Option<Key> {
-        if self.paste.is_some() {
-            self.pauses = true;
-            let is_over = std::mem::take(&mut self.overflows);
-            return is_over.then(|| self.paste.take()).map(|_| Key::LostPaste);
-        }
-        (std::mem::take(&mut self.pending) == [ESCAPE]).then_some(Key::Escape)
-    }
-
-    /// Takes bytes of a paste, and returns those after its end.
-    fn pasted<'a>(&mut self, mut paste: Vec<u8>, bytes: &'a [u8], keys: &mut Vec<Key>) -> &'a [u8] {
-        if std::mem::take(&mut self.pauses) && bytes[0] == CTRL_C {
-            keys.push(Key::LostPaste);
-            return &bytes[1..];
-        }
-        // The end may have come in pieces.
-        let searched = paste.len().saturating_sub(PASTE_END.len() - 1);
-        paste.extend_from_slice(bytes);
-        let end = paste[searched..].windows(PASTE_END.len()).position(|part| part == PASTE_END);
-        if let Some(end) = end {
-            let rest = paste.split_off(searched + end).len() - PASTE_END.len();
-            let text = String::from_utf8_lossy(&paste).into_owned();
-            let is_lost = std::mem::take(&mut self.overflows);
-            keys.push(if is_lost { Key::LostPaste } else { Key::Paste(text) });
-            return &bytes[bytes.len() - rest..];
-        }
-        if paste.len() > MAX_PASTE_BYTES {
-            self.overflows = true;
-            paste.drain(..paste.len() - PASTE_END.len());
-        }
-        self.paste = Some(paste);
-        &[]
-    }
-
-    fn byte(&mut self, byte: u8, keys: &mut Vec<Key>) {
-        if breaks_off(&self.pending, byte) {
-            if self.pending[0] != ESCAPE {
-                // The keyboard does not speak UTF-8.
-                keys.push(Key::Char(char::REPLACEMENT_CHARACTER));
+        self.pauses = self.pastes && !self.overflows;
+        match self {
+            Self { pauses: true, .. } => None,
+            Self { pastes: true, .. } => {
+                *self = Self::default();
+                Some(Key::LostPaste)
             }
-            // What breaks a string off may be the start of a sequence.
-            let is_start = self.pending.len() > 2 && self.pending.ends_with(&[ESCAPE]);
-            self.pending.truncate(usize::from(is_start));
-        }
-        if self.pending.len() == MAX_KEY_BYTES && !is_string(&self.pending) {
-            self.pending.pop();
-        }
-        self.pending.push(byte);
-        if self.pending == PASTE_START {
-            self.paste = Some(Vec::new());
-        }
-        if is_complete(&self.pending) {
-            keys.extend(key(&self.pending));
-            self.pending.clear();
+            _ => (std::mem::take(&mut self.pending) == [ESCAPE]).then_some(Key::Escape),
         }
     }
 }
 
-/// Returns whether this is the start of a string from the terminal: DCS, SOS, OSC, PM or APC.
-fn is_string(pending: &[u8]) -> bool {
-    matches!(pending, [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..])
-}
-
-/// Returns whether a byte cannot go on with what is pending.
-fn breaks_off(pending: &[u8], byte: u8) -> bool {
-    match pending {
-        [] => false,
-        [ESCAPE] => byte == ESCAPE || byte >= 0x80,
+/// Returns how many bytes the first key has, or what is none, and the key. `None` if more is to come.
+fn next_key(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
+    let length = match bytes {
+        [] | [ESCAPE] => return None,
+        [ESCAPE, ESCAPE | 0x80..=0xFF, ..] => 1,
         // The three bytes of a mouse report may be any.
-        [ESCAPE, b'[', b'M', ..] => false,
-        // A string ends with a bell or with ESC and a backslash; any other control breaks it off.
-        [_, .., ESCAPE] if is_string(pending) => byte != b'\\',
-        _ if is_string(pending) => byte < b' ' && ![ESCAPE, BELL].contains(&byte),
-        [ESCAPE, ..] => !(b' '..=b'~').contains(&byte),
-        // Within a character of several bytes all but the first are 10xxxxxx.
-        _ => byte & 0b1100_0000 != 0b1000_0000,
+        [ESCAPE, b'[', b'M', ..] => 6,
+        // A function key of the Linux console, where the second bracket ends nothing.
+        [ESCAPE, b'[', b'[', ..] => sequence_length(bytes, 3, b'@')?,
+        [ESCAPE, b'[', ..] => sequence_length(bytes, 2, b'@')?,
+        [ESCAPE, b'O', ..] => sequence_length(bytes, 2, b' ')?,
+        // Such as the choice of a character set.
+        [ESCAPE, b' '..=b'/', ..] => sequence_length(bytes, 2, b'0')?,
+        // A string from the terminal: DCS, SOS, OSC, PM or APC.
+        [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..] => string_length(bytes)?,
+        [0x80..=0xFF, ..] => match str::from_utf8(&bytes[..bytes.len().min(4)]) {
+            Err(error) if error.valid_up_to() == 0 => error.error_len()?,
+            _ => bytes[0].leading_ones() as usize,
+        },
+        [ESCAPE, ..] => 2,
+        _ => 1,
+    };
+    (length <= bytes.len()).then(|| (length, key(&bytes[..length])))
+}
+
+/// Returns the length of a sequence: up to the first byte from `from` on that is not below `last`, or
+/// before one that cannot be part of it.
+fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
+    let breaks_off = |byte| !(b' '..=b'~').contains(&byte);
+    match (from..bytes.len()).find(|&at| bytes[at] >= last || breaks_off(bytes[at])) {
+        Some(at) => Some(at + usize::from(!breaks_off(bytes[at]))),
+        None => (bytes.len() > MAX_SEQUENCE_BYTES).then_some(bytes.len()),
     }
 }
 
-/// Returns whether these bytes are all of a key, or all of something that is none.
-fn is_complete(bytes: &[u8]) -> bool {
-    match bytes {
-        [ESCAPE] | [ESCAPE, b'[' | b'O'] => false,
-        // A function key of the Linux console, where the second bracket ends nothing.
-        [ESCAPE, b'[', b'['] => false,
-        [ESCAPE, b'[', b'M', report @ ..] => report.len() == 3,
-        [ESCAPE, b'[', .., last] => (b'@'..=b'~').contains(last),
-        [ESCAPE, b'O', ..] => true,
-        _ if is_string(bytes) => {
-            bytes.ends_with(b"\x1B\\") || bytes.ends_with(&[BELL]) || bytes.len() > MAX_STRING_BYTES
-        }
-        // Such as the choice of a character set.
-        [ESCAPE, b' '..=b'/', rest @ ..] => rest.last().is_some_and(|last| *last > b'/'),
-        [0x80..=0xFF, ..] => !str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none()),
-        _ => true,
+/// Returns the length of a string: it ends with a bell or with ESC and a backslash, and any other control
+/// character breaks it off.
+fn string_length(bytes: &[u8]) -> Option<usize> {
+    let limit = bytes.len().min(MAX_SEQUENCE_BYTES + 1);
+    let Some(at) = (2..limit).find(|&at| bytes[at] < b' ') else {
+        return (limit > MAX_SEQUENCE_BYTES).then_some(limit);
+    };
+    match bytes[at..] {
+        [BELL, ..] => Some(at + 1),
+        [ESCAPE] => None,
+        [ESCAPE, b'\\', ..] => Some(at + 2),
+        _ => Some(at),
     }
 }
 
@@ -341,7 +334,7 @@ mod tests {
             assert_eq!(parser.nothing_followed(), None);
             assert_eq!(parser.feed(b"x"), [Key::Char('x')]);
         }
-        let long = [&b"\x1b]"[..], &vec![b'x'; MAX_STRING_BYTES - 1], b"abc"].concat();
+        let long = [&b"\x1b]"[..], &vec![b'x'; MAX_SEQUENCE_BYTES - 1], b"abc"].concat();
         assert_eq!(keys(&long), ['a', 'b', 'c'].map(Key::Char));
     }
 

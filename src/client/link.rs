@@ -1,13 +1,14 @@
 //! The link: the connection, how far the client is with it, and the lines on their way to the server.
 //!
-//! It is plain data behind the client's one lock. The receive thread makes connections and loses them;
-//! the send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
+//! It is plain data behind the client's one lock. The receive thread makes connections and loses them.
+//! The send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
 //!
-//! Own lines are accounted for. TCP says that bytes are under way, not that anybody took them; so now
-//! and then a `/ping` follows the lines, and its answer confirms all that were sent before it. At most
-//! [`MAX_UNCONFIRMED_LINES`] are under way, the others wait here, where they can still be discarded. When
-//! a connection is lost, its unconfirmed lines are known. A ping is sent after half of that number, or
-//! [`PING_DELAY`] after a line: one small line in two seconds, at most, for a person who talks.
+//! The client knows which of its lines the server has taken. TCP says that bytes are under way, not that
+//! anybody took them. So now and then a `/ping` follows the lines, and its answer confirms all that were
+//! sent before it. At most [`MAX_UNCONFIRMED_LINES`] are under way. The others wait here, where they can
+//! still be discarded. When a connection is lost, its unconfirmed lines are known. A ping is sent after
+//! half of that number of lines, or [`PING_DELAY`] after a line. A person who talks causes one small
+//! line in two seconds at most.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -28,8 +29,11 @@ const MAX_UNCONFIRMED_LINES: usize = 100;
 /// How long a line is without a ping after it.
 const PING_DELAY: Duration = Duration::from_secs(2);
 
-/// What opens the word of the client's own pings; the number of lines sent before it follows.
+/// Opens the word of the client's own pings. The number of lines sent before the ping follows.
 const PING_WORD: &str = "client-";
+
+/// How long a server may take for the login. One that accepts and is silent would keep a user forever.
+pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much a user can have waiting, in bytes: more than anybody has to say, and no burden.
 const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
@@ -37,15 +41,11 @@ const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
 /// How far the client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
-    /// There is no nickname yet, so nothing to connect with.
+    /// There is no nickname, or one that the server has refused. The next line typed is one.
     #[default]
     Unnamed,
-    /// There is a nickname and no connection.
-    Connecting,
-    /// Connected; the server has not said yet what it thinks of the nickname.
+    /// There is a nickname, and perhaps a connection. The server has not taken the nickname yet.
     Login,
-    /// It does not like it: the next line typed is another nickname.
-    Refused,
     /// In the room.
     Chatting,
 }
@@ -58,117 +58,144 @@ pub(super) struct Link {
     stream: Option<Arc<TcpStream>>,
     /// What was given to the socket and not taken yet.
     outgoing: Vec<u8>,
-    /// Lines that wait to be sent.
-    waiting: Lines,
-    /// Lines that were sent and not confirmed.
+    /// The lines that wait to be sent, each with its end: a large paste is as large in memory as it is.
+    waiting: VecDeque<u8>,
+    pub(super) waiting_lines: usize,
+    /// The lines that were sent and not confirmed.
     pub(super) unconfirmed: VecDeque<String>,
     /// How many lines were ever sent, and how many of them before the last ping.
     sent: usize,
     pinged: usize,
-    /// When the next ping is due.
-    ping_due: Option<Instant>,
-    /// How many lines were refused, here or by the server.
+    /// When something is to happen by itself: a ping is due, or the time for a login or a goodbye is over.
+    pub(super) due: Option<Instant>,
+    /// How many lines of a program were refused, here or by the server.
     pub(super) refused: usize,
-    /// Since when `/quit` is to follow the lines that wait.
-    pub(super) leaving: Option<Instant>,
+    /// `/quit` is to follow the lines that wait.
+    pub(super) leaving: bool,
     /// It was sent.
     quit: bool,
+    /// The last line, if it is one after which the server closes the connection.
+    pub(super) farewell: Option<&'static str>,
+    /// When a connection was lost that had reached the room.
+    pub(super) last_seen: Option<Instant>,
 }
 
 impl Link {
+    /// Goes on to a phase. The login has a limit of time.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.due = (phase == Phase::Login).then(|| Instant::now() + LOGIN_TIMEOUT);
+    }
+
+    /// Takes a nickname: to connect with, or to answer the server that has refused another one.
+    pub(super) fn name(&mut self, nickname: &str) {
+        self.enter(Phase::Login);
+        if self.stream.is_some() {
+            self.send(nickname);
+        }
+    }
+
     /// Takes a new connection.
     pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
         self.stream = Some(stream);
-        self.phase = Phase::Login;
+        self.farewell = None;
+        self.enter(Phase::Login);
     }
 
     /// Drops the connection there was, and returns the lines that it may have lost.
     pub(super) fn disconnected(&mut self) -> Vec<String> {
+        if self.phase == Phase::Chatting {
+            self.last_seen = Some(Instant::now());
+        }
+        // A person who is asked for another nickname still is.
+        if self.phase != Phase::Unnamed {
+            self.enter(Phase::Login);
+        }
         self.stream = None;
-        self.phase = Phase::Connecting;
         self.outgoing.clear();
-        self.ping_due = None;
         self.quit = false;
         self.unconfirmed.drain(..).collect()
     }
 
-    /// Has lines sent before all that wait.
+    /// Has lines sent before those that wait.
     pub(super) fn say_again(&mut self, lines: &[String]) {
-        let waiting = std::mem::take(&mut self.waiting);
-        for line in lines {
-            self.waiting.push(line);
-        }
-        self.waiting.text += &waiting.text[waiting.start..];
-        self.waiting.count += waiting.count;
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| line.bytes().chain([b'\n'])).collect();
+        bytes.into_iter().rev().for_each(|byte| self.waiting.push_front(byte));
+        self.waiting_lines += lines.len();
     }
 
     /// Has a line sent after those that wait.
     pub(super) fn say(&mut self, line: &str) {
-        self.waiting.push(line);
+        self.waiting.extend(line.as_bytes());
+        self.waiting.push_back(b'\n');
+        self.waiting_lines += 1;
     }
 
-    /// Returns how many lines wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.count
+    /// Has a text said as it is, also if it looks like a command.
+    pub(super) fn say_text(&mut self, text: &str) {
+        self.say(&if text.starts_with('/') { format!("/{text}") } else { text.to_owned() });
+    }
+
+    fn next_line(&mut self) -> Option<String> {
+        let end = self.waiting.iter().position(|&byte| byte == b'\n')?;
+        let line = self.waiting.drain(..=end).take(end).collect();
+        self.waiting_lines -= 1;
+        String::from_utf8(line).ok()
     }
 
     /// Discards the lines that wait, and returns how many there were.
     pub(super) fn discard(&mut self) -> usize {
-        std::mem::take(&mut self.waiting).count
+        self.waiting = VecDeque::new();
+        std::mem::take(&mut self.waiting_lines)
     }
 
     /// Returns whether so much waits that nothing may be added.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.text.len() >= MAX_WAITING_BYTES
+        self.waiting.len() >= MAX_WAITING_BYTES
     }
 
     /// Returns how many lines were not said, as far as is known.
     pub(super) fn unsaid(&self) -> usize {
-        self.refused + self.unconfirmed.len() + self.waiting.count
+        self.refused + self.unconfirmed.len() + self.waiting_lines
     }
 
-    /// Takes the answer to a ping. Returns whether the ping was the client's own, and not for the user.
+    /// Takes the answer to a ping of the client's own. Returns whether the line was one: it is not for
+    /// the user.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
-        let Some(word) = line.strip_prefix(PONG_PREFIX) else { return false };
-        let own = word.strip_prefix(PING_WORD).and_then(|lines| lines.parse().ok());
-        // One that the user sent confirms what was said before it as well.
-        let said = |line: &String| line.strip_prefix("/ping ").is_some_and(|said| said == word);
-        let confirmed = match own {
-            Some(lines) => {
-                let left = self.sent.saturating_sub(lines);
-                self.unconfirmed.len().saturating_sub(left)
-            }
-            None => self.unconfirmed.iter().position(said).map_or(0, |at| at + 1),
+        let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
+        let lines = word.and_then(|lines| lines.parse().ok());
+        let Some(later) = lines.and_then(|lines| self.sent.checked_sub(lines)) else {
+            return false;
         };
-        self.unconfirmed.drain(..confirmed);
-        own.is_some()
+        self.unconfirmed.drain(..self.unconfirmed.len().saturating_sub(later));
+        true
     }
 
-    /// Returns in what time [`Link::pump`] has something to do by itself.
-    pub(super) fn next_ping(&self) -> Option<Duration> {
-        // Without a connection it never comes to be sent, and would be due all the time.
+    /// Returns in what time something is to happen by itself.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        // Without a connection nothing comes of it, and it would be due all the time.
         self.stream.as_ref()?;
-        Some(self.ping_due?.saturating_duration_since(Instant::now()))
+        Some(self.due?.saturating_duration_since(Instant::now()))
     }
 
-    /// Has `/quit` sent after the lines that wait.
-    pub(super) fn leave(&mut self) {
-        self.leaving.get_or_insert_with(Instant::now);
+    /// Returns whether it is time for that.
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
     }
 
-    /// Returns whether this user wants to leave.
-    pub(super) fn leaving(&self) -> bool {
-        self.leaving.is_some()
+    /// Returns whether the login has taken too long.
+    pub(super) fn is_late(&self) -> bool {
+        self.phase == Phase::Login && self.is_due()
     }
 
     /// Sends what the socket takes without a wait. Returns the socket if it takes no more for now, and
     /// there is more to send.
     ///
-    /// One's own messages are shown as they are sent, since the server does not send them back: before
-    /// they are sent, or an answer could be seen above one.
+    /// One's own messages are shown as they are sent, since the server does not send them back. They
+    /// are shown before they are sent, or an answer could be seen above one.
     pub(super) fn pump(&mut self, terminal: &mut Terminal) -> Option<Arc<TcpStream>> {
         let stream = Arc::clone(self.stream.as_ref()?);
-        loop {
+        while !self.is_late() {
             self.fill(terminal);
             if self.outgoing.is_empty() {
                 return None;
@@ -177,14 +204,13 @@ impl Link {
                 Ok(bytes) => drop(self.outgoing.drain(..bytes)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(stream),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    // The receive thread, which decides what comes next, reads on until it is told.
-                    drop(shut_down(&stream, Shutdown::Both));
-                    self.stream = None;
-                    return None;
-                }
+                Err(_) => break,
             }
         }
+        // The receive thread, which decides what comes next, reads on until it is told.
+        drop(shut_down(&stream, Shutdown::Both));
+        self.stream = None;
+        None
     }
 
     /// Moves lines that wait to those that are given to the socket.
@@ -194,63 +220,35 @@ impl Link {
         }
         while self.outgoing.len() < OUTGOING_BYTES
             && self.unconfirmed.len() < MAX_UNCONFIRMED_LINES
-            && let Some(line) = self.waiting.pop()
+            && let Some(line) = self.next_line()
         {
             terminal.show_own(&line);
             self.send(&line);
             self.unconfirmed.push_back(line);
             self.sent += 1;
-            self.ping_due.get_or_insert_with(|| Instant::now() + PING_DELAY);
+            self.due.get_or_insert_with(|| Instant::now() + PING_DELAY);
             if self.sent - self.pinged >= MAX_UNCONFIRMED_LINES / 2 {
                 self.ping();
             }
         }
-        if self.leaving() && !self.quit && self.waiting.count == 0 {
+        if self.leaving && !self.quit && self.waiting_lines == 0 {
             self.quit = true;
             self.send("/quit");
-        } else if self.next_ping().is_some_and(|time| time.is_zero()) {
+        } else if self.is_due() {
             self.ping();
         }
     }
 
-    fn ping(&mut self) {
+    /// Asks whether everything that was sent so far was taken.
+    pub(super) fn ping(&mut self) {
         self.send(&format!("/ping {PING_WORD}{}", self.sent));
-        (self.pinged, self.ping_due) = (self.sent, None);
+        (self.pinged, self.due) = (self.sent, None);
     }
 
     /// Gives a line to the socket, before all that wait.
     pub(super) fn send(&mut self, line: &str) {
         // TCP_NODELAY would send a line end of its own in a packet of its own.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());
-    }
-}
-
-/// Lines, first in, first out, in one text: a large paste is as large in memory as it is.
-#[derive(Debug, Default)]
-struct Lines {
-    text: String,
-    /// Where the first line starts, in bytes.
-    start: usize,
-    count: usize,
-}
-
-impl Lines {
-    fn push(&mut self, line: &str) {
-        self.text += line;
-        self.text.push('\n');
-        self.count += 1;
-    }
-
-    fn pop(&mut self) -> Option<String> {
-        let (line, _rest) = self.text[self.start..].split_once('\n')?;
-        let line = line.to_owned();
-        self.start += line.len() + 1;
-        self.count -= 1;
-        if self.start > self.text.len() / 2 {
-            self.text.drain(..self.start);
-            self.start = 0;
-        }
-        Some(line)
     }
 }
 
@@ -264,20 +262,33 @@ mod tests {
         for number in 0..10 {
             link.say(&format!("line {number}"));
         }
-        let first: Vec<_> = (0..7).filter_map(|_| link.waiting.pop()).collect();
+        let first: Vec<_> = (0..7).filter_map(|_| link.next_line()).collect();
         link.say_again(&first);
-        assert_eq!(link.waiting(), 10);
-        let all: Vec<_> = std::iter::from_fn(|| link.waiting.pop()).collect();
+        assert_eq!(link.waiting_lines, 10);
+        let all: Vec<_> = std::iter::from_fn(|| link.next_line()).collect();
         assert_eq!(all, (0..10).map(|number| format!("line {number}")).collect::<Vec<_>>());
-        assert_eq!((link.waiting(), link.waiting.text.as_str()), (0, ""));
+        assert_eq!((link.waiting_lines, link.waiting.len()), (0, 0));
     }
 
     #[test]
-    fn without_a_connection_no_ping_is_due() {
-        // One that is due all the time would have the send thread turn without a pause.
-        let mut link = Link { ping_due: Some(Instant::now()), ..Link::default() };
-        assert_eq!(link.next_ping(), None);
+    fn without_a_connection_nothing_is_due() {
+        // What is due all the time would have the send thread turn without a pause.
+        let mut link = Link { due: Some(Instant::now()), ..Link::default() };
+        assert_eq!(link.next_due(), None);
+        link.enter(Phase::Chatting);
         assert!(link.disconnected().is_empty());
-        assert_eq!(link.ping_due, None);
+        assert_eq!((link.phase, link.next_due()), (Phase::Login, None));
+    }
+
+    #[test]
+    fn only_an_answer_to_a_ping_of_its_own_confirms_a_line() {
+        let mut link = Link { sent: 7, ..Link::default() };
+        link.unconfirmed = ["five", "six", "seven"].map(str::to_owned).into();
+        for line in ["[SERVER] pong 6", "[SERVER] pong client-8", "[SERVER] pong client-x", "al: x"]
+        {
+            assert!(!link.confirm(line), "{line:?}");
+        }
+        assert!(link.confirm("[SERVER] pong client-6") && link.confirm("[SERVER] pong client-5"));
+        assert_eq!(link.unconfirmed, ["seven"]);
     }
 }

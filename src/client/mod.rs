@@ -7,21 +7,22 @@
 //! ```
 //!
 //! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`, on everything
-//! else: on the keyboard, on the socket while it has something to send, and on the terminal while
-//! there is something to draw. It reads keys whatever the others do, because it never waits in a
-//! `write`; so no server and no terminal can make the keyboard dead.
+//! else: on the keyboard, on the socket while it has something to send, and on the output while there
+//! is something to show. It never waits in a `write`. So it reads keys whatever the others do: no server
+//! and no terminal can make the keyboard dead.
 //!
 //! What they share is `Shared`, plain data behind one lock: the `link` (which connection there is, and
 //! what is on its way to the server) and the `terminal` (what is seen, and what it is drawn from). The
 //! lock is never held while anything waits. A thread that has changed something wakes the other one: the
 //! receive thread waits on a condition variable, the send thread's `poll` has a pipe for it.
 //!
-//! `main` waits for whichever thread ends first and makes an exit code of it. The other one is not
-//! joined: the end of the process takes it along.
+//! `main` waits for the send thread, which ends by itself or because the receive thread has ended, and
+//! makes an exit code of how it ended. The receive thread is not joined: the end of the process takes it
+//! along.
 //!
-//! Reading order: [`options`], `link`, `receive`, `typed` (a person) and `piped` (a program), `terminal`;
-//! then what the terminal is made of, all of it plain data in and out: `screen`, `editor` with `keys` and
-//! `completion`, `transcript`, and `width`.
+//! Reading order: [`options`], `link`, `receive`, `typed` (a person) and `piped` (a program), `terminal`.
+//! Then come the parts of the terminal, plain data in and out: `screen`, `editor` with `keys` and
+//! `completion`, `transcript` with `people`, and `width`.
 
 pub mod options;
 
@@ -45,28 +46,29 @@ mod completion;
 
 mod transcript;
 
+mod people;
+
 mod width;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use link::{Link, Phase};
 use options::Options;
 use terminal::Terminal;
 
-use crate::system::terminal::{self as system, Input, Output, Ready};
+use crate::system::terminal::{self as system, Input, Output};
 
 /// How much one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in a few
 /// large writes, not in many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a
-/// person; when it is over, the connection is closed all the same.
+/// person. When it is over, the connection is closed all the same.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the two threads have in common.
@@ -81,6 +83,8 @@ struct Client {
 struct Shared {
     link: Link,
     terminal: Terminal,
+    /// How the receive thread has ended.
+    outcome: Option<Outcome>,
     /// Why the standard output can no longer be written to.
     output_error: Option<io::Error>,
 }
@@ -97,55 +101,47 @@ enum Outcome {
 
 /// Runs the client until it has left the chat or lost it, and returns the exit code of the program.
 pub fn run(options: Options) -> ExitCode {
-    let outcome = match system::open() {
-        Ok((input, output)) => chat(options, input, output),
-        Err(error) => Outcome::Failed(format!("Could not open the terminal: {error}")),
-    };
-    let (Outcome::Failed(why) | Outcome::Lost(why)) = outcome else { return ExitCode::SUCCESS };
-    why.lines().for_each(terminal::fail);
-    ExitCode::FAILURE
+    let reasons = chat(options).unwrap_or_else(|error| vec![format!("Could not start: {error}")]);
+    for why in &reasons {
+        terminal::fail(why);
+    }
+    if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn chat(options: Options, input: Input, output: Output) -> Outcome {
+/// Chats, and returns what went wrong.
+fn chat(options: Options) -> io::Result<Vec<String>> {
+    let (input, output) = system::open()?;
     let terminal = Terminal::open(&options);
-    let mut shared = Shared { link: Link::default(), terminal, output_error: None };
+    let mut shared = Shared { link: Link::default(), terminal, outcome: None, output_error: None };
     match &options.nickname {
-        Some(nickname) => shared.name(nickname, Phase::Connecting),
+        Some(nickname) => shared.name(nickname),
         None => shared.terminal.ask_nickname(),
     }
-    let edits = shared.terminal.edits;
     let (shared, changed) = (Mutex::new(shared), Condvar::new());
     let client = Arc::new(Client { options, output, shared, changed });
-    let (end, ends) = mpsc::channel();
-    let send = move |client: &Client| {
-        if edits { typed::key_loop(client, input) } else { piped::line_loop(client, input) }
-    };
-    let started = start(&client, "send", &end, send)
-        .and_then(|()| start(&client, "receive", &end, receive::receive_loop));
-    let outcome = match started {
-        // The first thread to end decides; there is always one.
-        Ok(()) => ends.recv().unwrap_or(Outcome::Done),
-        Err(error) => Outcome::Failed(format!("Could not start a thread: {error}")),
-    };
-    client.lock().close(&client.output, outcome)
+    let outcome = run_threads(&client, input)
+        .unwrap_or_else(|error| Outcome::Failed(format!("Could not start a thread: {error}")));
+    Ok(client.lock().close(&client.output, outcome))
 }
 
-/// Starts a thread that reports its end however it ends, so that `main` never waits in vain.
-fn start(
-    client: &Arc<Client>,
-    name: &str,
-    end: &Sender<Outcome>,
-    run: impl FnOnce(&Client) -> Outcome + Send + 'static,
-) -> io::Result<()> {
-    let (client, end) = (Arc::clone(client), end.clone());
-    let body = move || {
-        // Locks that a panic poisons are recovered from, so nothing is left half done. The panic
-        // itself was printed where it happened.
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(&client)));
-        // `main` may have gone already, and the process is going with it.
-        let _ = end.send(outcome.unwrap_or(Outcome::Failed(String::new())));
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+/// Runs the two threads until the send thread ends.
+fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
+    let receiver = Arc::clone(client);
+    thread::Builder::new().name("receive".to_owned()).spawn(move || {
+        // A panic is reported as an end too, so that nobody waits in vain. It was printed where it
+        // happened, and the lock that it poisons is recovered from.
+        let outcome = catch_unwind(AssertUnwindSafe(|| receive::receive_loop(&receiver)));
+        let outcome = outcome.unwrap_or(Outcome::Failed("Internal error.".to_owned()));
+        receiver.change(|shared| shared.outcome = Some(outcome));
+    })?;
+    let sender = Arc::clone(client);
+    let send = thread::Builder::new().name("send".to_owned()).spawn(move || {
+        let edits = sender.lock().terminal.edits;
+        let Err(outcome) =
+            if edits { typed::key_loop(&sender, input) } else { piped::line_loop(&sender, input) };
+        outcome
+    })?;
+    Ok(send.join().unwrap_or(Outcome::Failed("Internal error.".to_owned())))
 }
 
 impl Client {
@@ -162,65 +158,86 @@ impl Client {
 
     /// Blocks the receive thread until a turn of the send thread has made something true.
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
-        let waiting = self.changed.wait_while(self.lock(), |shared| !is_true(shared));
-        drop(waiting);
+        drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
 
-    /// One turn of the send thread: sends and draws what can be without a wait, then blocks until there
-    /// is input (if it `wants` any), until more can be sent or drawn, until something has changed, or
-    /// until `timeout` is over.
+    /// One turn of the send thread. It sends and draws what can be without a wait. Then it blocks until
+    /// there is input (if it `wants` any), until more can be sent or drawn, until something has changed,
+    /// or until `timeout` is over. It returns how many bytes it read: `None` for nothing yet, 0 at the
+    /// end of the input.
     ///
     /// # Errors
     ///
-    /// This user has left, or the terminal is gone.
+    /// How the client ends: this user has left, the receive thread has ended, or the terminal is gone.
     fn turn(
         &self,
         input: &mut Input,
+        buffer: &mut [u8],
         wants: bool,
         timeout: Option<Duration>,
-    ) -> Result<Ready, Outcome> {
+    ) -> Result<Option<usize>, Outcome> {
         let mut shared = self.lock();
-        let Shared { link, terminal, .. } = &mut *shared;
-        let socket = link.pump(terminal);
-        let is_drawn = terminal.draw(&self.output, link.waiting()).map_err(|_| Outcome::Done)?;
-        let goodbye = shared.patience();
-        if goodbye.is_some_and(|patience| patience.is_zero()) {
-            return Err(Outcome::Done);
+        let Shared { link, terminal, outcome, .. } = &mut *shared;
+        let has_left = terminal.person_types && link.leaving && link.is_due();
+        if let Some(outcome) = outcome.take().or(has_left.then_some(Outcome::Done)) {
+            return Err(outcome);
         }
-        let ping = shared.link.next_ping();
+        let socket = link.pump(terminal);
+        let is_drawn = shared.draw(&self.output, self.options.listen)?;
+        let due = shared.link.next_due();
         drop(shared);
         self.changed.notify_all();
         let output = (!is_drawn).then_some(&self.output);
-        let timeout = [timeout, goodbye, ping].into_iter().flatten().min();
+        let timeout = [timeout, due].into_iter().flatten().min();
         let ready = input.wait(wants, socket.as_deref(), output, timeout);
-        ready.map_err(|_| Outcome::Done)
+        let ready = ready.map_err(|_| Outcome::Done)?;
+        if ready.redraw {
+            system::raw_mode();
+        }
+        Ok(if ready.input { input.read(buffer) } else { None })
     }
 }
 
 impl Shared {
     /// Takes a line for a nickname.
-    fn name(&mut self, nickname: &str, next: Phase) {
+    fn name(&mut self, nickname: &str) {
         self.terminal.set_nickname(nickname.trim());
-        self.link.phase = next;
-        if next == Phase::Login {
-            self.link.send(nickname.trim());
+        self.link.name(nickname.trim());
+    }
+
+    /// Shows what is new, as far as the output takes it without a wait. Returns whether it took all.
+    ///
+    /// # Errors
+    ///
+    /// The end, where nobody reads any more. What a program has waiting to be sent still is if the output
+    /// has only failed, or if the input has ended.
+    fn draw(&mut self, output: &Output, listens: bool) -> Result<bool, Outcome> {
+        let error = match self.terminal.draw(output, self.link.waiting_lines, Duration::ZERO) {
+            Ok(is_drawn) => return Ok(is_drawn),
+            Err(error) => error,
+        };
+        let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+        if self.terminal.edits || is_closed && listens {
+            return Err(Outcome::Done);
         }
+        if is_closed && !self.link.leaving {
+            return Err(Outcome::Failed("Nobody reads the output any more.".to_owned()));
+        }
+        self.output_error = Some(error);
+        Ok(false)
     }
 
-    /// Returns how long a person who leaves waits for the server's goodbye: not at all without a
-    /// connection. A program wants to know whether all was taken: it waits however long it takes.
-    fn patience(&self) -> Option<Duration> {
-        let since = self.link.leaving.filter(|_| self.terminal.person_types)?;
-        let is_in = self.link.phase == Phase::Chatting;
-        Some(if is_in { LEAVE_TIMEOUT.saturating_sub(since.elapsed()) } else { Duration::ZERO })
-    }
-
-    /// Leaves. What a person still had waiting is not said any more.
+    /// Leaves. A person says no more of what waits, and waits a moment for the server's goodbye, or not
+    /// at all if there is none to be had, or if it is the second time. A program wants to know whether all
+    /// was taken, so it waits however long that takes.
     fn leave(&mut self) {
+        let waits = self.link.phase == Phase::Chatting && !self.link.leaving;
+        self.link.leaving = true;
         if self.terminal.person_types {
             self.discard();
+            let patience = if waits { LEAVE_TIMEOUT } else { Duration::ZERO };
+            self.link.due = Some(Instant::now() + patience);
         }
-        self.link.leave();
     }
 
     /// Discards the lines that wait, and returns whether there were any.
@@ -232,22 +249,20 @@ impl Shared {
         lines > 0
     }
 
-    /// Gives a person back what a lost connection may not have delivered; a program's lines are to be
-    /// sent again by the next one.
+    /// Takes up the lines that a lost connection may not have delivered. A person gets them back, a
+    /// program's are to be sent again by the next connection.
     fn disconnected(&mut self) {
         let lines = self.link.disconnected();
-        if self.terminal.person_types {
-            for line in lines {
-                self.terminal.note(&format!("Not confirmed: {line}"));
-            }
-        } else {
-            self.link.say_again(&lines);
+        if !self.terminal.person_types {
+            return self.link.say_again(&lines);
+        }
+        for line in lines {
+            self.terminal.note(&format!("Not confirmed: {line}"));
         }
     }
 
-    /// Gives the terminal back, says what was not said, and returns the outcome with that in mind.
-    fn close(&mut self, output: &Output, outcome: Outcome) -> Outcome {
-        let was_in = self.link.phase == Phase::Chatting;
+    /// Gives the terminal back, and returns what went wrong: why the client ends, and what was not said.
+    fn close(&mut self, output: &Output, outcome: Outcome) -> Vec<String> {
         self.disconnected();
         if self.terminal.person_types {
             self.discard();
@@ -256,17 +271,18 @@ impl Shared {
                 self.terminal.note(&format!("Not sent: {draft}"));
             }
         }
-        self.terminal.close(output);
+        let written = self.terminal.close(output);
         let mut reasons = match outcome {
             Outcome::Done => Vec::new(),
-            Outcome::Failed(why) | Outcome::Lost(why) => vec![why],
+            Outcome::Failed(why) | Outcome::Lost(why) => why.lines().map(str::to_owned).collect(),
         };
-        let write_error = self.output_error.take();
-        reasons.extend(write_error.map(|error| format!("Could not write the output: {error}")));
-        if was_in && self.link.unsaid() > 0 {
+        let error = self.output_error.take().or(written.err());
+        let error = error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        reasons.extend(error.map(|error| format!("Could not write the output: {error}")));
+        if self.link.last_seen.is_some() && self.link.unsaid() > 0 {
             reasons.push(format!("Not said: {}.", count_lines(self.link.unsaid())));
         }
-        if reasons.is_empty() { Outcome::Done } else { Outcome::Failed(reasons.join("\n")) }
+        reasons
     }
 }
 

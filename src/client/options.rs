@@ -5,18 +5,6 @@ use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 /// What `client --help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
-/// When output is colored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR`, `TERM=dumb` or `--plain` says otherwise.
-    #[default]
-    Auto,
-    /// Always, in a pipe too.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// How a client behaves.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
@@ -27,8 +15,9 @@ pub struct Options {
     pub nickname: Option<String>,
     /// Whether to leave line editing to the system, on a terminal too.
     pub plain: bool,
-    /// When output is colored.
-    pub color: Color,
+    /// Whether output is colored. If that was not said, it is on a terminal, unless `NO_COLOR`,
+    /// `TERM=dumb` or `--plain` says otherwise.
+    pub color: Option<bool>,
     /// Whether each line opens with the local time.
     pub timestamps: bool,
     /// Whether a lost connection is made again.
@@ -86,11 +75,11 @@ fn nickname(value: &str) -> Result<String, UsageError> {
     Ok(value.trim().to_owned())
 }
 
-fn color(value: &str) -> Result<Color, UsageError> {
+fn color(value: &str) -> Result<Option<bool>, UsageError> {
     match value {
-        "auto" => Ok(Color::Auto),
-        "always" => Ok(Color::Always),
-        "never" => Ok(Color::Never),
+        "auto" => Ok(None),
+        "always" => Ok(Some(true)),
+        "never" => Ok(Some(false)),
         _ => Err(UsageError::new(format!("--color takes auto, always or never, not '{value}'"))),
     }
 }
@@ -109,7 +98,7 @@ mod tests {
         let Ok(Request::Run(options)) = parse(line) else { panic!("{:?}", parse(line)) };
         assert_eq!(options.endpoint.to_string(), "example.org:8888");
         assert_eq!(options.nickname.as_deref(), Some("al"));
-        assert_eq!(options.color, Color::Never);
+        assert_eq!(options.color, Some(false));
         assert!(options.plain && options.timestamps && options.reconnect);
         let line = "--quiet --no-history --say --listen --silent --nick al";
         let Ok(Request::Run(options)) = parse(line) else { panic!("{:?}", parse(line)) };

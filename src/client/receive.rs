@@ -1,20 +1,18 @@
 //! The receive thread: it connects, logs in, and shows what the server sends.
 //!
-//! It blocks in `read` on the socket, and is woken by whatever comes, by the end of the stream, or by
+//! It blocks in `read` on the socket. It is woken by whatever comes, by the end of the stream, or by
 //! the send thread, which shuts a broken connection down. All that one `read` returned is handled under
-//! one lock and shown together. While the terminal takes no more output it waits for the send thread
-//! to have drawn, and so for the terminal.
+//! one lock and shown together. While the output takes no more, it waits for the send thread to have
+//! shown some, and so for whoever reads.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::link::Phase;
+use super::link::{LOGIN_TIMEOUT, Phase};
+use super::options::Options;
 use super::{Client, Outcome, READ_BYTES, Shared};
 use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
@@ -23,7 +21,7 @@ use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, detect_dead_peer, read};
 
 /// How long one address may take to answer. The system by itself waits for minutes, and a name may
-/// have several addresses; when it is over, the next one is tried.
+/// have several addresses. When it is over, the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When a server that vanished without a word is given up: after a minute of silence and three
@@ -36,9 +34,6 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// How long a server may take for the login; one that accepts and is silent would keep a user forever.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How long after a loss the nickname may still be held by the lost connection: as long as a server
 /// needs to notice that nobody is there any more.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
@@ -50,40 +45,36 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the receive thread runs.
 pub(super) fn receive_loop(client: &Client) -> Outcome {
-    let Client { options, .. } = client;
-    client.wait_until(|shared| shared.link.phase != Phase::Unnamed);
-    client.change(|shared| shared.terminal.note(&format!("Connecting to {}...", options.endpoint)));
+    let Options { endpoint, reconnect, .. } = &client.options;
+    let is_named = |shared: &Shared| shared.link.phase != Phase::Unnamed;
+    client.wait_until(is_named);
+    client.change(|shared| shared.terminal.note(&format!("Connecting to {endpoint}...")));
     let mut pause = FIRST_PAUSE;
-    // When the room was last seen, if it ever was.
-    let mut last_seen = None::<Instant>;
     loop {
-        let mut session = Session {
-            client,
-            asked: false,
-            joined: false,
-            is_welcomed: false,
-            final_line: None,
-            last_seen,
+        let outcome = match connect(endpoint) {
+            Ok(stream) => chat(client, &Arc::new(stream)),
+            Err(error) => Outcome::Lost(not_connected(endpoint, &error)),
         };
-        let outcome = match connect(&options.endpoint) {
-            Ok(stream) => session.run(&Arc::new(stream)),
-            Err(error) => Outcome::Lost(not_connected(&options.endpoint, &error)),
-        };
-        if session.joined {
-            (last_seen, pause) = (Some(Instant::now()), FIRST_PAUSE);
-        }
         let why = match outcome {
-            Outcome::Lost(why) if options.reconnect => why,
+            Outcome::Lost(why) if *reconnect => why,
             outcome => return outcome,
         };
-        let jittered = pause.mul_f64(0.75 + random() / 2.0);
-        client.change(|shared| {
+        let jittered = client.change(|shared| {
+            if shared.link.phase == Phase::Chatting {
+                pause = FIRST_PAUSE;
+            }
             shared.disconnected();
+            // A room of clients that lost their server together must not come back in one storm. The
+            // nanoseconds of the clock are as good as a random number for that.
+            let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+            let jittered = pause.mul_f64(0.75 + f64::from(nanoseconds) / 2e9);
             let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
             let text = format!("{why}. Trying again in {:.1} s.", jittered.as_secs_f64());
             shared.terminal.status(&text);
+            jittered
         });
         thread::sleep(jittered);
+        client.wait_until(is_named);
         pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
@@ -98,13 +89,6 @@ fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
         }
         _ => format!("{why}: {error}"),
     }
-}
-
-/// Returns a random number from 0 to 1, so that a room of clients that lost their server together
-/// does not come back in one storm. `std` has no generator, but the keys of its hash maps are random.
-fn random() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// Connects to the first of the host's addresses that answers.
@@ -130,183 +114,132 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     Err(last_error)
 }
 
-/// One connection, from the server's question for the nickname to the end of the stream.
-struct Session<'a> {
-    client: &'a Client,
-    /// The server has asked for a nickname.
-    asked: bool,
-    /// It has accepted one.
-    joined: bool,
-    /// The last line was the welcome.
-    is_welcomed: bool,
-    /// The last line, if it is one after which the server closes the connection.
-    final_line: Option<&'static str>,
-    /// When an earlier connection was lost, if there was one.
-    last_seen: Option<Instant>,
+/// Follows one connection to its end.
+fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
+    client.change(|Shared { link, terminal, .. }| {
+        terminal.status("");
+        terminal.note("Connected successfully!");
+        if link.last_seen.is_none() {
+            terminal.note("Type a line to talk. /help lists the commands, /quit leaves.");
+        }
+        link.connected(Arc::clone(stream));
+    });
+    let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = read(stream, &mut buffer);
+        let taken = client.change(|shared| {
+            let mut input = &buffer[..*read.as_ref().unwrap_or(&0)];
+            while let Some(frame) = decoder.next(&mut input) {
+                shared.take(&frame, &client.options)?;
+            }
+            if read.as_ref().is_ok_and(|&bytes| bytes > 0) {
+                return Ok(());
+            }
+            // A last line counts even without its end.
+            if let Some(frame) = decoder.finish() {
+                shared.take(&frame, &client.options)?;
+            }
+            Err(shared.end(read.err()))
+        });
+        if let Err(outcome) = taken {
+            return outcome;
+        }
+        // A terminal that is slower than the server slows it down, by TCP.
+        client.wait_until(|shared| !shared.terminal.is_full());
+    }
 }
 
-impl Session<'_> {
-    fn run(&mut self, stream: &Arc<TcpStream>) -> Outcome {
-        self.client.change(|Shared { link, terminal, .. }| {
-            terminal.status("");
-            terminal.note("Connected successfully!");
-            if self.last_seen.is_none() {
-                terminal.note("Type a line to talk. /help lists the commands, /quit leaves.");
-            }
-            link.connected(Arc::clone(stream));
-        });
-        self.read_loop(stream)
-    }
-
-    fn read_loop(&mut self, stream: &TcpStream) -> Outcome {
-        let client = self.client;
-        let mut decoder = LineDecoder::new(MAX_SERVER_LINE_BYTES);
-        let mut buffer = vec![0; READ_BYTES];
-        let mut asked = Instant::now();
-        let mut is_limited = true;
-        loop {
-            if is_limited {
-                // While a person is asked for a nickname, it is the server that waits.
-                let in_login = client.lock().link.phase == Phase::Login;
-                if !in_login {
-                    asked = Instant::now();
-                }
-                let left =
-                    LOGIN_TIMEOUT.saturating_sub(asked.elapsed()).max(Duration::from_millis(1));
-                // A system that cannot set a timeout has none.
-                let _ = stream.set_read_timeout(in_login.then_some(left));
-                is_limited = !self.joined;
-            }
-            let read = match read(stream, &mut buffer) {
-                // The timeout may be a moment early.
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock
-                        && asked.elapsed() < LOGIN_TIMEOUT =>
-                {
-                    continue;
-                }
-                read => read,
-            };
-            let bytes = read.as_ref().map_or(0, |&bytes| bytes);
-            let (flow, shown) = client.change(|shared| {
-                let mut input = &buffer[..bytes];
-                let mut flow = ControlFlow::Continue(());
-                while flow.is_continue()
-                    && let Some(frame) = decoder.next(&mut input)
-                {
-                    flow = self.take(shared, &frame);
-                }
-                if bytes == 0
-                    && let Some(frame) = decoder.finish()
-                {
-                    // A last line counts even without its end.
-                    flow = self.take(shared, &frame);
-                }
-                if bytes == 0 && flow.is_continue() {
-                    flow = ControlFlow::Break(self.end(shared, read.err()));
-                }
-                (flow, shared.terminal.take_output())
-            });
-            // Where no line is edited, this thread is the only one that writes.
-            if let Err(error) = client.output.write_all(shown.as_bytes()) {
-                let mut shared = client.lock();
-                let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
-                if is_closed && client.options.listen {
-                    return Outcome::Done;
-                }
-                if is_closed && !shared.link.leaving() {
-                    return Outcome::Failed("Nobody reads the output any more.".to_owned());
-                }
-                // What waits to be sent still is.
-                shared.output_error = Some(error).filter(|_| !is_closed);
-                shared.terminal.is_muted = true;
-            }
-            if let ControlFlow::Break(outcome) = flow {
-                return outcome;
-            }
-            // A terminal that is slower than the server slows it down, by TCP.
-            client.wait_until(|shared| !shared.terminal.is_full());
-        }
-    }
-
-    /// Follows what a line means for the connection; most are only to be shown.
-    fn take(&mut self, shared: &mut Shared, frame: &Frame<'_>) -> ControlFlow<Outcome> {
-        let Shared { link, terminal, .. } = shared;
+impl Shared {
+    /// Follows what a line means for the connection. Most are only to be shown.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
         let line = match *frame {
             Frame::Line(line) => line,
             // Of use to telnet alone.
-            Frame::TimingMark => return ControlFlow::Continue(()),
+            Frame::TimingMark => return Ok(()),
             Frame::NotUtf8 | Frame::TooLong { .. } => {
-                terminal.note("Skipped a line that was too long or not UTF-8.");
-                return ControlFlow::Continue(());
+                self.terminal.note("Skipped a line that was too long or not UTF-8.");
+                return Ok(());
             }
         };
-        let program = !terminal.person_types;
-        self.final_line =
+        if self.link.phase == Phase::Login && self.log_in(line, options)? {
+            return Ok(());
+        }
+        let Self { link, terminal, .. } = self;
+        link.farewell =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
-        let phase = link.phase;
-        if line == replies::ENTER_NICKNAME && phase == Phase::Login {
-            // Asked and answered: nothing that anybody needs to see.
-            self.asked = true;
-            link.send(&terminal.transcript.nickname);
-            return ControlFlow::Continue(());
-        }
-        if link.confirm(line) {
-            return ControlFlow::Continue(());
-        }
-        link.refused += usize::from(program && replies::is_refusal(line));
-        if phase == Phase::Login && line == replies::CONNECTED {
-            self.joined = true;
-            link.phase = Phase::Chatting;
-        } else if phase == Phase::Login && line.ends_with(replies::NICKNAME_QUESTION) {
-            let is_held = line.contains(replies::IS_TAKEN) && self.client.options.reconnect;
-            if is_held && (program || self.last_seen.is_some_and(|at| at.elapsed() < GHOST_TIMEOUT))
-            {
-                let why = format!("The nickname {} is still taken.", terminal.transcript.nickname);
-                return ControlFlow::Break(Outcome::Lost(why));
-            }
-            terminal.show(line);
-            if program {
-                let why = "The server did not take the nickname.";
-                return ControlFlow::Break(Outcome::Failed(why.to_owned()));
-            }
-            link.phase = Phase::Refused;
-            terminal.ask_nickname();
-            return ControlFlow::Continue(());
-        }
-        // After the welcome comes the list of who is online.
-        let is_login = line == replies::CONNECTED || std::mem::take(&mut self.is_welcomed);
-        self.is_welcomed = line == replies::CONNECTED;
-        if !self.client.options.silent || !is_login && line != replies::GOODBYE {
+        // What comes between the welcome and the answer to the first ping, and at the end, is about this
+        // user's own coming and going.
+        let is_confirmed = link.confirm(line);
+        let opens = [replies::CONNECTED, replies::GOODBYE].contains(&line) && options.silent;
+        terminal.transcript.hides_notices &= !is_confirmed;
+        terminal.transcript.hides_notices |= opens;
+        if !is_confirmed {
+            link.refused += usize::from(!terminal.person_types && replies::is_refusal(line));
             terminal.show(line);
         }
-        ControlFlow::Continue(())
+        Ok(())
+    }
+
+    /// Answers the server until this user is in. Returns whether nobody needs to see the line.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection, since the nickname was refused.
+    fn log_in(&mut self, line: &str, options: &Options) -> Result<bool, Outcome> {
+        let Self { link, terminal, .. } = self;
+        let nickname = &terminal.transcript.nickname;
+        if line == replies::ENTER_NICKNAME {
+            link.send(nickname);
+            return Ok(true);
+        }
+        if line == replies::CONNECTED {
+            link.enter(Phase::Chatting);
+            if options.silent {
+                link.ping();
+            }
+        }
+        if !line.ends_with(replies::NICKNAME_QUESTION) {
+            return Ok(false);
+        }
+        let person = terminal.person_types;
+        let is_ghost = !person || link.last_seen.is_some_and(|at| at.elapsed() < GHOST_TIMEOUT);
+        if options.reconnect && is_ghost && line.contains(replies::IS_TAKEN) {
+            return Err(Outcome::Lost(format!("The nickname {nickname} is still taken.")));
+        }
+        terminal.show(line);
+        if !person {
+            let why = "The server did not take the nickname.";
+            return Err(Outcome::Failed(why.to_owned()));
+        }
+        link.enter(Phase::Unnamed);
+        terminal.ask_nickname();
+        Ok(true)
     }
 
     /// Says how a stream ended.
-    fn end(&self, shared: &mut Shared, error: Option<io::Error>) -> Outcome {
-        let leaving = shared.link.leaving();
-        match (self.final_line, error) {
+    fn end(&mut self, error: Option<io::Error>) -> Outcome {
+        let link = &mut self.link;
+        match (link.farewell, error) {
             (Some(replies::GOODBYE), _) => {
-                shared.link.unconfirmed.clear();
+                link.unconfirmed.clear();
                 Outcome::Done
             }
             (Some(_kicked), _) => Outcome::Failed("You were kicked.".to_owned()),
-            _ if leaving && shared.terminal.person_types => Outcome::Done,
-            (_, Some(error)) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Lost(
-                format!("The server did not answer for {} s.", LOGIN_TIMEOUT.as_secs()),
-            ),
+            _ if link.leaving && self.terminal.person_types => Outcome::Done,
+            _ if link.is_late() => Outcome::Lost(format!(
+                "The server did not answer for {} s.",
+                LOGIN_TIMEOUT.as_secs()
+            )),
             (_, Some(error)) => Outcome::Lost(format!("The connection is lost: {error}.")),
-            // A tunnel to a server that is away takes a connection and closes it, a full server says so
-            // and closes it: another time it may be there. Once it has asked for a nickname, and closes
-            // without one, it does not want this one.
-            (_, None) if self.asked && !self.joined => {
-                Outcome::Failed("The server closed the connection.".to_owned())
-            }
-            _ if leaving => Outcome::Lost(
+            _ if link.leaving => Outcome::Lost(
                 "The server did not say goodbye: not everything may have arrived.".to_owned(),
             ),
-            (_, None) => Outcome::Lost("The server closed the connection.".to_owned()),
+            _ => Outcome::Lost("The server closed the connection.".to_owned()),
         }
     }
 }

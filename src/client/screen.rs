@@ -48,8 +48,6 @@ pub(super) struct Screen {
     hidden: usize,
     /// How many columns were drawn of each row of the note, and of the row being typed up to the cursor.
     drawn: Vec<usize>,
-    /// And how many of it in all.
-    columns: usize,
     clears: bool,
 }
 
@@ -97,7 +95,6 @@ impl Screen {
         let before = format!("{prompt}{before}{}", &input.text[from..input.cursor]);
         let after = format!("{}{after}", &input.text[input.cursor..to]);
         self.drawn.push(text_width(&before));
-        self.columns = text_width(&before) + text_width(&after);
         // The terminal itself remembers where the cursor goes: with some characters it may have other
         // ideas of their width.
         bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
@@ -105,18 +102,13 @@ impl Screen {
 
     /// Erases the note and the row being typed, and leaves the cursor where they began.
     pub(super) fn erase(&mut self, columns: usize) -> String {
-        let drawn = std::mem::take(&mut self.drawn);
-        let is_one_row = drawn.len() < 2 && std::mem::take(&mut self.columns) <= columns;
         // If the terminal was made narrower it has wrapped the rows, so that the cursor may be further
         // below their start. Most do; on one that cuts rows off instead (xterm), a message goes with it.
         let columns = columns.max(1);
-        let (cursor, note) = drawn.split_last().unwrap_or((&0, &[]));
-        let rows = note.iter().map(|row| row.div_ceil(columns).max(1)).sum::<usize>();
-        match rows + cursor / columns {
-            0 if is_one_row => "\r\x1b[K".to_owned(),
-            0 => "\r\x1b[J".to_owned(),
-            rows => format!("\r\x1b[{rows}A\x1b[J"),
-        }
+        let cursor = self.drawn.pop().unwrap_or(0) / columns;
+        let note: usize = self.drawn.drain(..).map(|row| row.div_ceil(columns).max(1)).sum();
+        // Row by row: to erase the whole screen from its top on would move it to the scrollback (tmux).
+        "\x1b[J\r\x1b[K".to_owned() + &"\x1b[1A\x1b[K".repeat(note + cursor)
     }
 
     /// Returns the part of the text that is seen in so many columns, less margins where there is more,
@@ -129,11 +121,9 @@ impl Screen {
             return (0, input.text.len());
         }
         let columns = columns - margins;
-        if cursor < self.hidden {
-            // A quarter further than needed, so that not each key scrolls.
-            self.hidden = cursor.saturating_sub(columns / 4);
-        } else if cursor > self.hidden + columns {
-            self.hidden = cursor - columns * 3 / 4;
+        if cursor < self.hidden || cursor > self.hidden + columns {
+            // To the middle, so that not each key scrolls.
+            self.hidden = cursor.saturating_sub(columns.div_ceil(2));
         }
         // When the end of the text was deleted, its start comes back into view.
         self.hidden = self.hidden.min(text.saturating_sub(columns * 3 / 4));
@@ -155,23 +145,20 @@ impl Screen {
 fn wrap(line: &str, columns: usize, rows: &mut String) {
     let indent = if columns > 2 * INDENT.len() { INDENT } else { "" };
     let mut column = 0;
-    let new_row = |rows: &mut String, column: &mut usize| {
-        *rows += "\r\n";
-        *rows += indent;
-        *column = indent.len();
-    };
     for word in line.split_inclusive(char::is_whitespace) {
         let width = text_width(word.trim_end());
-        if column + width > columns && column > 0 && width <= columns - indent.len() {
-            new_row(rows, &mut column);
-        }
+        // A word that fits into no row is cut.
+        let mut breaks = column > 0 && column + width > columns && width <= columns - indent.len();
         for cluster in clusters(word) {
             let width = cluster_width(cluster);
-            if column + width > columns {
-                if cluster.trim().is_empty() {
-                    continue;
-                }
-                new_row(rows, &mut column);
+            let is_over = column + width > columns;
+            if is_over && cluster.trim().is_empty() {
+                continue;
+            }
+            if std::mem::take(&mut breaks) || is_over {
+                *rows += "\r\n";
+                *rows += indent;
+                column = indent.len();
             }
             *rows += cluster;
             column += width;
@@ -355,9 +342,14 @@ mod tests {
         model.feed(&screen.draw("bob: yes\n", long, input("hi", 2), 20));
         assert_eq!(model.text(), ["bob: yes", "a note that is ", "  broken into rows", "> hi"]);
         model.feed(&screen.draw("", "", input("hi", 2), 20));
-        assert_eq!(model.text(), ["bob: yes", "> hi"]);
+        assert_eq!(model.text(), ["bob: yes", "> hi", "", ""], "nothing is left below");
         screen.draw("", long, input("hi", 2), 20);
-        assert_eq!(screen.erase(10), "\r\x1b[4A\x1b[J", "the terminal has wrapped them");
+        let rows = "\x1b[1A\x1b[K".repeat(4);
+        assert_eq!(
+            screen.erase(10),
+            format!("\x1b[J\r\x1b[K{rows}"),
+            "the terminal has wrapped them"
+        );
     }
 
     #[test]
@@ -373,10 +365,10 @@ mod tests {
         };
         assert_eq!(shown(0), "> |abcdefghijk…");
         assert_eq!(shown(11), "> abcdefghijk|…");
-        assert_eq!(shown(12), "> …efghijkl|mno…");
+        assert_eq!(shown(12), "> …ghijkl|mnopq…");
         assert_eq!(shown(26), "> …stuvwxyz|");
         assert_eq!(shown(18), "> …|stuvwxyz");
-        assert_eq!(shown(17), "> …pq|rstuvwxyz");
+        assert_eq!(shown(17), "> …lmnopq|rstuv…");
     }
 
     #[test]
@@ -392,16 +384,17 @@ mod tests {
     #[test]
     fn a_row_that_a_narrower_terminal_has_wrapped_is_erased_from_its_start() {
         let mut screen = Screen::default();
-        let mut starts = |cursor, columns, erased: &str| {
+        let erased = |rows| format!("\x1b[J\r\x1b[K{}", "\x1b[1A\x1b[K".repeat(rows));
+        let mut starts = |cursor, columns, rows| {
             let bytes = screen.draw("", "", input("hello, world", cursor), columns);
-            assert!(bytes.starts_with(&format!("{erased}\x1b[?7l> ")), "{columns}: {bytes:?}");
+            assert!(bytes.starts_with(&(erased(rows) + "\x1b[?7l> ")), "{columns}: {bytes:?}");
         };
-        starts(12, 40, "\r\x1b[K");
-        starts(3, 13, "\r\x1b[1A\x1b[J");
-        starts(3, 40, "\r\x1b[K");
-        starts(3, 13, "\r\x1b[J");
-        assert_eq!(screen.erase(3), "\r\x1b[1A\x1b[J");
-        assert_eq!(screen.erase(3), "\r\x1b[K", "what is erased is not erased again");
+        starts(12, 40, 0);
+        starts(3, 13, 1);
+        starts(3, 40, 0);
+        starts(3, 13, 0);
+        assert_eq!(screen.erase(3), erased(1));
+        assert_eq!(screen.erase(3), erased(0), "what is erased is not erased again");
     }
 
     /// A small generator (xorshift), so that a failure can be had again.
@@ -461,7 +454,7 @@ mod tests {
                     wrap(line, columns, &mut rows);
                     expected.feed(&(rows + "\r\n"));
                 }
-                let (text, cursor) = (editor.text(), editor.cursor());
+                let (text, cursor) = (&editor.text[..], editor.cursor);
                 model.feed(&screen.draw(&above, "", input(text, cursor), columns));
 
                 let context = format!("seed {seed}, step {step}, {columns} columns, {text:?}");

@@ -6,23 +6,21 @@
 //! [`Terminal::draw`], which writes what the terminal takes and never waits. So a person sees each change
 //! either whole or not at all, and a terminal that takes nothing keeps no thread.
 //!
-//! Where no line is edited (a pipe, `--plain`, a dumb terminal) there is nothing to draw. There the
-//! receive thread writes what the server sends, and waits for whoever reads it, without the lock.
+//! Where no line is edited (a pipe, `--plain`, a dumb terminal) the lines are written as they are.
 //!
 //! There are three ways to print: [`Terminal::show`] adds to the messages, [`Terminal::note`] speaks to
 //! the user, and [`fail`] complains on standard error.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use super::completion::CLIENT_COMMANDS;
 use super::editor::Editor;
 use super::keys::Key;
-use super::options::{Color, Options};
+use super::options::Options;
 use super::screen::{Input, Screen};
 use super::transcript::Transcript;
-use super::typed::Question;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
@@ -48,30 +46,31 @@ pub(super) struct Terminal {
     pub(super) person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    pub(super) transcript: Transcript,
-    /// Lines are edited here; not with ordinary line input, nor with a pipe.
+    /// Lines are edited here, as they are not with ordinary line input or with a pipe.
     pub(super) edits: bool,
+    pub(super) transcript: Transcript,
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// What is asked, and what for.
-    question: Option<(String, Question)>,
-    /// How things stand with the connection, in a row of its own; empty if all is well.
+    pub(super) question: Option<Question>,
+    /// How things stand with the connection, in a row of its own. Empty if all is well.
     status: String,
-    /// Lines to be printed above it.
+    /// What is to be shown, lines as a rule.
     above: String,
-    /// What was drawn and not taken by the terminal yet.
+    /// What was drawn and not taken by the output yet.
     drawn: Vec<u8>,
     rings: bool,
-    is_suspended: bool,
-    is_silent: bool,
-    pub(super) is_muted: bool,
-    /// What is being typed is a nickname.
-    asking: bool,
-    /// What was being typed before that.
-    draft: String,
+    /// While a nickname is asked for: the line that was being typed before.
+    draft: Option<String>,
     /// That the line is full was said already.
     told_full: bool,
+}
+
+/// What is asked until the next key, in a row of its own.
+pub(super) struct Question {
+    text: String,
+    /// What Enter then takes: a line, or the lines of a paste.
+    pub(super) answer: String,
 }
 
 impl Terminal {
@@ -84,23 +83,14 @@ impl Terminal {
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let raw = (person_types && person_reads && !plain).then(system::enter_raw_mode);
         let edits = matches!(raw, Some(Ok(())));
-        let mut transcript = Transcript::default();
-        transcript.color = match options.color {
-            Color::Auto => person_reads && !plain && !no_color && system::shows_colors(),
-            Color::Always => true,
-            Color::Never => false,
-        };
-        transcript.timestamps = options.timestamps;
-        transcript.quiet = options.quiet;
-        transcript.no_history = options.no_history;
-        transcript.editing = edits;
-        transcript.bell = edits;
+        let color = options
+            .color
+            .unwrap_or_else(|| person_reads && !plain && !no_color && system::shows_colors());
         let mut terminal = Self {
             person_types,
             person_reads,
-            transcript,
             edits,
-            is_silent: options.silent,
+            transcript: Transcript::new(options, color, edits, person_types),
             ..Self::default()
         };
         if let Some(Err(error)) = raw {
@@ -128,13 +118,14 @@ impl Terminal {
 
     /// Tells the user something: a person among the messages, a program beside them.
     pub(super) fn note(&mut self, text: &str) {
-        let text = format!("[CLIENT] {}\n", clean(text));
-        if self.edits {
+        if self.edits || !self.transcript.options.silent {
             self.transcript.settle(&mut self.above);
-            self.above += &text;
-        } else if !self.is_silent {
-            self.print(&text);
+            self.tell(&format!("[CLIENT] {}\n", clean(text)));
         }
+    }
+
+    fn tell(&mut self, text: &str) {
+        if self.person_types && self.person_reads { self.above += text } else { complain(text) }
     }
 
     /// Tells the user how things stand: in place, where lines are edited.
@@ -145,15 +136,6 @@ impl Terminal {
         } else if !text.is_empty() {
             self.note(text);
         }
-    }
-
-    /// Prints at once where no line is edited. With the stream closed there is nowhere left to complain.
-    fn print(&self, text: &str) {
-        let _ = if self.person_types && self.person_reads {
-            io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush())
-        } else {
-            io::stderr().write_all(text.as_bytes())
-        };
     }
 
     /// Says what the client adds to the server's help.
@@ -169,20 +151,17 @@ impl Terminal {
 
     /// Asks for a nickname, if there is a person to ask.
     pub(super) fn ask_nickname(&mut self) {
-        if !self.asking {
-            self.draft = self.editor.finish();
-        }
-        self.asking = true;
+        self.draft.get_or_insert_with(|| self.editor.finish());
         if self.person_types && !self.edits {
-            self.print(NICKNAME_PROMPT);
+            self.tell(NICKNAME_PROMPT);
         }
     }
 
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         self.transcript.set_nickname(nickname);
-        if std::mem::take(&mut self.asking) {
-            self.editor.set(std::mem::take(&mut self.draft));
+        if let Some(draft) = self.draft.take() {
+            self.editor.set(draft);
         }
     }
 
@@ -201,123 +180,118 @@ impl Terminal {
         self.told_full = !fits;
     }
 
-    /// Ends the line being typed and returns it.
-    pub(super) fn finish(&mut self) -> String {
-        let line = self.editor.finish();
-        if self.asking {
+    /// Ends the line being typed, which was taken as this one.
+    pub(super) fn finish(&mut self, line: &str) {
+        self.editor.finish();
+        if self.edits && self.draft.is_some() {
             // The question stays on the screen with its answer.
             self.transcript.settle(&mut self.above);
             self.above += &format!("{NICKNAME_PROMPT}{line}\n");
         } else {
-            self.editor.remember(&line);
+            self.editor.remember(line);
         }
-        line
     }
 
-    /// Asks something, in a row of its own, until the next key.
-    pub(super) fn ask(&mut self, text: &str, question: Question) {
-        if self.edits {
-            // It takes the place of who came and went, which is to stay.
-            self.transcript.settle(&mut self.above);
-        } else {
+    /// Asks something, in a row of its own, until the next key. Enter takes `answer`, which is seen
+    /// meanwhile if it is a line.
+    pub(super) fn ask(&mut self, text: &str, answer: String) {
+        // The question takes the place of who came and went, which is to stay.
+        self.transcript.settle(&mut self.above);
+        if !self.edits {
             self.note(text);
+        } else if !answer.contains('\n') {
+            self.editor.set(answer.clone());
         }
-        self.question = Some((format!("[CLIENT] {text}"), question));
-    }
-
-    /// Returns what was asked and takes it off the screen.
-    pub(super) fn answer(&mut self) -> Option<Question> {
-        self.question.take().map(|(_text, question)| question)
+        self.question = Some(Question { text: format!("[CLIENT] {text}"), answer });
     }
 
     /// Gives back a line that could not be sent, to be sent later.
     pub(super) fn give_back(&mut self, line: &str) {
         self.note(&format!("Not sent, as you are not in the room: {line}"));
-        if self.editor.text().is_empty() {
+        if self.edits {
             self.editor.set(line.to_owned());
         }
     }
 
-    /// Stops the process group, as Ctrl-Z does; nothing is drawn until [`Terminal::resume`].
+    /// Stops the process group, as Ctrl-Z does, and takes the terminal again once it goes on.
     pub(super) fn suspend(&mut self, output: &Output) {
         self.restore(output);
-        self.is_suspended = true;
         system::suspend();
-    }
-
-    /// Takes the terminal again, for a new size or after others have written to it.
-    pub(super) fn resume(&mut self) {
         system::raw_mode();
-        self.is_suspended = false;
     }
 
-    /// Takes what was typed and not sent; empty if there is nothing.
+    /// Takes what was typed and not sent. Empty if there is nothing.
     pub(super) fn take_draft(&mut self) -> String {
-        let typed = self.editor.finish();
-        if self.asking { std::mem::take(&mut self.draft) } else { typed }
+        self.draft.take().unwrap_or(self.editor.finish())
     }
 
-    /// Gives the terminal back. What was received last is to be seen, if the terminal takes it.
-    pub(super) fn close(&mut self, output: &Output) {
-        self.transcript.settle(&mut self.above);
-        let _ = self.draw(output, 0);
-        let _ = self.write(output, CLOSE_TIMEOUT);
-        self.restore(output);
-        // The send thread may have another turn before the process ends.
-        self.edits = false;
-        self.drawn.clear();
-    }
-
-    /// Returns whether so much waits to be drawn that no more should be added.
-    pub(super) fn is_full(&self) -> bool {
-        self.edits && self.above.len() >= MAX_UNDRAWN_BYTES
-    }
-
-    /// Returns what is to be written to the standard output where no line is edited.
-    pub(super) fn take_output(&mut self) -> String {
-        let output = if self.edits { String::new() } else { std::mem::take(&mut self.above) };
-        if self.is_muted { String::new() } else { output }
-    }
-
-    /// Draws what has changed, as far as the terminal takes it without a wait, and returns whether it
-    /// took all.
+    /// Shows what was received last, and gives the terminal back. A terminal that takes nothing is waited
+    /// for only a moment, a program that reads is waited for.
     ///
     /// # Errors
     ///
-    /// The terminal is gone.
-    pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> io::Result<bool> {
-        if self.is_suspended || !self.write(output, Duration::ZERO)? {
-            return Ok(self.is_suspended);
+    /// The output cannot be written to.
+    pub(super) fn close(&mut self, output: &Output) -> io::Result<()> {
+        self.transcript.settle(&mut self.above);
+        let patience = if self.edits { CLOSE_TIMEOUT } else { Duration::MAX };
+        let drawn = self.draw(output, 0, patience);
+        self.restore(output);
+        drawn.map(drop)
+    }
+
+    /// Returns whether so much waits to be shown that no more should be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.above.len() >= MAX_UNDRAWN_BYTES
+    }
+
+    /// Shows what has changed, as far as the output takes it in time, and returns whether it took all.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written to. What it did not take is lost.
+    pub(super) fn draw(
+        &mut self,
+        output: &Output,
+        waiting: usize,
+        patience: Duration,
+    ) -> io::Result<bool> {
+        if !self.write(output, patience)? {
+            return Ok(false);
         }
-        if !self.edits {
-            return Ok(true);
-        }
+        let above = std::mem::take(&mut self.above);
+        self.drawn =
+            if self.edits { self.draw_screen(&above, waiting) } else { above }.into_bytes();
+        self.write(output, patience)
+    }
+
+    /// Draws these lines, a note, and the line being typed.
+    fn draw_screen(&mut self, above: &str, waiting: usize) -> String {
         let editor = &self.editor;
-        let prompt = format!("{}> ", self.transcript.nickname);
-        let search = editor.search().map(|query| format!("search {query}: "));
-        let prompt = if self.asking { NICKNAME_PROMPT } else { search.as_ref().unwrap_or(&prompt) };
-        let input = Input { prompt, text: editor.text(), cursor: editor.cursor() };
-        // One at a time: the screen may have five rows, of twenty columns.
-        let note = match &self.question {
-            Some((question, _)) => question.clone(),
-            None if waiting > FEW_LINES => {
-                format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.")
-            }
-            None if self.status.is_empty() => self.transcript.presence(),
-            None => self.status.clone(),
+        let prompt = match &editor.search {
+            _ if self.draft.is_some() => NICKNAME_PROMPT.to_owned(),
+            Some(query) => format!("search {query}: "),
+            None => format!("{}> ", self.transcript.nickname),
         };
-        let mut drawn = self.screen.draw(&self.above, &note, input, system::columns());
+        let input = Input { prompt: &prompt, text: &editor.text, cursor: editor.cursor };
+        // One at a time: the screen may have five rows, of twenty columns.
+        let waits = format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.");
+        let note = match &self.question {
+            Some(question) => &question.text,
+            None if waiting > FEW_LINES => &waits,
+            None if self.status.is_empty() => &self.transcript.presence,
+            None => &self.status,
+        };
+        let mut drawn = self.screen.draw(above, note, input, system::columns());
         if std::mem::take(&mut self.rings) {
             drawn.push(BELL);
         }
-        self.above.clear();
-        self.drawn = drawn.into_bytes();
-        self.write(output, Duration::ZERO)
+        drawn
     }
 
-    /// Writes what was drawn, as far as the terminal takes it in time, and returns whether it took all.
+    /// Writes what was drawn, as far as the output takes it in time, and returns whether it took all.
     fn write(&mut self, output: &Output, patience: Duration) -> io::Result<bool> {
-        let written = output.write_within(&self.drawn, patience)?;
+        let written = output.write_within(&self.drawn, patience);
+        let written = written.inspect_err(|_| self.drawn.clear())?;
         self.drawn.drain(..written);
         Ok(self.drawn.is_empty())
     }
@@ -335,8 +309,11 @@ impl Terminal {
 
 /// Says what went wrong, on standard error; not while lines are edited.
 pub(super) fn fail(text: &str) {
-    let text = format!("[ERROR] {}\n", clean(text));
-    // With standard error closed, or stuck, there is nowhere left to complain.
+    complain(&format!("[ERROR] {}\n", clean(text)));
+}
+
+/// Writes to standard error. If it is closed, or stuck, there is nowhere left to complain.
+fn complain(text: &str) {
     if let Ok(stderr) = Output::stderr() {
         let _ = stderr.write_within(text.as_bytes(), CLOSE_TIMEOUT);
     }

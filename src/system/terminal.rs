@@ -8,8 +8,6 @@
 //! In raw mode every key comes at once, as bytes, and none of them makes a signal: Ctrl-C is a 3 to be read.
 //! Signals come from elsewhere. Those that end the process restore the terminal first, the others wake
 //! [`Input::wait`], as other threads do with [`wake`].
-//!
-//! Only [`Output::write_all`] waits for an output that takes nothing.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -116,9 +114,8 @@ pub fn exit_on_interrupt() {
 }
 
 /// Stops the process and those it was started with (its process group), as Ctrl-Z does outside raw
-/// mode; call [`restore`] before. Returns when it is continued, or a little earlier: what follows is
-/// [`Ready::redraw`]. Nothing happens where no shell could continue it (an orphaned process group), nor on
-/// Windows.
+/// mode; call [`restore`] before. Returns when it is continued. Nothing happens where no shell could continue
+/// it (an orphaned process group), nor on Windows.
 pub fn suspend() {
     os::suspend();
 }
@@ -187,23 +184,6 @@ impl Output {
     /// What the system says; the terminal is gone.
     pub fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         self.0.write_within(bytes, patience)
-    }
-
-    /// Writes all bytes, however long that takes, also where another program left the output in
-    /// `O_NONBLOCK`.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.0.write(bytes) {
-                Err(error) if is_for_now(&error) => self.0.wait_until_writable(),
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                result => bytes = &bytes[result?..],
-            }
-        }
-        Ok(())
     }
 }
 

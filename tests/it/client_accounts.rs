@@ -146,14 +146,25 @@ fn output_that_cannot_be_written_is_no_success_and_all_is_said() {
 
 #[test]
 fn output_that_nobody_wants_is_no_failure_once_the_input_has_ended() {
-    let server = Server::start();
-    let mut alice = server.join("alice");
-    let port = server.port();
-    let script =
-        format!("{{ echo one | \"$CLIENT\" --nick bot --port {port}; echo code $? >&2; }} | true");
-    let finished = Program::run(shell(&script), "");
-    alice.expect_all(["[SERVER] bot joined the chat!", "bot: one", "[SERVER] bot left the chat!"]);
-    assert!(finished.errors.ends_with("code 0\n"), "{finished:?}");
+    let fake = FakeServer::start();
+    // Who reads closes the pipe when it is told to, and says so.
+    let directory = Directory::new();
+    let go = directory.file("go");
+    let script = format!(
+        "{{ echo one | \"$CLIENT\" --silent --nick bot --port {}; echo code $? >&2; }} |
+        {{ until [ -e '{}' ]; do sleep 0.02; done; exec <&-; echo closed >&2; }}",
+        fake.port(),
+        go.display()
+    );
+    let mut pipeline = Program::start("pipeline", shell(&script), fake.transcript());
+    let mut peer = fake.let_in("bot");
+    peer.lines_until("/quit");
+    std::fs::write(&go, "").unwrap();
+    pipeline.expect_error("closed");
+    peer.send("alice: for nobody");
+    peer.send("[SERVER] Goodbye!");
+    drop(peer);
+    pipeline.expect_error("code 0");
 }
 
 #[test]

@@ -165,9 +165,17 @@ pub(crate) fn exit_on_interrupt() {
     handle(SIGINT, exit_by);
 }
 
+/// A signal to a process stops it a while later, by whichever thread comes first. One that a thread sends to
+/// itself has stopped the process when `raise` returns. So the others in the group are stopped first, and this
+/// process then stops itself.
 pub(crate) fn suspend() {
-    // SAFETY: no memory is passed; 0 means the own process group.
-    unsafe { kill(0, SIGTSTP) };
+    // SAFETY: no memory is passed, and no code of ours runs; 0 means the own process group.
+    unsafe {
+        let before = signal(SIGTSTP, IGNORE);
+        kill(0, SIGTSTP);
+        signal(SIGTSTP, before);
+        raise(SIGTSTP);
+    }
 }
 
 pub(crate) fn columns() -> Option<usize> {
@@ -243,11 +251,6 @@ impl Output {
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         (&self.0).write(bytes)
-    }
-
-    pub(crate) fn wait_until_writable(&self) {
-        // A signal may end the wait early, which is no harm.
-        let _ = wait(&mut [Polled::writable(&self.0)], None);
     }
 
     pub(crate) fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {

@@ -114,6 +114,8 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     let Some(terminal) = Tmux::run(80, &script) else { return };
     terminal.wait_for_last_row("$");
     terminal.line("stty -a > $dir/before; $client");
+    // Once she is in, what is said reaches her as a message, not as history.
+    terminal.wait_for_row("[SERVER] Connected to the server!");
     terminal.wait_for_last_row("alice>");
     terminal.text("half a li");
     terminal.wait_for_last_row("alice> half a li");

@@ -1,12 +1,26 @@
 //! `--reconnect`: what a connection that comes and goes looks like to the person who types.
 
-use crate::harness::{FakeServer, Tmux, poll_until};
+use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
 const TAKEN: &str = "[SERVER] The nickname alice is already taken. Enter another nickname:";
 
 fn start(server: &FakeServer, options: &str) -> Option<Tmux> {
     let script = format!("\"$CLIENT\" --port {} {options}; echo code $?", server.port());
     Tmux::run(100, &script)
+}
+
+/// Lets alice in and waits until the client has noticed: a line typed before would be given back.
+fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
+    let mut connection = server.let_in("alice");
+    is_in(terminal, &mut connection);
+    connection
+}
+
+/// Waits until the client has read everything that was sent to it.
+fn is_in(terminal: &Tmux, connection: &mut Peer) {
+    let marker = format!("bob: marker {}", connection.address().port());
+    connection.send(&marker);
+    terminal.wait_for_row(&marker);
 }
 
 fn wait_for(terminal: &Tmux, text: &str) {
@@ -25,7 +39,7 @@ fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
     connection.send(TAKEN);
     wait_for(&terminal, "[CLIENT] The nickname alice is still taken. Trying again in ");
     terminal.wait_for_last_row("alice> half a li");
-    let mut connection = server.let_in("alice");
+    let mut connection = let_in(&server, &terminal);
     terminal.text("ne");
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "half a line");
@@ -48,6 +62,7 @@ fn a_person_is_asked_for_another_nickname_and_gets_the_draft_back() {
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "al");
     connection.send("[SERVER] Connected to the server!");
+    is_in(&terminal, &mut connection);
     terminal.wait_for_last_row("al> half a li");
     terminal.text("ne");
     terminal.keys(&["Enter"]);
@@ -59,7 +74,7 @@ fn lines_that_were_not_confirmed_are_given_back() {
     for options in ["--nick alice", "--nick alice --reconnect"] {
         let server = FakeServer::start();
         let Some(terminal) = start(&server, options) else { return };
-        let mut connection = server.let_in("alice");
+        let mut connection = let_in(&server, &terminal);
         for line in ["one", "two", "three"] {
             terminal.text(line);
             terminal.keys(&["Enter"]);
@@ -80,7 +95,7 @@ fn lines_that_were_not_confirmed_are_given_back() {
 fn a_line_is_confirmed_by_a_ping_a_few_seconds_later() {
     let server = FakeServer::start();
     let Some(terminal) = start(&server, "--nick alice") else { return };
-    let mut connection = server.let_in("alice");
+    let mut connection = let_in(&server, &terminal);
     terminal.text("one");
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "one");
@@ -104,7 +119,7 @@ fn whatever_may_be_better_another_time_is_tried_again() {
     let mut full = server.connection();
     full.send("[SERVER] The server is full. Try again later.");
     drop(full);
-    let mut connection = server.let_in("alice");
+    let mut connection = let_in(&server, &terminal);
     terminal.text("hi");
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "hi");
