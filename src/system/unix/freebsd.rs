@@ -13,6 +13,7 @@ pub(super) type Mode = c_ushort;
 /// `nfds_t`.
 pub(super) type Count = c_uint;
 
+pub(super) const SIGBUS: c_int = 10;
 pub(super) const SIGTSTP: c_int = 18;
 pub(super) const SIGCONT: c_int = 19;
 /// See [`terminal`](super::terminal).

@@ -19,6 +19,7 @@ pub(super) type Count = c_ulong;
 #[cfg(target_os = "android")]
 pub(super) type Count = c_uint;
 
+pub(super) const SIGBUS: c_int = 7;
 pub(super) const SIGTSTP: c_int = 20;
 pub(super) const SIGCONT: c_int = 18;
 /// See [`terminal`](super::terminal).

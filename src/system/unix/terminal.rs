@@ -8,12 +8,13 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::terminal::{Ready, is_for_now, restore_after_fault};
-use super::numbers::{DEADLY, REAL_TIME, SIGCONT, SIGTSTP, TIOCGWINSZ};
+use super::numbers::{DEADLY, REAL_TIME, SIGBUS, SIGCONT, SIGTSTP, TIOCGWINSZ};
 use super::poll::{Polled, wait};
 use super::signal::{
     DEFAULT, IGNORE, SIGINT, handle, handle_unless_ignored, keep_errno, raise, signal, write,
@@ -21,16 +22,20 @@ use super::signal::{
 
 const STDIN: c_int = 0;
 const STDOUT: c_int = 1;
+const SIGSEGV: c_int = 11;
 const SIGTTOU: c_int = 22;
 const SIGWINCH: c_int = 28;
 const TCSANOW: c_int = 0;
+
+/// The runtime of `std` handles these, on a stack of their own, to tell an overflowed stack from other faults.
+const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
 /// How much is written to a terminal that `poll` says takes something. Terminals then have room for at
 /// least this much, so that the write does not wait, although `poll` promises one byte only.
 const CHUNK_BYTES: usize = 512;
 
 /// A structure of the system that nobody here looks into, so that there is no layout to get wrong:
-/// larger than `struct termios` and `struct tm` are anywhere.
+/// larger than `struct termios`, `struct tm` and `struct sigaction` are anywhere.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 struct Opaque([u8; 256]);
@@ -44,6 +49,7 @@ unsafe extern "C" {
     fn kill(process: c_int, signal: c_int) -> c_int;
     fn getpid() -> c_int;
     fn _exit(code: c_int) -> !;
+    fn sigaction(number: c_int, action: *const Opaque, before: *mut Opaque) -> c_int;
     fn tzset();
     fn localtime_r(seconds: *const i64, time: *mut Opaque) -> *mut Opaque;
     fn strftime(text: *mut c_char, bytes: usize, format: *const c_char, time: *const Opaque) -> usize;
@@ -52,6 +58,8 @@ unsafe extern "C" {
 /// The settings before raw mode and in it. Set once; reading a `OnceLock` that is set takes no lock, so
 /// a signal handler may.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
+/// What the runtime does on a fault.
+static RUNTIME: OnceLock<Opaque> = OnceLock::new();
 /// Where the handlers write that only wake. Never closed once set.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 /// The byte that wakes is there already: so the pipe never fills, and `write` never blocks.
@@ -68,9 +76,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Output(File);
 
-/// Has every signal restore the terminal that ends the process, in the order of `signal(7)`, less four. SIGKILL
-/// cannot be handled; SIGPIPE is ignored by `std`; SIGSEGV and SIGBUS are the runtime's, which tells an
-/// overflowed stack by them and then raises SIGABRT.
+/// Has every signal restore the terminal that ends the process, in the order of `signal(7)`. SIGKILL cannot be
+/// handled, and SIGPIPE is ignored by `std`.
 pub(crate) fn open() -> io::Result<Input> {
     let (wake, waker) = io::pipe()?;
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -78,6 +85,7 @@ pub(crate) fn open() -> io::Result<Input> {
     for number in DEADLY.into_iter().chain(REAL_TIME) {
         handle_unless_ignored(number, end_by);
     }
+    FAULTS.into_iter().for_each(handle_fault);
     Ok(Input { file, wake })
 }
 
@@ -138,6 +146,36 @@ extern "C" fn end_by(number: c_int) {
         }
         signal(number, DEFAULT);
         raise(number);
+    }
+}
+
+/// Puts [`fault_by`] in the place of the runtime's handler, with the same flags. Source: `sigaction(2)`.
+fn handle_fault(number: c_int) {
+    let mut action = Opaque([0; 256]);
+    // SAFETY: the buffer is larger than any system's `struct sigaction`, and outlives the call.
+    unsafe { sigaction(number, ptr::null(), &raw mut action) };
+    RUNTIME.get_or_init(|| action);
+    // The handler is the first thing in the structure.
+    let handler: extern "C" fn(c_int, *const c_int) = fault_by;
+    action.0[..size_of::<usize>()].copy_from_slice(&(handler as usize).to_ne_bytes());
+    // SAFETY: the rest comes from `sigaction`, and the handler does only what `signal-safety(7)` allows.
+    unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
+}
+
+/// Handles a fault: restores, and lets the runtime's handler have it, or the signal do what it does.
+extern "C" fn fault_by(number: c_int, information: *const c_int) {
+    restore_after_fault();
+    let is_handled = |runtime: &&Opaque| runtime.0[..size_of::<usize>()] != [0; size_of::<usize>()];
+    // SAFETY: where the runtime has a handler, there is a `siginfo_t`, which begins with three numbers. The
+    // third says who has sent the signal: above 0 and below 0x10000, the system, which has found a fault. Then
+    // the same instruction faults again as this returns. What a process has sent comes only once.
+    unsafe {
+        match RUNTIME.get().filter(is_handled) {
+            Some(runtime) if (1..0x1_0000).contains(&*information.add(2)) => {
+                sigaction(number, runtime, ptr::null_mut());
+            }
+            _ => end_by(number),
+        }
     }
 }
 

@@ -101,6 +101,8 @@ fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
         ("USR1", "138"),
         ("USR2", "140"),
         ("XCPU", "152"),
+        ("SEGV", "139"),
+        ("BUS", "135"),
     ] {
         let Some((_terminal, ended)) = ended("", server.port(), signal(name)) else { return };
         assert_eq!(ended, format!("ended with {code}"), "{name}");
