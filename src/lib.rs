@@ -22,7 +22,7 @@
 //! Arrows run down and never back up, and the programs do not know each other. The tool that measures
 //! and besieges the server is not part of the house: it is `tests/load`. The course for learners stands
 //! apart: [`lessons`], thirteen steps from an echo server to what the real server is, each a file to run.
-//! Whoever is new to sockets and threads begins there.
+//! If sockets and threads are new to you, begin there.
 //!
 //! # The way of a message
 //!
@@ -32,18 +32,18 @@
 //!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! Alice types `hello`.
+//! Alice types `hello`. Her client sends the line.
 //!
 //! 1. Her [`session`](server::session) at the server, a thread of its own, blocks in `read`. It wakes,
 //!    cuts the line from what came ([`protocol::framing`]), takes a token for it ([`server::rate`]),
-//!    cleans it ([`protocol::cleaning`]), and puts her name in front.
+//!    cleans it ([`protocol::cleaning`]), and puts her name in front ([`member`](server::member)).
 //! 2. It appends the line to the [`room`](server::room) in the [`outbox`](server::outbox), and so to the
 //!    [`batch`](server::batch) that gathers there. Then it reads again.
 //! 3. The [`writer`](server::writer) takes the whole batch, hers and everybody else's lines. It sends each
 //!    recipient, in one write that never waits, everything that is new to it, without its own words.
 //!    In a large room [helpers](server::fan_out) on the other processors take a share of the recipients.
-//! 4. A recipient that does not take it all is [`behind`](server::behind). The batch stays in a log, and
-//!    the recipient keeps its place there until it has caught up.
+//! 4. A recipient that does not take it all is [`behind`](server::behind). The batch stays in the
+//!    [`log`](server::log), and the recipient has a place there until it has caught up.
 //!
 //! # What always holds
 //!

@@ -1,11 +1,10 @@
 //! Accepting: the loop that turns connections into sessions.
 //!
-//! It does nothing that can wait for a peer. The nickname is asked in the client's own thread, and a
-//! newcomer for whom there is no place gets one line, which always fits into an empty socket. No error of
-//! `accept` ends the loop.
+//! The loop never waits for a peer. Each client is asked for its nickname in its own thread. A newcomer for
+//! whom there is no place gets one line, which always fits into an empty socket. No error of `accept` ends
+//! the loop.
 //!
-//! How many connections there are, in all and from each address, is counted by open descriptors, whatever
-//! their state: see [`Place`].
+//! The limits on connections count open descriptors, in every state of a connection: see [`Place`].
 //!
 //! Grew from step 8 of the [course](crate::lessons), where errors stop ending the loop, and step 10, where it
 //! can be woken.
@@ -37,45 +36,45 @@ use crate::system::socket::{
 };
 use crate::system::{descriptor, memory_map};
 
-/// How long to pause when `accept` fails: out of descriptors, say. Trying again at once would fail at
-/// once, and take a whole processor that somebody needs to leave.
+/// How long to pause when `accept` fails, for example because there are no descriptors left. Without a pause
+/// it would fail again at once and keep a whole processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// The stack of a client's thread, in bytes. It is address space, not memory, until it is used, and
-/// sessions use little; most of this is for reporting a panic.
+/// The stack of a client's thread, in bytes. It is address space and takes no memory until it is used.
+/// Sessions use two pages of it. Reporting a panic takes more.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Descriptors that are not for connections: standard streams, the listener, the pipe.
+/// How many descriptors are left for everything except connections: standard streams, listeners, files.
 const RESERVED_DESCRIPTORS: usize = 16;
 
-/// A server that the system's limits leave fewer clients than this does not start.
+/// The server does not start when the system's limits leave fewer clients than this.
 const LEAST_CLIENTS: usize = 4;
 
-/// How many refused newcomers the accept loop may still read from, at least and at most. It is one in
-/// sixteen descriptors.
+/// How many refused newcomers may be connected at once: one for each sixteen descriptors, but at least the
+/// first number and at most the second.
 const REFUSED_AT_ONCE: (usize, usize) = (16, 256);
 
-/// How often it looks after them.
+/// How often the accept loop reads from refused newcomers.
 const REFUSED_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many memory maps a thread takes on Linux: its stack, the guard below it, and the same again for
-/// signals. Where the system has none left, `std` aborts the process.
+/// How many memory maps a thread takes on Linux: its stack and the guard page below it, and the same again
+/// for its signal stack. When the system has none left, `std` aborts the process.
 const MAPS_PER_THREAD: usize = 4;
 
-/// Memory maps that are not for sessions: the program, its libraries, its heap.
+/// How many memory maps are left for the program, its libraries and its heap.
 const RESERVED_MAPS: usize = 2048;
 
-/// What the kernel may hold unsent for one client, in bytes. Left alone it takes up to four megabytes;
-/// anything beyond this stays in the log, which all who are behind share. It is twice the most that may
-/// gather in the outbox: with less, a client that is one batch behind would count as slow in every burst.
+/// How much unsent text the kernel may hold for one client, in bytes. By default it holds up to four
+/// megabytes. What it does not take stays in the log, which all slow clients share. This is twice the most
+/// that may gather in the outbox. With less, every client would fall behind in every burst.
 const MAX_UNSENT_BYTES: usize = 1 << 20;
 
-/// What it may hold so for all clients together. Each has its share of this, and no less than a batch of a
-/// quiet room. When the share has halved those who came before get the smaller one, too.
+/// How much unsent text the kernel may hold for all clients together, in bytes, and the least share of one
+/// client. All have the same share. When it has halved since the others came, they get the smaller one too.
 const ALL_UNSENT_BYTES: usize = 256 << 20;
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
-/// A pulled cable is noticed within two minutes, in a silent room and in one that talks.
+/// With these times a pulled cable is noticed within two minutes, whether anybody talks or not.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -91,7 +90,7 @@ const LISTEN_BACKLOG: u16 = 4096;
 pub struct Capacity {
     clients: usize,
     refused: usize,
-    /// What the system has too little of.
+    /// Which of the system's limits is the lowest.
     scarce: &'static str,
 }
 
@@ -119,7 +118,7 @@ impl Capacity {
         }
     }
 
-    /// Says that fewer clients are let in than wanted, and why, if it is so.
+    /// Says why fewer clients are let in than the options ask for; `None` when it is not so.
     pub fn lowered(&self, options: &Options) -> Option<String> {
         let Self { clients, scarce, .. } = self;
         let wanted = options.max_clients;
@@ -132,8 +131,8 @@ impl Capacity {
 ///
 /// # Errors
 ///
-/// When one of the addresses is in use or not allowed, or the system has none of them. One that it does not
-/// have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
+/// When an address is in use or not allowed, or when this machine has none of them. An address that it does
+/// not have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
 pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut failed = Err(io::ErrorKind::NotFound.into());
@@ -160,8 +159,8 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { failed } else { Ok(listeners) }
 }
 
-/// Accepts connections until it reads in `wake` that it is to stop, and gives each a thread of its own in
-/// `scope`. Blocks in `poll`.
+/// Accepts connections and gives each its own thread in `scope`. Blocks in `poll`. Ends when it reads from
+/// `wake` that the server is to stop.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
@@ -207,7 +206,7 @@ pub fn accept_loop<'scope>(
                         }
                     }
                 }
-                // Nobody came there, or the time is over, or the peer gave up between the two calls.
+                // Nobody has come to this listener, or the peer gave up between `poll` and `accept`.
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     let what = format_args!("Could not accept a connection");
@@ -219,7 +218,7 @@ pub fn accept_loop<'scope>(
     }
 }
 
-/// Whether the server was started in a terminal, whose end is then its own too.
+/// Whether the server was started in a terminal. Then it ends when the terminal does.
 fn has_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
@@ -244,7 +243,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-/// At how many addresses those without a connection are first forgotten.
+/// How many addresses are remembered before those without a connection are forgotten.
 const PRUNED_AT_LEAST: usize = 1024;
 
 /// Who may come in. It belongs to the accept loop, so there is no lock.
@@ -255,9 +254,9 @@ struct Door<'scope> {
     connections: u64,
     /// How many there are.
     places: Arc<AtomicUsize>,
-    /// What the clients of each address share. Each of them holds it, so its owners are their number.
+    /// What the clients of each address share. Each client owns a reference, so the references count them.
     quotas: HashMap<IpAddr, Arc<AddressQuota>>,
-    /// At how many addresses those that are of no interest any more are forgotten.
+    /// How many addresses there must be before some are forgotten the next time.
     prune_at: usize,
     /// The most that the kernel may hold unsent for any client, in bytes.
     share: usize,
@@ -296,7 +295,7 @@ impl<'scope> Door<'scope> {
         self.adapt_shares();
         self.start_session(&client, scope).map_err(|error| {
             self.shared.registry.remove(id);
-            // It was the last owner but the thread that never was.
+            // The thread that was never started has dropped its reference, so this is the last one.
             if let Some(client) = Arc::into_inner(client) {
                 self.refuse(client.stream, replies::SERVER_FULL);
             }
@@ -329,8 +328,8 @@ impl<'scope> Door<'scope> {
         share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
     }
 
-    /// Gives everyone the share of a newcomer, if that is half of what some have. What the kernel holds
-    /// already it keeps.
+    /// Gives everyone the share of a newcomer once that is half of what some have. What the kernel already
+    /// holds it keeps.
     fn adapt_shares(&mut self) {
         let share = self.unsent_share();
         if share <= self.share / 2 {
@@ -362,7 +361,7 @@ impl<'scope> Door<'scope> {
         let address = counted_as(address)?;
         let now = Instant::now();
         if self.quotas.len() >= self.prune_at {
-            // Those that nobody holds, and that owe nothing, are as good as new ones.
+            // One that nobody holds and that owes nothing is the same as a new one.
             self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1 || !quota.is_full(now));
             self.prune_at = (self.quotas.len() * 2).max(PRUNED_AT_LEAST);
         }
@@ -370,7 +369,7 @@ impl<'scope> Door<'scope> {
         Some(Arc::clone(self.quotas.entry(address).or_insert_with(new)))
     }
 
-    /// Sends a newcomer its only line, and keeps its socket for the moment in which it reads that.
+    /// Sends a newcomer its only line, and keeps its socket open while it reads that.
     fn refuse(&mut self, stream: TcpStream, line: &str) {
         self.shared.stats.turn_away(line);
         // They fail when the peer is gone, and then nothing is left to be done.
@@ -381,9 +380,9 @@ impl<'scope> Door<'scope> {
         }
     }
 
-    /// Discards what refused newcomers still send, until they close or their time is over. Closed over
-    /// unread input, their connection would be reset, and they might not read why. Returns when to call
-    /// this again. Never blocks.
+    /// Discards what refused newcomers still send, until they close or their time is over. To close a socket
+    /// that has unread input would reset the connection, and the peer might not read why it was refused.
+    /// Returns when to call this again. Never blocks.
     fn drain_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let surplus = self.refused.len().saturating_sub(self.capacity.refused);
@@ -399,8 +398,8 @@ impl<'scope> Door<'scope> {
     }
 }
 
-/// Returns the address under which a peer is counted: an IPv6 peer under its network of 64 bits, of which
-/// one customer usually has all. `None` for this machine itself.
+/// Returns the address under which a peer is counted. For IPv6 that is its network of 64 bits, since one
+/// customer usually has a whole one. `None` for this machine itself.
 pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
     if address.is_loopback() {
         return None;

@@ -1,7 +1,7 @@
-//! A batch: text for many clients, and how each one's view of it differs.
+//! A batch: text for many clients, and how the view of each client differs from it.
 //!
-//! Text that all get is written once. What one client sees in its place, or does not see, is an *edit*
-//! of that client's view. So a round with a thousand talkers formats every line once, and a client
+//! Text that all get is written once. If one client sees something else at some place, or nothing, that is an
+//! *edit* of its view. So every line is formatted once, even when a thousand people talk, and a client
 //! without edits is sent one slice.
 //!
 //! ```text
@@ -11,8 +11,8 @@
 //! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n     all of it, in one slice
 //! ```
 //!
-//! A batch is filled in the outbox and sealed by the writer; from then on it is only read. Its memory is
-//! used again for a later batch.
+//! A batch is filled in the outbox. The writer seals it, and from then on it is only read. Its memory is used
+//! again for a later batch.
 //!
 //! Grew from the entries and views of step 11 of the [course](crate::lessons).
 
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use super::client::{Client, ClientId};
 use crate::protocol::replies::LeaveReason;
 
-/// What may be kept of one buffer from batch to batch, in bytes. A larger one was needed for a rare burst
-/// of notices, and goes back to the allocator.
+/// How much of one buffer is kept from batch to batch, in bytes. What a rare burst of notices needed beyond
+/// that goes back to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
 
 /// One difference between a client's view and the common text.
@@ -50,7 +50,7 @@ enum Shown {
     Shared(Arc<[u8]>),
 }
 
-/// Who begins and who ends to receive, in order.
+/// Who starts to receive and who stops, in order.
 #[derive(Debug)]
 pub enum Change {
     /// The client receives what follows.
@@ -120,8 +120,8 @@ impl Batch {
 
     /// Shows text to one client, here. Returns how many bytes that is.
     ///
-    /// It is composed in place. A `String` for it would stay in the allocator's cache of the client's thread
-    /// afterwards: four kibibytes of each client, for the names that it is welcomed with.
+    /// The text is formatted in place. If each session made a `String` for its welcome, the allocator would keep
+    /// four kibibytes of freed memory for each thread.
     pub fn show(&mut self, client: ClientId, text: impl Display) -> usize {
         let start = self.private.len();
         // Writing into memory cannot fail.
@@ -131,25 +131,25 @@ impl Batch {
         shown.len()
     }
 
-    /// Shows bytes to one client, here, that are no text.
+    /// Shows bytes that are not text to one client, here.
     pub fn show_bytes(&mut self, client: ClientId, bytes: &[u8]) {
         let start = self.private.len();
         self.private.extend_from_slice(bytes);
         self.edit(client, self.end(), Shown::Private(start..self.private.len()));
     }
 
-    /// Shows text to one client, here, that others are shown too. It is not copied.
+    /// Shows text to one client, here, without a copy: others are shown the same text at other places.
     pub fn show_shared(&mut self, client: ClientId, text: &Arc<[u8]>) {
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
     }
 
-    /// Has a client receive what follows.
+    /// Makes a client receive what follows.
     pub fn add(&mut self, client: &Arc<Client>) {
         self.edit(client.id, 0..self.common.len(), Shown::Nothing);
         self.changes.push(Change::Joined(Arc::clone(client)));
     }
 
-    /// Has a client receive nothing that follows.
+    /// Makes a client receive nothing of what follows.
     pub fn remove(&mut self, client: ClientId, reason: LeaveReason) {
         self.edit(client, self.common.len()..usize::MAX, Shown::Nothing);
         self.changes.push(Change::Left(client, reason));
@@ -165,7 +165,7 @@ impl Batch {
             && matches!((&last.shown, &shown), (Shown::Nothing, Shown::Nothing))
             && last.hidden.end == hidden.start
         {
-            // One person talks: one edit, however many lines.
+            // One person talks: that is one edit, however many lines it is.
             last.hidden.end = hidden.end;
             return;
         }
@@ -178,7 +178,7 @@ impl Batch {
         self.common.is_empty() && self.edits.is_empty()
     }
 
-    /// How much has gathered, in bytes: the text, and what is noted about it.
+    /// How much has gathered, in bytes: the text and its edits.
     pub fn bytes(&self) -> usize {
         self.common.len() + self.private.len() + size_of_val(&*self.edits)
     }
@@ -186,7 +186,7 @@ impl Batch {
 
 /// Using it.
 impl Batch {
-    /// Ends the filling. Returns who begins and ends to receive.
+    /// Ends the filling. Returns who starts to receive and who stops.
     pub fn seal(&mut self) -> Vec<Change> {
         self.total = Total::of(&self.common);
         self.edits.sort_unstable_by_key(|edit| (edit.client, edit.place));
@@ -214,13 +214,12 @@ impl Batch {
         self.private.len() + size_of_val(&*self.edits)
     }
 
-    /// Copies the sealed batch for these clients alone, who are given in ascending order: with their
-    /// edits and no others'. What others were sent in private, or said, is no concern of a log for
-    /// those who are behind.
+    /// Copies the sealed batch for a log that serves only these clients, given in ascending order. The copy
+    /// has the common text and their edits, and not the edits of others.
     ///
-    /// It is a copy, so that the batch itself can be filled again: if it stayed in the log, each round would
-    /// need a new one, grown by whichever thread appends first, and each of glibc's arenas would come to
-    /// hold the most that was ever grown there.
+    /// It is a copy, so that the batch itself can be filled again. If the batch stayed in the log, each round
+    /// would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would come
+    /// to hold the largest batch that was ever grown there.
     #[must_use]
     pub fn copy_for(&self, clients: impl Iterator<Item = ClientId>) -> Self {
         let (common, total) = (self.common.clone(), self.total);
@@ -275,8 +274,7 @@ impl<'a> Cursor<'a> {
         View { batch: self.batch, edits: self.edits_of(client), shown: &[], at: 0 }
     }
 
-    /// Moves on to a client, as [`Cursor::view`], and returns how much of the batch is for it alone, in
-    /// bytes.
+    /// Moves on to a client as [`Cursor::view`] does, and returns how many bytes of the batch are only for it.
     pub fn private_bytes(&mut self, client: ClientId) -> usize {
         let edits = self.edits_of(client);
         let text = edits.iter().map(|edit| match &edit.shown {
@@ -312,7 +310,7 @@ impl<'a> View<'a> {
         self.edits.is_empty().then_some(&self.batch.common)
     }
 
-    /// How much it is. Only what differs from the common text is looked at.
+    /// How much text it is. This looks only at what differs from the common text.
     pub fn total(&self) -> Total {
         let mut total = self.batch.total;
         for edit in self.edits {

@@ -1,9 +1,9 @@
-//! Those who are behind: where each of them is in what it has not taken yet.
+//! Behind: the recipients that have not taken everything yet, and how far each of them is.
 //!
-//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one [log](super::log), and
-//! the recipient keeps its place: the batch that it is taking, and how many bytes of its view it has. It
-//! is offered the rest when `poll` says that its socket can take some. So a thousand stalled clients cost
-//! one log, no thread, and hardly any time.
+//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one
+//! [log](super::log), and the recipient has a place there: the batch that it is taking, and how many bytes
+//! of its view it has taken. When `poll` says that its socket can take more, it is offered the rest. So a
+//! thousand stalled clients cost one log, no thread, and hardly any time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
@@ -11,16 +11,15 @@
 //! dave                              ^ 0 bytes taken     and is current again after batch 10
 //! ```
 //!
-//! A recipient whose next batch has been dropped from the [log](super::log) is too slow, and so is one that
-//! takes nothing for ten seconds. Private text has a bound for each recipient besides. Over it, or over the
-//! log's, a recipient is [overloaded](Client::is_overloaded), and it is who tells it something that is
-//! refused.
+//! A recipient is too slow when its next batch has been dropped from the log, or when it has taken nothing
+//! for ten seconds. Private text cannot make it too slow. When too much private text is kept for it, it is
+//! [overloaded](Client::is_overloaded), and the next person who tells it something is refused.
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
-//! `poll` calls a socket writable when a third of its buffer is free. A reader of a few kilobytes a second
-//! can take longer for that than it may stall. So each one is also offered the rest unasked, the more rarely
-//! the longer it has taken nothing.
+//! `poll` calls a socket writable only when a third of its buffer is free. A reader of a few kilobytes a
+//! second may need more than ten seconds for that. So each recipient is also offered the rest when `poll`
+//! does not say so, and less often the longer it has taken nothing.
 //!
 //! Grew from the places of step 12 of the [course](crate::lessons).
 
@@ -43,24 +42,23 @@ const MAX_STALL: Duration = Duration::from_secs(10);
 /// How long a client that has left may take for the rest.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
 
-/// How often they are offered more: the shortest time from one offer to the next, and the longest, which
-/// is reached while none of them takes anything.
+/// The shortest time from one offer to the next, and the longest. It grows while nobody takes anything.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
 /// How long one offer may take before those who are current have their turn.
 const OFFER_TIME: Duration = Duration::from_millis(5);
 
-/// After what time one is offered the rest although `poll` does not say that it can take any: half of the
-/// time for which it has taken nothing, within these two.
+/// A recipient is offered the rest without a word from `poll` after half of the time for which it has taken
+/// nothing. These are the shortest and the longest such time.
 const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One that has taken something this recently still reads.
+/// A recipient that has taken something within this time still reads.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// How much private text is kept for one recipient before others may tell it nothing more, in bytes: more
-/// than a burst from each of sixty clients.
+/// How much private text is kept for one recipient, in bytes, before others may tell it nothing more. It is
+/// more than sixty clients say in a burst.
 const MAX_PRIVATE_BYTES: usize = 16 << 20;
 
 /// The longest step of the clock by which stalls are measured.
@@ -74,7 +72,7 @@ pub struct Behind {
     delivered: Total,
     clock: Clock,
     poll: Poll,
-    /// When the next offer is due, and after what interval the one after that.
+    /// When the next offer is due, and how long after it the one after that.
     next_offer: Instant,
     interval: Duration,
     /// Who had the last turn in an offer.
@@ -202,7 +200,7 @@ impl Behind {
         self.laggards.values().for_each(|laggard| laggard.note_load(is_log_full));
     }
 
-    /// Has one that is behind end with the batch that was kept last. Returns whether it is behind.
+    /// Makes the batch that was kept last the last one for a recipient. Returns whether it is behind.
     pub fn leave(&mut self, id: ClientId, reason: LeaveReason) -> bool {
         let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
@@ -211,7 +209,7 @@ impl Behind {
         true
     }
 
-    /// Has all who are behind end with the batch that was kept last.
+    /// Makes the batch that was kept last the last one for all who are behind.
     pub fn leave_all(&mut self) {
         for id in self.laggards.keys().copied().collect::<Vec<_>>() {
             self.leave(id, LeaveReason::Quit);
@@ -226,8 +224,8 @@ impl Behind {
         Some(laggard.client)
     }
 
-    /// How many are behind on text that all get, and still read; none while hardly anything is kept for
-    /// them.
+    /// How many are behind on text that all get and still read. While hardly anything is kept for them, they
+    /// do not count.
     pub fn readers(&mut self) -> usize {
         if !self.log.is_filling() {
             return 0;
@@ -282,7 +280,7 @@ impl Behind {
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
         if !progress {
-            // It costs a tenth of the time at most, however many they are.
+            // So offers take at most a tenth of the time, however many recipients are behind.
             pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
             pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
         }
@@ -322,14 +320,14 @@ impl Laggard {
         self.batch < log.first() || now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
-    /// Has others tell it nothing while too much is kept for it, or for all recipients.
+    /// Notes whether too much private text is kept for it, or for all recipients.
     fn note_load(&self, is_log_full: bool) {
         let is_overloaded = self.private > MAX_PRIVATE_BYTES || (is_log_full && self.private > 0);
         self.client.is_overloaded.store(is_overloaded, Relaxed);
     }
 
-    /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of
-    /// it, if it is not behind any more.
+    /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of it
+    /// once it is not behind any more.
     fn take(&mut self, log: &Log, delivered: &mut Total) -> Option<Outcome> {
         for batch in log.from(self.batch) {
             let view = batch.view(self.client.id);
@@ -353,8 +351,8 @@ impl Laggard {
     }
 }
 
-/// The time for which this program has run. A server that was stopped, or a laptop that slept, owes its
-/// readers the time in which it sent nothing.
+/// The time for which this program has run. While a server is stopped or its laptop sleeps, it sends nothing,
+/// and no reader shall be too slow for that.
 #[derive(Debug)]
 struct Clock {
     running: Duration,

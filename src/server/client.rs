@@ -1,12 +1,11 @@
-//! A client as all threads of the server share it: its number, its connection, and what one thread
-//! has to tell another about it.
+//! A client as all threads of the server share it: its number, its connection, and its flags.
 //!
-//! There is one [`Client`] for each connection, and one descriptor in it. The registry, the client's
-//! session and the writer each hold an `Arc` of it. When the last of them lets go, the descriptor is
-//! closed, and only then is the client's place free for another: see [`Place`].
+//! There is one [`Client`] for each connection, with the connection's only descriptor in it. The registry, the
+//! client's session and the writer each hold an `Arc` of it. When the last of them drops it, the descriptor is
+//! closed. Only then is the client's place free for another: see [`Place`].
 //!
-//! The flags are `Relaxed`. Whatever must be seen in order is ordered by a lock or by
-//! [`Client::wake`], which is a happens-before edge of its own (`std::thread::park`).
+//! One thread sets a flag to tell another something about the client. Flags are `Relaxed`: where the order
+//! matters, a lock or [`Client::wake`] makes it (`std::thread::park` has acquire and release semantics).
 //!
 //! Grew from the one `Arc<TcpStream>` that step 8 of the [course](crate::lessons) shares.
 
@@ -30,8 +29,8 @@ impl ClientId {
         Self(n)
     }
 
-    /// Which of `parts` parts of all clients this one belongs to. Sixteen that came one after the
-    /// other share one.
+    /// Which of `parts` parts of all clients this one belongs to. Sixteen that came one after the other are
+    /// in the same part.
     pub fn part(self, parts: usize) -> usize {
         usize::try_from(self.0 / 16 % parts as u64).unwrap_or(0)
     }
@@ -57,13 +56,11 @@ pub struct Client {
     pub since: Instant,
     /// What all clients from its address may send together; `None` for this machine itself.
     pub quota: Option<Arc<AddressQuota>>,
-    /// Its leave is in the order of the room: nothing that it sends counts any more. Set under the
-    /// outbox's lock.
+    /// It has left the room, and nothing that it sends counts any more. Set under the outbox's lock.
     pub has_left: AtomicBool,
     /// It has not taken everything that it was sent. Set by the writer.
     pub is_behind: AtomicBool,
-    /// So much that others told it in private is kept for it that they may tell it nothing more. Set by
-    /// the writer.
+    /// Too much private text is kept for it, and others may tell it nothing more. Set by the writer.
     pub is_overloaded: AtomicBool,
     /// Sending to it failed: the connection is broken. Set by the writer.
     pub is_lost: AtomicBool,
@@ -104,7 +101,7 @@ impl Client {
         let _ = socket::shut_down(&self.stream, how);
     }
 
-    /// Makes the calling thread the client's: the one that [`Client::wake`] wakes.
+    /// Makes the calling thread the client's own: [`Client::wake`] wakes it.
     pub fn adopt_thread(&self) {
         self.thread.get_or_init(thread::current);
     }
@@ -117,7 +114,7 @@ impl Client {
     }
 
     /// Blocks the client's own thread while `condition` holds, until `deadline` at most if there is
-    /// one. Whoever changes the condition calls [`Client::wake`] afterwards.
+    /// one. A thread that changes the condition must call [`Client::wake`] afterwards.
     pub fn wait_while(&self, deadline: Option<Instant>, condition: impl Fn(&Self) -> bool) {
         while condition(self) {
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -136,7 +133,7 @@ pub struct Place(Arc<AtomicUsize>);
 impl Place {
     /// Takes one of `limit` places, of which `taken` counts those in use. `None` when there is none.
     pub fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        // One more than the limit for a moment at most, and then given back by the drop.
+        // The count is over the limit for a moment at most: if there was no place, the drop gives it back.
         let place = Self(Arc::clone(taken));
         (taken.fetch_add(1, Relaxed) < limit).then_some(place)
     }

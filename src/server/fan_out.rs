@@ -7,17 +7,18 @@
 //!                                        ↑ writer, helper-1, helper-2 …
 //! ```
 //!
-//! The recipients lie in [parts](Part). In a large room the writer lays all parts out on a table. It and
-//! its helpers each take one, send it the batch, and put it back, until none is left. Then the round goes
-//! on in the writer alone. So there is one round at a time, and one order. A part has one owner at a time,
-//! and so a socket has one writer. A helper that gets no processor costs little more than its wake-up: the
-//! others do what it does not take.
+//! The recipients lie in [parts](Part). In a large room the writer lays all parts out on a table. The writer
+//! and its helpers each take a part, send it the batch, and put it back, until no part is left. Then the
+//! writer goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and
+//! so a socket has one writer. When a helper gets no processor, the others do what it does not take.
 //!
-//! A small room is the writer's alone. While much is said, half of the threads leave the work to the others:
-//! those who send and read need a processor more than the writer needs help. That is so when a batch is
-//! large, and when the next one is there before the writer has asked for it. (Measured with two processors:
-//! from fifty recipients for each thread on it pays; with both of them delivering, a flood of 500 readers is
-//! a fifth slower, and a thousand people who chat cost a tenth more.)
+//! In a small room the writer works alone. While much is said, half of the threads stand back, because the
+//! clients and the sessions need the processors more than the writer needs help. Much is said when a batch is
+//! large, or when it was there before the writer asked for it.
+//!
+//! Measured with two processors: help pays from fifty recipients for each thread on. If both threads always
+//! worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would cost a tenth
+//! more processor time.
 //!
 //! No step of the [course](crate::lessons) has this.
 
@@ -33,13 +34,13 @@ use super::part::Part;
 /// A batch with more text than this is a flood, in bytes.
 const FLOOD_BYTES: usize = 64 << 10;
 
-/// How many parts there are for each thread, so that nobody waits for long for another's last.
+/// How many parts there are for each thread. With several, no thread waits for long at the end of a round.
 const PARTS_PER_THREAD: usize = 4;
 
 /// All recipients that are current, and the threads that help to send to them.
 #[derive(Debug)]
 pub struct FanOut {
-    /// All of them are here between rounds. [`ClientId::part`] says who is in which.
+    /// Between rounds all parts are here. [`ClientId::part`] says which part a client is in.
     parts: Vec<Part>,
     /// How many threads there are, the writer included.
     threads: usize,
@@ -63,7 +64,7 @@ struct Table {
 struct State {
     /// What is sent in this round; none between rounds.
     batch: Option<Arc<Batch>>,
-    /// The parts, each in its place: those that nobody has taken yet, and those that are done.
+    /// The parts that nobody has taken yet, and the parts that are done, each in its place.
     waiting: Vec<Option<Part>>,
     done: Vec<Option<Part>>,
     /// How many helpers are at work.
@@ -75,8 +76,8 @@ struct State {
 }
 
 impl FanOut {
-    /// Makes it without recipients, and starts helpers in `scope`. With the calling thread there are
-    /// `threads`, or as many as the system gives. The helpers end when this is dropped.
+    /// Makes it without recipients, and starts helpers in `scope`. With the calling thread there are `threads`
+    /// of them, or fewer if the system gives no more. The helpers end when this is dropped.
     pub fn new<'scope>(
         threads: NonZeroUsize,
         share: NonZeroUsize,
@@ -104,7 +105,7 @@ impl FanOut {
         self.parts.iter().map(Part::len).sum()
     }
 
-    /// How much recipients have taken that were current.
+    /// How much its recipients have taken so far.
     pub fn delivered(&self) -> Total {
         let mut delivered = Total::default();
         self.parts.iter().for_each(|part| delivered += part.delivered());
@@ -131,8 +132,8 @@ impl FanOut {
         &mut self.parts[id.part(parts)]
     }
 
-    /// Sends a sealed batch to all recipients. `is_busy` says that it had gathered before the writer asked for
-    /// it. Blocks until that is done, but never on a socket. Nobody else has the batch any more then.
+    /// Sends a sealed batch to all recipients. `is_busy` says that the batch was there before the writer asked
+    /// for it. Blocks until all threads are done, but never on a socket. Afterwards no helper holds the batch.
     ///
     /// # Panics
     ///
@@ -208,7 +209,7 @@ impl Table {
             state.at_work += 1;
             drop(state);
             self.work(&batch, number);
-            // Before the writer is told that nobody has it any more.
+            // Before the writer is told that no helper holds it any more.
             drop(batch);
             state = self.lock();
             state.at_work -= 1;
@@ -234,7 +235,7 @@ impl State {
         self.waiting.iter().any(Option::is_some)
     }
 
-    /// Takes a part that nobody has taken, with its place: the next one from `first` on, going round.
+    /// Takes the next part that nobody has taken, from place `first` on and around. Returns it with its place.
     fn take_part(&mut self, first: usize) -> Option<(usize, Part)> {
         let places = self.waiting.len();
         let mut turns = (0..places).map(|later| (first + later) % places);

@@ -9,7 +9,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::protocol::replies;
 
-/// The most that it may take, in bytes, whatever the number of lines.
+/// The most that the lines may take together, in bytes.
 const MAX_BYTES: usize = 256 << 10;
 
 /// The last lines that were said.
@@ -34,7 +34,7 @@ impl History {
 
     /// Adds whole lines.
     ///
-    /// Only as many as are kept are looked at, from the end, since a flood brings thousands.
+    /// A flood brings thousands of lines at once. Only those that will be kept are looked at.
     pub fn add(&mut self, lines: &[u8]) {
         let Some(lines) = lines.strip_suffix(b"\n") else { return };
         let newest_first = lines.rsplit(|&byte| byte == b'\n').take(self.limit);
@@ -61,12 +61,12 @@ impl History {
         }
         self.added += new as u64;
         if let Some(wake) = &self.wake {
-            // If it is full, the thread is to look already.
+            // When the channel is full, the thread is about to look.
             let _ = wake.try_send(());
         }
     }
 
-    /// Has a thread woken by each line from now on; by the end of its channel with `None`.
+    /// Sets what wakes the thread that saves the lines. `None` ends it.
     pub fn set_wake(&mut self, wake: Option<SyncSender<()>>) {
         self.wake = wake;
     }

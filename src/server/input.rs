@@ -1,8 +1,8 @@
 //! Input: what one client sent and nobody has looked at yet.
 //!
-//! One `read` takes as much as is there, up to a limit, and every line in it can then be cut without
-//! asking the system again. The buffer is small for a client that types and grows for one that floods, so
-//! ten thousand silent clients cost little.
+//! One `read` takes as much as is there, up to a limit. Every line in it is then cut without another system
+//! call. The buffer is small for a client that types, and grows for one that floods. So ten thousand silent
+//! clients cost little.
 //!
 //! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
 
@@ -18,8 +18,8 @@ use crate::system::socket;
 /// The buffer of a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 256;
 
-/// The largest buffer of a client whose lines wait for their rate, in bytes. Reading further ahead gains
-/// nothing: what is not cut into lines when the server ends was not received.
+/// The largest buffer of a client whose lines wait for their rate, in bytes. To read further ahead would gain
+/// nothing.
 const MAX_LIMITED_BUFFER_BYTES: usize = 4 << 10;
 
 /// The largest buffer where there is no rate, in bytes.
@@ -95,7 +95,7 @@ impl Input {
             return;
         };
         if bytes != self.buffer.len() {
-            // A new one, not a resized one: there is nothing in the old one to keep.
+            // A new one and not a resized one, since there is nothing in the old one to keep.
             self.buffer = vec![0; bytes];
         }
     }

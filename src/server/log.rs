@@ -1,11 +1,11 @@
-//! The log: the batches that somebody who is behind has not taken yet.
+//! The log: the batches that some recipients have not taken yet.
 //!
-//! Batches are numbered. Whoever is [`behind`](super::behind) keeps the number of the one that it is taking,
-//! so one copy of the text serves all of them.
+//! Batches are numbered. A recipient that is [`behind`](super::behind) remembers the number of the batch that
+//! it is taking. So one copy of the text serves all of them.
 //!
-//! The log is bounded by the text that *all* get: what is over the limit is dropped from the front. Private
-//! text does not count there, since nobody shall lose their place by what others tell them. It has the same
-//! limit, over which nothing more is told.
+//! The log has a limit on the text that *all* get. What is over the limit is dropped from the front. Private
+//! text does not count for that limit, since nobody shall lose their place because of what others tell them.
+//! It has a limit of its own, just as high. While it is over that, nobody is told anything more.
 //!
 //! Grew from the log of step 12 of the [course](crate::lessons).
 
@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 use super::batch::Batch;
 
-/// The part of the limit that must be in use before readers count as too slow for the room: one in so
-/// many. Until then a few stalled clients, of whom nobody knows yet that they do not read, delay nobody.
+/// The log is filling when one part in this many of its limit is in use. Until then nobody waits for slow
+/// readers, so a few clients that have stopped reading delay nobody before they are known to have stalled.
 const FILLING_PART: usize = 64;
 
 /// Batches, each with its number.
@@ -61,7 +61,7 @@ impl Log {
         self.bytes
     }
 
-    /// Whether so much is in use that readers who are behind count as too slow for the room.
+    /// Whether so much is in use that the room may wait for its slow readers.
     pub fn is_filling(&self) -> bool {
         self.bytes >= self.limit / FILLING_PART
     }
@@ -103,7 +103,7 @@ impl Log {
     }
 }
 
-/// What a batch takes of the limit: also one with little text takes memory.
+/// How much of the limit a batch takes. Even a batch without text takes memory.
 fn cost(batch: &Batch) -> usize {
     size_of::<Batch>() + batch.common().len()
 }

@@ -1,9 +1,9 @@
 //! Login: what a connection may say before it has a nickname, and what it is answered.
 //!
 //! The question is asked in the connection's own session, so somebody who says nothing keeps nobody else
-//! from joining. The whole login has one deadline, and so many tries.
+//! from joining. The whole login has one deadline and a limited number of tries.
 //!
-//! Nothing here waits or writes: the [`session`](super::session) does what this decides.
+//! Nothing here waits or writes. The [`session`](super::session) does what the login decides.
 //!
 //! Grew from step 7 of the [course](crate::lessons), where asking for a name gets a deadline.
 
@@ -65,7 +65,7 @@ impl Login {
             Frame::TimingMark => return Step::Answer(TIMING_MARK_REFUSED.to_vec()),
         };
         if is_http(line) {
-            // A web page can have a browser send anything behind its request.
+            // A web page can make a browser send anything after the first line of its request.
             return Step::TurnAway(replies::NOT_A_WEB_SERVER);
         }
         match Command::parse(line) {

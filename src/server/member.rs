@@ -1,10 +1,11 @@
 //! A member: what somebody who is in says and asks for.
 //!
-//! Whatever a member sends becomes one change of the [`room`](super::room), at one place of the order.
-//! What it says to everyone is gathered here first, so that a flood takes the outbox's lock once for each
-//! read and not for each line. Everything else passes that on before it, so one's own order is kept.
+//! Everything that a member sends becomes a change of the [`room`](super::room), at one place of the order.
+//! What it says to everyone is gathered here first. So a flood takes the outbox's lock once for each read and
+//! not once for each line. Everything else passes on the gathered lines before it, so that nothing overtakes
+//! them.
 //!
-//! Its [`session`](super::session) reads for it, and charges what it costs.
+//! The [`session`](super::session) reads for its member, and charges what each line costs.
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons).
 
@@ -23,7 +24,7 @@ use crate::protocol::replies;
 /// in front of them.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// What is kept of the buffer for that once little is said at once, in bytes.
+/// How much of that buffer is kept while little is said at once, in bytes.
 const KEPT_BYTES: usize = 1024;
 
 /// Somebody who is in.
@@ -32,7 +33,7 @@ pub struct Member<'a> {
     shared: &'a Shared,
     client: &'a Client,
     nickname: Nickname,
-    /// Formatted lines that were not passed on yet.
+    /// Formatted lines that are not passed on yet.
     said: Vec<u8>,
 }
 
@@ -176,7 +177,7 @@ impl<'a> Member<'a> {
             let said = String::from_utf8_lossy(&self.said);
             said.lines().for_each(|line| self.shared.log_message(line));
         }
-        // Not while it floods: allocating anew each time is a system call and twenty page faults.
+        // While it floods the buffer stays: a new one each time would cost a system call and twenty page faults.
         if self.said.len() <= KEPT_BYTES {
             self.said.shrink_to(KEPT_BYTES);
         }

@@ -10,7 +10,8 @@
 //! kind of thread on a message's way. Follow a line through it:
 //!
 //! 1. [`accept`] gives a connection a [`client`] number and a thread.
-//! 2. [`session`] reads it, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]). In the room it is a [`member`].
+//! 2. Its [`session`] reads, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
+//!    What somebody says who is in is for the [`member`].
 //! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
 //!    The room also knows who is in and what was said last ([`history`]).
 //! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).

@@ -1,19 +1,19 @@
-//! The outbox: where everything that others can notice is put, in one order.
+//! The outbox: the one place through which everything passes that others can notice. It makes the order.
 //!
-//! Sessions append to the [`room`](super::room) in it and go back to reading. The writer takes all that
-//! has gathered. That is what combines the words of a thousand people into one write for each recipient.
-//! While the writer is busy a batch gathers; while it is idle it waits here, and a line goes out at once:
-//! nothing ever waits for a batch to fill.
+//! Sessions append to the [`room`](super::room) in it and go back to reading. The writer takes everything
+//! that has gathered, as one batch. So the words of a thousand people become one write for each recipient.
+//! A batch gathers only while the writer is busy. An idle writer waits here, and then a line goes out at
+//! once: nothing ever waits for a batch to fill.
 //!
-//! The text that gathers is bounded. Over the bound, a client that already has text in the batch waits,
-//! stops reading its socket, and so TCP slows that peer down. The first line of a client in a batch never
-//! waits: a quiet person's line overtakes any flood. Notices never wait, since the writer itself causes
-//! some of them and would wait for itself.
+//! The text that gathers is bounded. Over the bound, a client that already has text in the batch must wait.
+//! Its session stops reading, and so TCP slows its peer down. The first line of a client in a batch never
+//! waits, so a quiet person's line overtakes any flood. Notices never wait either: the writer itself causes
+//! some of them, and it would wait for itself.
 //!
-//! The bound grows while a flood lasts: large batches mean fewer system calls. It shrinks while most of the
-//! room cannot keep up. It starts small, since small batches reach the readers while they are still in the
-//! processor's cache. (Measured with 300 clients who all talk at once: 128 KiB are 10 to 30 % faster than
-//! 512 KiB. In a flood that lasts it is the other way round.)
+//! The bound starts small, because a small batch is still in the processor's cache when it is sent. It grows
+//! while a flood lasts, because large batches need fewer system calls. It shrinks while most of the room
+//! cannot keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster
+//! than with 512 KiB. In a flood that lasts it is the other way round.)
 //!
 //! Grew from step 11 of the [course](crate::lessons), its bound from step 13.
 
@@ -27,15 +27,15 @@ use super::room::Room;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::LeaveReason;
 
-/// How much may gather before senders wait, in bytes, when a burst begins.
+/// How much may gather before senders wait, in bytes, at the beginning of a burst.
 const GATHERED_BYTES: usize = 128 << 10;
 
-/// The most, once a flood lasts, and how much more may gather after each full batch. After one that is not
-/// half full it is as at the beginning.
+/// The highest bound, in bytes, and how much the bound grows after each full batch. After a batch that is
+/// less than half full, the bound is as at the beginning.
 const MAX_GATHERED_BYTES: usize = 512 << 10;
 const GATHERED_STEP_BYTES: usize = 64 << 10;
 
-/// The least, while most of the room cannot keep up.
+/// The lowest bound, in bytes, while most of the room cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
 /// What the writer learns when it takes a batch.
@@ -88,8 +88,8 @@ impl Outbox {
     }
 
     /// Appends whole lines that a member says. Blocks while too much has gathered, except for the first
-    /// line in a batch; the writer wakes it. Discards them once the member has left or the outbox is
-    /// closed.
+    /// line in a batch. The writer wakes it. Once the member has left or the outbox is closed, the lines are
+    /// discarded.
     pub fn say(&self, client: &Client, mut lines: &[u8]) {
         let mut state = self.lock();
         while !lines.is_empty() && state.accepts(client) {
@@ -109,8 +109,8 @@ impl Outbox {
         self.release(state);
     }
 
-    /// Appends what a client causes, all at one place of the order. Blocks as [`Outbox::say`] does.
-    /// Returns `None`, and nothing happens, once the client has left or the outbox is closed.
+    /// Appends what a client causes, all at one place of the order. Blocks as [`Outbox::say`] does. Once the
+    /// client has left or the outbox is closed, nothing happens and this returns `None`.
     pub fn append_for<T>(&self, client: &Client, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let mut state = self.lock();
         while state.is_full() && state.has_text_of(client) && state.accepts(client) {
@@ -134,7 +134,7 @@ impl Outbox {
         }
     }
 
-    /// Has a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed nobody is told.
+    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let mut state = self.lock();
         if state.is_closed {
@@ -162,8 +162,8 @@ impl Outbox {
     }
 
     /// Takes what has gathered in exchange for `empty`. Blocks while there is nothing, for `timeout` at
-    /// most if there is one; any append wakes it. For the writer alone, who says whether most of the room
-    /// cannot keep up.
+    /// most if there is one. Any append wakes it. Only the writer calls this. With `is_too_fast` it says that
+    /// most of the room cannot keep up.
     pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
         let mut state = self.lock();
         let was_there = !state.room.gathered().is_empty();
@@ -209,7 +209,8 @@ impl Outbox {
         }
     }
 
-    /// A panic elsewhere cannot leave the room half changed in a way that matters: go on with it.
+    /// A panic of another thread cannot leave the room half changed in a way that matters, so a poisoned
+    /// lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,8 +234,8 @@ impl State {
         client.last_batch.store(self.number, Relaxed);
     }
 
-    /// Raises the bound when senders filled the batch, and resets it when they are far from that. Halves it
-    /// when the room cannot keep up.
+    /// Raises the bound when senders have filled the batch, and resets it when they have not half filled it.
+    /// Halves it when the room cannot keep up.
     fn adapt_bound(&mut self, is_too_fast: bool) {
         let bytes = self.room.gathered().bytes();
         if is_too_fast {

@@ -1,10 +1,10 @@
-//! A part of those who are sent each batch as it comes.
+//! A part: a share of the recipients that are sent each batch as it comes.
 //!
-//! The recipients of a part lie in one dense array, in the order of their numbers. So a batch is sent by
-//! walking through them beside the batch's edits, which have the same order: nobody is searched for, and
-//! the many who have no edits cost one `send` of one slice each.
+//! The recipients of a part lie in one dense array, in the order of their numbers. The edits of a batch have
+//! the same order. So a batch is sent by walking through both side by side, and nothing is searched for. The
+//! many recipients without edits cost one `send` of one slice each.
 //!
-//! No step of the [course](crate::lessons) has parts: there all recipients are one.
+//! The [course](crate::lessons) has no parts. In its steps one list holds all recipients.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
@@ -14,14 +14,14 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
-/// How many slices are offered in one system call. Linux takes 1,024 (`IOV_MAX`); to prepare so many for each
-/// recipient would cost more than a second call for the few who have more than this.
+/// How many slices are offered in one system call. Linux would take 1,024 (`IOV_MAX`). To prepare so many for
+/// each recipient would cost more than a second call for the few that have more than this.
 const MAX_SLICES: usize = 64;
 
 /// One recipient.
 #[derive(Debug)]
 struct Recipient {
-    /// Beside the pointer, so that walking does not have to follow it.
+    /// A copy of the client's number, so that the walk does not have to follow the pointer.
     id: ClientId,
     client: Arc<Client>,
 }
@@ -81,7 +81,7 @@ impl Part {
 
     /// Sends each recipient its view of a sealed batch. Never waits for a socket.
     ///
-    /// Those who did not take it all are no recipients any more: see [`Part::take_unfinished`].
+    /// Those who did not take everything are removed: see [`Part::take_unfinished`].
     pub fn send(&mut self, batch: &Batch) {
         let mut cursor = batch.cursor();
         let Self { unfinished, delivered, .. } = self;
@@ -128,8 +128,8 @@ fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// Offers a view except for its first `taken` bytes, and does not wait. Returns how many bytes of the
-/// view are taken then, `None` for all.
+/// Offers a view without its first `taken` bytes, and does not wait. Returns how many bytes of the view have
+/// been taken afterwards, or `None` for all.
 ///
 /// # Errors
 ///
@@ -165,7 +165,7 @@ pub fn send_view<'a>(
     }
 }
 
-/// Whether an error says that a socket takes nothing now, and nothing worse.
+/// Whether an error only says that a socket takes nothing at this moment.
 fn took_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -1,8 +1,7 @@
-//! The registry: all connections, those without a nickname and those being closed included.
+//! The registry: all connections, also those that have no nickname yet and those that are being closed.
 //!
-//! It answers "who must be told, woken or closed?" when the server ends, and how many there are. Who is
-//! in the chat, under which name, is for the [`room`](super::room) to know, since that has a place in
-//! the order of what is said.
+//! The shutdown finds here who must be told, woken or closed. Who is in the chat, and under which name, is
+//! known to the [`room`](super::room), since that has a place in the order of what is said.
 //!
 //! Grew from the list of connections to be closed at the end, in step 10 of the [course](crate::lessons).
 
@@ -35,7 +34,7 @@ impl Registry {
             self.emptied.notify_all();
         }
         drop(clients);
-        // Perhaps its last owner: closing a socket is no work to do under a lock.
+        // This may close the socket, which is no work to do under a lock.
         drop(removed);
     }
 

@@ -1,9 +1,9 @@
 //! The room: who is in, under which name, what was said last, and what the next batch will tell everyone.
 //!
-//! These belong together, because each of them is true at a point of the one order. So they lie behind
-//! one lock, the [`outbox`](super::outbox)'s. Whoever holds it appends to the order and knows who is in at
-//! just that point: a name is checked, taken and announced at once, and the welcome, the history and the
-//! answer to `/who` are composed here.
+//! These belong together, because each of them changes at a point of the one order. So one lock guards them
+//! all, the lock of the [`outbox`](super::outbox). A thread that holds it appends to the order, and knows who
+//! is in at exactly that point. So a name is checked, taken and announced in one step, and the welcome and the
+//! answer to `/who` are true where they stand.
 //!
 //! Nothing here waits, and nothing here knows a socket.
 //!
@@ -33,7 +33,7 @@ pub struct Room {
     members: BTreeMap<ClientId, Nickname>,
     /// Who has which nickname, by its folded form.
     names: HashMap<String, ClientId>,
-    /// How many have been in at once at most.
+    /// The most that have been in at the same time.
     most: usize,
     history: History,
     /// Notices that follow the welcome, with their line ends.
@@ -143,19 +143,19 @@ impl Room {
         self.batch.announce(line);
     }
 
-    /// Begins with what was said before a restart, and has a thread woken by what is said from now on.
+    /// Begins with what was said before a restart. From now on a thread is woken by everything that is said.
     pub fn keep_history(&mut self, said: &[u8], wake: SyncSender<()>) {
         self.history.add(said);
         self.history.set_wake(Some(wake));
     }
 
-    /// Sets what whoever joins is told from now on: see [`replies::motd`].
+    /// Sets what everyone who joins is told from now on: see [`replies::motd`].
     pub fn set_motd(&mut self, motd: String) {
         self.motd = motd;
     }
 
-    /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns
-    /// its nickname; `None` when it was not in, or has left before: the first reason counts.
+    /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns its
+    /// nickname, or `None` when it was not in or has already left. So the first reason counts.
     pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let nickname = self.forget(client)?;
         if let Some(line) = reason.final_line() {
@@ -207,7 +207,7 @@ impl Room {
         self.members.get(&client)
     }
 
-    /// How many are in, and how many have been at once at most.
+    /// How many are in, and the most that have been in at the same time.
     pub fn count(&self) -> (usize, usize) {
         (self.members.len(), self.most)
     }
@@ -227,7 +227,7 @@ impl Room {
         &self.history
     }
 
-    /// Nothing more is said: lets the thread end that saves the history.
+    /// Nothing more will be said: ends the thread that saves the history.
     pub fn end_history(&mut self) {
         self.history.set_wake(None);
     }

@@ -1,9 +1,8 @@
 //! Session: the server's side of one client, from its first line to its last.
 //!
 //! Each session has a thread of its own, which does one thing over and over: read what has come, cut a
-//! line, take a token for it, act. Before there is a nickname a line is an answer at the prompt
-//! ([`login`](super::login)). Afterwards it is a [`member`](super::member)'s, and goes into the
-//! [`outbox`](super::outbox). All lines of one read that the tokens allow are passed on together.
+//! line, take a token for it, act. Before there is a nickname, a line is an answer at the prompt
+//! ([`login`](super::login)). Afterwards it is what a [`member`](super::member) says or asks for.
 //!
 //! The session blocks
 //!
@@ -12,8 +11,8 @@
 //!   a leave and the shutdown wake it;
 //! - for space in the outbox, which the writer makes.
 //!
-//! It writes to the socket until the client is in, and never again. Whatever happens to it, a panic
-//! included, the client leaves exactly once.
+//! The session writes to the socket until the client is in, and never again. However it ends, even by a
+//! panic, the client leaves exactly once.
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
 
@@ -36,8 +35,8 @@ use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
 
-/// How long a client whose connection is broken may go on with what it had sent, at its rate. A bot that
-/// says its piece and hangs up is heard; a nickname is not held for a ghost.
+/// How long a client whose connection is broken may go on with what it had sent, at its rate. So a bot that
+/// says its piece and hangs up is heard, and a ghost does not hold its nickname for long.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
 /// How a session ends.
@@ -100,9 +99,9 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// When the token is there that it has reserved of its address, for its next line.
+    /// When the token will be there that it has reserved from its address for its next line.
     reserved: Option<Instant>,
-    /// When its connection was found to be broken, while it waited for its rate.
+    /// When its connection was found to be broken while it waited for its rate.
     gone_since: Option<Instant>,
 }
 
@@ -139,14 +138,14 @@ impl Session<'_> {
         match read {
             Ok(0) if !self.client.is_lost.load(Relaxed) => Break(End::Left(LeaveReason::Quit)),
             Ok(1..) => Continue(()),
-            // The deadline of the login, which the next turn looks at.
+            // The login's time is over, which the next turn sees.
             Err(error) if is_at_prompt && error.kind() == WouldBlock => Continue(()),
             Ok(0) | Err(_) => Break(End::Left(LeaveReason::ConnectionLost)),
         }
     }
 
-    /// Acts on one line after the other, and passes on what was said. Returns whether there is no line
-    /// left; else the client is behind, or has no token.
+    /// Acts on one line after the other, and passes on what was said. Returns whether there is no line left.
+    /// If there is one, the client is behind or has no token.
     fn act_on_lines(&mut self, input: &mut Input) -> ControlFlow<End, bool> {
         let Some(_in_flight) = self.shared.shutdown.enter() else { return Break(End::Shutdown) };
         let (mut flow, mut lines) = (Continue(()), 0);
@@ -189,7 +188,7 @@ impl Session<'_> {
         }
         let mut until = now + wait;
         if let Phase::AtPrompt(login) = &self.phase {
-            // Its address may owe for longer than a login may take.
+            // Its address may be in debt for longer than a login may take.
             until = until.min(login.deadline());
         }
         let is_ending = || self.shared.shutdown.has_begun();
@@ -200,7 +199,7 @@ impl Session<'_> {
         {
             return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
         }
-        // Reading would not show it before everything is read that was sent, at this rate.
+        // At this rate it would take long until a read shows that the connection is broken.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
             return Break(End::Left(LeaveReason::ConnectionLost));
@@ -238,7 +237,7 @@ impl Session<'_> {
         let search = search_cost(cost.searched);
         self.bucket.take(1.0 + search);
         if let Some(quota) = &self.client.quota {
-            // A line that nobody sees costs what was reserved.
+            // A line that nobody sees costs only the token that was reserved.
             quota.charge_bytes(cost.delivered);
             quota.charge(search);
             self.reserved = None;
@@ -265,8 +264,8 @@ impl Session<'_> {
 
     fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
-        // From the join on the login's deadline means nothing. It fails when the connection is over,
-        // which reading finds out.
+        // The login's deadline does not count any more. The call fails when the connection is over, which
+        // the next read finds out.
         let _ = client.stream.set_read_timeout(None);
         let joined = self.shared.outbox.append_for(client, |room| room.join(client, &nickname));
         match (joined, &mut self.phase) {
@@ -291,8 +290,8 @@ impl Session<'_> {
 
 /// Writing before the client is in, and the end.
 impl Session<'_> {
-    /// Sends bytes to a client that is not in. Never blocks: they fit into a socket's buffer, and if they
-    /// do not, the peer is not reading.
+    /// Sends bytes to a client that is not in. Never blocks: they fit into a socket's buffer as long as the
+    /// peer reads.
     fn write(&self, bytes: &[u8]) -> Flow {
         match send_now(&self.client.stream, bytes) {
             Ok(sent) if sent == bytes.len() => Continue(()),
@@ -315,10 +314,11 @@ impl Session<'_> {
     }
 
     /// Discards what still comes, until the peer closes, the writer closes the connection, or the time to
-    /// part is over. Closed over unread input a connection is reset, which could destroy the last words.
+    /// part is over. To close a socket that has unread input would reset the connection, and a reset could
+    /// destroy the last words on their way.
     ///
-    /// A flood is not read to its last byte. With nothing unread there is no reset, and the peer would wait
-    /// for a minute until it is told that nobody takes what it sends.
+    /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
+    /// Without one it would wait for a minute.
     fn drain(&self, input: &mut Input) {
         self.client.wait_while(None, |client| client.is_behind.load(Relaxed));
         let start = Instant::now();

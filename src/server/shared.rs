@@ -1,4 +1,4 @@
-//! What all threads of the server share.
+//! Shared: what all threads of the server use together, and how a client is made to leave from any of them.
 
 use std::net::Shutdown::Both;
 
@@ -45,7 +45,7 @@ impl Shared {
         }
     }
 
-    /// Has a client leave, from any thread, and logs it. Only the first call counts.
+    /// Makes a client leave, from any thread, and logs it. Only the first call for a client counts.
     pub fn leave(&self, client: &Client, reason: LeaveReason) {
         if let Some(nickname) = self.outbox.leave(client, reason) {
             self.log.event(&format!("{nickname} left the chat!{reason}"));

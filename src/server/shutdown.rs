@@ -7,10 +7,10 @@
 //! | 2.7 s | the peers have had half a second to close, and are cut off ([`CLOSED_AFTER`]) |
 //! | 2.9 s | the log is written ([`LOGGED_AFTER`]) |
 //!
-//! [`shut_down`] is these steps, one after the other.
+//! [`shut_down`] takes these steps, one after the other.
 //!
-//! What a session has read and not yet cut into lines was not received: to its sender that looks like what
-//! still lay in the socket.
+//! What a session has read but not yet cut into lines is not said. Its sender cannot tell that from what still
+//! lay in the socket.
 //!
 //! Grew from step 10 of the [course](crate::lessons): whatever blocks has somebody who wakes it.
 
@@ -32,8 +32,8 @@ pub const IN_FLIGHT_AFTER: Duration = Duration::from_millis(800);
 /// How long the writer may take to deliver what was said, and the farewell.
 pub const DELIVERED_AFTER: Duration = Duration::from_millis(2200);
 
-/// How long it takes until all connections are closed. What is left of three seconds is what ten thousand
-/// threads need to end on a busy machine.
+/// When all connections are closed. Ten thousand threads need the rest of the three seconds to end on a busy
+/// machine.
 pub const CLOSED_AFTER: Duration = Duration::from_millis(2700);
 
 /// How long the log may take for its last lines.
@@ -42,7 +42,7 @@ pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
 /// How long a peer may take to read its final line and to close.
 pub const PARTING_TIME: Duration = Duration::from_millis(500);
 
-/// How long those who are behind may take nothing before nobody waits for them any more.
+/// When nobody who is behind has taken anything for this time, the end waits for them no longer.
 pub const END_STALL: Duration = Duration::from_millis(1500);
 
 /// Asks the server to stop, from any thread or signal handler.
@@ -118,7 +118,7 @@ impl Shutdown {
         self.is_told.load(Relaxed)
     }
 
-    /// Returns when a step is to be done that has so much time from the request on.
+    /// Returns when a step must be done that has this much time, counted from the request.
     pub fn deadline(&self, after: Duration) -> Instant {
         *self.began.get_or_init(Instant::now) + after
     }
@@ -171,14 +171,14 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
             client.shut_down(WriteHalf);
         }
     }
-    // 4. The writer delivers, and gives those who are behind and read their time.
+    // 4. The writer delivers. Those who are behind and still read have time until its deadline.
     let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
     if delivered.recv_timeout(left + PARTING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
-        // So busy a machine that it is not done in time: no send takes anything any more.
+        // The machine is so busy that the writer is not done in time. Now every send of it fails at once.
         registry.all().iter().for_each(|client| client.shut_down(Both));
     }
-    // 5. Everyone may read, and close. What still comes is discarded: closed over unread input, a
-    // connection would be reset, and the reset could destroy the farewell.
+    // 5. Everyone may read the farewell, and close. Sessions discard what still comes, since to close a
+    // socket that has unread input would reset the connection, and that could destroy the farewell.
     shutdown.is_told.store(true, Relaxed);
     for client in registry.all() {
         client.shut_down(WriteHalf);
@@ -187,7 +187,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     }
     let parted = Instant::now() + PARTING_TIME;
     registry.wait_until_empty(parted.min(shutdown.deadline(CLOSED_AFTER)));
-    // 6. Whatever still blocks in reading wakes.
+    // 6. Sessions that still block in reading wake.
     for client in registry.all() {
         client.shut_down(Both);
         client.wake();

@@ -1,11 +1,12 @@
-//! The writer: the one thread that decides what is sent, to all who are in, in one order.
+//! The writer: the one thread that sends to everybody in the room, in one order.
 //!
-//! In each round it takes what has gathered in the outbox. It sends each recipient its view of that in one
-//! write that never waits, in a large room with its helpers ([`fan_out`](super::fan_out)). A recipient that
-//! does not take it all is from then on [`behind`](super::behind). So nobody waits for anybody.
+//! It works in rounds. In each round it takes the batch that has gathered in the outbox, and sends each
+//! recipient its view of that batch with one write that never waits. In a large room helpers share the work
+//! ([`fan_out`](super::fan_out)). A recipient that does not take everything is [`behind`](super::behind) from
+//! then on, and the round goes on without it. So nobody waits for anybody.
 //!
-//! Once a client is in, no other thread writes to its socket. The writer knows bytes, who comes and who
-//! goes, and nothing else.
+//! Once a client is in the room, no other thread writes to its socket. The writer knows bytes, who comes and
+//! who goes. It does not know what the bytes mean.
 //!
 //! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
 //!
@@ -27,8 +28,8 @@ use super::shared::Shared;
 use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
 use crate::protocol::replies::LeaveReason;
 
-/// When more than half of the room is behind and still reads, the room is too fast; they are not slow.
-/// Then a round waits for them, so long at most.
+/// When more than half of the room is behind and still reads, it is the room that is too fast. Then a round
+/// waits for them, at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// The state of the writer's thread.
@@ -37,10 +38,11 @@ pub struct Writer<'a> {
     shared: &'a Shared,
     current: FanOut,
     behind: Behind,
-    /// Connections whose writing side is shut down, and when they are closed at the latest. One whose
-    /// session has ended before is closed already: its place is free, and its descriptor too.
+    /// Connections whose writing side is shut down, and when they are closed at the latest. The reference is
+    /// weak, so a session that ends earlier closes its connection earlier.
     parting: VecDeque<(Instant, Weak<Client>)>,
-    /// What has become of those who were behind. Empty between rounds, kept for its memory.
+    /// What has become of those who were behind. It is empty between rounds. It is here so that its memory
+    /// is used again.
     outcomes: Vec<(Arc<Client>, Outcome)>,
 }
 
@@ -64,7 +66,7 @@ impl<'a> Writer<'a> {
     ///
     /// When a helper has panicked.
     pub fn run(mut self) {
-        // This one and the outbox's change places in each round: a steady room allocates nothing.
+        // It changes places with the outbox's batch in each round, so a steady room allocates nothing.
         let mut batch = Arc::new(Batch::default());
         let mut is_too_fast = false;
         loop {
@@ -90,7 +92,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// How long it may wait for the next batch: until something else is due.
+    /// How long the writer may wait for the next batch before something else is due.
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         let parting = self.parting.front().map(|(until, _)| until.saturating_duration_since(now));
@@ -103,7 +105,7 @@ impl<'a> Writer<'a> {
         for change in changes {
             match change {
                 Change::Joined(client) => self.current.add(client),
-                // It still gets what comes before its leave.
+                // It still gets what was said before it left.
                 Change::Left(id, reason) => left.push((id, reason)),
             }
         }
@@ -129,7 +131,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Offers those who are behind what they have not taken yet. Blocks until one of their sockets can
-    /// take some, for `wait` at most.
+    /// take something, for `wait` at most.
     fn offer(&mut self, wait: Duration) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         self.behind.offer(wait, &mut outcomes);
@@ -150,8 +152,8 @@ impl<'a> Writer<'a> {
         self.outcomes = outcomes;
     }
 
-    /// When the room is too fast for most of those who read, waits until all of them have caught up, for
-    /// a moment at most. Returns whether some have not.
+    /// When the room is too fast for most of its readers, waits for a moment until they have caught up.
+    /// Returns whether some have not.
     fn hold(&mut self) -> bool {
         let half = self.current.count().midpoint(self.behind.len());
         if self.behind.len() <= half || self.behind.readers() <= half {
@@ -168,8 +170,8 @@ impl<'a> Writer<'a> {
         false
     }
 
-    /// Ends the writing to a client that has left. One that was sent a final line has a moment to read it
-    /// and to close; the others can read nothing any more.
+    /// Ends the writing to a client that has left. If it was sent a final line, it has a moment to read that
+    /// and to close. Otherwise the connection ends at once.
     fn part_with(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
         client.shut_down(if is_told { Write } else { Both });
@@ -190,8 +192,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Ends the writing to all, after the farewell. Those who are behind and read have until the
-    /// shutdown's deadline for it.
+    /// Ends the writing to all, after the farewell. Those who are behind and still read have time until the
+    /// shutdown's deadline.
     fn finish(&mut self) {
         for part in self.current.parts_mut() {
             for client in part.drain() {
@@ -217,10 +219,10 @@ fn catch_up(client: &Client) {
     client.wake();
 }
 
-/// Ends the connection of a client that cannot be sent anything any more. Its session reads what the peer
-/// had sent before, to the end, and then has it leave.
+/// Ends the connection of a client to which sending has failed. Its session reads what the peer had sent
+/// before, to the end. Then the client leaves.
 fn lose(client: &Client, error: &io::Error) {
-    // A peer that closed in order and was then sent something: that is no loss.
+    // A broken pipe means that the peer had closed in order, and that is no loss.
     client.is_lost.store(error.kind() != io::ErrorKind::BrokenPipe, Relaxed);
     client.shut_down(Both);
     catch_up(client);

@@ -1,9 +1,10 @@
-//! Bans: addresses that may not connect, until a time or for good.
+//! Bans: addresses that may not connect, for some time or for good.
 //!
-//! The operator changes them on the console, and the accept loop looks at them. An address is banned as it
-//! is counted ([`counted_as`](crate::server::accept::counted_as)): an IPv6 network of 64 bits is one, and this machine itself is none.
+//! The operator changes them on the console, and the accept loop looks at them. An IPv6 network of 64 bits is
+//! one address here, and this machine itself cannot be banned: see
+//! [`counted_as`](crate::server::accept::counted_as).
 //!
-//! With `--bans` they are kept in a file, a line each:
+//! With `--bans` they are kept in a file, one on each line:
 //!
 //! ```text
 //! 192.0.2.7
@@ -41,7 +42,7 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or has a line that is no ban: nobody is to come in by a mistake in it.
+    /// When the file cannot be read, or has a line that is no ban. A mistake in it shall let nobody in.
     pub fn load(file: Option<PathBuf>) -> io::Result<Self> {
         let mut table = BTreeMap::new();
         if let Some(path) = &file {

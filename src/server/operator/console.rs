@@ -1,11 +1,11 @@
 //! The console: what the operator types into the server's own terminal.
 //!
-//! Whoever types is read by a thread that blocks in reading, and that nothing can wake; so it is not joined,
-//! and it does not keep what the threads share alive. Its lines go to one thread that obeys, in one order; what
-//! it answers goes to the log, so nobody waits for the terminal.
+//! One thread reads the terminal. Nothing can wake it from that, so nobody joins it, and it holds only a weak
+//! reference to what the threads share. It passes each line to a second thread, which obeys the lines in their
+//! order. Answers go to the log, so nobody waits for the terminal.
 //!
-//! Standard input is only read when it is a terminal: its end, as under a service manager, changes nothing. There
-//! the lines come from the FIFO of `--console`: `echo '/kick bob' > PATH`.
+//! Standard input is read only when it is a terminal. Under a service manager it is not one, and lines come from
+//! the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -25,7 +25,7 @@ use crate::server::client::Client;
 use crate::server::shared::Shared;
 use crate::server::shutdown::ShutdownHandle;
 
-/// What `/help` says here, and `server --help`, a line each.
+/// The lines that `/help` prints here, and `server --help`.
 pub const HELP: [&str; 10] = [
     "/who [PART]                   list who is online, from where, and since when",
     "/say TEXT                     say something to everyone",
@@ -33,7 +33,7 @@ pub const HELP: [&str; 10] = [
     "/ban NICK|ADDRESS [MINUTES]   refuse an address, and disconnect who is from there",
     "/unban ADDRESS                let it in again",
     "/bans                         list what is banned",
-    "/motd [TEXT]                  set what whoever joins is told, or nothing",
+    "/motd [TEXT]                  set what people are told when they join",
     "/stats                        tell how the server stands",
     "/quit                         stop the server",
     "/help                         show this list",
@@ -42,11 +42,11 @@ pub const HELP: [&str; 10] = [
 /// How many lines may wait to be obeyed. A person types one; further ones wait where they come from.
 const MAX_WAITING_LINES: usize = 16;
 
-/// How long to wait before the terminal is tried again that could not be read.
+/// How long to wait before a terminal that could not be read is tried again.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the thread `console`, which obeys, and those which read: `terminal` when standard input is one, and
-/// `fifo` when there is one. Nothing starts if there is nothing to do.
+/// Starts the thread `console`, which obeys, and the threads that read: `terminal` if standard input is one, and
+/// `fifo` if there is one. If there is nothing to do, nothing starts.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -
         let interval = interval.unwrap_or(Duration::MAX);
         spawn("console", move || {
             obey_loop(&heard, interval, &shared, &handle);
-            // Held until here: with nobody who reads, the wait for a line has no end either.
+            // If this were dropped earlier and nobody read, the wait for a line would end at once.
             drop(lines);
         })?;
     }
@@ -80,8 +80,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Reads the terminal to its end. In the background of a shell it cannot be read, and is tried again: `fg` may
-/// bring it back.
+/// Reads the terminal to its end. A shell's background job cannot read it. Then it is tried again, since `fg`
+/// may bring the job back.
 fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
         thread::sleep(BACKGROUND_PAUSE);
@@ -95,7 +95,7 @@ fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
 fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
     for line in input.lines() {
         match line {
-            // Nobody listens any more once the server has ended, and then nothing matters.
+            // It fails once the server has ended, and then nothing matters.
             Ok(line) => drop(lines.send(line)),
             // Not UTF-8; the next line may be.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
@@ -195,8 +195,8 @@ fn who(shared: &Shared, part: &str) {
     }
 }
 
-/// Bans an address, or the one that somebody comes from, and disconnects all from there. Returns what has
-/// become of it.
+/// Bans an address, or the address of a nickname, and disconnects everybody from there. Returns what the operator
+/// is told.
 fn ban(shared: &Shared, who: &str, minutes: &str) -> String {
     let address = match who.parse::<IpAddr>() {
         Ok(address) => address.to_canonical(),
@@ -247,7 +247,7 @@ fn for_minutes(minutes: Option<u64>) -> String {
     minutes.map_or("for good".to_owned(), |minutes| format!("for {}", duration(60 * minutes)))
 }
 
-/// A number of seconds, as a person says it.
+/// Writes a number of seconds the way a person would.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

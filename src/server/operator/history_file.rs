@@ -1,11 +1,10 @@
-//! The file of the history, so that it survives a restart: the lines that newcomers are shown, as they are
-//! shown, oldest first.
+//! The history file: the lines that newcomers are shown, oldest first, kept for the next start of the server.
 //!
-//! Disks can be slow or full, and the room waits for neither. A thread of its own is woken when something was
-//! said, looks at what is new in the room, and appends that: however much is said meanwhile, it is no more
-//! than the history holds. When much has been appended, or something went wrong, the file is replaced by what is
-//! in the history. What was appended survives the end of the program at once, and that of the machine as soon as
-//! the system has written it.
+//! A disk can be slow or full, and the room does not wait for it. A thread is woken when something is said. It
+//! looks at what is new in the history, and appends that to the file. However much is said meanwhile, it is no
+//! more than the history holds. When much has been appended, or when something went wrong, the file is replaced
+//! by what is in the history. What was appended survives the end of the program. It survives a power cut as
+//! soon as the system has written it to the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -36,7 +35,7 @@ pub struct HistoryFile {
 }
 
 impl HistoryFile {
-    /// Reads the file; none is an empty one. A last line without an end was torn, and is left out.
+    /// Reads the file. If there is none, it is as if it were empty. A torn last line, without an end, is left out.
     ///
     /// # Errors
     ///
@@ -68,8 +67,8 @@ impl HistoryFile {
         OutputThread::start("history", move || self.keep_loop(&shared, &woken))
     }
 
-    /// Saves what is said, until nothing can be said any more. Blocks until something is, and on the disk. That
-    /// it fails is logged once, until it works again.
+    /// Saves what is said, until nothing can be said any more. Blocks until something is said, and on the disk. A
+    /// failure is logged once, and then again only after it has worked.
     fn keep_loop(&mut self, shared: &Shared, woken: &Receiver<()>) {
         let mut has_failed = false;
         loop {
@@ -80,7 +79,7 @@ impl HistoryFile {
                 shared.log.notice(&format!("Could not write {}: {error}", self.path.display()));
             }
             has_failed = saved.is_err();
-            // What was said last has woken it before the end does.
+            // What was said last comes before the end of the channel, so nothing is missed.
             if woken.recv().is_err() {
                 return;
             }

@@ -4,8 +4,8 @@
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1 behind_names=bob
 //! ```
 //!
-//! and so on, in one line: seconds, numbers and bytes; memory in KiB. Whoever does something counts it, in
-//! atomics that nobody waits for. The rest is looked up when it is asked for.
+//! The line goes on. Times are in seconds, `memory` is in KiB, and the rest are numbers and bytes. Threads count
+//! what they do in atomics. Everything else is looked up when the line is asked for.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -17,10 +17,10 @@ use crate::server::batch::Total;
 use crate::server::client::Client;
 use crate::server::shared::Shared;
 
-/// How many of those who are behind are named.
+/// How many clients that are behind are named.
 const MAX_NAMED: usize = 10;
 
-/// The last lines of those who are turned away, and the key under which each is counted.
+/// The line with which a connection is turned away, and the key under which that is counted.
 const TURNED_AWAY: [(&str, &str); 6] = [
     (replies::SERVER_FULL, "full"),
     (replies::TOO_MANY_FROM_ADDRESS, "per_address"),
@@ -36,8 +36,7 @@ pub struct Stats {
     started: Instant,
     /// Lines that clients have sent. Counted by their sessions.
     pub lines_in: AtomicU64,
-    /// Lines and bytes that recipients have taken, and the text that is kept for those who are behind. Set
-    /// by the writer.
+    /// Lines and bytes that recipients have taken, and the text that is kept for slow ones. Set by the writer.
     pub deliveries: AtomicU64,
     /// See `deliveries`.
     pub bytes_out: AtomicU64,
