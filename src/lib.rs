@@ -8,6 +8,8 @@
 //! 4. [`arguments`]: the command lines.
 //! 5. [`system`]: the few calls that `std` does not have.
 //!
+//! [`relay`] is for one room on several servers. Neither program uses it yet.
+//!
 //! # The house
 //!
 //! ```text
@@ -19,10 +21,11 @@
 //!               system                     the calls that std does not have; the only unsafe
 //! ```
 //!
-//! Arrows run down and never back up, and the programs do not know each other. The tool that measures
-//! and besieges the server is not part of the house: it is `tests/load`. The course for learners stands
-//! apart: [`lessons`], thirteen steps from an echo server to what the real server is, each a file to run.
-//! If sockets and threads are new to you, begin there.
+//! A module uses only what stands below it, and the two programs do not know each other. The tool that
+//! measures and attacks the server is in `tests/load`.
+//!
+//! If sockets and threads are new to you, begin with the course: [`lessons`]. It leads in thirteen steps from
+//! an echo server to this server. Each step is a program to run.
 //!
 //! # The way of a message
 //!
@@ -34,47 +37,73 @@
 //!
 //! Alice types `hello`. Her client sends the line.
 //!
-//! 1. Her [`session`](server::session) at the server, a thread of its own, blocks in `read`. It wakes,
-//!    cuts the line from what came ([`protocol::framing`]), takes a token for it ([`server::rate`]),
-//!    cleans it ([`protocol::cleaning`]), and puts her name in front ([`member`](server::member)).
-//! 2. It appends the line to the [`room`](server::room) in the [`outbox`](server::outbox), and so to the
-//!    [`batch`](server::batch) that gathers there. Then it reads again.
-//! 3. The [`writer`](server::writer) takes the whole batch, hers and everybody else's lines. It sends each
-//!    recipient, in one write that never waits, everything that is new to it, without its own words.
-//!    In a large room [helpers](server::fan_out) on the other processors take a share of the recipients.
-//! 4. A recipient that does not take it all is [`behind`](server::behind). The batch stays in the
-//!    [`log`](server::log), and the recipient has a place there until it has caught up.
+//! 1. At the server Alice has a [`session`](server::session), a thread of its own that blocks in `read`. It
+//!    wakes, and waits until her [`rate`](server::rate) allows a line. It cuts the line from what came
+//!    ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), and puts her name in front
+//!    ([`member`](server::member)).
+//! 2. The session locks the [`outbox`](server::outbox) and appends the line to the [`room`](server::room) in
+//!    it. The line is now in the [`batch`](server::batch) that gathers there. The session reads again.
+//! 3. The [`writer`](server::writer) is one thread. An append wakes it from its wait on the outbox. It takes
+//!    the whole batch and sends it: that is a round. What comes meanwhile is the batch of the next round. So
+//!    nothing waits for a batch to fill.
+//! 4. A batch holds each line once. Each recipient has a *view* of it: everything except its own words, and
+//!    the answers that are for it alone. The writer sends each recipient its view with one call that never
+//!    waits. The socket itself stays blocking: on Linux a flag of the call does this (`MSG_DONTWAIT`).
+//! 5. The recipients lie in [`parts`](server::part). In a small room the writer sends to all of them. In a
+//!    large room [helpers](server::fan_out) on the other processors take parts too, until none is left.
+//!
+//! # The way of a slow reader
+//!
+//! Bob's client stops reading. The kernel's buffer for him fills, and takes only the beginning of his view.
+//!
+//! 1. Bob is [`behind`](server::behind) now. The writer removes him from his part. It copies the batch into the
+//!    [`log`](server::log), and notes his place there: which batch, and how many bytes of his view are sent.
+//! 2. The rounds go on without Bob. While anybody is behind, the writer appends each further batch to the log.
+//!    One copy serves all who are behind.
+//! 3. Bob's session cuts no further line: a client that does not read is not read.
+//! 4. Between rounds, every few milliseconds, the writer asks `poll` which sockets have space again. It offers
+//!    each of them the text that follows the reader's place.
+//! 5. Once Bob has taken the whole log, he is current. The writer puts him back into his part, and wakes his
+//!    session. The next round sends to him as before.
+//! 6. Bob is evicted when he takes nothing for ten seconds. He is also evicted when the log is full and drops
+//!    a batch that he still needs. The writer closes his connection without a last line, and all others are
+//!    told `bob left the chat! (too slow)`.
+//!
+//! How the server ends is told in [`server`].
 //!
 //! # What always holds
 //!
 //! 1. **One order.** Everything that others can notice is appended to the outbox. So all see the same
 //!    order, and the room knows who is in at each point of it.
-//! 2. **One writer for each socket.** Once a client is in, only the writer, or the helper that has the
-//!    client's part in this round, sends to it. So no line is torn, doubled or overtaken.
-//! 3. **No lock is held over a socket**, nor over anything else that can wait for a stranger.
-//! 4. **A slow reader delays nobody**, and a client that does not read is not read.
-//! 5. **A fast sender is slowed.** What gathers is bounded. Over the bound its session waits and stops
-//!    reading, and TCP passes that on. The first line of a quiet client never waits.
-//! 6. **Whatever ends a session ends that session only**, once, and is announced.
+//! 2. **One writer for each socket.** Once a client is in, only one thread at a time sends to it: the writer,
+//!    or the helper that has the client's part in this round. So no line is torn, doubled or overtaken.
+//! 3. **No lock is held over a socket.** A thread that holds a lock waits for nothing that a stranger can delay.
+//! 4. **A slow reader delays nobody.** There is one exception. When more than half of the room is behind and
+//!    still reads, the room is too fast, and each round waits for them for 50 milliseconds at most.
+//! 5. **A fast sender is slowed.** The text that gathers in the outbox is bounded. Over the bound, a session
+//!    that already has text there waits. It does not read meanwhile, and so TCP slows its client down. The
+//!    first line of a quiet client never waits.
+//! 6. **The end of one session ends no other.** A member leaves once, and everybody is told.
 //!
 //! # Locks
 //!
 //! | lock | guards | held for | taken by |
 //! | --- | --- | --- | --- |
-//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, or a swap | sessions, writer, console |
-//! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | accept loop, sessions, shutdown |
-//! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, shutdown |
-//! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address |
+//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, a look, or a swap | sessions, writer, accept loop, console, history |
+//! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | sessions, accept loop, console |
+//! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, accept loop |
+//! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
-//! No two of them are ever held at once, so there is no order in which to take them. Atomic flags are
-//! `Relaxed` everywhere: what must be seen in order is ordered by one of these locks, or by waking a thread.
+//! The shutdown runs in the accept loop's thread. No two of these locks are ever held at once, so there is no
+//! order in which to take them. Atomic flags are `Relaxed` everywhere: where the order matters, one of these
+//! locks makes it, or the waking of a thread.
 //!
 //! # What is deliberately absent
 //!
-//! An async runtime, an event loop, non-blocking sockets, a queue or a writer for each client, timers,
-//! accounts, encryption, channels, and any crate.
+//! An async runtime, an event loop, connections that stay non-blocking, a queue or a writer for each
+//! client, a timer thread, accounts, encryption, channels, and any crate.
 
 pub mod protocol;
 

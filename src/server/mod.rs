@@ -1,36 +1,51 @@
 //! The server: a room that people join over TCP.
 //!
-//! ```text
-//!  accept loop ─ spawns ─> session 1 ─┐                              ┌─> part 1 ─> sockets
-//!                          session 2 ─┼─> outbox ─> writer: a round ─┼─> part 2 ─> sockets
-//!                          session n ─┘  (one order)                 └─> part m ─> sockets
-//! ```
+//! The [first page](crate) tells the way of a message. This page says which module does what, which threads
+//! there are, and how they all end.
 //!
-//! N threads read, and the writer, with one helper for each further processor, writes. There is no other
-//! kind of thread on a message's way. Follow a line through it:
+//! 1. [`accept`] gives each connection a [`client`] number and a thread.
+//! 2. The [`session`] runs in that thread. It reads, first for the nickname ([`login`]), then line by line
+//!    ([`input`], [`rate`]). What a client says once it is in goes to its [`member`].
+//! 3. Everything that others can notice goes into the [`outbox`]. The [`room`] in it knows who is in and what
+//!    was said last ([`history`]). What is to be sent gathers there as a [`batch`].
+//! 4. The [`writer`] takes the batch and sends it to all, with its helpers ([`fan_out`], [`part`]).
+//! 5. A recipient that does not take everything is [`behind`], until it has taken the rest from the [`log`].
 //!
-//! 1. [`accept`] gives a connection a [`client`] number and a thread.
-//! 2. Its [`session`] reads, first for the nickname ([`login`]), then line by line ([`input`], [`rate`]).
-//!    What somebody says who is in is for the [`member`].
-//! 3. What others can notice goes into the [`outbox`], into the [`room`] there, and so into a [`batch`].
-//!    The room also knows who is in and what was said last ([`history`]).
-//! 4. The [`writer`] takes the batch and sends it to all ([`fan_out`], [`part`]).
-//! 5. Those who do not take it all are [`behind`] until they have taken it from the [`log`].
+//! The [`registry`] lists all connections. The [`shutdown`] ends them. The [`operator`] module is for the
+//! person who runs the server. All threads share what is in [`shared`].
 //!
-//! Beside the way: the [`registry`] of all connections, the [`shutdown`], and what the person has who runs
-//! the server ([`operator`]). All threads share what is in [`shared`].
+//! | thread | does | started by | ended by | joined by |
+//! | --- | --- | --- | --- | --- |
+//! | the one that calls [`Server::run`] | accepts, then shuts down | `main` | the end of the program | |
+//! | `client-N`, one for each client | a session | the accept loop | its client, or the shutdown | [`Server::run`] |
+//! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
+//! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
+//! | `history` | saves the history | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
+//! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
+//! | `console` | obeys the operator | [`Server::run`] | the end of the program | nobody |
+//! | `terminal`, `fifo` | read for the console | [`Server::run`] | the end of its input | nobody: nothing can wake it |
 //!
-//! | thread | started by | ended by | joined by |
-//! | --- | --- | --- | --- |
-//! | `client-N`, one for each client | the accept loop | its client, or the shutdown | [`Server::run`] |
-//! | `writer` | [`Server::run`] | the farewell | [`Server::run`] |
-//! | `helper-N`, one for each further processor | the writer | the writer | [`Server::run`] |
-//! | `history` | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
-//! | `log` | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
-//! | `console` | [`Server::run`] | the end of the program | nobody |
-//! | `terminal`, `fifo` | [`Server::run`] | the end of its input | nobody: nothing can wake it |
+//! (The thread `log` prints what the operator is told. The module [`log`] keeps what slow readers still need.)
 //!
-//! The accept loop runs in the thread that calls [`Server::run`].
+//! # The end
+//!
+//! 1. A signal handler, the console's `/quit`, or a panic of the writer writes one byte into a pipe
+//!    ([`ShutdownHandle`]). The accept loop waits in `poll` for newcomers and for this pipe. It wakes and
+//!    returns, and the listeners are closed.
+//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line. [`shut_down`] waits
+//!    until each line that was cut is in the outbox. Then it appends the farewell and closes the outbox.
+//! 3. The writer sends this last batch. Slow readers that still read get the rest, until a deadline. Then the
+//!    writer ends, and its helpers with it. A client without a nickname is told the farewell by [`shut_down`].
+//! 4. Nothing more is sent on any connection, and the peers have half a second to close theirs. Each session
+//!    reads and discards until its peer has closed. After that [`shut_down`] closes what is left. This wakes
+//!    every session that still blocks in `read`, and it ends.
+//! 5. [`Server::run`] joins the writer, its helpers and all sessions. It waits for `history` and `log` to write
+//!    their last lines, at most for half a second each.
+//! 6. `main` returns 0, or 1 if the writer, a helper or the accept loop has panicked. The process ends, and
+//!    with it the threads that nobody joins.
+//!
+//! Every step has a deadline, so the end takes three seconds at most: see [`shutdown`]. A second signal that
+//! comes more than a second later ends the process at once.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -108,13 +123,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the options say, and says so in the log. What is read from `wake` stops the server:
-    /// the other end of it is the `handle`.
+    /// Listens where the options say, and says so in the event log. A byte that arrives in the pipe `wake`
+    /// stops the server. The `handle` is the other end of that pipe.
     ///
     /// # Errors
     ///
-    /// When the address cannot be had: it is in use, not of this machine, or not known; or a file that the
-    /// options name cannot be used. The error is the whole sentence.
+    /// When the address is in use, unknown, or not an address of this machine. Also when a file that the
+    /// options name cannot be used. The error's text is a whole sentence.
     pub fn bind(
         options: Options,
         (handle, wake): (ShutdownHandle, PipeReader),
@@ -149,7 +164,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it stopped because of a fault of its own, not because it was asked to.
+    /// When it stopped because of a fault of its own: the writer or the accept loop panicked.
     pub fn run(self) -> io::Result<()> {
         let Self {
             shared: owned,
@@ -166,7 +181,8 @@ impl Server {
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
-            // Also a panic of the writer ends the server: without it the room is mute.
+            // The guard is dropped when the writer panics, too. The server then ends: without a writer the
+            // room is mute.
             let guard = StopOnDrop(handle.clone(), delivering);
             let writer = thread::Builder::new().name("writer".into());
             let writer = writer.spawn_scoped(scope, move || {
@@ -174,7 +190,8 @@ impl Server {
                 Writer::new(shared, scope).run();
             })?;
             let accept = || accept::accept_loop(shared, capacity, &listeners, &wake, scope);
-            // A panic there ends the server as well, and in order: the scope waits for all threads.
+            // A panic in the accept loop ends the server in order as well. It is caught, because the scope
+            // waits for all threads, and they must first be told to end.
             let accepted = catch_unwind(AssertUnwindSafe(accept));
             drop(listeners);
             shared.log.notice("Shutting down...");
@@ -186,7 +203,7 @@ impl Server {
         if let Some(thread) = history_thread {
             thread.finish(deadline);
         }
-        // The last owner of the log: its thread ends once all is written.
+        // This drops the event log. Its thread ends once everything is written.
         drop(owned);
         log_thread.finish(deadline);
         result
@@ -198,12 +215,13 @@ fn shown(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| path.display().to_string())
 }
 
-/// Makes an error say what could not be done, and to what.
+/// Puts in front of an error what could not be done, and with which object.
 fn about(what: &str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("Could not {what} {object}: {error}"))
 }
 
-/// Asks the server to stop when it is dropped, and says that the writer has ended.
+/// Belongs to the writer's thread. Its drop asks the server to stop, and tells the shutdown that the writer
+/// has ended.
 struct StopOnDrop(
     ShutdownHandle,
     #[expect(dead_code, reason = "its drop is the message")] mpsc::Sender<()>,

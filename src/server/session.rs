@@ -1,7 +1,7 @@
 //! Session: the server's side of one client, from its first line to its last.
 //!
-//! Each session has a thread of its own, which does one thing over and over: read what has come, cut a
-//! line, take a token for it, act. Before there is a nickname, a line is an answer at the prompt
+//! Each session has a thread of its own. It does the same steps again and again: read what has come, wait for
+//! a token, cut a line, act on it. Before there is a nickname, a line is an answer at the prompt
 //! ([`login`](super::login)). Afterwards it is what a [`member`](super::member) says or asks for.
 //!
 //! The session blocks
