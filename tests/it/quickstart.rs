@@ -56,7 +56,7 @@ impl<'a> Terminal<'a> {
     /// Opens it; `None` without `tmux`.
     fn open(ports: &'a Ports) -> Option<Self> {
         let port = &ports.0[0].1;
-        let tmux = Tmux::run(120, &format!("PORT={port} PATH=\"$dir:$PATH\" PS1='$ ' sh"))?;
+        let tmux = Tmux::run(300, &format!("PORT={port} PATH=\"$dir:$PATH\" PS1='$ ' sh"))?;
         let cargo = tmux.directory.file("cargo");
         fs::write(&cargo, CARGO).expect("the directory is new");
         fs::set_permissions(&cargo, PermissionsExt::from_mode(0o700)).expect("the file is ours");
@@ -91,7 +91,7 @@ impl<'a> Terminal<'a> {
                 self.wait_for_rows(None);
                 self.tmux.keys(&["C-c"]);
             }
-            self.rows.push(without_peer_port(line));
+            self.rows.push(without_what_changes(line));
         }
     }
 
@@ -110,7 +110,7 @@ impl<'a> Terminal<'a> {
                 [SHELL_PROMPT, NICKNAME_PROMPT].contains(&last.as_str()) || last.ends_with('>')
             });
             for row in &mut shown {
-                *row = without_peer_port(&self.ports.as_in_text(row));
+                *row = without_what_changes(&self.ports.as_in_text(row));
             }
             shown == self.rows && (prompt.is_none() || last.as_deref() == prompt)
         });
@@ -122,17 +122,17 @@ fn is_prompt((nickname, _typed): &(&str, &str)) -> bool {
     nickname.chars().all(char::is_alphanumeric)
 }
 
-/// The port of a peer is another each time.
-fn without_peer_port(row: &str) -> String {
-    let Some((before, port)) = row.rsplit_once("127.0.0.1:") else { return row.to_owned() };
-    let (port, after) = port.split_at(port.trim_end_matches(')').len());
-    let is_peer = ["[SERVER] Connected with ", "[SERVER] Nickname of client is "]
-        .iter()
-        .any(|start| before.starts_with(start));
-    if is_peer && port.parse::<u16>().is_ok() {
-        format!("{before}127.0.0.1:PORT{after}")
-    } else {
-        row.to_owned()
+/// The port of a peer is another each time, and so is how long somebody is there, and the statistics.
+fn without_what_changes(row: &str) -> String {
+    if let Some(stats) = row.strip_prefix("[SERVER] stats ") {
+        let keys = stats.split(' ').map(|pair| pair.split('=').next().unwrap_or(pair));
+        return keys.collect::<Vec<_>>().join(" ");
+    }
+    let starts = ["[SERVER] Connected with ", "[SERVER] Nickname of client is ", "[SERVER]   "];
+    let is_peer = starts.iter().any(|start| row.starts_with(start));
+    match row.split_once("127.0.0.1:") {
+        Some((before, _port)) if is_peer => format!("{before}127.0.0.1:PORT"),
+        _ => row.to_owned(),
     }
 }
 
