@@ -32,7 +32,7 @@ pub fn fail(code: u8, error: impl fmt::Display) -> ExitCode {
 }
 
 fn error_line(error: impl fmt::Display) -> String {
-    // A line end inside is replaced, too, so it is one line whatever it says.
+    // Cleaning replaces a line end, too. So this is always one line.
     format!("[ERROR] {}\n", clean(&error.to_string()))
 }
 

@@ -73,14 +73,14 @@ pub struct LineDecoder {
     /// The length of that line so far. It exceeds the length of `held` once it is over the limit.
     bytes: usize,
     ends_in_carriage_return: bool,
-    /// `held` was yielded as a line. It is emptied when the next one is asked for.
+    /// `held` was yielded as a line. It is emptied when the caller asks for the next one.
     yielded: bool,
     /// What is dropped if it comes next.
     skip: Skip,
     telnet: Telnet,
 }
 
-/// What is no part of a line if it comes next.
+/// What is dropped, not part of a line, if it comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
@@ -227,7 +227,7 @@ impl LineDecoder {
             (Telnet::Command, TELNET_SUBNEGOTIATION) => Telnet::Subnegotiation,
             (Telnet::Command, 240..=249) => Telnet::Text,
             (Telnet::Command, _) => {
-                // No telnet command at all: left in the text, which is then not UTF-8.
+                // Not a telnet command: it stays in the text, which is then not UTF-8.
                 self.hold(&[IAC, byte]);
                 Telnet::Text
             }
@@ -305,7 +305,7 @@ fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     }
 }
 
-/// Decides what a line of `bytes` bytes is; `line` has all of it unless it is over the limit.
+/// Decides what a line of `bytes` bytes is. `line` holds all of it, unless it is over the limit.
 fn validate(line: &[u8], bytes: usize, limit: usize) -> Frame<'_> {
     if bytes > limit {
         return Frame::TooLong { bytes };

@@ -33,7 +33,7 @@ fn is_request_line(line: &str) -> bool {
         && rest.split(' ').any(|word| word.starts_with("HTTP/"))
 }
 
-/// Names of headers have no case. HTTP/1.1 demands this one of every request.
+/// The case of a header's name does not matter. HTTP/1.1 demands this header in every request.
 fn is_host_header(line: &str) -> bool {
     line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("host"))
 }

@@ -279,7 +279,7 @@ mod tests {
         assert!(Nickname::parse(&marked(2)).is_ok());
         assert_eq!(Nickname::parse(&marked(3)), Err(NicknameError::TooManyMarks));
         assert!(Nickname::parse(&marked(2).repeat(2)).is_ok(), "the next letter has its own");
-        // The vowel signs count, too, which are letters for std.
+        // Vowel signs count, too, although they are letters for std.
         let vowels = "क\u{93E}\u{93E}\u{93E}";
         assert_eq!(Nickname::parse(vowels), Err(NicknameError::TooManyMarks));
     }

@@ -113,13 +113,13 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// A plain message, to everyone but its sender.
+/// A plain message, to everyone except its sender.
 pub fn message(from: &Nickname, text: &str) -> String {
     message_parts(from, text).concat()
 }
 
-/// The same in parts, for a caller that appends it to a buffer. Messages are many, and a `String`
-/// for each would be an allocation for each.
+/// The same in parts, for a caller that appends it to a buffer. That saves an allocation for each
+/// message.
 pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }
@@ -201,7 +201,7 @@ pub fn kicked_for(name: &str, reason: &str) -> String {
     format!("{NOTICE_PREFIX}{name} is kicked: {reason}")
 }
 
-/// What whoever joins is told after the welcome: notices with their line ends, one for each line of `text`.
+/// What a newcomer is told after the welcome: notices with their line ends, one for each line of `text`.
 ///
 /// # Errors
 ///
@@ -220,23 +220,23 @@ pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// What only the refusal of a nickname says that somebody has.
+/// The words that refuse a nickname because somebody has it. No other refusal has them.
 pub const IS_TAKEN: &str = " is already taken.";
 
-/// Why a nickname is refused that somebody else has.
+/// Refuses a nickname that somebody else has.
 pub fn nickname_taken(nickname: &Nickname) -> String {
     format!("The nickname {nickname}{IS_TAKEN}")
 }
 
-/// Why a line is refused that is not UTF-8.
+/// Refuses a line that is not UTF-8.
 pub const NOT_UTF8: &str = "That line is not valid UTF-8.";
 
-/// Why a line is refused that is over the limit.
+/// Refuses a line that is over the limit.
 pub fn too_long(bytes: usize) -> String {
     format!("That line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
 }
 
-/// Why a line is refused that cleaning makes longer than the limit.
+/// Refuses a line that cleaning makes longer than the limit.
 pub fn too_long_cleaned(bytes: usize) -> String {
     format!(
         "That line has {bytes} bytes once what cannot be printed is replaced, \
@@ -249,7 +249,7 @@ pub fn not_sent(why: impl fmt::Display) -> String {
     format!("[SERVER] Not sent: {why}")
 }
 
-/// Why a private message is refused: its recipient has not read those before it.
+/// Refuses a private message whose recipient has not read the ones before it.
 pub const TOLD_TOO_MUCH: &str = "They have not read what they were told before.";
 
 /// Refuses a new nickname for a client that is in. `why` is a sentence.

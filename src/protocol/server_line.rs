@@ -30,7 +30,7 @@ pub enum Kind<'a> {
     Renamed(&'a str),
     /// The nicknames of those who are online, some of them, separated by a comma and a space.
     Online(&'a str),
-    /// So many lines follow that were said before the client joined.
+    /// This many lines follow. They were said before the client joined.
     History(usize),
     /// Anything else that the server says by itself.
     Notice,

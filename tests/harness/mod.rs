@@ -2,21 +2,21 @@
 //! every wait.
 //!
 //! Nothing here knows how the server is built: it starts the binary, reads the address from the
-//! first line of its log, and from then on is what anybody with `nc` is. The exact texts of the wire
-//! stand in the tests; here are only those without which nobody gets in.
+//! first line of its log, and from then on does what anybody with `nc` can do. The exact texts of the
+//! wire stand in the tests. Only those that are needed to get in stand here.
 //!
 //! - [`Server`]: a running server. Dropped, it is killed and waited for. [`FakeServer`]: one whose
 //!   words a test chooses.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
-//! - [`Program`]: any process whose output is read line by line; the server is one, so is a client.
+//! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what only a terminal gets.
 //! - [`play`]: the sessions in the documentation, acted out.
 //! - [`proc`]: what Linux tells about processes and sockets. [`random`]: numbers from a seed.
 //! - [`Transcript`]: what all of them said, in order, printed when the test fails.
 //!
 //! Every wait has a deadline, and what cannot be waited for is polled ([`poll_until`]). No pause
-//! decides an order. That something does *not* arrive is shown by a marker: the next line that does
-//! arrive is the one sent after it.
+//! decides an order. To show that something does *not* arrive, a test sends a marker after it: the
+//! marker must be the next line that arrives.
 
 mod peer;
 
@@ -51,16 +51,16 @@ pub(crate) use transcript::Transcript;
 use chat::protocol::nickname::Nickname;
 use chat::protocol::replies;
 
-/// How long anything may take before the test fails. Long, since only a failure takes so long, and a
-/// busy machine is none.
+/// How long anything may take before the test fails. It is long, because a busy machine is no failure.
+/// A test that passes never waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long [`poll_until`] waits between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Polls: looks again and again, with a short pause in between, until there is something to see, and
-/// returns that. Past the deadline it panics with `what` should have come about, which is not
-/// formatted before.
+/// returns that. Past the deadline it panics and says `what` was waited for. `what` is formatted only
+/// then.
 #[track_caller]
 pub(crate) fn poll_until<T>(what: impl Display, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -73,8 +73,8 @@ pub(crate) fn poll_until<T>(what: impl Display, mut look: impl FnMut() -> Option
     }
 }
 
-/// Says that this test is left out, and why: a tool that is not there, a right that it lacks. Where
-/// `CHAT_TESTS_COMPLETE` is set, leaving out is failing.
+/// Says that this test is left out, and why: a tool is missing, or a right. With `CHAT_TESTS_COMPLETE`
+/// set, the test fails instead.
 #[track_caller]
 pub(crate) fn leave_out(why: &str) {
     assert!(std::env::var_os("CHAT_TESTS_COMPLETE").is_none(), "left out: {why}");
@@ -84,8 +84,8 @@ pub(crate) fn leave_out(why: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Whether there is the `nc` of OpenBSD; if not, what needs it is left out. Others of that name have
-/// other options, and print other words.
+/// Whether there is the `nc` of OpenBSD. If not, the test is left out. Other programs of that name have
+/// other options and print other words.
 #[track_caller]
 pub(crate) fn has_nc() -> bool {
     let help = Command::new("nc").arg("-h").output();
@@ -107,8 +107,8 @@ pub(crate) fn taken(name: &str) -> String {
     replies::nickname_refused(replies::nickname_taken(&nickname(name)))
 }
 
-/// A port that is free and stays so: below those that systems give to connections and to port 0,
-/// another one each time, and, of 200 runs of this binary in a row, from a block of its own.
+/// A port that is free and stays free. It is below the ports that systems give to connections and to
+/// port 0. Each call returns another one, and 200 runs of this binary in a row use different blocks.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let block = u16::try_from(std::process::id() % 200).expect("it is small");
@@ -117,7 +117,7 @@ pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(ports).find(is_free).expect("the sequence does not end")
 }
 
-/// What both programs do with a command line that is wrong in this way.
+/// How both programs end when the command line is wrong in this way.
 pub(crate) fn usage_error(why: &str) -> Finished {
     let errors = format!("[ERROR] {why} (try --help)\n");
     Finished { code: Some(2), output: String::new(), errors }

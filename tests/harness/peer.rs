@@ -1,7 +1,7 @@
 //! One connection, as a stranger with `nc` has it: bytes out, lines in.
 //!
-//! Runs on the test's thread alone. What has been read and not asked for yet stays in `received`, so
-//! `expect` sees every line there is, in order: a line that should not have come fails the next one.
+//! It runs on the test's thread alone. What was read and not asked for yet stays in `received`. So
+//! `expect` sees every line, in order, and a line that should not have come makes it fail.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -46,12 +46,13 @@ impl Peer {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
-    /// How many bytes the system holds of what was sent to it and it has not read, on both ends.
+    /// How many bytes that were sent to this peer and that it has not read are held by the system, on
+    /// both ends.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
         let sent = proc::socket(far_end, self.address()).expect("the other end stands");
         let arrived = proc::socket(self.address(), far_end).expect("this end stands");
-        // What arrived and is not acknowledged yet is counted twice: never too little.
+        // Bytes that arrived and are not acknowledged yet are counted twice. So it is never too few.
         sent.unacknowledged + arrived.unread
     }
 
@@ -205,7 +206,8 @@ impl Peer {
         }
     }
 
-    /// Reads what there is, at least a byte but for the end of the stream; returns how much.
+    /// Reads what there is, and returns how many bytes that was: 0 at the end of the stream. Blocks until
+    /// there is something.
     #[track_caller]
     fn read(&mut self, what: &str) -> usize {
         let mut buffer = [0; READ_BYTES];

@@ -31,8 +31,8 @@ use std::time::Instant;
 
 use super::{DEADLINE, free_port, has_nc};
 
-/// The ports in all plays; where they are acted out others take their place. The examples use the
-/// first one.
+/// The ports in the texts of all plays. Free ones take their place when a play is acted out. The examples
+/// use the first one.
 const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
 
 /// The text of a file of this package.
@@ -245,7 +245,7 @@ impl Terminal {
 
     fn kill(&self, signal: &str) {
         let group = format!("-{}", self.shell.id());
-        // It fails when everything in the group has ended, which is as good.
+        // It fails when everything in the group has ended already.
         let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).output();
     }
 }
@@ -268,7 +268,7 @@ pub(crate) fn examples() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     // target/debug/deps/it-0123
     let examples = test.ancestors().nth(2).unwrap_or(Path::new(".")).join("examples");
-    // A test that is run alone (`--test it`) does not have them built.
+    // `cargo test --test it` alone does not build them.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons");
     let steps = STEPS.map(|step| (step, format!("{step}.rs")));

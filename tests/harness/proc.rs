@@ -1,5 +1,5 @@
-//! What Linux tells in `/proc`: about a process its processor time, memory, threads and descriptors;
-//! about a connection what of it is under way.
+//! What Linux tells in `/proc`: a process's processor time, memory, threads and descriptors, and how many
+//! bytes of a connection are under way.
 //!
 //! Shared by the tests and the tool that measures.
 

@@ -1,8 +1,8 @@
 //! A process and its log: standard streams that are pipes, read line by line under the deadline.
 //!
-//! Each stream has a reader thread, which ends with the stream; they are not joined, since a stream
-//! that a grandchild holds open would hold the test. Dropped, a process that still runs is killed
-//! and waited for.
+//! Each stream has a reader thread, which ends with the stream. The threads are not joined: a grandchild
+//! may hold a stream open, and joining would then hold the test. When it is dropped, a process that still
+//! runs is killed and waited for.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,8 +13,8 @@ use std::thread;
 
 use super::{DEADLINE, Transcript};
 
-/// The server's binary with these arguments, behind those in `CHAT_SERVER_OPTIONS`: so all tests can
-/// be run with another number of writers, say.
+/// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable
+/// lets all tests run with another number of writers, for example.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) struct Program {
     child: Option<Child>,
     pid: u32,
     input: Option<ChildStdin>,
-    /// The lines not asked for yet, here and below; in a lock so that a test's threads can share
+    /// The lines that were not asked for yet. They are in a lock so that a test's threads can share
     /// their server.
     output: Lines,
     errors: Lines,
@@ -111,7 +111,7 @@ impl Program {
         self.pid
     }
 
-    /// Writes to its standard input. That it reads no more is not an error here: it may have ended.
+    /// Writes to its standard input. A program that reads no more is no error here: it may have ended.
     pub(crate) fn send_text(&mut self, text: &str) {
         self.transcript.add(&self.name, '>', text.as_bytes());
         let input = self.input.as_mut().expect("the test has not ended the input");
@@ -239,8 +239,8 @@ fn next(lines: &Lines, name: &str) -> Option<String> {
     }
 }
 
-/// Starts the thread that reads a stream's lines. It ends with the stream, or, closing the pipe,
-/// when nobody wants the lines any more. A stream that is no pipe has no lines.
+/// Starts the thread that reads a stream's lines. It ends with the stream, or when nobody wants the
+/// lines any more; then it closes the pipe. A stream that is not a pipe has no lines.
 fn read_lines<R: Read + Send + 'static>(
     name: &str,
     stream: Option<R>,

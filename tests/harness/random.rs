@@ -1,5 +1,5 @@
-//! Random numbers from a seed, so that what failed once can be had again: the
-//! generator `SplitMix64` (Steele, Lea and Flood, 2014), a counter and a mixer. Not for secrets.
+//! Random numbers from a seed, so that a failure can be repeated: the generator `SplitMix64` (Steele,
+//! Lea and Flood, 2014), a counter and a mixer. Not for secrets.
 //!
 //! Shared by the tests and the tool that measures.
 
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number from 0, less than `limit`.
     pub(crate) const fn below(&mut self, limit: usize) -> usize {
-        // 31 bits of it: the remainder favours small numbers by less than limit / 2^31.
+        // 31 bits of it: the remainder favors small numbers by less than limit / 2^31.
         (self.number() >> 33) as usize % limit
     }
 

@@ -11,7 +11,8 @@ use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_comman
 /// The first line of the log, up to the address.
 const LISTENING: &str = "[SERVER] Server is listening on ";
 
-/// By how many bytes somebody must be behind to be sure of it: more than a server delivers at once.
+/// How many bytes a client must lack before a test may call it behind: more than a server delivers at
+/// once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
 /// A server on an address of its own. Dropped, it is killed, and must not have written to standard

@@ -111,8 +111,8 @@ fn who_asks_at_the_prompt_and_never_reads_is_gone_by_the_deadline() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     let deaf = server.connect("deaf");
-    // Answers are many times as long as the question, so the server is soon stuck in a write. That
-    // it does not wait for longer than the login may take is seen from here as the end.
+    // The answers are much longer than the questions, so the socket is soon full. The end of the
+    // connection shows that the server waits no longer than a login may take.
     let questions = b"/help\n".repeat(10_000);
     let mut stream = deaf.stream();
     let end = loop {

@@ -172,7 +172,7 @@ fn streams_that_another_program_left_nonblocking_are_waited_for() {
     let server = Server::with(&["--rate", "0"]);
     let mut alice = server.join("alice");
     let port = server.port();
-    // Whether a pipe blocks is a property of the pipe's end, which all share who have it.
+    // Whether a pipe blocks is a property of its end, and all processes that have that end share it.
     if Command::new("perl").arg("-v").output().is_err() {
         leave_out("there is no perl");
         return;

@@ -201,8 +201,8 @@ fn a_client_that_reaches_itself_says_that_nobody_listens() {
 fn process_1_is_ended_by_a_signal_too() {
     let server = Server::start();
     let mut alice = server.join("alice");
-    // In a container's place: the first process of a name space of process numbers, which no signal
-    // ends that it does not handle. The signal comes from outside, where it has another number.
+    // As in a container, it is the first process of a process namespace. Signals that such a process
+    // does not handle do not end it. The signal comes from outside, where it has another number.
     let script = format!(
         "unshare -rpf \"$CLIENT\" --port {} --nick one --listen & unshare=$!
         read go; kill -s TERM $(pgrep -P $unshare); wait $unshare; echo code $?",

@@ -45,7 +45,7 @@ fn who_lists_everyone_only_to_who_asked() {
     bob.expect("[SERVER] 2 online: alice, bob");
 }
 
-/// The end of a list that leaves so many out.
+/// The end of a list that leaves this many out.
 fn rest(others: usize) -> String {
     format!(" and {others} more; /who PART lists those with PART in the name")
 }
@@ -265,7 +265,7 @@ fn a_line_with_a_space_before_the_slash_is_a_message() {
 fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // What one can say always stands behind one's name.
+    // Whatever a client says stands behind its name.
     for line in ["[SERVER] bob left the chat!", "bob: hi", "* bob waves", "[bob -> you] hi"] {
         alice.send(line);
         bob.expect(&replies::message(&nickname("alice"), line));

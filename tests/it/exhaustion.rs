@@ -1,4 +1,4 @@
-//! The system has no more: descriptors and threads.
+//! When the system has no more descriptors, or no more threads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -52,9 +52,8 @@ fn idles(server: &Server) {
     assert!(used < 0.3, "it spins: {used} seconds of processor time in one second");
 }
 
-/// The server as another user, who may have so many processes, threads included, and the directory
-/// that it lies in. Where that cannot be had the test is left out: root itself is not held by the
-/// limit.
+/// The server as another user, who may have this many processes, threads included, and the directory
+/// that it lies in. Without the right to do that the test is left out: the limit does not hold for root.
 fn with_threads(threads: usize) -> Option<(Command, Directory)> {
     // The limit counts all processes of the user, so nobody else's: no account need exist.
     let user = (100_000 + std::process::id()).to_string();

@@ -1,4 +1,4 @@
-//! What was said before one came, and how it meets what is said from then on.
+//! What was said before a newcomer came, and that the live lines begin exactly where it ends.
 
 use std::thread::{self, ScopedJoinHandle};
 
@@ -26,7 +26,7 @@ fn a_newcomer_gets_the_last_twenty_messages_and_actions_and_nothing_else() {
     bob.expect("alice: zero");
     let mut carol = server.join("carol");
     carol.expect_all(["[SERVER] Last messages: 1", "alice: zero"]);
-    // What is not said to everyone, by a person, is not kept.
+    // Only what a person says to everyone is kept.
     alice.send_bytes(b"/msg bob psst\n/who\n/nope\n/nick al\n/nick alice\n\xff\n\n");
     alice.lines_until("[SERVER] Not sent: That line is not valid UTF-8.");
     carol.send("/quit");

@@ -123,7 +123,7 @@ fn the_last_words_arrive_although_more_is_sent_than_the_server_reads() {
         bob.expect_end();
         alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
     }
-    // The same for who is turned away at the prompt.
+    // The same for a client that is turned away at the prompt.
     for (lines, final_line) in
         [("/quit\n", "[SERVER] Goodbye!"), (&" \n".repeat(10), "[SERVER] Too many tries. Goodbye!")]
     {

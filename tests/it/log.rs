@@ -1,4 +1,4 @@
-//! The server's log: its lines, and what is not among them. What happens to it: `output`.
+//! The server's log: its lines, and what is not among them. Where the log cannot be written, see `output`.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
@@ -37,7 +37,7 @@ fn whoever_is_turned_away_at_the_login_is_in_the_log_with_the_reason() {
     server.expect_log(&format!("[SERVER] Connected with {address}"));
     (0..10).for_each(|_| peer.send("no name"));
     server.expect_log(&format!("[SERVER] Turned {address} away: Too many tries. Goodbye!"));
-    // One who thinks better of it was not turned away.
+    // A client that quits by itself was not turned away.
     let mut peer = server.connect("another");
     peer.send("/quit");
     server.expect_log(&format!("[SERVER] Connected with {}", peer.address()));

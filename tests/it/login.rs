@@ -1,4 +1,4 @@
-//! Getting in: the prompt, its deadline, and ways to leave or to be turned away before one is in.
+//! Getting in: the prompt, its deadline, and how a connection without a nickname leaves or is turned away.
 
 use std::io::Write;
 use std::time::Duration;

@@ -4,9 +4,9 @@
 //! texts written out as they are on the wire. Texts that the wire does not fix come from
 //! `chat::protocol::replies`, so they stand in one place. See [`harness`] for how tests wait.
 //!
-//! What a machine cannot give (a terminal, another user, a full disk) leaves a test out, with a line
-//! that says so; with `CHAT_TESTS_COMPLETE=1` it fails. What takes minutes or root is no test:
-//! `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
+//! A test is left out, with a line that says so, where the machine lacks what it needs: a terminal,
+//! another user, a full disk. With `CHAT_TESTS_COMPLETE=1` it fails instead. What takes minutes or root
+//! is not among these tests: `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
 #![allow(clippy::unwrap_used, reason = "a test may: its panic is its verdict")]
 
 #[path = "../harness/mod.rs"]

@@ -67,8 +67,8 @@ fn a_line_split_anywhere_is_one_message() {
     let mut check = |pieces: &[&[u8]]| {
         for piece in pieces {
             alice.send_bytes(piece);
-            // An answer to somebody else in between gives the server every chance to read the
-            // piece alone. Carol's lines wait for her: only her answers are looked at here.
+            // An answer to somebody else in between gives the server time to read the piece alone.
+            // Only Carol's answers are looked at here; the lines for her wait.
             carol.send("/who");
         }
         bob.expect_all(["alice: hi", "alice: ñandú 漢", "* alice waves"]);
@@ -201,7 +201,7 @@ fn what_a_terminal_would_obey_is_replaced() {
         alice.send(&format!("a{c}b"));
         bob.expect("alice: a\u{FFFD}b");
     }
-    // Within a line, a carriage return moves the cursor; a tab is as good as a space.
+    // Within a line, a carriage return would move the cursor. A tab is shown as a space.
     alice.send_bytes(b"a\rb\tc\r\r\n");
     bob.expect("alice: a\u{FFFD}b c\u{FFFD}");
     for kept in ["👩\u{200D}👧", "می\u{200C}خواهم", "e\u{301}", "\u{A0}\u{3000}x", "\u{10FFFD}"]
@@ -242,7 +242,7 @@ fn telnet_sequences_are_no_text() {
         alice.send_bytes(bytes);
         bob.expect("alice: hello");
     }
-    // In full or not at all: an incomplete one, and an escaped 255, is no text in UTF-8.
+    // Only whole sequences are taken out. An incomplete one and an escaped 255 are not UTF-8.
     for bytes in [&b"a\xff\n"[..], b"a\xff\xfb\n", b"a\xff\xfa\x1f\n", b"a\xff\xff\n"] {
         alice.send_bytes(bytes);
         alice.expect(NOT_UTF8);

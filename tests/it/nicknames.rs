@@ -1,4 +1,4 @@
-//! Nicknames: which get in, which are refused and why, and that nobody has the one of another.
+//! Nicknames: which get in, which are refused and why, and that no two clients have the same one.
 
 use std::thread;
 

@@ -1,5 +1,5 @@
-//! What the person who runs the server sees of it and tells it, from outside: signals, statistics, the
-//! console in a pipe, bans, and what survives a restart.
+//! The operator's view, from outside: signals, statistics, the console in a pipe, bans, and what survives
+//! a restart.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -73,7 +73,7 @@ fn next_stats(server: &mut Server) -> String {
 fn a_second_signal_that_comes_with_the_first_ends_nothing_early() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
-    // One who is behind is given more than a second: so long the server does not end by itself.
+    // A client that is behind gets more than a second, so the server does not end by itself before that.
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     // In its handler by now, as the farewell shows.
@@ -144,7 +144,7 @@ fn deliveries_and_bytes_are_what_people_were_sent() {
 fn whoever_is_behind_is_named_with_what_is_kept_for_them() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener] = server.join_all(["talker", "listener"]);
-    // On a busy machine one who is behind can be too slow before anybody looks.
+    // On a busy machine a client that is behind can be too slow before anybody looks.
     let mut number = 0;
     poll_until("somebody who is behind", || {
         number += 1;
@@ -167,7 +167,7 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
     assert!(file.file_type().is_fifo());
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
     let [mut alice, mut bob] = operated.server.join_all(["alice", "bob"]);
-    // Each from a writer that comes and goes, and several from one.
+    // One line from each of several writers that come and go, and several lines from one.
     operated.obey("/say one");
     operated.obey("/say two\n\n/say three");
     bob.expect_all(["[SERVER] one", "[SERVER] two", "[SERVER] three"]);
@@ -307,12 +307,12 @@ fn a_file_of_bans_with_a_mistake_lets_nobody_in() {
     assert_eq!((finished.code, finished.errors), (Some(1), error));
 }
 
-/// A line of shell where these names and no others are known.
+/// A line of shell in which these host names are known and no others.
 fn with_hosts(directory: &Directory, hosts: &str, script: &str) -> Command {
     let file = directory.file("hosts");
     fs::write(&file, hosts).unwrap();
     let mount = format!("mount --bind '{}' /etc/hosts && {script}", file.display());
-    // In a name space of its own, of which nobody else sees anything.
+    // In a mount namespace of its own, so that nobody else sees it.
     shell(&format!("exec unshare --map-root-user --mount sh -c \"{mount}\""))
 }
 
@@ -341,7 +341,7 @@ fn a_server_on_a_name_listens_on_every_address_that_the_name_has() {
         peer.send(nickname);
         peer.expect(replies::CONNECTED);
     }
-    // With one of them taken it is another server that would answer there.
+    // If one of them is taken, another server would answer there.
     let taken = Program::run(with_hosts(&directory, &hosts, &run), "");
     assert_eq!((taken.code, taken.output.as_str()), (Some(1), ""), "{}", taken.errors);
     server.signal("TERM");

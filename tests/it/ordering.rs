@@ -1,4 +1,4 @@
-//! Many at once: one order for everybody, nothing torn, nothing twice, nothing lost.
+//! Many at once: everybody sees one order, and no line is torn, doubled or lost.
 
 use std::collections::HashMap;
 use std::thread;

@@ -51,7 +51,7 @@ fn a_standard_output_on_a_full_disk_changes_nothing() {
     expect_a_room(&mut Server::unseen(command, full.into(), port));
 }
 
-/// Has so many lines said, and heard by another.
+/// Has this many lines said, and heard by another client.
 #[track_caller]
 fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
     for _ in 0..lines / 1000 {
@@ -73,7 +73,7 @@ fn a_standard_output_that_is_stuck_delays_nobody_and_what_is_missing_is_counted(
     std::thread::spawn(move || {
         let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
         let missing = lines.find(|line| line.ends_with(" lines could not be logged"));
-        // The test may have failed, and nobody wait for it.
+        // If the test has failed already, nobody waits for it.
         let _ = found.send(missing);
         let _ = found.send(lines.find(|line| line.ends_with("alice: the end")));
     });

@@ -1,5 +1,5 @@
-//! The quickstart and what the readme shows, replayed: their commands are typed into terminals, and
-//! what they say is printed is compared with what the terminals show.
+//! The quickstart and the readme's picture, replayed. Their commands are typed into terminals, and what
+//! the terminals show is compared with the text.
 //!
 //! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
 //! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with
@@ -24,11 +24,11 @@ esac
 
 /// The prompts of the shell and of the client's question, as rows that have nothing behind them.
 const SHELL_PROMPT: &str = "$";
-/// What a row starts with that is there only until Enter is pressed.
+/// The start of a row that is there only until Enter is pressed.
 const QUESTION: &str = "[CLIENT] Enter sends ";
 const NICKNAME_PROMPT: &str = "Enter your nickname:";
 
-/// What a block opens with that is pasted.
+/// The first line of a block that is pasted.
 const PASTE: &str = "```paste";
 
 /// The ports of the text, and those that stand for them.

@@ -1,10 +1,10 @@
-//! Random bytes against the whole session: a million inputs, none of which may end more than its own
-//! connection, nor get it out of step.
+//! Random bytes against the whole session: a million inputs. None of them may end more than its own
+//! connection, or get it out of step.
 //!
 //! An input is anything: bytes without a meaning, or pieces that have one (commands, telnet
 //! sequences, halves of characters, line ends) in any order. After each comes a line end and a
-//! question of which the answer is known. So a connection is in step if all the answers come, in
-//! order; it may also be closed, after a line that says why.
+//! question whose answer is known. A connection is in step if all the answers come, in order. It may
+//! also be closed, after a line that says why.
 
 use std::thread;
 
@@ -18,7 +18,7 @@ const THREADS: usize = 4;
 const INPUTS_OF_A_THREAD: usize = 250_000;
 const INPUTS_OF_A_CONNECTION: usize = 500;
 
-/// What means something to somebody: commands, line ends, telnet, UTF-8 and its halves.
+/// Pieces that mean something: commands, line ends, telnet, UTF-8 and its halves.
 const PIECES: &[&[u8]] = &[
     b"/",
     b"//",

@@ -1,5 +1,5 @@
-//! The rate: what is over it waits, is not lost, and delays nobody else; the one that waits can be
-//! turned out at once.
+//! The rate: lines over it wait, are not lost, and delay nobody else. A client that waits can be
+//! disconnected at once.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The end of the server: told to everyone, in order, with exit code 0, and at once if asked twice.
+//! The end of the server: everyone is told, it ends in order with exit code 0, and at once if it is asked
+//! twice.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
@@ -132,7 +133,7 @@ fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
     server.program().end_input();
     alice.send("still here");
     bob.expect("alice: still here");
-    // Not even a moment later: a whole login and leave has passed through the server.
+    // A whole login and leave has passed through the server, so it does not come later either.
     let mut carol = server.join("carol");
     carol.send("/quit");
     alice.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);

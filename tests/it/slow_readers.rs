@@ -1,4 +1,4 @@
-//! Slow readers: they miss nothing while there is room, delay nobody, and past two limits are let go.
+//! Slow readers: they miss nothing within two limits, delay nobody, and are disconnected past the limits.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,10 +9,9 @@ use crate::harness::{Peer, SURELY_BEHIND, Server};
 
 const TOO_SLOW: &str = "[SERVER] slow left the chat! (too slow)";
 
-/// How many lines are said in a flood that a reader takes late. With [`LINE_CHARS`] it is more than
-/// the system holds for a socket on both ends together, so that the server itself has to keep the
-/// rest; and little enough to be said, on a busy machine too, before a reader that takes nothing is
-/// too slow.
+/// How many lines are said in a flood that a reader takes late. With [`LINE_CHARS`] it is more than the
+/// system holds for a socket on both ends together, so the server itself has to keep the rest. It is
+/// little enough to be said before a reader that takes nothing is too slow, even on a busy machine.
 const FLOOD_LINES: usize = 6_000;
 const LINE_CHARS: usize = 1000;
 /// How many of them go out before somebody who reads has to have got them.
@@ -23,7 +22,7 @@ fn line(number: usize) -> String {
     format!("{number} {}", "x".repeat(LINE_CHARS))
 }
 
-/// So many lines of a thousand bytes each.
+/// This many lines of a thousand bytes each.
 fn lines(count: usize) -> Vec<u8> {
     format!("{}\n", "much ".repeat(200)).repeat(count).into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Text: line ends as other programs send them, characters that nobody sees, and names that are one.
+//! Text: line ends as other programs send them, invisible characters, and spellings of one name.
 
 use chat::protocol::replies;
 

@@ -1,6 +1,6 @@
-//! The attacks. Each is a round that is fought again and again, by so many threads, until the siege
-//! is over: bounded in connections and time, and itself checking what it was promised: whoever is
-//! turned away reads why.
+//! The attacks. Each has some threads that fight its round again and again until the siege is over. A
+//! round is bounded in connections and time. It checks itself what the server promises to its kind of
+//! client, for example that one that is turned away reads why.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -16,19 +16,19 @@ use crate::stranger::Stranger;
 /// How long a connection floods, holds still or drips before it goes.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The pace of those who say as much as they may and read little of it.
+/// The pause between two turns of `murmur`, whose clients say as much as they may and read little.
 const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 
-/// For how long they do: they fall behind only when the system keeps no more for them.
+/// How long one round of it lasts. They fall behind only when the system keeps no more for them.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// How long after one that says all it may comes the next.
+/// The pause of `gush` before the next client says all it may.
 const GUSH_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a patient reader takes, in bytes a second: as much as everyone must be able to take and stay.
 const PATIENT_RATE: f64 = 1e6;
 
-/// How long it reads, and before that does not.
+/// How long it reads, and how long it pauses before that.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
@@ -71,7 +71,7 @@ fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
     pour_from(field, stranger, bytes)
 }
 
-/// The same of one who is there already.
+/// The same from a client that is connected already.
 fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), String> {
     let stream = stranger.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
     thread::scope(|scope| {
@@ -81,10 +81,10 @@ fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), 
         // Set on a socket that stands; if it were refused, writing would take longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
-            // Whatever the server does about it: slow it down, turn it out.
+            // The server may slow it down or disconnect it.
             let _ = stranger.send(bytes);
         }
-        // Wakes the reader. It fails when the server has closed, which does too.
+        // Wakes the reader. It fails when the server has closed, and then the reader wakes by that.
         let _ = stream.shutdown(Shutdown::Both);
     });
     Ok(())
@@ -193,8 +193,8 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Everybody has a long name, a buffer full of lines, no tokens left, and reads nothing: all of it would
-/// have to be said if the server ended by saying what it has read. Alone it takes all places.
+/// Each client has a long name, a buffer full of lines and no tokens left, and reads nothing. A server that
+/// at its end says all it has read would have to say all of that. As the only attack it takes all places.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -254,8 +254,8 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// No attack, but whom attacks would hit: a reader that pauses, then takes a megabyte a second, and must
-/// not be let go for what others say.
+/// Not an attack, but its victim: a reader that pauses, then takes a megabyte a second. It must not be
+/// disconnected for what others say.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     let Some(mut stranger) = Stranger::join(field, "patient")? else { return Ok(()) };
     field.over.wait(PATIENT_PAUSE);
@@ -279,7 +279,7 @@ fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// So many bursts of private messages to one that does not read yet, who then gets all of them.
+/// Bursts of private messages to a client that does not read yet, and that must get all of them later.
 fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
     const TIMES: usize = 190;
     let victim = field.nickname("whisper");

@@ -130,7 +130,7 @@ impl Client {
                 (_, Role::Visitor) => {
                     Tally::Lines(Inspector::new(run.texts, None), Histogram::default())
                 }
-                // Whoever stalled is late by intent, and may have been turned out.
+                // A client that stalls is late on purpose, and may have been disconnected.
                 (_, Role::Stalled) | (Measure::Count, _) => Tally::Count,
             },
             began,

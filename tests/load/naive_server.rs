@@ -1,7 +1,7 @@
-//! The yardstick below: a chat server of the same shape, written the obvious way.
+//! For comparison: a chat server of the same shape, written the obvious way.
 //!
-//! A thread a client and a registry behind a mutex, as in the real one; but each line is read, and
-//! written to each client, by itself, under the registry's lock. It speaks just as much of the line
+//! One thread per client and a registry behind a mutex, as in the real one. But each line is read and
+//! written by itself, to each client, under the registry's lock. It speaks just as much of the line
 //! protocol as the measuring tool needs, so that both can be measured with the same commands:
 //!
 //! ```sh
@@ -57,11 +57,11 @@ fn serve(mut stream: &TcpStream, registry: &Registry) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a line to everyone but its sender.
+/// Writes a line to everyone except its sender.
 fn broadcast(clients: &HashMap<String, TcpStream>, sender: Option<&str>, line: &str) {
     for (name, mut stream) in clients {
         if Some(name.as_str()) != sender {
-            // Whoever is gone is found out by its own thread.
+            // That a client is gone is found out by its own thread.
             let _ = stream.write_all(line.as_bytes());
         }
     }

@@ -1,10 +1,9 @@
 //! The few threads that read for all clients.
 //!
 //! A reader thread goes around its clients and reads from each without waiting; after a round that
-//! brought little it sleeps for a moment. A thread for each client, blocked in `read`, would be
-//! simpler, but whoever sends pays for waking it: in a quiet room of 500 clients, on a machine of
-//! two cores, that made a delivery cost the server twice as much (10 µs, not 5). A tool must not be
-//! what it measures.
+//! brought little it sleeps for a moment. One thread per client, blocked in `read`, would be simpler. But
+//! the sender pays for waking it: in a quiet room of 500 clients, on two cores, a delivery then cost the
+//! server twice as much (10 µs, not 5). A tool must not measure itself.
 
 use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,8 +15,8 @@ use crate::integrity::Findings;
 use crate::nickname;
 use crate::run::{Role, Run};
 
-/// How much one read can take, and so the longest line: several times what is of use, for no server
-/// sends lines of more than 64 KiB.
+/// How much one read can take, and so the longest line. No server sends lines of more than 64 KiB, and
+/// this is several times that.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A round that brought less than this from each client came too early: the server writes while

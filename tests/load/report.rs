@@ -71,7 +71,7 @@ impl Totals {
         // Of a server that ends in the middle, nobody knows how much it took.
         let messages = Some(run.messages.load(Relaxed)).filter(|_| !ended_early);
         let expected = messages.map_or(client.received, |_| run.expected(client.number));
-        // To have read the farewell is as good as to have left.
+        // A client that has read the farewell counts as one that has left.
         let farewell = matches!(&client.tally, Tally::Lines(inspector, _) if inspector.farewell);
         let left = client.end == Phase::Gone && !(farewell && run.options.starts_server());
         match client.role {
@@ -93,7 +93,7 @@ impl Totals {
         compare(run.streams.len() as u64, client.notices);
         // A client that got nothing more, though the closing line was said, lost at least that.
         compare(u64::from(client.end == Phase::Silent && closed), 0);
-        // To let go a client that stalled is the server's right.
+        // The server may disconnect a client that stalled.
         if !matches!(client.tally, Tally::Lines(..)) && (client.role == Role::Member || !left) {
             compare(expected, client.received);
         }

@@ -1,4 +1,4 @@
-//! A run: what all of its threads share, and by which they tell each other how far things are.
+//! A run: what all of its threads share. By it they tell each other how far they are.
 
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
@@ -58,7 +58,7 @@ pub(crate) struct Run {
     broken: AtomicU32,
 }
 
-/// So many broken promises are told: the first ones say what is wrong.
+/// How many broken promises are printed. The first ones say what is wrong.
 const MAX_TOLD: u32 = 20;
 
 impl Run {

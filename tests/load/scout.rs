@@ -1,5 +1,5 @@
-//! The scout: looks, before the clients come, whether the server limits how fast one client may talk.
-//! Then that limit is what a run measures, and whoever started it should know.
+//! The scout finds out, before the clients come, whether the server limits how fast one client may talk.
+//! If so, a run measures that limit, and the person who started it should know.
 //!
 //! One blocking connection on the main thread. It joins, asks `/ping` a few times at once, again and
 //! again, and leaves. A limit shows as answers that come one by one. A server without `/ping` is not
@@ -14,11 +14,11 @@ use crate::options::Options;
 /// Its nickname, which no client has.
 const NICKNAME: &str = "u-scout";
 
-/// So many lines are asked at once. Few, since a server that limits the rate has to answer them all
-/// before the scout is gone.
+/// How many lines are asked at once. They are few, because a server that limits the rate has to answer
+/// them all before the scout is gone.
 const AT_ONCE: u32 = 10;
 
-/// So many lines are asked at most: twice what this chat's server lets pass at once.
+/// How many lines are asked in all at most: twice what this chat's server lets pass at once.
 const MAX_LINES: u32 = 400;
 
 /// Without a limit it takes a millisecond; at fifty lines a second, two hundred.
@@ -117,7 +117,7 @@ impl Scout {
 
     /// Leaves, and waits until the server has noticed.
     fn leave(mut self) {
-        // What fails here is that the server has closed already.
+        // It fails when the server has closed already.
         let _ = self.send("/quit\n");
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
         while self.line().is_some() {}

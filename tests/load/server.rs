@@ -11,7 +11,7 @@ use crate::proc::memory_of;
 /// How long the server may take to end. It promises three seconds.
 const MAX_END_TIME: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether it has ended.
+/// How often this program looks whether the server has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What the log says when a client's thread panicked.

@@ -1,6 +1,6 @@
 //! A siege: attackers beside the clients of a run, who must not notice.
 //!
-//! What the clients are to receive is checked as in every run. Here is the rest: the attackers get
+//! What the clients are to receive is checked as in every run. The rest is checked here: the attackers get
 //! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
 //!
 //! Every attacker is a thread of the run's scope. Nothing is without a bound: connections, time, and
@@ -19,10 +19,11 @@ use crate::random::Random;
 use crate::run::Run;
 use crate::server::Server;
 
-/// How long a server of our own waits for a nickname, in seconds: so that waiting is put to the test.
+/// How long a server of our own waits for a nickname, in seconds. It is short, so that the deadline is
+/// reached in a siege.
 const LOGIN_TIMEOUT: &str = "3";
 
-/// How often it is looked whether the time is over, and what the server uses.
+/// How often the main thread looks whether the time is over, and what the server uses.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The pause of an attacker between two rounds.

@@ -1,4 +1,4 @@
-//! Framing at every split: streams that mean the same, wherever a read ends.
+//! Framing at every split: a stream means the same wherever a read ends.
 
 use super::*;
 
@@ -98,9 +98,9 @@ fn carriage_return_after_a_line_feed_belongs_to_the_line_end() {
         received([&b"a\n\r12345678\n\r123456789\r\n"[..]]),
         ["Line(\"a\")", "Line(\"12345678\")", "TooLong { bytes: 9 }"]
     );
-    // Text between, also such that is not UTF-8, keeps it.
+    // After text it stays, even after text that is not UTF-8.
     assert_eq!(received([&b"a\n\xff\xff\r1234567\n"[..]]), ["Line(\"a\")", "TooLong { bytes: 9 }"]);
-    // One of them, and not where no line feed was.
+    // Only one is dropped, and only after a line feed.
     assert_eq!(received([&b"\ra\n\r\rb\n"[..]]), [r#"Line("\ra")"#, r#"Line("\rb")"#]);
     assert_eq!(received([&b"a\n\r\n"[..]]), ["Line(\"a\")", "Line(\"\")"]);
 }
@@ -114,7 +114,7 @@ fn a_byte_order_mark_is_dropped_at_the_start_of_the_stream_only() {
     assert_eq!(received([&b"\xff\xfb\x1f\xef\xbb\xbfa\n"[..]]), [r#"Line("a")"#]);
     assert_eq!(received([&b"\xef\xbb\xbf"[..]]), [""; 0]);
     assert_eq!(received([&b"\xef\xbb\xbf\n"[..]]), [r#"Line("")"#]);
-    // The start of one that does not go on is text.
+    // The start of a mark without the rest of it is text.
     assert_eq!(received([&b"\xef\xbb\xbe\n"[..]]), [r#"Line("\u{fefe}")"#]);
     assert_eq!(received([&b"\xef\xbb\n"[..]]), ["NotUtf8"]);
     assert_eq!(received([&b"\xef\xbb"[..]]), ["NotUtf8"]);

@@ -1,5 +1,5 @@
-//! The matrix: which check holds for which server. It is what keeps the course and its examiner honest:
-//! each step has the mistakes that its text says it has, and no other ones.
+//! The matrix: which check holds for which server. It keeps the course and its examiner honest: each step
+//! has the mistakes that its text names, and no others.
 //!
 //! `cargo test` runs what is quick. All of it is for release builds, and takes a minute:
 //! `cargo test --release --test it -- --ignored every_check`.
@@ -87,13 +87,13 @@ fn run(cells: &[Cell], at_once: usize) {
     let run_some = || {
         let mut wrong = Vec::new();
         while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Who is expected to fail is not waited for long; who is expected to hold is, so that a busy
+            // A check that is to fail is not waited for long. One that is to hold is, so that a busy
             // machine does not make it fail.
             let patience = if cell.holds { "20" } else { "1" };
             let mut check = Command::new(examples().join("check"));
             check.args(["--only", cell.check, "--wire", cell.wire, "--patience", patience, "--"]);
             check.args(&cell.command);
-            // Threads that race do not always meet: what has to fail may take some tries.
+            // Threads that race do not always meet, so a check that is to fail gets some tries.
             let tries = if !cell.holds && RACES.contains(&cell.check) { 10 } else { 1 };
             let mut runs = (0..tries).map(|_| check.output().expect("the examiner starts"));
             let wrong_verdict = |output: &Output| output.status.success() != cell.holds;

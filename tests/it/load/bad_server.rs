@@ -1,7 +1,7 @@
 //! A server that does one thing wrong, once: to one receiver, the victim, or in one message.
 //!
-//! It speaks just as much of the line protocol as the tool needs. One thread a client; the lock is
-//! held while writing, which is what the real server must not do and here keeps one order.
+//! It speaks just as much of the line protocol as the tool needs. It has one thread per client, and holds
+//! its lock while it writes. The real server must not do that; here it keeps one order.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -41,7 +41,7 @@ pub(crate) struct BadServer {
 struct Member {
     nickname: String,
     stream: TcpStream,
-    /// How many messages it was to get or, to be given back one of its own, has sent.
+    /// How many messages it was to get. For a sender that is given back its own: how many it has sent.
     messages: usize,
     /// A message kept back, and who sent it.
     held: Option<(String, String)>,
@@ -172,7 +172,7 @@ impl Member {
     }
 }
 
-/// Writes a line. One who does not take it any more is found out by its own thread.
+/// Writes a line. That a client is gone is found out by its own thread.
 fn give(mut stream: &TcpStream, line: &str) {
     let _ = stream.write_all(format!("{line}\n").as_bytes());
 }

@@ -1,6 +1,6 @@
 //! The measuring tool from outside: what it says about the server, and about servers that do wrong.
 //!
-//! Every run is tiny, since what counts here is the verdict and not the speed.
+//! Every run is tiny: the verdict counts here, not the speed.
 
 mod bad_server;
 
@@ -38,7 +38,7 @@ fn server(options: &[&str]) -> Server {
     Server::with(&[&["--rate", "0", "--quiet"], options].concat())
 }
 
-/// Runs a scenario against the server, which is to pass it.
+/// Runs a scenario against the server, which must pass it.
 fn passes(arguments: &str) -> Finished {
     let server = server(&[]);
     let finished = load(&format!("{arguments} --port {}", server.port()));
@@ -46,7 +46,7 @@ fn passes(arguments: &str) -> Finished {
     finished
 }
 
-/// Runs a scenario against a server that does something wrong, which is to be found.
+/// Runs a scenario against a server that does something wrong, and the tool must find it.
 fn finds(misdeed: Misdeed, arguments: &str) -> Finished {
     let server = BadServer::start(misdeed);
     let finished = load(&format!("{arguments} --silence 2 --port {}", server.port()));

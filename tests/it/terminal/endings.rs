@@ -1,4 +1,4 @@
-//! However the client ends, the terminal's settings are what they were before.
+//! Ends: whatever ends the client, the terminal's settings are what they were before.
 
 use std::process::Command;
 

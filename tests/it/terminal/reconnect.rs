@@ -1,4 +1,4 @@
-//! `--reconnect`: what a connection that comes and goes looks like to the person who types.
+//! `--reconnect`: what a person sees while the connection comes and goes.
 
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 

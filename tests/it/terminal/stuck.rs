@@ -1,5 +1,5 @@
-//! What is stuck keeps nobody: a server that reads nothing, a terminal that takes nothing, and servers
-//! that send whatever would take a client long.
+//! Nothing that is stuck holds the client: a server that reads nothing, a terminal that takes nothing, and
+//! servers that send what takes long to handle.
 
 use std::io::Write;
 use std::process::Command;
@@ -67,7 +67,7 @@ fn a_terminal_that_takes_no_output_keeps_nobody() {
     for end in ["keys", "TERM", "HUP", "INT"] {
         let server = FakeServer::start();
         let Some((terminal, mut connection)) = alice(&server) else { return };
-        // Ctrl-S stops the output again, as outside raw mode.
+        // Ctrl-S stops the output again, as it does outside raw mode.
         let tty = terminal.value("pane_tty");
         let stty = Command::new("stty").args(["-F", &tty, "ixon"]).status();
         assert!(stty.unwrap().success());
