@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use super::piped_client::start;
+use super::piped_client::{run, start};
 use crate::harness::{
     FakeServer, Program, Server, client_command, free_port, leave_out, server_command, shell,
 };
@@ -12,9 +12,8 @@ use crate::harness::{
 fn say_says_every_line_as_it_is() {
     let server = Server::start();
     let mut alice = server.join("alice");
-    let port = server.port().to_string();
-    let command = client_command(["--port", &port, "--nick", "bot", "--say"]);
-    let finished = Program::run(command, "/quit\n/msg alice hi\n//x\n\n/me waves\nlast\n");
+    let said = "/quit\n/msg alice hi\n//x\n\n/me waves\nlast\n";
+    let finished = run(server.port(), &["--nick", "bot", "--say"], said);
     alice.expect_all([
         "[SERVER] bot joined the chat!",
         "bot: /quit",
@@ -34,17 +33,13 @@ fn a_job_that_says_one_line_prints_nothing() {
     alice.send("before");
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
-    let script = format!(
-        "echo done | \"$CLIENT\" --port {} --nick cron --silent --no-history",
-        server.port()
-    );
-    let finished = Program::run(shell(&script), "");
+    let silently = ["--nick", "cron", "--silent", "--no-history"];
+    let finished = run(server.port(), &silently, "done\n");
     alice.expect_all(["[SERVER] cron joined the chat!", "cron: done"]);
     let nothing = (Some(0), String::new(), String::new());
     assert_eq!((finished.code, finished.output, finished.errors), nothing);
     // Errors stay.
-    let script = format!("echo done | \"$CLIENT\" --port {} --nick alice --silent", server.port());
-    let finished = Program::run(shell(&script), "");
+    let finished = run(server.port(), &["--nick", "alice", "--silent"], "done\n");
     assert_eq!(finished.code, Some(1));
     assert!(finished.errors.starts_with("[ERROR] "), "{finished:?}");
 }
@@ -57,10 +52,8 @@ fn without_history_the_rest_is_there() {
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
     for (option, lines) in [(&["--no-history"][..], 0), (&[], 2)] {
-        let port = server.port().to_string();
-        let arguments =
-            ["--port", &port, "--nick", "bot"].into_iter().chain(option.iter().copied());
-        let finished = Program::run(client_command(arguments), "/who\n");
+        let arguments = [&["--nick", "bot"], option].concat();
+        let finished = run(server.port(), &arguments, "/who\n");
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert_eq!(finished.output.lines().count(), 4 + lines, "{finished:?}");
         assert_eq!(finished.output.contains("alice: before"), lines > 0, "{finished:?}");
@@ -104,9 +97,8 @@ fn a_listener_with_reconnect_goes_on_with_the_next_server() {
 fn a_held_nickname_is_tried_again_by_a_program_with_reconnect() {
     let server = Server::start();
     let mut bot = server.join("bot");
-    let port = server.port().to_string();
-    let command = client_command(["--port", &port, "--nick", "bot", "--reconnect"]);
-    let mut client = Program::start("client", command, server.transcript());
+    let port = server.port();
+    let mut client = start(port, &["--nick", "bot", "--reconnect"], server.transcript());
     client.send_text("hello\n");
     client.end_input();
     client.expect_error(&format!("[CLIENT] Connecting to 127.0.0.1:{port}..."));

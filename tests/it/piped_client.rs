@@ -1,14 +1,26 @@
 //! The client with its standard streams in pipes, as in a script: one line out per line in.
 
+use std::process::Command;
+
 use crate::harness::{
-    Directory, FakeServer, Program, Server, Transcript, client_command, poll_until, shell,
+    Directory, FakeServer, Finished, Program, Server, Transcript, client_command, poll_until, shell,
 };
+
+/// The client's binary for that port with these other arguments.
+fn command(port: u16, arguments: &[&str]) -> Command {
+    let port = port.to_string();
+    client_command(["--port", &port].iter().chain(arguments))
+}
 
 /// Starts a client for that port with these other arguments.
 pub(crate) fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
-    let port = port.to_string();
-    let arguments = ["--port", &port].into_iter().chain(arguments.iter().copied());
-    Program::start("client", client_command(arguments), transcript)
+    Program::start("client", command(port, arguments), transcript)
+}
+
+/// Runs one to its end, with this as its whole input.
+#[track_caller]
+pub(crate) fn run(port: u16, arguments: &[&str], input: &str) -> Finished {
+    Program::run(command(port, arguments), input)
 }
 
 #[test]
