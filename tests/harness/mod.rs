@@ -62,14 +62,24 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// returns that. Past the deadline it panics and says `what` was waited for. `what` is formatted only
 /// then.
 #[track_caller]
-pub(crate) fn poll_until<T>(what: impl Display, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn poll_until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
+    poll_every(POLL_INTERVAL, what, look)
+}
+
+/// The same with a pause of this length, where each look costs much.
+#[track_caller]
+pub(crate) fn poll_every<T>(
+    pause: Duration,
+    what: impl Display,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
         assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        thread::sleep(POLL_INTERVAL);
+        thread::sleep(pause);
     }
 }
 

@@ -50,8 +50,8 @@ impl Peer {
     /// both ends.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
-        let sent = proc::socket(far_end, self.address()).expect("the other end stands");
-        let arrived = proc::socket(self.address(), far_end).expect("this end stands");
+        let ends = proc::both_sockets(self.address(), far_end);
+        let (arrived, sent) = ends.expect("the connection stands");
         // Bytes that arrived and are not acknowledged yet are counted twice. So it is never too few.
         sent.unacknowledged + arrived.unread
     }

@@ -91,6 +91,17 @@ pub(crate) struct Socket {
 
 /// Looks at the end of a connection of IPv4 whose own address is `local`; `None` if there is none.
 pub(crate) fn socket(local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
+    find_socket(&fs::read_to_string("/proc/net/tcp").ok()?, local, remote)
+}
+
+/// Looks at both ends of such a connection within this machine, first at the one whose address is
+/// `local`.
+pub(crate) fn both_sockets(local: SocketAddr, remote: SocketAddr) -> Option<(Socket, Socket)> {
+    let sockets = fs::read_to_string("/proc/net/tcp").ok()?;
+    Some((find_socket(&sockets, local, remote)?, find_socket(&sockets, remote, local)?))
+}
+
+fn find_socket(sockets: &str, local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
     let hexadecimal = |address: SocketAddr| match address {
         SocketAddr::V4(address) => {
             // The address as the processor has it in memory.
@@ -100,7 +111,6 @@ pub(crate) fn socket(local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
         SocketAddr::V6(_) => None,
     };
     let (local, remote) = (hexadecimal(local)?, hexadecimal(remote)?);
-    let sockets = fs::read_to_string("/proc/net/tcp").ok()?;
     // The columns: number, local address, remote address, state, queues, timer.
     let mut rows = sockets.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
     let row = rows.find(|row| row.get(1..3) == Some(&[local.as_str(), remote.as_str()]))?;

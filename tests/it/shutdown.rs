@@ -7,8 +7,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use crate::harness::{DEADLINE, Peer, Server, free_port, poll_until, server_command, shell};
+use crate::harness::{DEADLINE, Peer, Server, free_port, poll_every, server_command, shell};
 
 const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
@@ -287,7 +288,7 @@ fn is_ended_by_a_second_signal() -> bool {
     server.signal("TERM");
     listener.expect(FAREWELL);
     // One that comes too early to be meant as a second one changes nothing, so it is sent again.
-    poll_until("the end", || {
+    poll_every(Duration::from_millis(50), "the end", || {
         server.signal("TERM");
         (!server.program().runs()).then_some(())
     });
