@@ -7,21 +7,21 @@
 //! 3. [`client`]: what a person or a script joins with.
 //! 4. [`arguments`]: the command lines.
 //! 5. [`system`]: the few calls that `std` does not have.
-//!
-//! [`relay`] is for one room on several servers. Neither program uses it yet.
+//! 6. [`relay`]: how several servers make one room. Optional, and last: it meets the server at [`server::order`].
 //!
 //! # The house
 //!
 //! ```text
 //!  bin/server.rs        bin/client.rs     arguments in, exit code out
 //!       │                    │
-//!    server               client           the two programs
+//!    server ── relay      client           the two programs
 //!       └─────────┬──────────┘
 //!       protocol  │  arguments             what both speak: pure, no I/O of their own
 //!               system                     the calls that std does not have; the only unsafe
 //! ```
 //!
-//! A module uses only what stands below it, and the two programs do not know each other. The tool that
+//! A module uses only what stands below it, and the two programs do not know each other. Only
+//! the server and the relay know each other: the relay is a part of the server that stands apart. The tool that
 //! measures and attacks the server is in `tests/load`.
 //!
 //! If sockets and threads are new to you, begin with the course: [`lessons`]. It leads in thirteen steps from
@@ -94,6 +94,7 @@
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
+//! | [`Relay`](relay::Relay) | what goes to other servers, and how far this one is | one change | sessions, console, the relay's threads |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
 //! The shutdown runs in the accept loop's thread. No two of these locks are ever held at once, so there is no

@@ -1,12 +1,61 @@
-//! The relay: one room on several servers. The server does not use it yet.
+//! The relay: one room on several servers. Optional, and the last thing to read.
 //!
 //! One server has one order because all that happens is appended under one lock. Two servers have two locks,
-//! and so two orders, and each gives the name `carol` away once. What helps is a **log** outside of all servers: a
-//! list that grows at one end, in which each entry has one place. A stream of Redis or Valkey is such a list. A server
-//! appends what its clients wish, and delivers nothing until it reads it back. As all apply the same entries in
-//! the same order, all come to the same room: *state-machine replication*.
+//! and so two orders: Alice sees the question before the answer, Bob the answer before the question, and each
+//! server gives the name `carol` away once. No clock helps, since clocks differ by more than a line takes.
 //!
-//! The [`state`] decides, [`checkpoint`] lets a newcomer catch up; [`engine`] and [`resp`] speak to the engine.
+//! What helps is a **log** that is outside of all servers: a list that grows at one end, in which each entry has one
+//! place. An engine that many operators already have keeps such a list: a stream of Redis or Valkey. A server appends
+//! what its clients wish, and delivers nothing until it reads it back, its own entries included, in the order of
+//! the log. As all apply the same entries in the same order, all come to the same room, without ever speaking
+//! to each other. This is called *state-machine replication*.
+//!
+//! ```text
+//!  sessions ─> records ─> relay-writer ─ XADD ─> engine ─ XREAD ─> relay-reader ─> room in the outbox ─> writer ─> sockets
+//!              (bounded)  one entry under way    one order          state, stage    (as without a relay)
+//! ```
+//!
+//! 1. What a client does is appended to the [`records`] here, not to the room. Whether a nickname is free is not
+//!    known yet: the session waits for the verdict.
+//! 2. The [`writer`] appends all that has gathered as one entry, and sends it again until it was read back.
+//! 3. The [`reader`] reads every entry and applies it to the [`state`], which decides. What happens then
+//!    goes through the [`stage`] into the room in the outbox, by the functions that sessions call without a relay.
+//!
+//! What it costs: two more hops on a line's way, half a millisecond or so, and talk stands still while the engine
+//! does. There is no split to be healed afterwards: no engine, no talk. A server that may have missed something
+//! turns its clients out and says so, and comes in anew; nobody is left with a hole.
+//!
+//! The engine is spoken to in [`resp`], by the commands in [`engine`]. A [`checkpoint`] lets a newcomer catch up,
+//! and the stream forget.
+//!
+//! | thread | blocks on | ended by |
+//! | --- | --- | --- |
+//! | `relay-writer` | records, beats; the engine, 3 s at most | the close of the relay |
+//! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
+//!
+//! There is one lock, here. It guards the records and how far this server is; it is never held over a socket.
+
+use std::fs;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::engine::{Address, Engine};
+use self::entry::{Header, Sid};
+use self::options::Options;
+use self::records::{Asked, Local, Records};
+use self::resp::Error;
+use self::state::State;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::replies::{LeaveReason, NOTICE_PREFIX};
+use crate::server::client::Client;
+use crate::server::operator::event_log::OutputThread;
+use crate::server::room::{Room, Taken};
+use crate::server::shared::Shared;
+use crate::server::shutdown::ShutdownHandle;
 
 pub mod entry;
 
@@ -14,6 +63,502 @@ pub mod state;
 
 pub mod checkpoint;
 
+pub mod records;
+
+pub mod writer;
+
+pub mod reader;
+
+pub mod stage;
+
 pub mod engine;
 
 pub mod resp;
+
+pub mod options;
+
+/// How much may gather before senders wait, in bytes, and so how long an entry gets in a flood.
+const GATHERED_BYTES: usize = 256 << 10;
+
+/// How far the slowest server may be behind before the others append no more, in bytes: half of what the stream
+/// keeps at least. So a flood never pushes it off the end.
+const WINDOW_BYTES: u64 = 8 << 20;
+
+/// After how much reading a server that has nothing to say tells how far it is, in bytes.
+const REPORT_BYTES: u64 = 1 << 20;
+
+/// How long the link may be down before people are told.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The room's link to the other servers.
+#[derive(Debug)]
+pub struct Relay {
+    address: Address,
+    /// What this server is called among the others.
+    name: String,
+    beat: Duration,
+    link: Mutex<Link>,
+    /// Something has gathered, was read back, or ends: wakes the relay's threads and [`Relay::close`].
+    changed: Condvar,
+    /// What had gathered was taken: wakes the sessions that wait for space.
+    taken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    /// What is to be appended next.
+    records: Records,
+    /// The number of the batch that gathers, from 1, and of the last one that was read back.
+    batch: u64,
+    done: u64,
+    /// Waking nobody would cost a system call for each line.
+    writer_waits: bool,
+    senders_wait: bool,
+    phase: Phase,
+    /// Why the server cannot go on, if it cannot.
+    failure: Option<String>,
+    /// None while the room is being loaded.
+    run: Option<Run>,
+    /// The connections of the relay's two threads.
+    streams: [Option<TcpStream>; 2],
+}
+
+/// How far the relay is with its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// Nothing gathers any more. What has gathered is appended, and that the server closes.
+    Closing,
+    /// The other servers know it: nothing is read or appended any more.
+    Closed,
+    /// The threads end, whatever they wait for.
+    Stopped,
+}
+
+/// This server's part in the room, from its hello on.
+#[derive(Debug)]
+struct Run {
+    sid: Sid,
+    /// The number of the last entry that was sent, and of the last one that was read back.
+    sent: u64,
+    read_back: u64,
+    /// What stands between the records of the entry that is under way, the number of its batch, and since when.
+    locals: Vec<(usize, Local)>,
+    batch: u64,
+    since: Instant,
+    /// How far the room was read, and what of that the others know.
+    point: (u64, u64),
+    reported: u64,
+    /// How far the slowest of the other servers is behind.
+    lag: u64,
+    /// None while a beat is under way.
+    next_beat: Option<Instant>,
+}
+
+/// Which of the two threads a connection belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Writer,
+    Reader,
+}
+
+impl Relay {
+    /// Makes it if the options ask for it. Where the server listens is a part of its name, if it was given none.
+    ///
+    /// # Errors
+    ///
+    /// The file with the password cannot be read.
+    pub fn open(options: &Options, host: &str, port: u16) -> Option<io::Result<Self>> {
+        (!options.hosts.is_empty()).then(|| Self::new(options, &format!("{host}:{port}")))
+    }
+
+    fn new(options: &Options, listens_on: &str) -> io::Result<Self> {
+        let auth = options.auth.as_ref().map(fs::read_to_string).transpose()?.unwrap_or_default();
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = options.name.clone().unwrap_or_else(|| format!("{}/{listens_on}", host.trim()));
+        let address = Address {
+            hosts: options.hosts.clone(),
+            sentinel: options.sentinel.clone(),
+            auth: auth.split_whitespace().map(str::to_owned).collect(),
+            room: options.room.clone(),
+        };
+        let link = Mutex::new(Link { batch: 1, ..Link::default() });
+        let (changed, taken) = (Condvar::new(), Condvar::new());
+        Ok(Self { address, name, beat: options.beat, link, changed, taken })
+    }
+
+    /// Whether all has gone well.
+    ///
+    /// # Errors
+    ///
+    /// Why the server could not go on.
+    pub fn result(&self) -> io::Result<()> {
+        self.lock().failure.take().map_or(Ok(()), |why| Err(io::Error::other(why)))
+    }
+
+    /// A panic elsewhere cannot leave it half changed in a way that matters: go on with it.
+    fn lock(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What sessions and the console do.
+impl Relay {
+    /// A member says whole lines, each with its nickname and its line end. Blocks and discards as the outbox
+    /// does.
+    pub fn say(&self, client: &Client, lines: &str) {
+        let mut rest = lines;
+        let mut link = self.lock();
+        while !rest.is_empty() && link.accepts(client) {
+            let now = if !link.is_full() {
+                rest.len()
+            } else if link.has_records_of(client) {
+                link = self.wait_for_space(link);
+                continue;
+            } else {
+                // The first line of a client in a batch never waits.
+                rest.find('\n').map_or(rest.len(), |end| end + 1)
+            };
+            let (first, later) = rest.split_at(now);
+            link.note_records_of(client);
+            link.records.say(client.id.number(), first);
+            rest = later;
+        }
+        self.release(link);
+    }
+
+    /// A member acts; the line is as everyone sees it. Returns whether it counts.
+    pub fn act(&self, client: &Client, line: &str) -> bool {
+        self.append(client, |records| records.act(client.id.number(), line))
+    }
+
+    /// A member tells the one called `to` something. Returns whether it counts.
+    pub fn tell(&self, client: &Client, to: &str, text: &str) -> bool {
+        self.append(client, |records| records.tell(client.id.number(), to, text))
+    }
+
+    /// A client wants to join. Blocks until the order has decided, or until `deadline`; the reader wakes it.
+    /// Returns how many bytes the welcome has; `None` if nothing is decided.
+    pub fn join(
+        &self,
+        client: &Arc<Client>,
+        nickname: &Nickname,
+        deadline: Instant,
+    ) -> Option<Result<usize, Taken>> {
+        self.ask(client, Some(deadline), |records, asked| records.join(asked, nickname))
+    }
+
+    /// A member wants another nickname. Blocks until the order has decided; the reader or a leave wakes it.
+    pub fn rename(
+        &self,
+        client: &Arc<Client>,
+        nickname: &Nickname,
+    ) -> Option<Result<usize, Taken>> {
+        self.ask(client, None, |records, asked| records.rename(asked, nickname))
+    }
+
+    /// Whether something that a client did is not read back yet.
+    pub fn has_under_way(&self, client: &Client) -> bool {
+        client.last_batch.load(Relaxed) > self.lock().done
+    }
+
+    /// A member is answered, or is shown something else that nobody else notices: after everything that it
+    /// did before. `bytes` is how much `act` holds.
+    pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
+        self.append(client, |records| records.locally(bytes, act));
+    }
+
+    /// The operator says a notice to everyone. Never blocks.
+    pub fn announce(&self, notice: &str) {
+        let mut link = self.lock();
+        if link.phase == Phase::Open {
+            link.records.announce(notice.strip_prefix(NOTICE_PREFIX).unwrap_or(notice));
+            self.release(link);
+        }
+    }
+
+    /// A client leaves, for the first reason that is given. Never blocks. Returns false once the relay is
+    /// closing: then the others hear of all at once.
+    pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
+        let mut link = self.lock();
+        if link.phase > Phase::Open {
+            return false;
+        }
+        // One that never asked to join is none of the others' concern.
+        if !client.has_left.swap(true, Relaxed) && client.last_batch.load(Relaxed) > 0 {
+            link.note_records_of(client);
+            link.records.leave(client.id.number(), reason);
+        }
+        self.release(link);
+        true
+    }
+
+    fn append(&self, client: &Client, fill: impl FnOnce(&mut Records)) -> bool {
+        let mut link = self.lock();
+        while link.is_full() && link.has_records_of(client) && link.accepts(client) {
+            link = self.wait_for_space(link);
+        }
+        if !link.accepts(client) {
+            return false;
+        }
+        link.note_records_of(client);
+        fill(&mut link.records);
+        self.release(link);
+        true
+    }
+
+    fn ask(
+        &self,
+        client: &Arc<Client>,
+        deadline: Option<Instant>,
+        fill: impl FnOnce(&mut Records, Asked),
+    ) -> Option<Result<usize, Taken>> {
+        let verdict = Arc::new(OnceLock::new());
+        let asked = Asked { client: Arc::clone(client), verdict: Arc::clone(&verdict) };
+        self.append(client, |records| fill(records, asked));
+        client.wait_while(deadline, |client| {
+            verdict.get().is_none() && !client.has_left.load(Relaxed)
+        });
+        verdict.get().copied().flatten()
+    }
+
+    fn wait_for_space<'a>(&'a self, mut link: MutexGuard<'a, Link>) -> MutexGuard<'a, Link> {
+        link.senders_wait = true;
+        self.taken.wait(link).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, mut link: MutexGuard<'_, Link>) {
+        let wake = !link.records.is_empty() && std::mem::take(&mut link.writer_waits);
+        drop(link);
+        if wake {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Link {
+    fn is_full(&self) -> bool {
+        self.records.bytes() >= GATHERED_BYTES
+    }
+
+    fn accepts(&self, client: &Client) -> bool {
+        self.phase == Phase::Open && !client.has_left.load(Relaxed)
+    }
+
+    fn has_records_of(&self, client: &Client) -> bool {
+        client.last_batch.load(Relaxed) == self.batch
+    }
+
+    fn note_records_of(&self, client: &Client) {
+        client.last_batch.store(self.batch, Relaxed);
+    }
+
+    /// Takes what has gathered, and makes space for more. What is given back stands between the records.
+    fn take_records(&mut self) -> (String, Vec<(usize, Local)>) {
+        self.batch += 1;
+        self.records.take()
+    }
+}
+
+/// What the relay's own threads do.
+impl Relay {
+    /// Connects to the engine if there is no connection. Blocks until it stands, for some seconds at most;
+    /// [`Relay::close`] wakes it.
+    fn connected<'e>(
+        &self,
+        engine: &'e mut Option<Engine>,
+        side: Side,
+    ) -> Result<&'e mut Engine, Error> {
+        let register = |stream: &TcpStream| {
+            let mut link = self.lock();
+            if link.phase == Phase::Stopped {
+                return Err(io::Error::other("it is closed"));
+            }
+            link.streams[side as usize] = Some(stream.try_clone()?);
+            Ok(())
+        };
+        match engine {
+            Some(engine) => Ok(engine),
+            None => Ok(engine.insert(Engine::connect(&self.address, &register)?)),
+        }
+    }
+
+    /// Sleeps, and returns whether the relay goes on. Its close wakes it.
+    fn pause(&self, time: Duration) -> bool {
+        let (link, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), time, |link| link.phase < Phase::Stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        link.phase < Phase::Stopped
+    }
+
+    /// Begins a run in a room that was read so far. Returns which.
+    fn begin_run(&self, state: &State) -> Sid {
+        let sid = Sid(random());
+        let point = state.point();
+        let now = Instant::now();
+        let mut link = self.lock();
+        link.run = Some(Run {
+            sid,
+            sent: 0,
+            read_back: 0,
+            locals: Vec::new(),
+            batch: link.done,
+            since: now,
+            point,
+            reported: point.0,
+            lag: 0,
+            next_beat: Some(now),
+        });
+        drop(link);
+        self.changed.notify_all();
+        sid
+    }
+
+    /// Returns what stands between the records of an entry if it is the one that is under way.
+    fn take_locals(&self, sid: Sid, fields: &[Vec<u8>]) -> Option<Vec<(usize, Local)>> {
+        let mut link = self.lock();
+        let run = link.run.as_mut().filter(|run| run.sid == sid)?;
+        let is_own = Header::opens(sid, run.read_back + 1, fields);
+        is_own.then(|| std::mem::take(&mut run.locals))
+    }
+
+    /// Notes how far the room was read, and how far the slowest of the others is behind; and whether what is
+    /// under way was read back.
+    fn note_progress(&self, point: (u64, u64), lag: u64, is_read_back: bool) {
+        let mut guard = self.lock();
+        let link = &mut *guard;
+        if let Some(run) = &mut link.run {
+            (run.point, run.lag) = (point, lag);
+            if is_read_back {
+                run.read_back += 1;
+                run.next_beat.get_or_insert_with(|| Instant::now() + self.beat);
+                link.done = run.batch;
+            }
+        }
+        drop(guard);
+        self.changed.notify_all();
+    }
+
+    /// Whether an entry of this server has been under way for so long.
+    fn is_under_way_for(&self, time: Duration) -> bool {
+        let link = self.lock();
+        let run = link.run.as_ref().filter(|run| run.read_back < run.sent);
+        run.is_some_and(|run| run.since.elapsed() >= time)
+    }
+
+    fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// Goes on to a phase, and has all see it who wait.
+    fn enter(&self, phase: Phase) {
+        let mut link = self.lock();
+        link.phase = link.phase.max(phase);
+        drop(link);
+        self.changed.notify_all();
+        self.taken.notify_all();
+    }
+
+    /// Ends a run. Nothing of these clients counts any more, nor what they had wished.
+    fn end_run<'a>(&self, clients: impl Iterator<Item = &'a Arc<Client>>) {
+        let mut link = self.lock();
+        clients.for_each(|client| client.has_left.store(true, Relaxed));
+        let run = link.run.take();
+        let lost = link.take_records();
+        link.done = link.batch - 1;
+        link.senders_wait = false;
+        drop(link);
+        self.changed.notify_all();
+        self.taken.notify_all();
+        // Outside of the lock: it wakes sessions.
+        drop((run, lost));
+    }
+
+    /// Ends the relay's threads, and with them the server, which cannot go on for this reason.
+    fn fail(&self, why: String) {
+        self.lock().failure.get_or_insert(why);
+        self.stop();
+    }
+
+    /// Ends the relay's threads: wakes them from whatever they wait for.
+    fn stop(&self) {
+        self.enter(Phase::Stopped);
+        for stream in self.lock().streams.iter().flatten() {
+            // It fails when the connection is over.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Leaves the room: the other servers are told, after everything that has gathered. Nothing can be appended any
+    /// more. Blocks until they are, until `deadline` at most, and then stops the relay's threads.
+    pub fn close(&self, deadline: Instant) {
+        self.enter(Phase::Closing);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_open = |link: &mut Link| link.phase < Phase::Closed && link.run.is_some();
+        drop(self.changed.wait_timeout_while(self.lock(), left, is_open));
+        self.stop();
+        self.end_run(std::iter::empty());
+    }
+}
+
+/// Longer and longer pauses, up to two seconds; none like another server's, so that not all come back at once.
+#[derive(Debug)]
+struct Pauses(Duration);
+
+impl Pauses {
+    fn new() -> Self {
+        Self(Duration::from_millis(20))
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Duration::from_secs(2));
+        pause / 2 + pause * u32::try_from(random() % 1024).unwrap_or(0) / 1024
+    }
+}
+
+/// Starts the relay's threads, if there is a relay. Each asks the server to stop when it ends: without it nothing is
+/// delivered any more.
+///
+/// # Errors
+///
+/// When the system has no thread left.
+pub fn start(shared: &Arc<Shared>, handle: &ShutdownHandle) -> io::Result<Vec<OutputThread>> {
+    let start = |name, run: fn(&Relay, &Shared)| {
+        let (shared, handle) = (Arc::clone(shared), handle.clone());
+        // They may be stuck in looking up a name, so nobody joins them.
+        OutputThread::start(name, move || {
+            if let Some(relay) = &shared.relay {
+                let _guard = StopOnDrop { relay, handle };
+                run(relay, &shared);
+            }
+        })
+    };
+    if shared.relay.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![start("relay-writer", writer::write_loop)?, start("relay-reader", reader::read_loop)?])
+}
+
+/// Asks the server to stop when it is dropped, also by a panic.
+struct StopOnDrop<'a> {
+    relay: &'a Relay,
+    handle: ShutdownHandle,
+}
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.relay.fail("a fault in the relay".to_owned());
+        }
+        self.handle.stop();
+    }
+}
+
+/// A random number. The keys of a hash map are random, and `std` has no other source.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

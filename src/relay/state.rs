@@ -92,7 +92,7 @@ impl fmt::Display for Gone {
 }
 
 /// Something that happens in the room.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
     /// Somebody joins.
     Joined(Who, &'a str),

@@ -29,6 +29,11 @@ impl ClientId {
         Self(n)
     }
 
+    /// Returns which it is.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
     /// Which of `parts` parts of all clients this one belongs to. Sixteen that came one after the other are
     /// in the same part.
     pub fn part(self, parts: usize) -> usize {

@@ -66,6 +66,13 @@ impl History {
         }
     }
 
+    /// Forgets all lines.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+        self.bytes = 0;
+        self.shown = None;
+    }
+
     /// Sets what wakes the thread that saves the lines. `None` ends it.
     pub fn set_wake(&mut self, wake: Option<SyncSender<()>>) {
         self.wake = wake;

@@ -9,6 +9,8 @@
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons).
 
+use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::Client;
@@ -31,7 +33,7 @@ const KEPT_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct Member<'a> {
     shared: &'a Shared,
-    client: &'a Client,
+    client: &'a Arc<Client>,
     nickname: Nickname,
     /// Formatted lines that are not passed on yet.
     said: Vec<u8>,
@@ -48,7 +50,7 @@ pub struct Cost {
 
 impl<'a> Member<'a> {
     /// Makes the member of a client that has joined under this name.
-    pub fn new(shared: &'a Shared, client: &'a Client, nickname: Nickname) -> Self {
+    pub fn new(shared: &'a Shared, client: &'a Arc<Client>, nickname: Nickname) -> Self {
         Self { shared, client, nickname, said: Vec::new() }
     }
 
@@ -62,18 +64,17 @@ impl<'a> Member<'a> {
             },
             Frame::NotUtf8 => Some(self.refuse(replies::NOT_UTF8)),
             Frame::TooLong { bytes } => Some(self.refuse(replies::too_long(bytes))),
-            Frame::TimingMark => Some(self.answer_bytes(&TIMING_MARK_REFUSED)),
+            Frame::TimingMark => Some(self.answer_bytes(TIMING_MARK_REFUSED.to_vec())),
         }
     }
 
     fn obey(&mut self, command: Command<'_>) -> Option<Cost> {
-        let id = self.client.id;
         Some(match command {
             Command::Blank => Cost::default(),
             Command::Say(text) => self.say(text),
             Command::Act(action) => {
                 let line = replies::action(&self.nickname, action);
-                if self.append(|room| room.act(&line)).is_some() {
+                if self.after_what_was_said().act(self.client, &line) {
                     self.shared.log_message(&line);
                 }
                 Cost::of(line.len() + 1)
@@ -81,15 +82,17 @@ impl<'a> Member<'a> {
             Command::Tell { to, .. } if self.is_overloaded(to) => {
                 self.refuse(replies::TOLD_TOO_MUCH)
             }
-            Command::Tell { to, text } => match self.append(|room| room.tell(id, to, text)) {
-                Some(None) => self.answer(replies::no_such_nickname(to)),
-                told => Cost::of(told.flatten().unwrap_or_default()),
-            },
+            Command::Tell { to, text } => {
+                match self.after_what_was_said().tell(self.client, to, text) {
+                    None => self.answer(replies::no_such_nickname(to)),
+                    Some(bytes) => Cost::of(bytes),
+                }
+            }
             Command::Rename(name) => self.rename(name),
             Command::Who(part) => {
-                let who = |room: &mut Room| (room.who(id, part), room.len());
-                let (delivered, members) = self.append(who).unwrap_or_default();
-                Cost { delivered, searched: if part.is_empty() { 0 } else { members } }
+                let delivered = self.after_what_was_said().who(self.client, part);
+                let members = || self.shared.outbox.look(Room::len);
+                Cost { delivered, searched: if part.is_empty() { 0 } else { members() } }
             }
             Command::Ping(word) => self.answer(replies::pong(word)),
             Command::Help => self.answer(replies::help()),
@@ -127,13 +130,12 @@ impl<'a> Member<'a> {
             Ok(new) => new,
             Err(error) => return self.answer(replies::rename_refused(error)),
         };
-        let id = self.client.id;
-        match self.append(|room| room.rename(id, &new)) {
-            Some(Ok(before)) => {
+        match self.after_what_was_said().rename(self.client, &new) {
+            Some(Ok(())) => {
+                let before = mem::replace(&mut self.nickname, new);
+                let new = &self.nickname;
                 self.shared.log.event(&format!("{before} is now known as {new}"));
-                let cost = Cost::of(before.as_str().len() + new.as_str().len());
-                self.nickname = new;
-                cost
+                Cost::of(before.as_str().len() + new.as_str().len())
             }
             Some(Err(_taken)) => {
                 self.answer(replies::rename_refused(replies::nickname_taken(&new)))
@@ -149,22 +151,20 @@ impl<'a> Member<'a> {
 
     /// Answers this member alone, after everything that it said before.
     fn answer(&mut self, lines: String) -> Cost {
-        self.answer_bytes((lines + "\n").as_bytes())
+        self.answer_bytes((lines + "\n").into_bytes())
     }
 
     /// Answers bytes that are no line.
-    fn answer_bytes(&mut self, bytes: &[u8]) -> Cost {
-        let id = self.client.id;
-        // Not once the outbox is closed: then nobody waits for an answer.
-        self.append(|room| room.answer(id, bytes));
-        Cost::of(bytes.len())
+    fn answer_bytes(&mut self, bytes: Vec<u8>) -> Cost {
+        let cost = Cost::of(bytes.len());
+        self.after_what_was_said().answer(self.client, bytes);
+        cost
     }
 
-    /// Has something happen after everything that the member said before; `None` once it has left or the
-    /// server has said its farewell.
-    fn append<T>(&mut self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+    /// Where something else happens, after everything that the member said before.
+    fn after_what_was_said(&mut self) -> &'a Shared {
         self.pass_on();
-        self.shared.outbox.append_for(self.client, fill)
+        self.shared
     }
 
     /// Passes on what was said. Blocks while the outbox is full and has text of this client already.
@@ -172,7 +172,7 @@ impl<'a> Member<'a> {
         if self.said.is_empty() {
             return;
         }
-        self.shared.outbox.say(self.client, &self.said);
+        self.shared.say(self.client, &self.said);
         if self.shared.options.log_messages {
             let said = String::from_utf8_lossy(&self.said);
             said.lines().for_each(|line| self.shared.log_message(line));

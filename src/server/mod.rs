@@ -6,8 +6,9 @@
 //! 1. [`accept`] gives each connection a [`client`] number and a thread.
 //! 2. The [`session`] runs in that thread. It reads, first for the nickname ([`login`]), then line by line
 //!    ([`input`], [`rate`]). What a client says once it is in goes to its [`member`].
-//! 3. Everything that others can notice goes into the [`outbox`]. The [`room`] in it knows who is in and what
-//!    was said last ([`history`]). What is to be sent gathers there as a [`batch`].
+//! 3. Everything that others can notice gets its place in the [`order`]: it goes into the [`outbox`]. The
+//!    [`room`] in it knows who is in and what was said last ([`history`]). What is to be sent gathers there as a
+//!    [`batch`].
 //! 4. The [`writer`] takes the batch and sends it to all, with its helpers ([`fan_out`], [`part`]).
 //! 5. A recipient that does not take everything is [`behind`], until it has taken the rest from the [`log`].
 //!
@@ -22,6 +23,7 @@
 //! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
 //! | `history` | saves the history | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
 //! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
+//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`](crate::relay) | [`Server::run`] | [`Shared::close`] | [`Server::run`], for a moment |
 //! | `console` | obeys the operator | [`Server::run`] | the end of the program | nobody |
 //! | `terminal`, `fifo` | read for the console | [`Server::run`] | the end of its input | nobody: nothing can wake it |
 //!
@@ -58,6 +60,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::protocol::replies;
+use crate::relay::{self, Relay};
 use crate::system::fifo;
 
 use self::accept::{Capacity, listen};
@@ -84,6 +87,8 @@ pub mod member;
 pub mod input;
 
 pub mod rate;
+
+pub mod order;
 
 pub mod outbox;
 
@@ -148,13 +153,18 @@ impl Server {
         let listeners = listen(&options.endpoint).map_err(about("listen on", &options.endpoint))?;
         let fifo = options.console.as_deref().map(fifo::open).transpose();
         let fifo = fifo.map_err(about("use", shown(options.console.as_ref())))?;
+        let port = listeners[0].local_addr()?.port();
+        let relay = Relay::open(&options.relay, &options.endpoint.host, port).transpose();
+        let relay = relay.map_err(about("read", shown(options.relay.auth.as_ref())))?;
         let (log, log_thread) = EventLog::start(options.quiet, options.log_times)?;
         for listener in &listeners {
             log.notice(&format!("Server is listening on {}", listener.local_addr()?));
         }
         log.notice("Waiting for connections...");
         capacity.lowered(&options).into_iter().for_each(|why| log.notice(&why));
-        let shared = Arc::new(Shared::new(options, bans, log));
+        let mut shared = Shared::new(options, bans, log);
+        shared.relay = relay;
+        let shared = Arc::new(shared);
         shared.outbox.append(|room| room.set_motd(motd));
         let history_thread = history.map(|file| file.keep(&shared)).transpose()?;
         Ok(Self { shared, capacity, listeners, fifo, handle, wake, history_thread, log_thread })
@@ -178,6 +188,7 @@ impl Server {
         } = self;
         let shared = &*owned;
         operator::console::start(&owned, handle.clone(), fifo)?;
+        let relay_threads = relay::start(&owned, &handle)?;
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
@@ -203,6 +214,10 @@ impl Server {
         if let Some(thread) = history_thread {
             thread.finish(deadline);
         }
+        for thread in relay_threads {
+            thread.finish(deadline);
+        }
+        let result = result.and(shared.relay.as_ref().map_or(Ok(()), Relay::result));
         // This drops the event log. Its thread ends once everything is written.
         drop(owned);
         log_thread.finish(deadline);

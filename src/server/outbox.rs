@@ -125,13 +125,27 @@ impl Outbox {
         Some(result)
     }
 
-    /// Appends what no client causes, all at one place of the order. Never blocks.
-    pub fn append(&self, fill: impl FnOnce(&mut Room)) {
+    /// Appends what no client causes, all at one place of the order. Never blocks. Returns `None`, and nothing
+    /// happens, once the outbox is closed.
+    pub fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let mut state = self.lock();
-        if !state.is_closed {
-            fill(&mut state.room);
-            self.release(state);
+        if state.is_closed {
+            return None;
         }
+        let result = fill(&mut state.room);
+        self.release(state);
+        Some(result)
+    }
+
+    /// Does so once there is space: blocks while too much has gathered, and the writer wakes it. For the relay's
+    /// reader, which appends what the clients of all servers do.
+    pub fn append_in_turn<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        let mut state = self.lock();
+        while state.is_full() && !state.is_closed {
+            state = self.wait_for_space(state);
+        }
+        drop(state);
+        self.append(fill)
     }
 
     /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.

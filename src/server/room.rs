@@ -64,10 +64,12 @@ impl Room {
     /// [`Taken`] when somebody has the name; then nothing happens.
     pub fn join(&mut self, client: &Arc<Client>, nickname: &Nickname) -> Result<usize, Taken> {
         self.claim(client.id, nickname)?;
-        self.members.insert(client.id, nickname.clone());
-        self.most = self.most.max(self.members.len());
-        self.online = None;
-        self.batch.announce(&replies::joined(nickname));
+        Ok(self.let_in(client, nickname))
+    }
+
+    /// Does so with a name that is the client's already. Returns how many bytes the welcome has.
+    pub fn let_in(&mut self, client: &Arc<Client>, nickname: &Nickname) -> usize {
+        self.admit(client.id, nickname);
         self.batch.add(client);
         let (connected, online, motd) = (replies::CONNECTED, online(&self.members), &self.motd);
         let welcome = self.batch.show(client.id, format_args!("{connected}\n{online}\n{motd}"));
@@ -75,7 +77,16 @@ impl Room {
         if let Some(history) = history {
             self.batch.show_shared(client.id, history);
         }
-        Ok(welcome + history.map_or(0, |history| history.len()))
+        welcome + history.map_or(0, |history| history.len())
+    }
+
+    /// Somebody is in, and everyone else is told. One who is at another server receives nothing here.
+    pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
+        self.members.insert(id, nickname.clone());
+        self.names.insert(nickname.folded(), id);
+        self.most = self.most.max(self.members.len());
+        self.online = None;
+        self.batch.announce(&replies::joined(nickname));
     }
 
     /// A member says whole lines, each with its nickname and its line end, to all others.
@@ -93,7 +104,12 @@ impl Room {
     /// A member sends a private message. Returns how many bytes it has for both, or `None` when nobody
     /// is called `to`.
     pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
-        let recipient = *self.names.get(&fold(to))?;
+        let recipient = self.find(to)?;
+        self.whisper(from, recipient, text)
+    }
+
+    /// Does so with a recipient that is known. `None` when one of the two is not in.
+    pub fn whisper(&mut self, from: ClientId, recipient: ClientId, text: &str) -> Option<usize> {
         let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
         let (told, confirmed) = (replies::told_you(sender, text), replies::you_told(to, text));
         let told = self.batch.show(recipient, format_args!("{told}\n"));
@@ -101,20 +117,24 @@ impl Room {
         Some(told + confirmed)
     }
 
-    /// A member takes another nickname, and everyone is told. Returns the one before.
+    /// A member takes another nickname, and everyone is told.
     ///
     /// # Errors
     ///
     /// [`Taken`] when somebody else has the name; then nothing happens.
-    pub fn rename(&mut self, client: ClientId, nickname: &Nickname) -> Result<Nickname, Taken> {
+    pub fn rename(&mut self, client: ClientId, nickname: &Nickname) -> Result<(), Taken> {
         self.claim(client, nickname)?;
-        let Some(before) = self.members.insert(client, nickname.clone()) else { return Err(Taken) };
-        if before.folded() != nickname.folded() {
-            self.names.remove(&before.folded());
-        }
+        self.set_nickname(client, nickname);
+        Ok(())
+    }
+
+    /// Does so with a name that is the member's already.
+    pub fn set_nickname(&mut self, client: ClientId, nickname: &Nickname) {
+        let Some(before) = self.members.insert(client, nickname.clone()) else { return };
+        self.names.remove(&before.folded());
+        self.names.insert(nickname.folded(), client);
         self.online = None;
         self.batch.announce(&replies::renamed(&before, nickname));
-        Ok(before)
     }
 
     /// A member asks who is online, or who of them has `part` in the name, in any case. Returns how many
@@ -169,7 +189,11 @@ impl Room {
     /// A client leaves, and nobody is told. Returns its nickname if it was in.
     pub fn forget(&mut self, client: &Client) -> Option<Nickname> {
         client.has_left.store(true, Relaxed);
-        let nickname = self.members.remove(&client.id)?;
+        self.remove(client.id)
+    }
+
+    fn remove(&mut self, id: ClientId) -> Option<Nickname> {
+        let nickname = self.members.remove(&id)?;
         self.names.remove(&nickname.folded());
         self.online = None;
         Some(nickname)
@@ -178,6 +202,34 @@ impl Room {
     fn claim(&mut self, client: ClientId, nickname: &Nickname) -> Result<(), Taken> {
         let owner = *self.names.entry(nickname.folded()).or_insert(client);
         if owner == client { Ok(()) } else { Err(Taken) }
+    }
+}
+
+/// What happens in a room that is shared with other servers, besides.
+impl Room {
+    /// Somebody leaves who is at another server, and everyone is told.
+    pub fn depart(&mut self, id: ClientId, reason: LeaveReason) {
+        if let Some(nickname) = self.remove(id) {
+            self.batch.announce(&replies::left(&nickname, reason));
+        }
+    }
+
+    /// The room is lost. Those who are here get their final line, and nobody is in any more.
+    pub fn turn_out<'a>(&mut self, here: impl Iterator<Item = &'a Arc<Client>>) {
+        for client in here {
+            let line = LeaveReason::ServerLost.final_line().unwrap_or_default();
+            self.batch.show(client.id, format_args!("{line}\n"));
+            self.batch.remove(client.id, LeaveReason::ServerLost);
+        }
+        self.members.clear();
+        self.names.clear();
+        self.online = None;
+    }
+
+    /// Nothing else was said before than this.
+    pub fn recall(&mut self, said: &[u8]) {
+        self.history.clear();
+        self.history.add(said);
     }
 }
 
@@ -296,8 +348,8 @@ mod tests {
         let ((alice, _a), (bob, _b)) = (connected(1), connected(2));
         room.join(&alice, &nickname("alice")).unwrap();
         assert_eq!(room.join(&bob, &nickname("ALICE")), Err(Taken));
-        assert_eq!(room.rename(alice.id, &nickname("Alice")), Ok(nickname("alice")));
-        assert_eq!(room.rename(alice.id, &nickname("al")), Ok(nickname("Alice")));
+        assert_eq!(room.rename(alice.id, &nickname("Alice")), Ok(()));
+        assert_eq!(room.rename(alice.id, &nickname("al")), Ok(()));
         room.join(&bob, &nickname("alice")).unwrap();
         assert_eq!(room.rename(bob.id, &nickname("AL")), Err(Taken));
         room.leave(&alice, LeaveReason::Kicked).unwrap();

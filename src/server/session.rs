@@ -267,23 +267,23 @@ impl Session<'_> {
         // The login's deadline does not count any more. The call fails when the connection is over, which
         // the next read finds out.
         let _ = client.stream.set_read_timeout(None);
-        let joined = self.shared.outbox.append_for(client, |room| room.join(client, &nickname));
-        match (joined, &mut self.phase) {
-            (Some(Err(_taken)), Phase::AtPrompt(login)) => {
+        let Phase::AtPrompt(login) = &mut self.phase else { return Continue(Cost::default()) };
+        match self.shared.join(client, &nickname, login.deadline()) {
+            Some(Err(_taken)) => {
                 let step = login.refuse(&replies::nickname_taken(&nickname));
                 self.step(step)
             }
-            (Some(Ok(delivered)), phase) => {
+            Some(Ok(delivered)) => {
                 let address = client.address;
                 self.shared.log.event(&format!("Nickname of client is {nickname} ({address})"));
                 if let Some(quota) = &client.quota {
                     quota.charge(JOIN_COST);
                 }
-                *phase = Phase::In(Member::new(self.shared, client, nickname));
+                self.phase = Phase::In(Member::new(self.shared, client, nickname));
                 Continue(Cost { delivered, searched: 0 })
             }
-            // The outbox is closed.
-            _ => Break(End::Shutdown),
+            None if self.shared.shutdown.has_begun() => Break(End::Shutdown),
+            None => Break(End::TurnedAway(replies::NO_LINK)),
         }
     }
 }

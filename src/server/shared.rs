@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::registry::Registry;
 use super::shutdown::Shutdown;
 use crate::protocol::replies::LeaveReason;
+use crate::relay::Relay;
 
 /// What all threads of the server share.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Shared {
     pub registry: Registry,
     /// What is to be delivered, and the room that it comes from.
     pub outbox: Outbox,
+    /// The link to other servers that share the room, if there are some. Only [`order`](super::order) knows it.
+    pub relay: Option<Relay>,
     /// Whether the server is ending, and which sessions have something in flight.
     pub shutdown: Shutdown,
     /// Who may not come in.
@@ -37,20 +40,13 @@ impl Shared {
         Self {
             registry: Registry::default(),
             outbox: Outbox::new(options.history),
+            relay: None,
             shutdown: Shutdown::default(),
             bans,
             stats: Stats::begin(),
             log,
             options,
         }
-    }
-
-    /// Makes a client leave, from any thread, and logs it. Only the first call for a client counts.
-    pub fn leave(&self, client: &Client, reason: LeaveReason) {
-        if let Some(nickname) = self.outbox.leave(client, reason) {
-            self.log.event(&format!("{nickname} left the chat!{reason}"));
-        }
-        client.wake();
     }
 
     /// Disconnects a client, whether it is in or not.
@@ -62,9 +58,10 @@ impl Shared {
         }
     }
 
-    /// Logs a line that was said to everyone, if that is wanted.
+    /// Logs a line that a member says to everyone, if that is wanted. With a relay it is logged where it is read
+    /// back, among the others'.
     pub fn log_message(&self, line: &str) {
-        if self.options.log_messages {
+        if self.options.log_messages && self.relay.is_none() {
             self.log.notice(line);
         }
     }

@@ -3,6 +3,7 @@
 //! | after the request | at the latest then |
 //! | --- | --- |
 //! | 0.8 s | every line that a session has cut is in the outbox ([`IN_FLIGHT_AFTER`]) |
+//! | 1.4 s | other servers that share the room know ([`RELAYED_AFTER`]) |
 //! | 2.2 s | everyone who reads has the farewell ([`DELIVERED_AFTER`]) |
 //! | 2.7 s | the peers have had half a second to close, and are cut off ([`CLOSED_AFTER`]) |
 //! | 2.9 s | the log is written ([`LOGGED_AFTER`]) |
@@ -28,6 +29,9 @@ use crate::system::socket::send_now;
 
 /// How long sessions may take to append what they have cut.
 pub const IN_FLIGHT_AFTER: Duration = Duration::from_millis(800);
+
+/// How long other servers that share the room may take to hear of it.
+pub const RELAYED_AFTER: Duration = Duration::from_millis(1400);
 
 /// How long the writer may take to deliver what was said, and the farewell.
 pub const DELIVERED_AFTER: Duration = Duration::from_millis(2200);
@@ -161,7 +165,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     registry.all().iter().for_each(|client| client.wake());
     // 2. What has been cut goes into the outbox, then the farewell, and nothing after it.
     shutdown.wait_until_idle(shutdown.deadline(IN_FLIGHT_AFTER));
-    outbox.close(replies::SHUTTING_DOWN);
+    shared.close(replies::SHUTTING_DOWN);
     // 3. Those who have no nickname are told here, all others by the writer.
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {

@@ -8,17 +8,23 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
 use super::{DEADLINE, Transcript};
 
+/// How many servers were started.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable
-/// lets all tests run with another number of writers, for example.
+/// lets all tests run with another number of writers, for example. A `%` in it is a number that no other server
+/// has: so each can have a room of its own on one relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
-    command.args(options.split_whitespace());
+    let number = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    command.args(options.split_whitespace().map(|option| option.replace('%', &number)));
     command.args(arguments);
     command
 }

@@ -138,17 +138,17 @@ fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
         ("/stats", _) => log(&stats::line(shared)),
         ("/say", text) if !text.is_empty() => {
             let notice = format!("{NOTICE_PREFIX}{}", clean(text));
-            shared.outbox.append(|room| room.announce(&notice));
+            shared.announce(&notice);
         }
         ("/motd", text) => match replies::motd(text) {
-            Ok(motd) => shared.outbox.append(|room| room.set_motd(motd)),
+            Ok(motd) => shared.outbox.append(|room| room.set_motd(motd)).unwrap_or_default(),
             Err(bytes) => log(&replies::too_long_cleaned(bytes)),
         },
         ("/kick", name) if !name.is_empty() => match find(shared, first) {
             Some(client) => {
                 if !further.is_empty() {
                     let notice = replies::kicked_for(&clean(first), &clean(further));
-                    shared.outbox.append(|room| room.announce(&notice));
+                    shared.announce(&notice);
                 }
                 shared.leave(&client, LeaveReason::Kicked);
             }

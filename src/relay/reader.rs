@@ -1,0 +1,372 @@
+//! The relay's reader: reads the stream, entry by entry, applies it, and sees to it that this server is never left
+//! with another room than the others have.
+//!
+//! There are two ways back from all that can go wrong.
+//!
+//! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and all wait.
+//!   When it is back, the reader makes sure that the entry which it read last is still there, and goes on after
+//!   it.
+//! - **The room is lost**: the engine has lost what was read here, or this server has read something else than the
+//!   others, or they have given it up. Its clients are told and turned out, and it comes in anew: from the newest
+//!   checkpoint, and what comes after it in the stream.
+//!
+//! Its thread is named `relay-reader`. It ends when the relay is closed.
+
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Entry};
+use super::entry::{Id, Sid};
+use super::resp::Error;
+use super::stage::Stage;
+use super::state::{Applied, MISSES, Outcome, State};
+use super::{PATIENCE, Pauses, Phase, Relay, Side};
+use crate::server::shared::Shared;
+
+/// How long one `XREAD` waits for entries. Its reply shows that the engine lives.
+const READ_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a server that has asked for a checkpoint looks for it.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How a run ends.
+enum End {
+    /// The relay is closed, or cannot go on.
+    Over,
+    /// The room is lost, for this reason.
+    Lost(&'static str),
+}
+
+/// What the reader's thread works with.
+struct Reader<'a> {
+    relay: &'a Relay,
+    shared: &'a Shared,
+    engine: Option<Engine>,
+    stage: Stage<'a>,
+}
+
+/// Reads until the relay is closed.
+pub fn read_loop(relay: &Relay, shared: &Shared) {
+    let mut reader = Reader { relay, shared, engine: None, stage: Stage::new(shared) };
+    while let Some(state) = reader.load() {
+        let sid = relay.begin_run(&state);
+        reader.stage.begin(&state, sid);
+        let end = Follower::new(&mut reader, state, sid).follow();
+        let End::Lost(why) = end else { break };
+        reader.stage.turn_out(relay, why);
+    }
+    relay.enter(Phase::Closed);
+}
+
+/// Loading.
+impl Reader<'_> {
+    /// Brings the room up to the end of the stream. Blocks until the engine is there, which is said once. `None`
+    /// when the relay is closed, or the engine is of no use.
+    fn load(&mut self) -> Option<State> {
+        let mut pauses = Pauses::new();
+        let mut is_told = false;
+        loop {
+            match self.try_load() {
+                Ok(Some(state)) => return Some(state),
+                Ok(None) => {}
+                Err(error) => {
+                    self.engine = None;
+                    if error.is_final() {
+                        self.relay.fail(format!("the engine cannot be used: {error}"));
+                    } else if !is_told && self.relay.phase() < Phase::Stopped {
+                        let engine = self.relay.address.hosts.join(",");
+                        self.shared
+                            .log
+                            .notice(&format!("Waiting for the engine at {engine}: {error}"));
+                        is_told = true;
+                    }
+                }
+            }
+            if !self.relay.pause(pauses.next()) {
+                return None;
+            }
+        }
+    }
+
+    fn try_load(&mut self) -> Result<Option<State>, Error> {
+        let is_new = self.engine.is_none();
+        let engine = self.relay.connected(&mut self.engine, Side::Reader)?;
+        if is_new {
+            engine.check_rights()?;
+        }
+        if let Some((state, None)) = replay(engine, None)? {
+            return Ok(Some(state));
+        }
+        // The stream does not tell the whole story. Whoever knows it is asked.
+        let question = engine.append("?")?;
+        let until = Instant::now() + self.relay.beat * MISSES;
+        while Instant::now() < until {
+            if engine.newest_checkpoint()?.is_some_and(|state| state.last() >= question) {
+                return Ok(replay(engine, None)?.map(|(state, _)| state));
+            }
+            if !self.relay.pause(ANSWER_INTERVAL) {
+                return Ok(None);
+            }
+        }
+        // Nobody who lives knows it: the room begins anew.
+        let state = State::after(question);
+        keep_checkpoint(engine, &state)?;
+        Ok(Some(state))
+    }
+}
+
+/// Following.
+struct Follower<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    state: State,
+    sid: Sid,
+    /// Its hello was read.
+    is_in: bool,
+    /// The engine was heard last.
+    heard: Instant,
+    /// The connection is broken, and that was logged.
+    is_down: bool,
+    /// People were told that the link is down.
+    is_told: bool,
+    /// How many entries were foreign.
+    foreign: u64,
+    /// Why this server may have read something else than others, and when that was looked into last.
+    doubt: Option<&'static str>,
+    checked: Option<Instant>,
+}
+
+impl<'r, 'a> Follower<'r, 'a> {
+    fn new(reader: &'r mut Reader<'a>, state: State, sid: Sid) -> Self {
+        let heard = Instant::now();
+        let (is_in, is_down, is_told, foreign) = (false, false, false, 0);
+        Self {
+            reader,
+            state,
+            sid,
+            is_in,
+            heard,
+            is_down,
+            is_told,
+            foreign,
+            doubt: None,
+            checked: None,
+        }
+    }
+
+    /// Reads and applies until the run ends. Blocks on the engine, and while the outbox is full: a server that
+    /// cannot deliver does not read, is seen to be behind, and holds the others.
+    fn follow(mut self) -> End {
+        let mut pauses = Pauses::new();
+        loop {
+            let read = self.read();
+            if self.reader.relay.phase() == Phase::Stopped {
+                return End::Over;
+            }
+            match read {
+                Ok(Some(entries)) => {
+                    pauses = Pauses::new();
+                    self.hear();
+                    for entry in entries {
+                        if let Err(error) = self.take(&entry) {
+                            self.lose_link(&error);
+                            break;
+                        }
+                        if self.is_in && self.state.server(self.sid).is_none() {
+                            return self.gone();
+                        }
+                    }
+                    if let Err(end) = self.look_into_doubt() {
+                        return end;
+                    }
+                }
+                Ok(None) => return End::Lost("the engine has lost what was read here"),
+                Err(error) => {
+                    self.lose_link(&error);
+                    if !self.reader.relay.pause(pauses.next()) {
+                        return End::Over;
+                    }
+                }
+            }
+            self.tell_people();
+        }
+    }
+
+    /// Reads the next entries. `None` if the one before them is not there any more.
+    fn read(&mut self) -> Result<Option<Vec<Entry>>, Error> {
+        let Reader { relay, engine, .. } = &mut *self.reader;
+        let is_new = engine.is_none();
+        let engine = relay.connected(engine, Side::Reader)?;
+        if is_new && self.state.last() != Id::default() && !is_there(engine, &self.state)? {
+            return Ok(None);
+        }
+        engine.read(self.state.last(), Some(READ_WAIT.min(relay.beat))).map(Some)
+    }
+
+    /// Takes the next entry of the stream.
+    fn take(&mut self, entry: &Entry) -> Result<(), Error> {
+        let Reader { relay, shared, engine, stage } = &mut *self.reader;
+        let own = relay.take_locals(self.sid, &entry.fields);
+        let is_own = own.is_some();
+        let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, own);
+        let (sid, state) = (self.sid, &self.state);
+        match outcome {
+            Outcome::Counted | Outcome::Ignored => {}
+            Outcome::Doubtful(why) => self.doubt = Some(why),
+            Outcome::Foreign(why) => {
+                self.foreign += 1;
+                if self.foreign.is_power_of_two() {
+                    let ignored =
+                        format!("{} foreign entries ignored, the last: {why}", self.foreign);
+                    shared.log.notice(&ignored);
+                }
+            }
+            Outcome::Question => {
+                if let Some(engine) = engine {
+                    keep_checkpoint(engine, state)?;
+                }
+            }
+        }
+        self.is_in |= is_own;
+        relay.note_progress(state.point(), state.lag(sid), is_own);
+        if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
+            // It is this server's to write, since its entry made it due. If it fails, the next one comes.
+            keep_checkpoint(engine, state)?;
+            engine.trim(trim_to)?;
+        }
+        Ok(())
+    }
+
+    /// What it means that this server is not in the room any more.
+    fn gone(&self) -> End {
+        let relay = self.reader.relay;
+        if relay.phase() > Phase::Open {
+            return End::Over;
+        }
+        if self.reader.stage.is_replaced() {
+            let why = "another server of this name has come: give each its own --relay-name";
+            relay.fail(why.to_owned());
+            return End::Over;
+        }
+        End::Lost("the others have heard nothing of this server for too long")
+    }
+
+    /// Looks into what makes this server's reading doubtful. A run ends if it has read something else than the
+    /// stream says.
+    fn look_into_doubt(&mut self) -> Result<(), End> {
+        let pause = self.reader.relay.beat * MISSES;
+        let Some(why) = self.doubt else { return Ok(()) };
+        if self.checked.is_some_and(|checked| checked.elapsed() < pause) {
+            return Ok(());
+        }
+        let Some(engine) = &mut self.reader.engine else { return Ok(()) };
+        match has_read_right(engine, &self.state) {
+            // There is a checkpoint further on: later, when it has read up to there.
+            Ok(None) => return Ok(()),
+            Ok(Some(true)) => {
+                let line = format!("An entry is doubtful ({why}), but this server has read right");
+                self.reader.shared.log.notice(&line);
+            }
+            Ok(Some(false)) => return Err(End::Lost("it has read something else than the others")),
+            Err(error) => {
+                self.lose_link(&error);
+                return Ok(());
+            }
+        }
+        (self.checked, self.doubt) = (Some(Instant::now()), None);
+        Ok(())
+    }
+
+    /// The engine was heard.
+    fn hear(&mut self) {
+        if self.is_down {
+            let time = self.heard.elapsed().as_millis();
+            self.reader.shared.log.notice(&format!("The link to the engine is up after {time} ms"));
+        }
+        (self.heard, self.is_down) = (Instant::now(), false);
+    }
+
+    fn lose_link(&mut self, error: &Error) {
+        self.reader.engine = None;
+        if !std::mem::replace(&mut self.is_down, true) {
+            self.reader.shared.log.notice(&format!("The link to the engine is down: {error}"));
+        }
+    }
+
+    /// Tells all who are here when nothing has come, or nothing has gone, for too long; and when it is over.
+    fn tell_people(&mut self) {
+        let is_down =
+            self.heard.elapsed() >= PATIENCE || self.reader.relay.is_under_way_for(PATIENCE);
+        if is_down != self.is_told && (is_down || !self.is_down) {
+            self.is_told = is_down;
+            self.reader.stage.tell_link(!is_down);
+        }
+    }
+}
+
+/// Whether the entry that was applied last is still in the stream.
+fn is_there(engine: &mut Engine, state: &State) -> Result<bool, Error> {
+    let Some(entry) = engine.entry(state.last())? else { return Ok(false) };
+    let mut probe = State::default();
+    probe.apply(entry.id, &entry.fields, &mut |_, _| {});
+    Ok(probe.last_key() == state.last_key())
+}
+
+/// Whether a server has read what checkpoint and stream say. `None` if the checkpoint is further on.
+fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Error> {
+    if engine.newest_checkpoint()?.is_some_and(|newest| newest.last() > state.last()) {
+        return Ok(None);
+    }
+    let replayed = replay(engine, Some(state.last()))?;
+    Ok(Some(replayed.is_some_and(|(truth, _)| truth.point() == state.point())))
+}
+
+/// The room as checkpoint and stream tell it, to the end or to an entry, and the server whose entries do not fit
+/// in, if there is one. `None` if the stream does not go back to the checkpoint.
+fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Option<Sid>)>, Error> {
+    let mut state = State::default();
+    if let Some(checkpoint) = engine.newest_checkpoint()? {
+        let is_past = until.is_some_and(|until| checkpoint.last() > until);
+        if is_past || checkpoint.last() != Id::default() && !is_there(engine, &checkpoint)? {
+            return Ok(None);
+        }
+        state = checkpoint;
+    }
+    let mut doubted = None;
+    loop {
+        let entries = engine.read(state.last(), None)?;
+        if entries.is_empty() {
+            return Ok(Some((state, doubted)));
+        }
+        for entry in entries {
+            if until.is_some_and(|until| entry.id > until) {
+                return Ok(Some((state, doubted)));
+            }
+            let applied = state.apply(entry.id, &entry.fields, &mut |_, _| {});
+            let (sid, _) = state.last_key();
+            match applied.outcome {
+                Outcome::Doubtful(_) => doubted = Some(sid),
+                // What came before it was forged, and nothing is missing.
+                Outcome::Counted if doubted == Some(sid) => doubted = None,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Keeps a checkpoint. One that is newer stays, unless it is of entries that the engine has lost.
+fn keep_checkpoint(engine: &mut Engine, state: &State) -> Result<(), Error> {
+    match engine.keep_checkpoint(state) {
+        Err(Error::Refused(_)) => {}
+        kept => return kept,
+    }
+    if let Some(newest) = engine.newest_checkpoint()?
+        && is_there(engine, &newest)?
+    {
+        return Ok(());
+    }
+    engine.forget_checkpoints()?;
+    match engine.keep_checkpoint(state) {
+        // Another server was faster.
+        Err(Error::Refused(_)) => Ok(()),
+        kept => kept,
+    }
+}

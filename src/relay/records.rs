@@ -1,0 +1,171 @@
+//! Records: what people do, written down for the other servers, a line each.
+//!
+//! ```text
+//! H 1 NAME                   hello: the version, and what the server is called
+//! J C NICK FOLDED            client C of this server wants to join under that name
+//! R C NICK FOLDED            it wants another name
+//! S C TEXT      A C TEXT     it says, it does
+//! T C FOLDED ASKED TEXT      it tells the member of that name; ASKED is the name as it was typed
+//! L C q|l|s|k                it leaves: it quits, is lost, is too slow, is kicked
+//! N TEXT                     the operator says to everyone
+//! B                          a beat: the server lives
+//! X                          the server closes
+//! ```
+//!
+//! The name of somebody who talks is not sent: all servers know it, so no line can carry a wrong one. No text
+//! holds a line end, so nothing has to be escaped.
+//!
+//! A wish is not a fact: whether the name is free is known when the record comes back. What concerns this
+//! server's clients alone, such as the answer to `/who`, is no record. It is kept beside them, in its place, and
+//! is done when the records around it come back. So a client sees everything in the order in which it asked.
+
+use std::fmt::{self, Write};
+use std::mem;
+use std::sync::{Arc, OnceLock};
+
+use crate::protocol::nickname::{Nickname, fold};
+use crate::protocol::replies::LeaveReason;
+use crate::server::client::Client;
+use crate::server::room::{Room, Taken};
+
+/// What becomes of a wish: how many bytes the welcome has, or that somebody has the name. `None` if nobody
+/// decides it any more.
+pub type Verdict = Option<Result<usize, Taken>>;
+
+/// A wish of a client that waits for the verdict. Dropped, it is decided, and the client wakes: whatever
+/// becomes of the relay, no session waits for ever.
+#[derive(Debug)]
+pub struct Asked {
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// Where the client looks.
+    pub verdict: Arc<OnceLock<Verdict>>,
+}
+
+impl Asked {
+    /// Decides it.
+    pub fn decide(self, verdict: Result<usize, Taken>) {
+        // It is the first to do so.
+        let _ = self.verdict.set(Some(verdict));
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // It fails if it was decided.
+        let _ = self.verdict.set(None);
+        self.client.wake();
+    }
+}
+
+/// What is done here when the record comes back before which it stands.
+pub enum Local {
+    /// The record is a wish of this client's.
+    Asked(Asked),
+    /// Something that others do not notice.
+    Do(Box<dyn FnOnce(&mut Room) + Send>),
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if matches!(self, Self::Asked(_)) { "Asked" } else { "Do" })
+    }
+}
+
+/// Records that gather, and what stands between them.
+#[derive(Debug, Default)]
+pub struct Records {
+    text: String,
+    count: usize,
+    /// Each with the number of records before it.
+    locals: Vec<(usize, Local)>,
+    local_bytes: usize,
+}
+
+impl Records {
+    /// A client says lines, each with its nickname and its line end.
+    pub fn say(&mut self, client: u64, lines: &str) {
+        for line in lines.lines() {
+            if let Some((_, text)) = line.split_once(": ") {
+                self.push(format_args!("S {client} {text}"));
+            }
+        }
+    }
+
+    /// A client acts; the line is as everyone sees it.
+    pub fn act(&mut self, client: u64, line: &str) {
+        if let Some((_, text)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) {
+            self.push(format_args!("A {client} {text}"));
+        }
+    }
+
+    /// A client tells the member called `to` something.
+    pub fn tell(&mut self, client: u64, to: &str, text: &str) {
+        self.push(format_args!("T {client} {} {to} {text}", fold(to)));
+    }
+
+    /// A client wants to join.
+    pub fn join(&mut self, asked: Asked, nickname: &Nickname) {
+        self.ask('J', asked, nickname);
+    }
+
+    /// A member wants another name.
+    pub fn rename(&mut self, asked: Asked, nickname: &Nickname) {
+        self.ask('R', asked, nickname);
+    }
+
+    fn ask(&mut self, kind: char, asked: Asked, nickname: &Nickname) {
+        let client = asked.client.id.number();
+        self.locals.push((self.count, Local::Asked(asked)));
+        self.push(format_args!("{kind} {client} {nickname} {}", nickname.folded()));
+    }
+
+    /// A client leaves.
+    pub fn leave(&mut self, client: u64, reason: LeaveReason) {
+        self.push(format_args!("L {client} {}", letter(reason)));
+    }
+
+    /// The operator says a line; it is a notice.
+    pub fn announce(&mut self, text: &str) {
+        self.push(format_args!("N {text}"));
+    }
+
+    /// Something that only this server's clients notice, and that holds so many bytes.
+    pub fn locally(&mut self, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
+        self.locals.push((self.count, Local::Do(act)));
+        self.local_bytes += bytes;
+    }
+
+    fn push(&mut self, record: fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{record}");
+        self.count += 1;
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.locals.is_empty()
+    }
+
+    /// How much has gathered, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.local_bytes + size_of_val(&*self.locals)
+    }
+
+    /// Takes all of it.
+    pub fn take(&mut self) -> (String, Vec<(usize, Local)>) {
+        let Self { text, locals, .. } = mem::take(self);
+        (text, locals)
+    }
+}
+
+/// Why a client leaves, in a letter.
+pub fn letter(reason: LeaveReason) -> char {
+    match reason {
+        LeaveReason::Quit => 'q',
+        LeaveReason::TooSlow => 's',
+        LeaveReason::Kicked => 'k',
+        // The last two are for the others to say.
+        LeaveReason::ConnectionLost | LeaveReason::ServerLost | LeaveReason::ServerClosed => 'l',
+    }
+}

@@ -1,0 +1,279 @@
+//! The stage: where what happens in the shared room happens for those who are here.
+//!
+//! Each event of the state becomes the call that a session makes without a relay: a member joins, says, leaves.
+//! Members elsewhere have numbers of their own here, from 2⁶³ up. They are in the room like all others, and only
+//! the lines for them are sent nowhere.
+//!
+//! Belongs to the reader's thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Relay;
+use super::engine::Entry;
+use super::entry::Sid;
+use super::records::{Asked, Local};
+use super::state::{Applied, Event, Gone, State, Who};
+use crate::protocol::cleaning::clean;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
+use crate::server::client::{Client, ClientId};
+use crate::server::room::{Room, Taken};
+use crate::server::shared::Shared;
+
+/// Where the numbers of those begin who are at other servers.
+const ELSEWHERE: u64 = 1 << 63;
+
+/// How much of what one member says is passed on at once, in bytes.
+const MAX_SAID_BYTES: usize = 16 << 10;
+
+/// Who is here and who is elsewhere, and what is to be done between the records of an own entry.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    shared: &'a Shared,
+    sid: Sid,
+    /// The members who are here, by their numbers.
+    here: HashMap<u64, Arc<Client>>,
+    /// The numbers of those who are elsewhere.
+    elsewhere: HashMap<Who, ClientId>,
+    /// How many there have been.
+    numbered: u64,
+    locals: VecDeque<(usize, Local)>,
+    /// What one member said last and is not in the room yet.
+    speaker: Option<ClientId>,
+    said: Vec<u8>,
+    /// Another run of this server's name has come.
+    is_replaced: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// Makes it, with nobody on it.
+    pub fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            sid: Sid::default(),
+            here: HashMap::new(),
+            elsewhere: HashMap::new(),
+            numbered: ELSEWHERE,
+            locals: VecDeque::new(),
+            speaker: None,
+            said: Vec::new(),
+            is_replaced: false,
+        }
+    }
+
+    /// Begins a run in a room that stands so. Nobody is here yet.
+    pub fn begin(&mut self, state: &State, sid: Sid) {
+        (self.sid, self.is_replaced) = (sid, false);
+        let history: Vec<_> = state.history().map(|line| clean(line) + "\n").collect();
+        let history = history.concat();
+        let shared = self.shared;
+        shared.outbox.append(|room| {
+            room.recall(history.as_bytes());
+            for (who, nick) in state.members() {
+                room.admit(self.number(who), &nickname(nick));
+            }
+        });
+    }
+
+    /// Applies an entry; `own` is what stands between its records if it is this server's. Blocks while the outbox
+    /// is full.
+    pub fn apply(
+        &mut self,
+        state: &mut State,
+        entry: &Entry,
+        own: Option<Vec<(usize, Local)>>,
+    ) -> Applied {
+        self.locals = own.unwrap_or_default().into();
+        let applied = state.apply(entry.id, &entry.fields, &mut |number, event| {
+            self.happen(number, event);
+        });
+        self.catch_up(usize::MAX);
+        self.flush();
+        applied
+    }
+
+    /// Whether another run of this server's name has come.
+    pub fn is_replaced(&self) -> bool {
+        self.is_replaced
+    }
+
+    /// Tells all who are here that the link is down, or that it is back.
+    pub fn tell_link(&self, is_up: bool) {
+        let line = if is_up { replies::LINK_UP } else { replies::LINK_DOWN };
+        self.shared.outbox.append(|room| room.announce(line));
+    }
+
+    /// Turns out all who are here, and forgets who is elsewhere: the room is lost, for this reason.
+    pub fn turn_out(&mut self, relay: &Relay, why: &str) {
+        self.shared.log.notice(&format!("All clients are turned out: {why}"));
+        relay.end_run(self.here.values());
+        self.shared.outbox.append(|room| room.turn_out(self.here.values()));
+        self.here.drain().for_each(|(_, client)| client.wake());
+        self.elsewhere.clear();
+        self.locals.clear();
+    }
+
+    fn happen(&mut self, number: usize, event: Event<'_>) {
+        let asked = self.catch_up(number);
+        if !matches!(event, Event::Said(..)) {
+            self.flush();
+        }
+        match event {
+            Event::Joined(who, nick) => self.join(who, &nickname(nick), asked),
+            Event::Renamed(who, nick) => {
+                let id = self.number(who);
+                self.append(|room| room.set_nickname(id, &nickname(nick)));
+                if let Some(asked) = asked {
+                    asked.decide(Ok(0));
+                }
+            }
+            Event::Refused(_) => {
+                if let Some(asked) = asked {
+                    asked.decide(Err(Taken));
+                }
+            }
+            Event::Said(who, nick, text) => {
+                let speaker = self.number(who);
+                if self.speaker != Some(speaker) || self.said.len() >= MAX_SAID_BYTES {
+                    self.flush();
+                    self.speaker = Some(speaker);
+                }
+                let start = self.said.len();
+                for part in [&clean(nick), ": ", &clean(text), "\n"] {
+                    self.said.extend_from_slice(part.as_bytes());
+                }
+                self.log_message(&self.said[start..]);
+            }
+            Event::Acted(_, nick, text) => {
+                let line = replies::action(&nickname(nick), &clean(text));
+                self.append(|room| room.act(&line));
+                self.log_message(line.as_bytes());
+            }
+            Event::Told(from, to, text) => self.tell(from, to, &clean(text)),
+            Event::Left(who, nick, reason) => self.leave(who, nick, reason),
+            Event::Announced(text) => {
+                self.append(|room| room.announce(&format!("{NOTICE_PREFIX}{}", clean(text))));
+            }
+            Event::Came(sid, name) => self.shared.log.notice(&if sid == self.sid {
+                "In the room with the other servers".to_owned()
+            } else {
+                format!("The server {name} has come")
+            }),
+            Event::Gone(sid, name, how) => {
+                if sid == self.sid {
+                    self.is_replaced = how == Gone::Replaced;
+                } else {
+                    self.shared.log.notice(&format!("The server {name} is gone ({how})"));
+                }
+            }
+            Event::Bad(why) => {
+                self.shared.log.notice(&format!("A record of another server is ignored: {why}"));
+            }
+        }
+    }
+
+    /// Does what stands before a record, and returns whose wish the record is.
+    fn catch_up(&mut self, number: usize) -> Option<Asked> {
+        while self.locals.front().is_some_and(|&(at, _)| at <= number)
+            && let Some((at, local)) = self.locals.pop_front()
+        {
+            self.flush();
+            match local {
+                Local::Do(act) => drop(self.append(act)),
+                Local::Asked(asked) if at == number => return Some(asked),
+                // Nothing has come of that wish.
+                Local::Asked(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Has what one member said be said.
+    fn flush(&mut self) {
+        if let Some(speaker) = self.speaker.take() {
+            self.append(|room| room.say(speaker, &self.said));
+            self.said.clear();
+        }
+    }
+
+    /// Has something happen here, once there is space for it; never once the outbox is closed.
+    fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        self.shared.outbox.append_in_turn(fill)
+    }
+
+    fn join(&mut self, who: Who, nickname: &Nickname, asked: Option<Asked>) {
+        // It may have given up meanwhile; then its leave is on its way.
+        if let Some(asked) = asked.filter(|asked| !asked.client.has_left.load(Relaxed)) {
+            if let Some(bytes) = self.append(|room| room.let_in(&asked.client, nickname)) {
+                self.here.insert(who.client, Arc::clone(&asked.client));
+                asked.decide(Ok(bytes));
+            }
+        } else {
+            let id = self.number(who);
+            self.append(|room| room.admit(id, nickname));
+        }
+    }
+
+    fn leave(&mut self, who: Who, nick: &str, reason: LeaveReason) {
+        let is_own = who.sid == self.sid;
+        if is_own && matches!(reason, LeaveReason::ServerLost | LeaveReason::ServerClosed) {
+            // Its own end a server learns in another way.
+            return;
+        }
+        if is_own {
+            self.shared.log.event(&format!("{nick} left the chat!{reason}"));
+        }
+        let here = if is_own { self.here.remove(&who.client) } else { None };
+        let id = self.number(who);
+        self.append(|room| match here {
+            Some(client) => drop(room.leave(&client, reason)),
+            None => room.depart(id, reason),
+        });
+        self.elsewhere.remove(&who);
+    }
+
+    fn tell(&self, from: Who, to: Result<Who, &str>, text: &str) {
+        let is_here = |who: Who| who.sid == self.sid;
+        match to {
+            Ok(to) if is_here(from) || is_here(to) => {
+                if let (Some(from), Some(to)) = (self.find(from), self.find(to)) {
+                    self.append(|room| room.whisper(from, to, text));
+                }
+            }
+            Err(asked) if is_here(from) => {
+                let line = replies::no_such_nickname(&clean(asked)) + "\n";
+                let id = ClientId::new(from.client);
+                self.append(|room| room.answer(id, line.as_bytes()));
+            }
+            _ => {}
+        }
+    }
+
+    fn log_message(&self, line: &[u8]) {
+        if self.shared.options.log_messages {
+            self.shared.log.notice(String::from_utf8_lossy(line).trim_end());
+        }
+    }
+
+    fn find(&self, who: Who) -> Option<ClientId> {
+        let is_here = who.sid == self.sid;
+        if is_here { Some(ClientId::new(who.client)) } else { self.elsewhere.get(&who).copied() }
+    }
+
+    /// The number of a member here, also of one that has just come.
+    fn number(&mut self, who: Who) -> ClientId {
+        self.find(who).unwrap_or_else(|| {
+            self.numbered += 1;
+            let id = ClientId::new(self.numbered);
+            self.elsewhere.insert(who, id);
+            id
+        })
+    }
+}
+
+/// A nickname that its server has checked.
+fn nickname(nick: &str) -> Nickname {
+    Nickname::checked_elsewhere(&clean(nick))
+}

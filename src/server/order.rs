@@ -1,0 +1,133 @@
+//! The order: where what people do gets its place among what all others do.
+//!
+//! A server that is alone makes the order itself: what happens is appended to the room in the
+//! [`outbox`](super::outbox), and has happened. A server that shares its room appends it to the
+//! [`relay`](crate::relay) instead. Then it happens when the relay reads it back, by the same functions of the room, in
+//! the one order of all servers.
+//!
+//! Nothing else in the server knows whether there is a relay. Without one, each function here is one call.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::client::Client;
+use super::room::{Room, Taken};
+use super::shared::Shared;
+use super::shutdown::RELAYED_AFTER;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::replies::LeaveReason;
+
+/// What clients do. Each blocks while too much has gathered, as [`Outbox::say`](super::outbox::Outbox::say) says, and
+/// does nothing once the client has left or the server has said its farewell.
+impl Shared {
+    /// A member says whole lines, each with its nickname and its line end, to all others.
+    pub fn say(&self, client: &Client, lines: &[u8]) {
+        match &self.relay {
+            None => self.outbox.say(client, lines),
+            // They were text when they came.
+            Some(relay) => relay.say(client, &String::from_utf8_lossy(lines)),
+        }
+    }
+
+    /// A member acts: everyone sees this line. Returns whether it counts.
+    pub fn act(&self, client: &Client, line: &str) -> bool {
+        match &self.relay {
+            None => self.outbox.append_for(client, |room| room.act(line)).is_some(),
+            Some(relay) => relay.act(client, line),
+        }
+    }
+
+    /// A member sends a private message. Returns how many bytes it has for both; `None` when nobody is called
+    /// `to`, and the member is still to be told so.
+    pub fn tell(&self, client: &Client, to: &str, text: &str) -> Option<usize> {
+        match &self.relay {
+            None => {
+                let told = self.outbox.append_for(client, |room| room.tell(client.id, to, text));
+                told.unwrap_or(Some(0))
+            }
+            Some(relay) => {
+                relay.tell(client, to, text);
+                Some(2 * (to.len() + text.len()))
+            }
+        }
+    }
+
+    /// A client joins, and is welcomed. Returns how many bytes the welcome has; `None` if nothing could be decided
+    /// up to `deadline`.
+    pub fn join(
+        &self,
+        client: &Arc<Client>,
+        nickname: &Nickname,
+        deadline: Instant,
+    ) -> Option<Result<usize, Taken>> {
+        match &self.relay {
+            None => self.outbox.append_for(client, |room| room.join(client, nickname)),
+            Some(relay) => relay.join(client, nickname, deadline),
+        }
+    }
+
+    /// A member takes another nickname, and everyone is told.
+    pub fn rename(&self, client: &Arc<Client>, nickname: &Nickname) -> Option<Result<(), Taken>> {
+        match &self.relay {
+            None => self.outbox.append_for(client, |room| room.rename(client.id, nickname)),
+            Some(relay) => relay.rename(client, nickname).map(|verdict| verdict.map(drop)),
+        }
+    }
+
+    /// A member asks who is online. Returns how many bytes the answer has.
+    pub fn who(&self, client: &Client, part: &str) -> usize {
+        let (id, part) = (client.id, part.to_owned());
+        self.answer_by(client, part.len(), move |room| room.who(id, &part)).unwrap_or_default()
+    }
+
+    /// The server answers one member, after everything that it did before.
+    pub fn answer(&self, client: &Client, bytes: Vec<u8>) {
+        let id = client.id;
+        self.answer_by(client, bytes.len(), move |room| room.answer(id, &bytes));
+    }
+
+    /// Has a member be shown what nobody else notices. `bytes` is how much `act` holds.
+    fn answer_by<T>(
+        &self,
+        client: &Client,
+        bytes: usize,
+        act: impl FnOnce(&mut Room) -> T + Send + 'static,
+    ) -> Option<T> {
+        match &self.relay {
+            Some(relay) if relay.has_under_way(client) => {
+                relay.locally(client, bytes, Box::new(move |room| drop(act(room))));
+                None
+            }
+            _ => self.outbox.append_for(client, act),
+        }
+    }
+}
+
+/// What others do. None of it blocks, except the close.
+impl Shared {
+    /// The operator says a notice to everyone.
+    pub fn announce(&self, notice: &str) {
+        match &self.relay {
+            None => drop(self.outbox.append(|room| room.announce(notice))),
+            Some(relay) => relay.announce(notice),
+        }
+    }
+
+    /// Makes a client leave, from any thread, and logs it. Only the first call for a client counts.
+    pub fn leave(&self, client: &Client, reason: LeaveReason) {
+        let is_relayed = self.relay.as_ref().is_some_and(|relay| relay.leave(client, reason));
+        if !is_relayed && let Some(nickname) = self.outbox.leave(client, reason) {
+            self.log.event(&format!("{nickname} left the chat!{reason}"));
+        }
+        client.wake();
+    }
+
+    /// Says the last line to everyone. Nothing happens afterwards. Blocks until the other servers know, if there
+    /// are some, for a moment at most.
+    pub fn close(&self, farewell: &str) {
+        if let Some(relay) = &self.relay {
+            relay.close(self.shutdown.deadline(RELAYED_AFTER));
+        }
+        self.outbox.close(farewell);
+    }
+}
