@@ -23,7 +23,7 @@
 //! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
 //! | `history` | saves the history | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
 //! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
-//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`](crate::relay) | [`Server::run`] | [`Shared::close`] | [`Server::run`], for a moment |
+//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | [`Server::run`], for a moment |
 //! | `console` | obeys the operator | [`Server::run`] | the end of the program | nobody |
 //! | `terminal`, `fifo` | read for the console | [`Server::run`] | the end of its input | nobody: nothing can wake it |
 //!

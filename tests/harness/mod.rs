@@ -8,6 +8,7 @@
 //! - [`Server`]: a running server. Dropped, it is killed and waited for. [`FakeServer`]: one whose
 //!   words a test chooses.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
+//! - [`engine::FakeEngine`]: what several servers share a room over, with every fault.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what only a terminal gets.
 //! - [`play`]: the sessions in the documentation, acted out.
@@ -17,6 +18,8 @@
 //! Every wait has a deadline, and what cannot be waited for is polled ([`poll_until`]). No pause
 //! decides an order. To show that something does *not* arrive, a test sends a marker after it: the
 //! marker must be the next line that arrives.
+
+pub(crate) mod engine;
 
 mod peer;
 

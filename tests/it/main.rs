@@ -38,6 +38,8 @@ mod shutdown;
 
 mod processes;
 
+mod relay;
+
 mod client;
 
 mod piped_client;
