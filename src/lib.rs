@@ -79,7 +79,7 @@
 //!    or the helper that has the client's part in this round. So no line is torn, doubled or overtaken.
 //! 3. **No lock is held over a socket.** A thread that holds a lock waits for nothing that a stranger can delay.
 //! 4. **A slow reader delays nobody.** There is one exception. When more than half of the room is behind and
-//!    still reads, the room is too fast, and each round waits for them for 50 milliseconds at most.
+//!    still reads, the room is too fast, and each round waits for them, but at most for 50 milliseconds.
 //! 5. **A fast sender is slowed.** The text that gathers in the outbox is bounded. Over the bound, a session
 //!    that already has text there waits. It does not read meanwhile, and so TCP slows its client down. The
 //!    first line of a quiet client never waits.

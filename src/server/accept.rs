@@ -64,17 +64,18 @@ const MAPS_PER_THREAD: usize = 4;
 /// How many memory maps are left for the program, its libraries and its heap.
 const RESERVED_MAPS: usize = 2048;
 
-/// How much unsent text the kernel may hold for one client, in bytes. By default it holds up to four
-/// megabytes. What it does not take stays in the log, which all slow clients share. This is twice the most
-/// that may gather in the outbox. With less, every client would fall behind in every burst.
+/// How much unsent text the kernel may hold for one client, in bytes. By default the kernel holds up to four
+/// megabytes. What the kernel does not take stays in the log, which all slow clients share. This is twice the
+/// most that may gather in the outbox. With less, every client would fall behind in every burst.
 const MAX_UNSENT_BYTES: usize = 1 << 20;
 
 /// How much unsent text the kernel may hold for all clients together, in bytes, and the least share of one
-/// client. All have the same share. When it has halved since the others came, they get the smaller one too.
+/// client. All clients have the same share. When the share has halved since the earlier clients came, they get
+/// the smaller share too.
 const ALL_UNSENT_BYTES: usize = 256 << 20;
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
-/// With these times a pulled cable is noticed within two minutes, whether anybody talks or not.
+/// With these times the server notices a pulled cable within two minutes, even if nobody talks.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -95,11 +96,11 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Raises the limit on descriptors as far as it goes, and reads what there is then.
+    /// Raises the limit on descriptors as far as possible, and reads the limits of the system.
     ///
     /// # Errors
     ///
-    /// When that is not even enough for four clients.
+    /// When the limits leave room for fewer than four clients.
     pub fn of_system(options: &Options) -> io::Result<Self> {
         let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
         let (least, most) = REFUSED_AT_ONCE;
@@ -118,7 +119,7 @@ impl Capacity {
         }
     }
 
-    /// Says why fewer clients are let in than the options ask for; `None` when it is not so.
+    /// Says why fewer clients are let in than the options ask for. `None` if the limits allow that number.
     pub fn lowered(&self, options: &Options) -> Option<String> {
         let Self { clients, scarce, .. } = self;
         let wanted = options.max_clients;
@@ -127,12 +128,12 @@ impl Capacity {
     }
 }
 
-/// Listens on every address that a name has, and on the same port at each.
+/// Listens on every address that the host name has, always on the same port.
 ///
 /// # Errors
 ///
-/// When an address is in use or not allowed, or when this machine has none of them. An address that it does
-/// not have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
+/// When an address is in use or not allowed, or when this machine has none of them. An address that this
+/// machine does not have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
 pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut failed = Err(io::ErrorKind::NotFound.into());
@@ -159,8 +160,8 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { failed } else { Ok(listeners) }
 }
 
-/// Accepts connections and gives each its own thread in `scope`. Blocks in `poll`. Ends when it reads from
-/// `wake` that the server is to stop.
+/// Accepts connections and gives each its own thread in `scope`. Blocks in `poll`. Ends when a byte from `wake`
+/// asks the server to stop.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
@@ -250,17 +251,17 @@ const PRUNED_AT_LEAST: usize = 1024;
 struct Door<'scope> {
     shared: &'scope Shared,
     capacity: Capacity,
-    /// How many connections there have been.
+    /// How many connections there have been so far.
     connections: u64,
-    /// How many there are.
+    /// How many connections there are now.
     places: Arc<AtomicUsize>,
     /// What the clients of each address share. Each client owns a reference, so the references count them.
     quotas: HashMap<IpAddr, Arc<AddressQuota>>,
     /// How many addresses there must be before some are forgotten the next time.
     prune_at: usize,
-    /// The most that the kernel may hold unsent for any client, in bytes.
+    /// How many unsent bytes the kernel may hold for a client.
     share: usize,
-    /// Newcomers that were refused, and until when they may read why.
+    /// Newcomers that were refused, each with the time until which it may read why.
     refused: VecDeque<(Instant, TcpStream)>,
 }
 
@@ -313,7 +314,7 @@ impl<'scope> Door<'scope> {
         let builder = Builder::new().name(client.id.to_string()).stack_size(STACK_BYTES);
         let client = Arc::clone(client);
         let session = move || {
-            // What it shares with other threads is behind locks that survive this.
+            // A panic does no harm to other threads: what they share is behind locks that survive it.
             if catch_unwind(AssertUnwindSafe(|| session::serve(shared, &client))).is_err() {
                 let address = client.address;
                 shared.log.notice(&format!("Internal error: closed the connection of {address}"));
@@ -328,8 +329,8 @@ impl<'scope> Door<'scope> {
         share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
     }
 
-    /// Gives everyone the share of a newcomer once that is half of what some have. What the kernel already
-    /// holds it keeps.
+    /// The share of a newcomer shrinks as the room grows. Once it is half of what some clients have, everyone
+    /// gets the new share. The kernel keeps what it already holds.
     fn adapt_shares(&mut self) {
         let share = self.unsent_share();
         if share <= self.share / 2 {
@@ -346,8 +347,8 @@ impl<'scope> Door<'scope> {
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         // Some systems hand down the listener's mode.
         stream.set_nonblocking(false)?;
-        // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). This
-        // and the others fail where the system does not have them, and nobody is turned away for that.
+        // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). These
+        // options fail on systems that do not have them. Nobody is turned away for that.
         let _ = stream.set_nodelay(true);
         let _ = limit_unsent(stream, self.unsent_share());
         let _ = detect_dead_peer(stream, DEAD_PEER);
@@ -355,13 +356,13 @@ impl<'scope> Door<'scope> {
         Ok(())
     }
 
-    /// Returns what the clients of an address share; `None` for this machine itself, where everyone has
+    /// Returns what the clients of an address share. `None` for the server's own machine, where everyone has
     /// the same address.
     fn quota_of(&mut self, address: IpAddr) -> Option<Arc<AddressQuota>> {
         let address = counted_as(address)?;
         let now = Instant::now();
         if self.quotas.len() >= self.prune_at {
-            // One that nobody holds and that owes nothing is the same as a new one.
+            // A quota that no client holds and that has no debt is the same as a new one.
             self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1 || !quota.is_full(now));
             self.prune_at = (self.quotas.len() * 2).max(PRUNED_AT_LEAST);
         }
@@ -369,10 +370,10 @@ impl<'scope> Door<'scope> {
         Some(Arc::clone(self.quotas.entry(address).or_insert_with(new)))
     }
 
-    /// Sends a newcomer its only line, and keeps its socket open while it reads that.
+    /// Sends a newcomer its only line, and keeps the socket open while the newcomer reads it.
     fn refuse(&mut self, stream: TcpStream, line: &str) {
         self.shared.stats.turn_away(line);
-        // They fail when the peer is gone, and then nothing is left to be done.
+        // These calls fail when the peer is gone. Then nothing is left to be done.
         let _ = send_now(&stream, format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
         if stream.set_nonblocking(true).is_ok() {
@@ -380,9 +381,9 @@ impl<'scope> Door<'scope> {
         }
     }
 
-    /// Discards what refused newcomers still send, until they close or their time is over. To close a socket
-    /// that has unread input would reset the connection, and the peer might not read why it was refused.
-    /// Returns when to call this again. Never blocks.
+    /// Discards what refused newcomers still send, until they close or until their time is over. To close a
+    /// socket that has unread input would reset the connection, and the peer might not read why it was refused.
+    /// Returns after what time to call this again. Never blocks.
     fn drain_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let surplus = self.refused.len().saturating_sub(self.capacity.refused);
@@ -398,8 +399,8 @@ impl<'scope> Door<'scope> {
     }
 }
 
-/// Returns the address under which a peer is counted. For IPv6 that is its network of 64 bits, since one
-/// customer usually has a whole one. `None` for this machine itself.
+/// Returns the address under which a peer is counted. For IPv6 this is the network of 64 bits, since one
+/// customer usually has a whole network. `None` for this machine itself.
 pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
     if address.is_loopback() {
         return None;

@@ -1,8 +1,8 @@
 //! A batch: text for many clients, and how the view of each client differs from it.
 //!
-//! Text that all get is written once. If one client sees something else at some place, or nothing, that is an
-//! *edit* of its view. So every line is formatted once, even when a thousand people talk, and a client
-//! without edits is sent one slice.
+//! Common text is what everybody gets. It is written once. Where a client sees something else, or nothing, its
+//! view has an *edit*. So every line is formatted once, even when a thousand people talk. A client without
+//! edits is sent one slice.
 //!
 //! ```text
 //! common   alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use super::client::{Client, ClientId};
 use crate::protocol::replies::LeaveReason;
 
-/// How much of one buffer is kept from batch to batch, in bytes. What a rare burst of notices needed beyond
-/// that goes back to the allocator.
+/// How much of one buffer is kept from batch to batch, in bytes. A rare burst of notices may need more. What is
+/// over this goes back to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
 
 /// One difference between a client's view and the common text.
@@ -46,7 +46,7 @@ enum Shown {
     Nothing,
     /// A part of the batch's private text.
     Private(Range<usize>),
-    /// Text that others see too, each at another place.
+    /// Text that several clients see, each at another place of the batch.
     Shared(Arc<[u8]>),
 }
 
@@ -94,7 +94,7 @@ impl SubAssign for Total {
 #[derive(Debug, Default)]
 pub struct Batch {
     common: Vec<u8>,
-    /// How much that is, once it is sealed.
+    /// How much common text there is. Set when the batch is sealed.
     total: Total,
     private: Vec<u8>,
     edits: Vec<Edit>,
@@ -110,7 +110,8 @@ impl Batch {
         self.edit(client, start..self.common.len(), Shown::Nothing);
     }
 
-    /// Appends a line that everyone sees; it is given without its line end. Returns where it stands.
+    /// Appends a line that everyone sees. `line` has no line end. Returns where the line stands in the common
+    /// text.
     pub fn announce(&mut self, line: &str) -> Range<usize> {
         let start = self.common.len();
         self.common.extend_from_slice(line.as_bytes());
@@ -165,7 +166,7 @@ impl Batch {
             && matches!((&last.shown, &shown), (Shown::Nothing, Shown::Nothing))
             && last.hidden.end == hidden.start
         {
-            // One person talks: that is one edit, however many lines it is.
+            // One person says several lines in a row. They become one edit.
             last.hidden.end = hidden.end;
             return;
         }
@@ -209,7 +210,7 @@ impl Batch {
         Cursor { batch: self, rest: &self.edits[before..] }.view(client)
     }
 
-    /// How much of a copy made by [`Batch::copy_for`] is for single clients, in bytes.
+    /// How many bytes of a copy made by [`Batch::copy_for`] are private text and edits.
     pub fn private_bytes(&self) -> usize {
         self.private.len() + size_of_val(&*self.edits)
     }
@@ -217,9 +218,9 @@ impl Batch {
     /// Copies the sealed batch for a log that serves only these clients, given in ascending order. The copy
     /// has the common text and their edits, and not the edits of others.
     ///
-    /// It is a copy, so that the batch itself can be filled again. If the batch stayed in the log, each round
-    /// would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would come
-    /// to hold the largest batch that was ever grown there.
+    /// The log gets a copy, so that the batch itself can be filled again. If the batch stayed in the log, each
+    /// round would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would
+    /// come to hold the largest batch that was ever grown there.
     #[must_use]
     pub fn copy_for(&self, clients: impl Iterator<Item = ClientId>) -> Self {
         let (common, total) = (self.common.clone(), self.total);
@@ -269,7 +270,7 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Moves on to a client, and returns what it sees. It must come after all clients asked for before.
+    /// Moves on to a client, and returns what it sees. Clients must be asked for in ascending order.
     pub fn view(&mut self, client: ClientId) -> View<'a> {
         View { batch: self.batch, edits: self.edits_of(client), shown: &[], at: 0 }
     }
@@ -299,13 +300,13 @@ impl<'a> Cursor<'a> {
 pub struct View<'a> {
     batch: &'a Batch,
     edits: &'a [Edit],
-    /// What comes before the common text at `at`.
+    /// Text to be returned before the common text at `at`.
     shown: &'a [u8],
     at: usize,
 }
 
 impl<'a> View<'a> {
-    /// The whole view, when it is the common text and nothing else, as for nearly everybody.
+    /// The whole view, if it is exactly the common text. For most clients it is.
     pub fn as_common(&self) -> Option<&'a [u8]> {
         self.edits.is_empty().then_some(&self.batch.common)
     }
@@ -321,7 +322,7 @@ impl<'a> View<'a> {
         total
     }
 
-    /// Whether there is text in it that not everyone gets.
+    /// Whether the view has private text.
     pub fn has_private(&self) -> bool {
         self.edits.iter().any(|edit| !matches!(edit.shown, Shown::Nothing))
     }

@@ -1,9 +1,9 @@
 //! Behind: the recipients that have not taken everything yet, and how far each of them is.
 //!
 //! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one
-//! [log](super::log), and the recipient has a place there: the batch that it is taking, and how many bytes
-//! of its view it has taken. When `poll` says that its socket can take more, it is offered the rest. So a
-//! thousand stalled clients cost one log, no thread, and hardly any time.
+//! [log](super::log), and the recipient has a place there: the batch that it is taking, and how many bytes of
+//! its view it has taken. When `poll` says that its socket can take more, it is offered the rest. So a thousand
+//! stalled clients cost one log, no thread, and very little time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
@@ -17,9 +17,9 @@
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
-//! `poll` calls a socket writable only when a third of its buffer is free. A reader of a few kilobytes a
-//! second may need more than ten seconds for that. So each recipient is also offered the rest when `poll`
-//! does not say so, and less often the longer it has taken nothing.
+//! `poll` calls a socket writable only when a third of its buffer is free. A reader of a few kilobytes a second
+//! may need more than ten seconds for that. So each recipient is also offered the rest when `poll` does not
+//! call its socket writable. The longer a recipient has taken nothing, the rarer these offers become.
 //!
 //! Grew from the places of step 12 of the [course](crate::lessons).
 
@@ -36,10 +36,10 @@ use super::part::{Unfinished, send_view};
 use crate::protocol::replies::LeaveReason;
 use crate::system::poll::Poll;
 
-/// How long a recipient may take nothing.
+/// A recipient that takes nothing for longer than this is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// How long a client that has left may take for the rest.
+/// How much time a client that has left gets to take the rest.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
 
 /// The shortest time from one offer to the next, and the longest. It grows while nobody takes anything.
@@ -49,19 +49,20 @@ const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 /// How long one offer may take before those who are current have their turn.
 const OFFER_TIME: Duration = Duration::from_millis(5);
 
-/// A recipient is offered the rest without a word from `poll` after half of the time for which it has taken
-/// nothing. These are the shortest and the longest such time.
+/// A recipient that takes nothing is offered the rest from time to time, also when `poll` does not call it
+/// writable. The pause is half of the time since it last took something. These are the shortest and the longest
+/// pause.
 const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A recipient that has taken something within this time still reads.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// How much private text is kept for one recipient, in bytes, before others may tell it nothing more. It is
-/// more than sixty clients say in a burst.
+/// How much private text is kept for one recipient, in bytes, before others may tell it nothing more. Sixty
+/// clients together say less in a burst.
 const MAX_PRIVATE_BYTES: usize = 16 << 20;
 
-/// The longest step of the clock by which stalls are measured.
+/// The clock that measures stalls goes forward by at most this much at once.
 const MAX_STEP: Duration = Duration::from_millis(250);
 
 /// All recipients that are behind, and the log of what they have not taken.
@@ -72,14 +73,14 @@ pub struct Behind {
     delivered: Total,
     clock: Clock,
     poll: Poll,
-    /// When the next offer is due, and how long after it the one after that.
+    /// When the next offer is due, and the pause from there to the offer after it.
     next_offer: Instant,
     interval: Duration,
     /// Who had the last turn in an offer.
     last_offered: ClientId,
 }
 
-/// One recipient that is behind.
+/// A recipient that is behind.
 #[derive(Debug)]
 struct Laggard {
     client: Arc<Client>,
@@ -89,9 +90,9 @@ struct Laggard {
     /// When it last took something, and when it was last offered something.
     took_at: Duration,
     tried_at: Duration,
-    /// It fell behind on text that was for itself.
+    /// It fell behind on private text.
     on_private: bool,
-    /// How much is kept for it alone, in bytes.
+    /// How many bytes of private text are kept for it.
     private: usize,
     leaving: Option<Leaving>,
 }
@@ -105,12 +106,12 @@ struct Leaving {
     until: Duration,
 }
 
-/// What has become of one that was behind.
+/// What has become of a recipient that was behind.
 #[derive(Debug)]
 pub enum Outcome {
     /// It has taken everything, and is sent each batch as it comes.
     Current,
-    /// It had left, and has taken everything up to its final line.
+    /// It has left the room, and has taken everything up to its final line.
     Left(LeaveReason),
     /// It is too slow.
     TooSlow,
@@ -119,7 +120,7 @@ pub enum Outcome {
 }
 
 impl Behind {
-    /// Makes it with an empty log that may hold `limit` bytes.
+    /// Nobody is behind, and the log is empty. It may hold `limit` bytes.
     pub fn new(limit: usize) -> Self {
         let now = Instant::now();
         Self {
@@ -144,12 +145,12 @@ impl Behind {
         self.laggards.len()
     }
 
-    /// How much those who were behind have taken, in whole batches.
+    /// How much recipients have taken while they were behind, counted in whole batches.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
 
-    /// How much text is kept for them that all get, in bytes.
+    /// How many bytes of common text are kept for them.
     pub fn bytes(&self) -> usize {
         self.log.bytes()
     }
@@ -159,8 +160,8 @@ impl Behind {
         (!self.is_empty()).then(|| self.next_offer.saturating_duration_since(Instant::now()))
     }
 
-    /// Takes in a recipient that took `taken` bytes of the batch that is to be [kept](Behind::keep)
-    /// next.
+    /// Adds a recipient that has fallen behind: it took only `taken` bytes of a batch. That batch must be
+    /// [kept](Behind::keep) next.
     pub fn add(&mut self, Unfinished { client, has_private, .. }: Unfinished, taken: usize) {
         client.is_behind.store(true, Relaxed);
         let now = self.clock.now();
@@ -188,7 +189,7 @@ impl Behind {
         }
         let copy = batch.copy_for(self.laggards.keys().copied());
         if copy.is_empty() {
-            // It was for others alone.
+            // All of it was private text for others.
             return;
         }
         let mut cursor = copy.cursor();
@@ -200,7 +201,8 @@ impl Behind {
         self.laggards.values().for_each(|laggard| laggard.note_load(is_log_full));
     }
 
-    /// Makes the batch that was kept last the last one for a recipient. Returns whether it is behind.
+    /// Lets a recipient leave: the newest batch in the log is the last that it gets. Returns whether it is
+    /// behind.
     pub fn leave(&mut self, id: ClientId, reason: LeaveReason) -> bool {
         let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
@@ -209,14 +211,14 @@ impl Behind {
         true
     }
 
-    /// Makes the batch that was kept last the last one for all who are behind.
+    /// Lets all who are behind leave, as [`Behind::leave`] does.
     pub fn leave_all(&mut self) {
         for id in self.laggards.keys().copied().collect::<Vec<_>>() {
             self.leave(id, LeaveReason::Quit);
         }
     }
 
-    /// Removes one that is behind; `None` when it is not.
+    /// Removes a recipient. Returns `None` if it is not behind.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         let laggard = self.laggards.remove(&id)?;
         laggard.client.is_overloaded.store(false, Relaxed);
@@ -224,8 +226,7 @@ impl Behind {
         Some(laggard.client)
     }
 
-    /// How many are behind on text that all get and still read. While hardly anything is kept for them, they
-    /// do not count.
+    /// How many recipients are behind on common text and still read. Zero while the log holds little.
     pub fn readers(&mut self) -> usize {
         if !self.log.is_filling() {
             return 0;
@@ -239,14 +240,14 @@ impl Behind {
         self.laggards.values().filter(reads).count()
     }
 
-    /// For how long nobody who is behind has taken anything; `None` when nobody is.
+    /// How long ago a recipient that is behind last took something. `None` if nobody is behind.
     pub fn stalled_for(&mut self) -> Option<Duration> {
         let now = self.clock.now();
         Some(now.saturating_sub(self.laggards.values().map(|laggard| laggard.took_at).max()?))
     }
 
-    /// Offers them the rest, in turn. Blocks until one of their sockets can take some, for `wait` at most.
-    /// Those who are not behind any more are put into `outcomes`.
+    /// Offers each of them the rest, in turn. Blocks until one of their sockets has space, but at most for
+    /// `wait`. Recipients that are not behind any more are put into `outcomes`.
     pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
         let turns = self.turns(wait);
         let (start, now) = (Instant::now(), self.clock.now());
@@ -280,7 +281,7 @@ impl Behind {
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
         if !progress {
-            // So offers take at most a tenth of the time, however many recipients are behind.
+            // This keeps offers below a tenth of the time, even when many recipients are behind.
             pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
             pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
         }
@@ -288,8 +289,8 @@ impl Behind {
         self.next_offer = if is_done { Instant::now() + pause } else { start };
     }
 
-    /// Returns who is to be offered something now, beginning after the one that had the last turn. Blocks
-    /// until one of their sockets can take some, for `wait` at most.
+    /// Returns whose turn it is to be offered something. The turns begin after the recipient that had the last
+    /// one. Blocks until one of their sockets has space, but at most for `wait`.
     fn turns(&mut self, wait: Duration) -> Vec<ClientId> {
         let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
         let writable = self.poll.writable(sockets, wait);
@@ -307,7 +308,7 @@ impl Behind {
         turns
     }
 
-    /// Forgets the batches that everyone has taken; all of them when nobody is behind.
+    /// Drops the batches that everyone has taken.
     fn forget_taken(&mut self) {
         self.log.drop_before(self.laggards.values().map(|laggard| laggard.batch).min());
     }
@@ -351,8 +352,8 @@ impl Laggard {
     }
 }
 
-/// The time for which this program has run. While a server is stopped or its laptop sleeps, it sends nothing,
-/// and no reader shall be too slow for that.
+/// How long this program has been running. While the process is stopped or the laptop sleeps, the server sends
+/// nothing. No reader is called too slow for that time.
 #[derive(Debug)]
 struct Clock {
     running: Duration,
@@ -375,7 +376,7 @@ mod tests {
     use std::io::Read;
     use std::net::TcpStream;
 
-    /// Fills a client's socket, and takes the client in as one that took nothing of the next batch.
+    /// Fills a client's socket, and adds the client as a recipient that took nothing of the next batch.
     fn fall_behind(behind: &mut Behind, number: u64) -> (ClientId, TcpStream) {
         let (client, peer) = connected(number);
         let much = vec![b'x'; 64 << 20];
@@ -392,7 +393,7 @@ mod tests {
         batch
     }
 
-    /// Offers until something has become of one that is behind, while its peer reads.
+    /// Offers until there is an outcome for a recipient. Its peer reads meanwhile.
     fn offer_while_reading(behind: &mut Behind, peer: &mut TcpStream) -> (Outcome, Vec<u8>) {
         peer.set_nonblocking(true).unwrap();
         let (mut outcomes, mut read, mut buffer) = (Vec::new(), Vec::new(), vec![0; 1 << 20]);

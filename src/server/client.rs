@@ -34,8 +34,8 @@ impl ClientId {
         self.0
     }
 
-    /// Which of `parts` parts of all clients this one belongs to. Sixteen that came one after the other are
-    /// in the same part.
+    /// Which of the `parts` parts this client belongs to. Sixteen clients that came one after the other share a
+    /// part.
     pub fn part(self, parts: usize) -> usize {
         usize::try_from(self.0 / 16 % parts as u64).unwrap_or(0)
     }
@@ -59,15 +59,15 @@ pub struct Client {
     pub address: SocketAddr,
     /// When it came.
     pub since: Instant,
-    /// What all clients from its address may send together; `None` for this machine itself.
+    /// What all clients from its address may send together. `None` for a client on the server's own machine.
     pub quota: Option<Arc<AddressQuota>>,
-    /// It has left the room, and nothing that it sends counts any more. Set under the outbox's lock.
+    /// The client has left the room. What it still sends is ignored. Set under the outbox's lock.
     pub has_left: AtomicBool,
-    /// It has not taken everything that it was sent. Set by the writer.
+    /// The client is behind: it has not taken everything that it was sent. Set by the writer.
     pub is_behind: AtomicBool,
-    /// Too much private text is kept for it, and others may tell it nothing more. Set by the writer.
+    /// Too much private text is kept for the client. Nobody can tell it more. Set by the writer.
     pub is_overloaded: AtomicBool,
-    /// Sending to it failed: the connection is broken. Set by the writer.
+    /// Sending to the client failed: the connection is broken. Set by the writer.
     pub is_lost: AtomicBool,
     /// The number of the last batch that has text of this client. Used under the outbox's lock.
     pub last_batch: AtomicU64,
@@ -100,9 +100,9 @@ impl Client {
         }
     }
 
-    /// Shuts the connection down. Unless only writing ends, a thread that blocks in reading wakes.
+    /// Shuts the connection down. This wakes a thread that blocks in `read`, unless only writing is shut down.
     pub fn shut_down(&self, how: Shutdown) {
-        // It fails when the peer is gone, or the system has ended the connection itself.
+        // This fails when the peer is gone, or the system has ended the connection itself.
         let _ = socket::shut_down(&self.stream, how);
     }
 
@@ -118,8 +118,8 @@ impl Client {
         }
     }
 
-    /// Blocks the client's own thread while `condition` holds, until `deadline` at most if there is
-    /// one. A thread that changes the condition must call [`Client::wake`] afterwards.
+    /// Blocks the client's own thread while `condition` holds, or until `deadline`, if there is one. A thread
+    /// that changes the condition must call [`Client::wake`] afterwards.
     pub fn wait_while(&self, deadline: Option<Instant>, condition: impl Fn(&Self) -> bool) {
         while condition(self) {
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -136,9 +136,9 @@ impl Client {
 pub struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    /// Takes one of `limit` places, of which `taken` counts those in use. `None` when there is none.
+    /// Takes one of `limit` places. `taken` counts the places in use. Returns `None` if none is free.
     pub fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        // The count is over the limit for a moment at most: if there was no place, the drop gives it back.
+        // The count can be over the limit for a moment: if no place was free, dropping this one gives it back.
         let place = Self(Arc::clone(taken));
         (taken.fetch_add(1, Relaxed) < limit).then_some(place)
     }

@@ -8,17 +8,17 @@
 //! ```
 //!
 //! The recipients lie in [parts](Part). In a large room the writer lays all parts out on a table. The writer
-//! and its helpers each take a part, send it the batch, and put it back, until no part is left. Then the
-//! writer goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and
-//! so a socket has one writer. When a helper gets no processor, the others do what it does not take.
+//! and its helpers each take a part, send it the batch, and put it back, until no part is left. Then the writer
+//! goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and so a
+//! socket has one writer. If a helper gets no processor, the other threads take its parts.
 //!
 //! In a small room the writer works alone. While much is said, half of the threads stand back, because the
 //! clients and the sessions need the processors more than the writer needs help. Much is said when a batch is
 //! large, or when it was there before the writer asked for it.
 //!
-//! Measured with two processors: help pays from fifty recipients for each thread on. If both threads always
-//! worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would cost a tenth
-//! more processor time.
+//! Measured with two processors: a helper is worth its cost from fifty recipients for each thread on. If both
+//! threads always worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would
+//! cost a tenth more processor time.
 //!
 //! No step of the [course](crate::lessons) has this.
 
@@ -52,9 +52,9 @@ pub struct FanOut {
 /// Where parts change hands.
 #[derive(Debug, Default)]
 struct Table {
-    /// Held to take a part or to put one back, never while it is sent anything.
+    /// Held to take a part or to put it back, never while anything is sent.
     state: Mutex<State>,
-    /// Parts were laid out, or never will be again: wakes the helpers.
+    /// Parts were laid out, or there are no more rounds: wakes the helpers.
     laid_out: Condvar,
     /// No helper is at work any more: wakes the writer.
     finished: Condvar,
@@ -76,8 +76,8 @@ struct State {
 }
 
 impl FanOut {
-    /// Makes it without recipients, and starts helpers in `scope`. With the calling thread there are `threads`
-    /// of them, or fewer if the system gives no more. The helpers end when this is dropped.
+    /// Starts the helpers in `scope`. There are no recipients yet. The calling thread counts as one of the
+    /// `threads`. If the system has no more threads, there are fewer helpers. They end when this is dropped.
     pub fn new<'scope>(
         threads: NonZeroUsize,
         share: NonZeroUsize,
@@ -87,7 +87,7 @@ impl FanOut {
         let start = |&number: &usize| {
             let table = Arc::clone(&table);
             let helper = move || {
-                // The writer is told, and ends the server.
+                // This tells the writer of the panic, and the writer ends the server.
                 if catch_unwind(AssertUnwindSafe(|| table.help(number))).is_err() {
                     table.fail();
                 }
@@ -105,7 +105,7 @@ impl FanOut {
         self.parts.iter().map(Part::len).sum()
     }
 
-    /// How much its recipients have taken so far.
+    /// How much all recipients have taken so far.
     pub fn delivered(&self) -> Total {
         let mut delivered = Total::default();
         self.parts.iter().for_each(|part| delivered += part.delivered());
@@ -117,7 +117,7 @@ impl FanOut {
         self.part_of(client.id).add(client);
     }
 
-    /// Removes a recipient; `None` when it is none.
+    /// Removes a recipient. Returns `None` if it is not here.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         self.part_of(id).remove(id)
     }
@@ -197,8 +197,8 @@ impl Table {
         }
     }
 
-    /// Works in each round that still has a part to take when the helper wakes. Blocks in between, until
-    /// there are no more rounds.
+    /// Waits for a round, and works in it if a part is left when the helper wakes. Ends when there are no more
+    /// rounds.
     fn help(&self, number: usize) {
         let mut state = self.lock();
         while !state.has_ended {
@@ -209,7 +209,7 @@ impl Table {
             state.at_work += 1;
             drop(state);
             self.work(&batch, number);
-            // Before the writer is told that no helper holds it any more.
+            // This comes first: the writer must not be woken while a helper still holds the batch.
             drop(batch);
             state = self.lock();
             state.at_work -= 1;
@@ -235,7 +235,8 @@ impl State {
         self.waiting.iter().any(Option::is_some)
     }
 
-    /// Takes the next part that nobody has taken, from place `first` on and around. Returns it with its place.
+    /// Takes a part that is still waiting, and returns it with its place. The search begins at place `first`
+    /// and goes around.
     fn take_part(&mut self, first: usize) -> Option<(usize, Part)> {
         let places = self.waiting.len();
         let mut turns = (0..places).map(|later| (first + later) % places);

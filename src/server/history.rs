@@ -9,7 +9,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::protocol::replies;
 
-/// The most that the lines may take together, in bytes.
+/// How many bytes all lines together may take.
 const MAX_BYTES: usize = 256 << 10;
 
 /// The last lines that were said.
@@ -22,12 +22,12 @@ pub struct History {
     added: u64,
     /// Wakes the thread that saves them.
     wake: Option<SyncSender<()>>,
-    /// How it is shown, until something is added: one copy for all who join meanwhile.
+    /// The history as newcomers are shown it: one copy for all who join before something is added.
     shown: Option<Arc<[u8]>>,
 }
 
 impl History {
-    /// Remembers at most `limit` lines; 0 for none.
+    /// Makes a history that remembers at most `limit` lines. With 0 it remembers none.
     pub fn new(limit: usize) -> Self {
         Self { lines: VecDeque::new(), bytes: 0, limit, added: 0, wake: None, shown: None }
     }
@@ -61,7 +61,7 @@ impl History {
         }
         self.added += new as u64;
         if let Some(wake) = &self.wake {
-            // When the channel is full, the thread is about to look.
+            // If the channel is full, the thread is about to look anyway.
             let _ = wake.try_send(());
         }
     }
@@ -78,8 +78,8 @@ impl History {
         self.wake = wake;
     }
 
-    /// Returns how many lines there have been, and those after the first `lines` of them, if they are still
-    /// remembered.
+    /// Returns how many lines there have been so far. Also returns the lines after the first `lines` of these,
+    /// as far as they are remembered.
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
         let forgotten = self.added - self.lines.len() as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);

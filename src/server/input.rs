@@ -1,8 +1,8 @@
-//! Input: what one client sent and nobody has looked at yet.
+//! Input: what a client has sent and the session has not looked at yet.
 //!
 //! One `read` takes as much as is there, up to a limit. Every line in it is then cut without another system
-//! call. The buffer is small for a client that types, and grows for one that floods. So ten thousand silent
-//! clients cost little.
+//! call. The buffer is small for a client that types, and grows for a client that floods. So ten thousand
+//! silent clients cost little.
 //!
 //! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
 
@@ -32,7 +32,7 @@ pub struct Input {
     max_bytes: usize,
     unread: Range<usize>,
     decoder: LineDecoder,
-    /// The stream has ended, and its last line was not cut yet.
+    /// The stream has ended, and its last line is not cut yet.
     has_ended: bool,
 }
 
@@ -66,7 +66,7 @@ impl Input {
         self.unread.is_empty() && !self.has_ended
     }
 
-    /// Reads once, and returns how many bytes came: 0 at the end of the stream. To be called when
+    /// Reads once, and returns how many bytes came: 0 at the end of the stream. Call this when
     /// [`Input::next_frame`] has nothing more.
     ///
     /// Blocks until something comes, the stream ends, the connection is shut down by another thread, or
@@ -74,7 +74,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the read timeout is over, or a moment earlier; else the connection is broken.
+    /// `WouldBlock` when the read timeout is over, or a moment earlier. Any other error means that the
+    /// connection is broken.
     pub fn read(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.fit_buffer();
         let bytes = socket::read(stream, &mut self.buffer)?;
@@ -83,8 +84,8 @@ impl Input {
         Ok(bytes)
     }
 
-    /// Fits the buffer to what the read before took: four times as large if it was full, and back to the
-    /// smallest size if that would have done.
+    /// Fits the buffer to what the last read took. If the buffer was full, it becomes four times as large. If
+    /// the smallest size would have been enough, it becomes the smallest size.
     fn fit_buffer(&mut self) {
         let taken = self.unread.end;
         let bytes = if taken == self.buffer.len() {
@@ -95,7 +96,7 @@ impl Input {
             return;
         };
         if bytes != self.buffer.len() {
-            // A new one and not a resized one, since there is nothing in the old one to keep.
+            // A new buffer instead of a resized one: nothing in the old buffer has to be kept.
             self.buffer = vec![0; bytes];
         }
     }

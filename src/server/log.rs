@@ -3,9 +3,10 @@
 //! Batches are numbered. A recipient that is [`behind`](super::behind) remembers the number of the batch that
 //! it is taking. So one copy of the text serves all of them.
 //!
-//! The log has a limit on the text that *all* get. What is over the limit is dropped from the front. Private
-//! text does not count for that limit, since nobody shall lose their place because of what others tell them.
-//! It has a limit of its own, just as high. While it is over that, nobody is told anything more.
+//! The log has a limit on the *common* text, which everybody gets. When there is more, the oldest batches are
+//! dropped. Private text does not count for this limit, so nobody loses their place because of what others tell
+//! them. Private text has a second limit, just as high. While there is more of it, nobody who is behind can be
+//! told anything more.
 //!
 //! Grew from the log of step 12 of the [course](crate::lessons).
 
@@ -13,8 +14,8 @@ use std::collections::VecDeque;
 
 use super::batch::Batch;
 
-/// The log is filling when one part in this many of its limit is in use. Until then nobody waits for slow
-/// readers, so a few clients that have stopped reading delay nobody before they are known to have stalled.
+/// The log is filling when it uses this fraction of its limit: one part in sixty-four. Until then the writer
+/// waits for no slow reader. So clients that have just stopped reading delay nobody.
 const FILLING_PART: usize = 64;
 
 /// Batches, each with its number.
@@ -23,15 +24,15 @@ pub struct Log {
     batches: VecDeque<Batch>,
     /// The number of the first one.
     first: u64,
-    /// The text that all get, with what keeping a batch costs, and the most that there may be, in bytes.
+    /// How many bytes the common text takes, with the cost of each batch, and the limit for that.
     bytes: usize,
     limit: usize,
-    /// What single recipients get, in bytes.
+    /// How many bytes of private text the log holds.
     private: usize,
 }
 
 impl Log {
-    /// Makes an empty one that may hold `limit` bytes.
+    /// Makes an empty log that may hold `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { batches: VecDeque::new(), first: 0, bytes: 0, limit, private: 0 }
     }
@@ -51,17 +52,17 @@ impl Log {
         self.batches.len()
     }
 
-    /// Whether there is none.
+    /// Whether the log has no batch.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }
 
-    /// How much text there is that all get, in bytes.
+    /// How many bytes of common text the log holds.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether so much is in use that the room may wait for its slow readers.
+    /// Whether the log is so full that the writer may wait for slow readers.
     pub fn is_filling(&self) -> bool {
         self.bytes >= self.limit / FILLING_PART
     }
@@ -71,13 +72,13 @@ impl Log {
         self.private > self.limit
     }
 
-    /// Returns the batches from a number on that has not been dropped.
+    /// Returns the batches from `number` on. That batch must not have been dropped.
     pub fn from(&self, number: u64) -> impl Iterator<Item = &Batch> {
         let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         self.batches.range(place.min(self.batches.len())..)
     }
 
-    /// Appends a batch. What is over the limit is dropped from the front.
+    /// Appends a batch. If the log is then over its limit, the oldest batches are dropped.
     pub fn append(&mut self, batch: Batch) {
         self.bytes += cost(&batch);
         self.private += batch.private_bytes();
@@ -87,7 +88,7 @@ impl Log {
         }
     }
 
-    /// Drops the batches before a number; all of them with `None`.
+    /// Drops the batches before `number`, or all of them if it is `None`.
     pub fn drop_before(&mut self, number: Option<u64>) {
         while !self.batches.is_empty() && number.is_none_or(|number| self.first < number) {
             self.drop_first();

@@ -1,7 +1,7 @@
-//! Login: what a connection may say before it has a nickname, and what it is answered.
+//! Login: what a client may say before it has a nickname, and how the server answers.
 //!
-//! The question is asked in the connection's own session, so somebody who says nothing keeps nobody else
-//! from joining. The whole login has one deadline and a limited number of tries.
+//! The question is asked in the client's own session. So a client that says nothing keeps nobody else from
+//! joining. The whole login has one deadline and a limited number of tries.
 //!
 //! Nothing here waits or writes. The [`session`](super::session) does what the login decides.
 //!
@@ -37,7 +37,7 @@ pub enum Step {
         /// Whether there are no tries left.
         is_last: bool,
     },
-    /// Join with this nickname if nobody has it; else [`Login::refuse`].
+    /// Join with this nickname if nobody has it. Otherwise call [`Login::refuse`].
     Join(Nickname),
     /// Turn the connection away at once: this line says why.
     TurnAway(&'static str),
@@ -46,7 +46,7 @@ pub enum Step {
 }
 
 impl Login {
-    /// Begins a login that has this much time.
+    /// Begins a login that must be done within `time`.
     pub fn new(time: Duration) -> Self {
         Self { deadline: Instant::now() + time, tries: 0 }
     }

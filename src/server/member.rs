@@ -1,4 +1,4 @@
-//! A member: what somebody who is in says and asks for.
+//! A member: what a client says and asks for once it is in.
 //!
 //! Everything that a member sends becomes a change of the [`room`](super::room), at one place of the order.
 //! What it says to everyone is gathered here first. So a flood takes the outbox's lock once for each read and
@@ -22,11 +22,11 @@ use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
 
-/// How much of what one read returned is passed on at once, in bytes. Lines grow when the nickname is put
-/// in front of them.
+/// Lines of one read are passed on when they have reached this size together, in bytes. Lines grow when the
+/// nickname is put in front of them.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// How much of that buffer is kept while little is said at once, in bytes.
+/// While the lines of one read stay below this size, in bytes, no larger buffer is kept.
 const KEPT_BYTES: usize = 1024;
 
 /// Somebody who is in.
@@ -42,9 +42,9 @@ pub struct Member<'a> {
 /// What the server has to do because of one line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
-    /// How many bytes it has to deliver. What goes to everyone counts once.
+    /// How many bytes the server has to deliver. Text for everyone counts once.
     pub delivered: usize,
-    /// How many names it had to look through.
+    /// How many names the server had to look through.
     pub searched: usize,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Member<'a> {
         Self { shared, client, nickname, said: Vec::new() }
     }
 
-    /// Takes something that the member sent, and returns what it costs; `None` when the member leaves.
+    /// Acts on one frame that the member sent, and returns what it costs. Returns `None` if the member leaves.
     /// Blocks while the outbox is full and has text of this client already.
     pub fn take(&mut self, frame: Frame<'_>) -> Option<Cost> {
         match frame {
@@ -115,7 +115,8 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Whether the member of this name may be told nothing more. A moment later it may be another's.
+    /// Whether nobody can tell the member with this name more. A moment later the name may belong to another
+    /// member.
     fn is_overloaded(&self, name: &str) -> bool {
         let id = self.shared.outbox.look(|room| room.find(name));
         let client = id.and_then(|id| self.shared.registry.get(id));
@@ -154,7 +155,7 @@ impl<'a> Member<'a> {
         self.answer_bytes((lines + "\n").into_bytes())
     }
 
-    /// Answers bytes that are no line.
+    /// Answers with bytes that are not text.
     fn answer_bytes(&mut self, bytes: Vec<u8>) -> Cost {
         let cost = Cost::of(bytes.len());
         self.after_what_was_said().answer(self.client, bytes);
@@ -177,7 +178,8 @@ impl<'a> Member<'a> {
             let said = String::from_utf8_lossy(&self.said);
             said.lines().for_each(|line| self.shared.log_message(line));
         }
-        // While it floods the buffer stays: a new one each time would cost a system call and twenty page faults.
+        // During a flood the buffer is kept. A new buffer each time would cost a system call and twenty page
+        // faults.
         if self.said.len() <= KEPT_BYTES {
             self.said.shrink_to(KEPT_BYTES);
         }

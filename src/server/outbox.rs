@@ -1,4 +1,4 @@
-//! The outbox: the one place through which everything passes that others can notice. It makes the order.
+//! The outbox: everything that others can notice passes through here. This makes the order.
 //!
 //! Sessions append to the [`room`](super::room) in it and go back to reading. The writer takes everything
 //! that has gathered, as one batch. So the words of a thousand people become one write for each recipient.
@@ -11,9 +11,9 @@
 //! some of them, and it would wait for itself.
 //!
 //! The bound starts small, because a small batch is still in the processor's cache when it is sent. It grows
-//! while a flood lasts, because large batches need fewer system calls. It shrinks while most of the room
-//! cannot keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster
-//! than with 512 KiB. In a flood that lasts it is the other way round.)
+//! while a flood lasts, because large batches need fewer system calls. It shrinks while most of the room cannot
+//! keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster than with
+//! 512 KiB. In a flood that lasts, 512 KiB are faster.)
 //!
 //! Grew from step 11 of the [course](crate::lessons), its bound from step 13.
 
@@ -41,9 +41,9 @@ const MIN_GATHERED_BYTES: usize = 16 << 10;
 /// What the writer learns when it takes a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    /// It had gathered before the writer asked for it: the writer is busy.
+    /// The batch had gathered before the writer asked for it: the writer is busy.
     pub was_there: bool,
-    /// The farewell is in it, and nothing comes after it.
+    /// The farewell is in this batch, and nothing comes after it.
     pub is_last: bool,
 }
 
@@ -65,7 +65,8 @@ struct State {
     number: u64,
     /// How much may gather, in bytes.
     bound: usize,
-    /// The writer waits for `filled`. Waking nobody would cost a system call for each message.
+    /// The writer waits for `filled`. Without this flag each message would cost a system call that wakes
+    /// nobody.
     writer_waits: bool,
     /// Some session waits for `taken`.
     senders_wait: bool,
@@ -87,9 +88,9 @@ impl Outbox {
         Self { state: Mutex::new(state), filled: Condvar::new(), taken: Condvar::new() }
     }
 
-    /// Appends whole lines that a member says. Blocks while too much has gathered, except for the first
-    /// line in a batch. The writer wakes it. Once the member has left or the outbox is closed, the lines are
-    /// discarded.
+    /// Appends whole lines that a member says. Blocks while too much has gathered, until the writer takes the
+    /// batch. The client's first line in a batch never waits. Once the member has left or the outbox is closed,
+    /// the lines are discarded.
     pub fn say(&self, client: &Client, mut lines: &[u8]) {
         let mut state = self.lock();
         while !lines.is_empty() && state.accepts(client) {
@@ -109,8 +110,9 @@ impl Outbox {
         self.release(state);
     }
 
-    /// Appends what a client causes, all at one place of the order. Blocks as [`Outbox::say`] does. Once the
-    /// client has left or the outbox is closed, nothing happens and this returns `None`.
+    /// Appends everything that `fill` adds, at one place of the order. A client has caused it. Blocks as
+    /// [`Outbox::say`] does. Once the client has left or the outbox is closed, nothing happens and this returns
+    /// `None`.
     pub fn append_for<T>(&self, client: &Client, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let mut state = self.lock();
         while state.is_full() && state.has_text_of(client) && state.accepts(client) {
@@ -125,8 +127,8 @@ impl Outbox {
         Some(result)
     }
 
-    /// Appends what no client causes, all at one place of the order. Never blocks. Returns `None`, and nothing
-    /// happens, once the outbox is closed.
+    /// Appends everything that `fill` adds, at one place of the order. No client has caused it. Never blocks.
+    /// Returns `None`, and nothing happens, once the outbox is closed.
     pub fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let mut state = self.lock();
         if state.is_closed {
@@ -175,9 +177,9 @@ impl Outbox {
         self.taken.notify_all();
     }
 
-    /// Takes what has gathered in exchange for `empty`. Blocks while there is nothing, for `timeout` at
-    /// most if there is one. Any append wakes it. Only the writer calls this. With `is_too_fast` it says that
-    /// most of the room cannot keep up.
+    /// Takes what has gathered in exchange for `empty`. Blocks while there is nothing, or until `timeout` is
+    /// over, if there is one. Any append wakes it. Only the writer calls this. `is_too_fast` says that most of
+    /// the room cannot keep up.
     pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
         let mut state = self.lock();
         let was_there = !state.room.gathered().is_empty();
@@ -223,8 +225,8 @@ impl Outbox {
         }
     }
 
-    /// A panic of another thread cannot leave the room half changed in a way that matters, so a poisoned
-    /// lock is used as it is.
+    /// If another thread panics here, the room may be half changed, but not in a way that matters. So a
+    /// poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,7 +237,7 @@ impl State {
         self.room.gathered().bytes() >= self.bound
     }
 
-    /// Whether anything of this client still counts.
+    /// Whether lines of this client are still accepted.
     fn accepts(&self, client: &Client) -> bool {
         !self.is_closed && !client.has_left.load(Relaxed)
     }
@@ -248,8 +250,8 @@ impl State {
         client.last_batch.store(self.number, Relaxed);
     }
 
-    /// Raises the bound when senders have filled the batch, and resets it when they have not half filled it.
-    /// Halves it when the room cannot keep up.
+    /// Raises the bound after a full batch, and resets it after a batch that is less than half full. Halves it
+    /// when the room cannot keep up.
     fn adapt_bound(&mut self, is_too_fast: bool) {
         let bytes = self.room.gathered().bytes();
         if is_too_fast {
@@ -274,7 +276,7 @@ mod tests {
         String::from_utf8(batch.common().to_vec()).unwrap()
     }
 
-    /// What the bound is after a batch of so many bytes was taken.
+    /// The bound after a batch of this size was taken.
     fn bound_after(outbox: &Outbox, bytes: usize, is_too_fast: bool) -> usize {
         outbox.append(|room| room.announce(&"x".repeat(bytes - 1)));
         outbox.take(&mut Batch::default(), None, is_too_fast);

@@ -14,8 +14,9 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
-/// How many slices are offered in one system call. Linux would take 1,024 (`IOV_MAX`). To prepare so many for
-/// each recipient would cost more than a second call for the few that have more than this.
+/// How many slices are offered in one system call. Linux would take 1,024 (`IOV_MAX`). To prepare that many
+/// slices for each recipient would cost more than it saves. The few recipients with more slices need a second
+/// call.
 const MAX_SLICES: usize = 64;
 
 /// One recipient.
@@ -26,7 +27,7 @@ struct Recipient {
     client: Arc<Client>,
 }
 
-/// Recipients, and who of them did not take all of the batch that was sent last.
+/// Recipients, and those of them that did not take all of the last batch.
 #[derive(Debug, Default)]
 pub struct Part {
     recipients: Vec<Recipient>,
@@ -39,9 +40,9 @@ pub struct Part {
 pub struct Unfinished {
     /// Who.
     pub client: Arc<Client>,
-    /// How many bytes of its view it took, or why it cannot be sent anything any more.
+    /// How many bytes of its view it took. An error if its connection is broken.
     pub taken: io::Result<usize>,
-    /// Whether its view has text that not everyone gets.
+    /// Whether its view has private text.
     pub has_private: bool,
 }
 
@@ -51,12 +52,12 @@ impl Part {
         self.recipients.len()
     }
 
-    /// How much recipients have taken here, in whole batches.
+    /// How much the recipients of this part have taken, counted in whole batches.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
 
-    /// Whether there is none.
+    /// Whether the part has no recipient.
     pub fn is_empty(&self) -> bool {
         self.recipients.is_empty()
     }
@@ -68,7 +69,7 @@ impl Part {
         }
     }
 
-    /// Removes a recipient; `None` when it is not here.
+    /// Removes a recipient. Returns `None` if it is not here.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         let place = self.find(id).ok()?;
         Some(self.recipients.remove(place).client)
@@ -105,7 +106,7 @@ impl Part {
         });
     }
 
-    /// Takes out those who did not take all of the batch that was sent last.
+    /// Takes out the recipients that did not take all of the last batch.
     pub fn take_unfinished(&mut self) -> impl Iterator<Item = Unfinished> {
         self.unfinished.drain(..)
     }
@@ -115,7 +116,7 @@ impl Part {
     }
 }
 
-/// Offers one slice. Returns how many bytes were taken, `None` for all.
+/// Offers one slice. Returns how many bytes were taken, or `None` if all were taken.
 fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     if bytes.is_empty() {
         return Ok(None);
@@ -129,7 +130,7 @@ fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// Offers a view without its first `taken` bytes, and does not wait. Returns how many bytes of the view have
-/// been taken afterwards, or `None` for all.
+/// then been taken, or `None` if all have been.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! The registry: all connections, also those that have no nickname yet and those that are being closed.
+//! The registry: all connections. This includes connections that have no nickname yet, and connections that are
+//! being closed.
 //!
-//! The shutdown finds here who must be told, woken or closed. Who is in the chat, and under which name, is
-//! known to the [`room`](super::room), since that has a place in the order of what is said.
+//! The shutdown finds here who must be told, woken or closed. The [`room`](super::room) knows who is in the
+//! chat, and under which name. That changes at one place of the order.
 //!
 //! Grew from the list of connections to be closed at the end, in step 10 of the [course](crate::lessons).
 
@@ -34,7 +35,7 @@ impl Registry {
             self.emptied.notify_all();
         }
         drop(clients);
-        // This may close the socket, which is no work to do under a lock.
+        // This may close the socket. So it happens after the lock is released.
         drop(removed);
     }
 
@@ -48,7 +49,7 @@ impl Registry {
         self.lock().values().cloned().collect()
     }
 
-    /// Blocks until there is no connection, until `deadline` at most.
+    /// Blocks until there is no connection, or until `deadline`.
     pub fn wait_until_empty(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         let some = |clients: &mut HashMap<_, _>| !clients.is_empty();
@@ -56,7 +57,7 @@ impl Registry {
         drop(self.emptied.wait_timeout_while(self.lock(), left, some));
     }
 
-    /// The map stays whole whatever panics around it: a poisoned lock is used as it is.
+    /// No panic can leave the map half changed. So a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientId, Arc<Client>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }

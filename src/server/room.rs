@@ -1,9 +1,9 @@
 //! The room: who is in, under which name, what was said last, and what the next batch will tell everyone.
 //!
 //! These belong together, because each of them changes at a point of the one order. So one lock guards them
-//! all, the lock of the [`outbox`](super::outbox). A thread that holds it appends to the order, and knows who
-//! is in at exactly that point. So a name is checked, taken and announced in one step, and the welcome and the
-//! answer to `/who` are true where they stand.
+//! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock appends to the order, and
+//! knows who is in at exactly that point. So a name is checked, taken and announced in one step, and the
+//! welcome and the answer to `/who` are true where they stand.
 //!
 //! Nothing here waits, and nothing here knows a socket.
 //!
@@ -33,12 +33,13 @@ pub struct Room {
     members: BTreeMap<ClientId, Nickname>,
     /// Who has which nickname, by its folded form.
     names: HashMap<String, ClientId>,
-    /// The most that have been in at the same time.
+    /// The largest number of members so far.
     most: usize,
     history: History,
     /// Notices that follow the welcome, with their line ends.
     motd: String,
-    /// The answer to `/who`, until somebody joins, leaves or changes names: one copy for all who ask.
+    /// The answer to `/who`: one copy for all who ask. It is dropped when somebody joins, leaves or changes
+    /// names.
     online: Option<Arc<[u8]>>,
 }
 
@@ -95,14 +96,14 @@ impl Room {
         self.history.add(lines);
     }
 
-    /// A member acts: everyone sees this line, the member too.
+    /// A member acts: everyone sees this line, and the member sees it too.
     pub fn act(&mut self, line: &str) {
         let line = self.batch.announce(line);
         self.history.add(&self.batch.common()[line]);
     }
 
-    /// A member sends a private message. Returns how many bytes it has for both, or `None` when nobody
-    /// is called `to`.
+    /// A member sends a private message. Returns how many bytes both of them are sent, or `None` if nobody is
+    /// called `to`.
     pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
         let recipient = self.find(to)?;
         self.whisper(from, recipient, text)
@@ -137,7 +138,7 @@ impl Room {
         self.batch.announce(&replies::renamed(&before, nickname));
     }
 
-    /// A member asks who is online, or who of them has `part` in the name, in any case. Returns how many
+    /// A member asks who is online, or whose nickname contains `part`, in upper or lower case. Returns how many
     /// bytes the answer has.
     pub fn who(&mut self, client: ClientId, part: &str) -> usize {
         let part = fold(part);
@@ -163,19 +164,19 @@ impl Room {
         self.batch.announce(line);
     }
 
-    /// Begins with what was said before a restart. From now on a thread is woken by everything that is said.
+    /// Begins with what was said before a restart. From now on everything that is said wakes a thread.
     pub fn keep_history(&mut self, said: &[u8], wake: SyncSender<()>) {
         self.history.add(said);
         self.history.set_wake(Some(wake));
     }
 
-    /// Sets what everyone who joins is told from now on: see [`replies::motd`].
+    /// Sets the notices that newcomers are told from now on: see [`replies::motd`].
     pub fn set_motd(&mut self, motd: String) {
         self.motd = motd;
     }
 
     /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns its
-    /// nickname, or `None` when it was not in or has already left. So the first reason counts.
+    /// nickname, or `None` when it was not in or has already left. So only the first reason counts.
     pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let nickname = self.forget(client)?;
         if let Some(line) = reason.final_line() {
@@ -233,7 +234,7 @@ impl Room {
     }
 }
 
-/// What others ask of it.
+/// What others can look up.
 impl Room {
     /// Finds a member by its nickname, in any case.
     pub fn find(&self, name: &str) -> Option<ClientId> {
@@ -259,7 +260,7 @@ impl Room {
         self.members.get(&client)
     }
 
-    /// How many are in, and the most that have been in at the same time.
+    /// How many are in, and the largest number of members so far.
     pub fn count(&self) -> (usize, usize) {
         (self.members.len(), self.most)
     }
@@ -289,7 +290,7 @@ impl Room {
         &self.batch
     }
 
-    /// Takes what has gathered, in exchange for `empty`.
+    /// Takes what has gathered. Leaves `empty` in its place.
     pub fn take(&mut self, empty: &mut Batch) {
         std::mem::swap(&mut self.batch, empty);
     }

@@ -7,12 +7,12 @@
 //! The session blocks
 //!
 //! - in `read`, until something comes or the connection is shut down;
-//! - for its tokens, and while its client is behind: a client that does not read is not read. The writer,
-//!   a leave and the shutdown wake it;
+//! - for its tokens, and while its client is behind: a client that does not read is not read. The writer, a
+//!   leave, or the shutdown wakes it;
 //! - for space in the outbox, which the writer makes.
 //!
-//! The session writes to the socket until the client is in, and never again. However it ends, even by a
-//! panic, the client leaves exactly once.
+//! The session writes to the socket until the client is in, and never again. The client leaves exactly once,
+//! even if the session ends by a panic.
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
 
@@ -35,8 +35,8 @@ use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
 
-/// How long a client whose connection is broken may go on with what it had sent, at its rate. So a bot that
-/// says its piece and hangs up is heard, and a ghost does not hold its nickname for long.
+/// How long the session goes on with what a client had sent before its connection broke. So a bot that says its
+/// piece and hangs up is heard, and a ghost does not hold its nickname for long.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
 /// How a session ends.
@@ -45,7 +45,7 @@ enum End {
     Left(LeaveReason),
     /// It never came in, and this line tells it why.
     TurnedAway(&'static str),
-    /// The server is ending, and others say the farewell.
+    /// The server is ending. Other threads send the farewell.
     Shutdown,
 }
 
@@ -77,7 +77,7 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         End::Shutdown => client.wait_while(None, |_| !shared.shutdown.is_told()),
     }
     session.drain(&mut input);
-    // After the farewell nobody else is told, except the log.
+    // After the farewell only the log is told of this.
     shared.leave(client, LeaveReason::Quit);
 }
 
@@ -99,9 +99,10 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// When the token will be there that it has reserved from its address for its next line.
+    /// The session has reserved a token of its address for the next line. This is when that token will be
+    /// there.
     reserved: Option<Instant>,
-    /// When its connection was found to be broken while it waited for its rate.
+    /// When the session, waiting for its rate, found that the connection was broken.
     gone_since: Option<Instant>,
 }
 
@@ -126,7 +127,7 @@ impl Session<'_> {
             if left.is_zero() {
                 return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
             }
-            // It fails when the connection is over, which reading finds out.
+            // This fails when the connection is over. The read then finds that out.
             let _ = self.client.stream.set_read_timeout(Some(left));
         }
         let read = input.read(&self.client.stream);
@@ -138,7 +139,7 @@ impl Session<'_> {
         match read {
             Ok(0) if !self.client.is_lost.load(Relaxed) => Break(End::Left(LeaveReason::Quit)),
             Ok(1..) => Continue(()),
-            // The login's time is over, which the next turn sees.
+            // The login's time is over. The next turn of the loop notices that.
             Err(error) if is_at_prompt && error.kind() == WouldBlock => Continue(()),
             Ok(0) | Err(_) => Break(End::Left(LeaveReason::ConnectionLost)),
         }
@@ -160,19 +161,19 @@ impl Session<'_> {
         }
         flow?;
         if self.client.has_left.load(Relaxed) {
-            // Another thread had it leave, and that reason counts.
+            // Another thread made the client leave, and the reason of that thread counts.
             return Break(End::Left(LeaveReason::Quit));
         }
         Continue(input.is_exhausted())
     }
 
-    /// Whether the client may have one more line cut.
+    /// Whether the session may cut one more line.
     fn may_act(&mut self) -> bool {
         let Client { has_left, is_behind, .. } = &**self.client;
         !has_left.load(Relaxed) && !is_behind.load(Relaxed) && self.time_to_token().is_zero()
     }
 
-    /// Blocks while the client is behind. The writer, a leave and the shutdown wake it.
+    /// Blocks while the client is behind. The writer, a leave, or the shutdown wakes it.
     fn wait_until_caught_up(&self) {
         let is_ending = || self.shared.shutdown.has_begun();
         self.client.wait_while(None, |client| {
@@ -180,7 +181,7 @@ impl Session<'_> {
         });
     }
 
-    /// Blocks until there is a token for the next line. A leave and the shutdown wake it.
+    /// Blocks until there is a token for the next line. A leave or the shutdown wakes it.
     fn wait_for_token(&mut self) -> Flow {
         let (now, wait) = (Instant::now(), self.time_to_token());
         if wait.is_zero() {
@@ -199,7 +200,7 @@ impl Session<'_> {
         {
             return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
         }
-        // At this rate it would take long until a read shows that the connection is broken.
+        // A read would show that the connection is broken. At this rate the next read may be far away.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
             return Break(End::Left(LeaveReason::ConnectionLost));
@@ -207,7 +208,7 @@ impl Session<'_> {
         Continue(())
     }
 
-    /// How long it is until the client and its address have a token each.
+    /// How long to wait until both the client and its address have a token.
     fn time_to_token(&mut self) -> Duration {
         if self.shared.options.rate == 0 {
             return Duration::ZERO;
@@ -222,7 +223,7 @@ impl Session<'_> {
 
 /// Acting.
 impl Session<'_> {
-    /// Acts on one thing that the client sent, and charges it.
+    /// Acts on one frame that the client sent, and charges the client for it.
     fn act(&mut self, frame: Frame<'_>) -> Flow {
         let cost = match &mut self.phase {
             Phase::AtPrompt(login) => {
@@ -237,7 +238,7 @@ impl Session<'_> {
         let search = search_cost(cost.searched);
         self.bucket.take(1.0 + search);
         if let Some(quota) = &self.client.quota {
-            // A line that nobody sees costs only the token that was reserved.
+            // A line that nobody sees costs the address only the token that was reserved.
             quota.charge_bytes(cost.delivered);
             quota.charge(search);
             self.reserved = None;
@@ -264,8 +265,8 @@ impl Session<'_> {
 
     fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
-        // The login's deadline does not count any more. The call fails when the connection is over, which
-        // the next read finds out.
+        // The login's deadline does not count any more. The call fails when the connection is over. The next
+        // read then finds that out.
         let _ = client.stream.set_read_timeout(None);
         let Phase::AtPrompt(login) = &mut self.phase else { return Continue(Cost::default()) };
         match self.shared.join(client, &nickname, login.deadline()) {
@@ -290,8 +291,8 @@ impl Session<'_> {
 
 /// Writing before the client is in, and the end.
 impl Session<'_> {
-    /// Sends bytes to a client that is not in. Never blocks: they fit into a socket's buffer as long as the
-    /// peer reads.
+    /// Sends bytes to a client that is not in. Never blocks: the bytes fit into the socket's buffer as long as
+    /// the peer reads.
     fn write(&self, bytes: &[u8]) -> Flow {
         match send_now(&self.client.stream, bytes) {
             Ok(sent) if sent == bytes.len() => Continue(()),
@@ -307,18 +308,18 @@ impl Session<'_> {
             let why = line.trim_start_matches(replies::NOTICE_PREFIX);
             self.shared.log.event(&format!("Turned {address} away: {why}"));
         }
-        // They fail when the peer is gone, and then nothing is left to be done.
+        // These calls fail when the peer is gone. Then nothing is left to be done.
         let _ = self.write(format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Write);
         let _ = stream.set_read_timeout(Some(PARTING_TIME));
     }
 
-    /// Discards what still comes, until the peer closes, the writer closes the connection, or the time to
-    /// part is over. To close a socket that has unread input would reset the connection, and a reset could
-    /// destroy the last words on their way.
+    /// Discards what still comes, until the peer or the writer closes the connection, or until [`PARTING_TIME`]
+    /// is over. To close a socket that has unread input would reset the connection, and a reset could destroy
+    /// the last words on their way.
     ///
     /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
-    /// Without one it would wait for a minute.
+    /// Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
         self.client.wait_while(None, |client| client.is_behind.load(Relaxed));
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Shared: what all threads of the server use together, and how a client is made to leave from any of them.
+//! Shared: what all threads of the server use together. Any thread can make a client leave here.
 
 use std::net::Shutdown::Both;
 

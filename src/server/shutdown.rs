@@ -10,10 +10,11 @@
 //!
 //! [`shut_down`] takes these steps, one after the other.
 //!
-//! What a session has read but not yet cut into lines is not said. Its sender cannot tell that from what still
-//! lay in the socket.
+//! Text that a session has read but not yet cut into lines is lost. For its sender this is no different from
+//! text that was still in the socket.
 //!
-//! Grew from step 10 of the [course](crate::lessons): whatever blocks has somebody who wakes it.
+//! Grew from step 10 of the [course](crate::lessons): for everything that blocks there is a thread that wakes
+//! it.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::Shutdown::{Both, Write as WriteHalf};
@@ -46,7 +47,7 @@ pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
 /// How long a peer may take to read its final line and to close.
 pub const PARTING_TIME: Duration = Duration::from_millis(500);
 
-/// When nobody who is behind has taken anything for this time, the end waits for them no longer.
+/// When no slow reader has taken anything for this time, the shutdown waits for them no longer.
 pub const END_STALL: Duration = Duration::from_millis(1500);
 
 /// Asks the server to stop, from any thread or signal handler.
@@ -56,7 +57,7 @@ pub struct ShutdownHandle {
 }
 
 impl ShutdownHandle {
-    /// Makes the handle, and what becomes readable once it is used.
+    /// Makes the handle, and the reading end of a pipe. The pipe becomes readable once the handle is used.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl ShutdownHandle {
 
     /// Asks the server to stop. Returns at once.
     pub fn stop(&self) {
-        // It fails when the accept loop has ended, and then there is nobody to wake.
+        // This fails when the accept loop has ended. Then there is nobody to wake.
         let _ = (&*self.wake).write_all(&[STOP]);
     }
 
@@ -82,14 +83,14 @@ impl ShutdownHandle {
     }
 }
 
-/// How far the shutdown is, for all threads to see.
+/// How far the shutdown has come. All threads can see it.
 #[derive(Debug, Default)]
 pub struct Shutdown {
     /// When it began. Sessions look here before they cut a line.
     began: OnceLock<Instant>,
     /// How many sessions have something in flight: cut from their input and not yet in the outbox.
     in_flight: Mutex<usize>,
-    /// The last one is done, after the shutdown has begun.
+    /// Wakes the shutdown when no session has anything in flight any more.
     idle: Condvar,
     /// Everyone has been sent the farewell.
     is_told: AtomicBool,
@@ -108,7 +109,7 @@ impl Shutdown {
     /// Notes that a session is about to cut lines from its input; `None` once the server is ending.
     pub fn enter(&self) -> Option<InFlightGuard<'_>> {
         let mut in_flight = self.lock();
-        // Under the lock: a session is either counted, or sees that it has begun.
+        // This is under the lock. So a session is either counted, or sees that the shutdown has begun.
         if self.has_begun() {
             return None;
         }
@@ -122,7 +123,7 @@ impl Shutdown {
         self.is_told.load(Relaxed)
     }
 
-    /// Returns when a step must be done that has this much time, counted from the request.
+    /// Returns the deadline of a step that must be done this long `after` the shutdown has begun.
     pub fn deadline(&self, after: Duration) -> Instant {
         *self.began.get_or_init(Instant::now) + after
     }
@@ -132,14 +133,14 @@ impl Shutdown {
         self.began.get_or_init(Instant::now);
     }
 
-    /// Blocks until no session has anything in flight, until `deadline` at most.
+    /// Blocks until no session has anything in flight, or until `deadline`.
     fn wait_until_idle(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         // An error is a poisoned lock, and the wait is over as well.
         drop(self.idle.wait_timeout_while(self.lock(), left, |in_flight| *in_flight > 0));
     }
 
-    /// A number stays whole whatever panics around it: a poisoned lock is used as it is.
+    /// No panic can leave a number half changed. So a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, usize> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,12 +156,13 @@ impl Drop for InFlightGuard<'_> {
     }
 }
 
-/// Ends the server: everyone is told, and every session ends. `delivered` ends when the writer does.
+/// Ends the server: everyone is told, and every session ends. `delivered` is disconnected when the writer ends.
 ///
-/// Blocks for 2.7 seconds at most. Afterwards no session waits for anything.
+/// Blocks for at most 2.7 seconds. Afterwards no session waits for anything.
 pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     let Shared { registry, outbox, shutdown, .. } = shared;
-    // 1. No session cuts a further line. Those that wait for their rate, or are behind, wake and see it.
+    // 1. No session cuts a further line. Sessions that wait for their rate or for their client wake, and see
+    //    that the shutdown has begun.
     shutdown.begin();
     registry.all().iter().for_each(|client| client.wake());
     // 2. What has been cut goes into the outbox, then the farewell, and nothing after it.
@@ -170,19 +172,20 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {
         if !outbox.look(|room| room.has(client.id)) {
-            // It fails when the peer is gone, or is not reading.
+            // This fails when the peer is gone, or is not reading.
             let _ = send_now(&client.stream, farewell.as_bytes());
             client.shut_down(WriteHalf);
         }
     }
-    // 4. The writer delivers. Those who are behind and still read have time until its deadline.
+    // 4. The writer delivers. Slow readers that still read have time until the writer's deadline.
     let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
     if delivered.recv_timeout(left + PARTING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
-        // The machine is so busy that the writer is not done in time. Now every send of it fails at once.
+        // The machine is so busy that the writer is not done in time. Closing all connections makes each
+        // further send of the writer fail at once.
         registry.all().iter().for_each(|client| client.shut_down(Both));
     }
-    // 5. Everyone may read the farewell, and close. Sessions discard what still comes, since to close a
-    // socket that has unread input would reset the connection, and that could destroy the farewell.
+    // 5. Everyone may read the farewell, and close. Sessions discard what still comes. To close a socket that
+    //    has unread input would reset the connection, and a reset could destroy the farewell.
     shutdown.is_told.store(true, Relaxed);
     for client in registry.all() {
         client.shut_down(WriteHalf);
@@ -191,7 +194,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     }
     let parted = Instant::now() + PARTING_TIME;
     registry.wait_until_empty(parted.min(shutdown.deadline(CLOSED_AFTER)));
-    // 6. Sessions that still block in reading wake.
+    // 6. This wakes the sessions that still block in `read`.
     for client in registry.all() {
         client.shut_down(Both);
         client.wake();

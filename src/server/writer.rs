@@ -28,8 +28,8 @@ use super::shared::Shared;
 use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
 use crate::protocol::replies::LeaveReason;
 
-/// When more than half of the room is behind and still reads, it is the room that is too fast. Then a round
-/// waits for them, at most for this time.
+/// When more than half of the room is behind and still reads, the room is too fast. Then each round waits for
+/// these readers, but at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// The state of the writer's thread.
@@ -41,7 +41,7 @@ pub struct Writer<'a> {
     /// Connections whose writing side is shut down, and when they are closed at the latest. The reference is
     /// weak, so a session that ends earlier closes its connection earlier.
     parting: VecDeque<(Instant, Weak<Client>)>,
-    /// What has become of those who were behind. It is empty between rounds. It is here so that its memory
+    /// What has become of those who were behind. It is empty between rounds. It is a field so that its memory
     /// is used again.
     outcomes: Vec<(Arc<Client>, Outcome)>,
 }
@@ -59,8 +59,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Delivers until the farewell is delivered. Blocks on the outbox, and for a moment each round when
-    /// the room is too fast for most. Never blocks on one socket.
+    /// Delivers everything up to the farewell. Blocks on the outbox. When the room is too fast for most
+    /// readers, also blocks for a moment in each round. Never blocks on one socket.
     ///
     /// # Panics
     ///
@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
         for change in changes {
             match change {
                 Change::Joined(client) => self.current.add(client),
-                // It still gets what was said before it left.
+                // The client still gets what was said before it left.
                 Change::Left(id, reason) => left.push((id, reason)),
             }
         }
@@ -130,8 +130,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Offers those who are behind what they have not taken yet. Blocks until one of their sockets can
-    /// take something, for `wait` at most.
+    /// Offers those who are behind what they have not taken yet. Blocks until one of their sockets has space,
+    /// but at most for `wait`.
     fn offer(&mut self, wait: Duration) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         self.behind.offer(wait, &mut outcomes);

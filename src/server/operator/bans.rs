@@ -11,7 +11,8 @@
 //! 2001:db8:1:2:: 1767225600
 //! ```
 //!
-//! The number is when the ban ends, in seconds since 1970. The file is replaced as a whole at each change.
+//! The number is the time when the ban ends, in seconds since 1970. The file is replaced as a whole at each
+//! change.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,17 +33,18 @@ const FOR_GOOD: End = End::MAX;
 /// All bans.
 #[derive(Debug, Default)]
 pub struct Bans {
-    /// Held to look something up, or to change or copy it, never while the file is written.
+    /// Held to look up, change or copy a ban, never while the file is written.
     table: Mutex<BTreeMap<IpAddr, End>>,
     file: Option<PathBuf>,
 }
 
 impl Bans {
-    /// Reads the bans that a file keeps; none if there is no such file.
+    /// Reads the bans from a file. There are none if the file does not exist.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or has a line that is no ban. A mistake in it shall let nobody in.
+    /// When the file cannot be read, or has a line that is not a ban. The server does not start then, so a
+    /// mistake in the file lets nobody in.
     pub fn load(file: Option<PathBuf>) -> io::Result<Self> {
         let mut table = BTreeMap::new();
         if let Some(path) = &file {
@@ -64,7 +66,7 @@ impl Bans {
         self.lock().get(&address).is_some_and(|end| *end > now())
     }
 
-    /// Bans an address, for so many minutes or for good.
+    /// Bans an address, for a number of minutes or for good.
     ///
     /// # Errors
     ///
@@ -85,7 +87,7 @@ impl Bans {
         self.save().map(|()| was_banned)
     }
 
-    /// Returns all bans, and for how many minutes each still holds; `None` for good.
+    /// Returns all bans, each with the minutes that are left. `None` means that the ban is for good.
     pub fn all(&self) -> Vec<(IpAddr, Option<u64>)> {
         let now = now();
         let mut table = self.lock();
@@ -94,7 +96,7 @@ impl Bans {
         table.iter().map(|(address, end)| (*address, left(*end))).collect()
     }
 
-    /// Writes the file, if there is one. Only the console's thread does, so one write never overtakes another.
+    /// Writes the file, if there is one. Only the console's thread writes it, so no write overtakes another.
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
         let mut text = String::new();
@@ -105,7 +107,7 @@ impl Bans {
         replace(path, text.as_bytes())
     }
 
-    /// Each change is one call: a poisoned lock is used as it is.
+    /// Each change is one call, so no panic leaves it half done. A poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, End>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

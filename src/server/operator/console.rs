@@ -1,11 +1,11 @@
 //! The console: what the operator types into the server's own terminal.
 //!
-//! One thread reads the terminal. Nothing can wake it from that, so nobody joins it, and it holds only a weak
-//! reference to what the threads share. It passes each line to a second thread, which obeys the lines in their
-//! order. Answers go to the log, so nobody waits for the terminal.
+//! One thread reads the terminal. Nothing can wake this thread while it reads, so nobody joins it. It holds
+//! only a weak reference to what the threads share. It passes each line to a second thread, which obeys the
+//! lines in order. Answers go to the log, so nobody waits for the terminal.
 //!
-//! Standard input is read only when it is a terminal. Under a service manager it is not one, and lines come from
-//! the FIFO of `--console`: `echo '/kick bob' > PATH`.
+//! Standard input is read only when it is a terminal. Under a service manager it is no terminal. Then lines
+//! come from the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -39,7 +39,7 @@ pub const HELP: [&str; 10] = [
     "/help                         show this list",
 ];
 
-/// How many lines may wait to be obeyed. A person types one; further ones wait where they come from.
+/// How many lines may wait to be obeyed. When so many wait, further lines stay in the terminal or in the FIFO.
 const MAX_WAITING_LINES: usize = 16;
 
 /// How long to wait before a terminal that could not be read is tried again.
@@ -69,7 +69,7 @@ pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -
         let interval = interval.unwrap_or(Duration::MAX);
         spawn("console", move || {
             obey_loop(&heard, interval, &shared, &handle);
-            // If this were dropped earlier and nobody read, the wait for a line would end at once.
+            // This keeps the channel open. In a closed channel the wait for a line would end at once.
             drop(lines);
         })?;
     }
@@ -80,8 +80,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Reads the terminal to its end. A shell's background job cannot read it. Then it is tried again, since `fg`
-/// may bring the job back.
+/// Reads the terminal to its end. A shell's background job cannot read it. Then the reading is tried again,
+/// since `fg` may bring the job to the foreground.
 fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
         thread::sleep(BACKGROUND_PAUSE);
@@ -91,11 +91,12 @@ fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     }
 }
 
-/// Passes on line by line, to the end of `input`. Blocks in reading it, and while others wait to be obeyed.
+/// Passes on line by line, until `input` ends. Blocks while it reads, and while too many lines wait to be
+/// obeyed.
 fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
     for line in input.lines() {
         match line {
-            // It fails once the server has ended, and then nothing matters.
+            // This fails once the server has ended. Then the line does not matter.
             Ok(line) => drop(lines.send(line)),
             // Not UTF-8; the next line may be.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
@@ -105,7 +106,7 @@ fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> 
     Ok(())
 }
 
-/// Obeys one line after the other, and logs the statistics each `interval`. Blocks in waiting for a line.
+/// Obeys one line after the other, and logs the statistics each `interval`. Blocks while it waits for a line.
 /// Ends when it notices that the server has ended.
 fn obey_loop(
     heard: &Receiver<String>,
@@ -126,7 +127,7 @@ fn obey_loop(
     }
 }
 
-/// What a line asks for.
+/// Does what a line asks for.
 fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
     let log = |line: &str| shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
     let (word, rest) = split_word(line);
@@ -174,7 +175,7 @@ fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
     shared.registry.get(id)
 }
 
-/// Lists who has `part` in the name, each with the address and since when.
+/// Lists the members whose nickname contains `part`, each with its address and the time of its connection.
 fn who(shared: &Shared, part: &str) {
     let (found, listed) = shared.outbox.look(|room| {
         let found = room.find_all(part);
@@ -235,7 +236,7 @@ fn unban(shared: &Shared, address: &str) -> String {
     }
 }
 
-/// What was done, and whether it survives a restart.
+/// Says what was done, and whether it survives a restart.
 fn not_saved(saved: io::Result<()>, done: String) -> String {
     match saved {
         Ok(()) => done,

@@ -1,4 +1,4 @@
-//! Files that survive a restart, and are for their owner alone.
+//! Files that survive a restart. Only their owner may read them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use crate::system::file::for_owner_alone;
 ///
 /// # Errors
 ///
-/// What the system says; the old one then stays.
+/// What the system says. The old file then stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

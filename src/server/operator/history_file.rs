@@ -1,10 +1,10 @@
 //! The history file: the lines that newcomers are shown, oldest first, kept for the next start of the server.
 //!
 //! A disk can be slow or full, and the room does not wait for it. A thread is woken when something is said. It
-//! looks at what is new in the history, and appends that to the file. However much is said meanwhile, it is no
-//! more than the history holds. When much has been appended, or when something went wrong, the file is replaced
-//! by what is in the history. What was appended survives the end of the program. It survives a power cut as
-//! soon as the system has written it to the disk.
+//! looks at what is new in the history, and appends that to the file. It never has to append more than the
+//! history holds, no matter how much is said. When much has been appended, or when something went wrong, the
+//! file is replaced by what is in the history. What was appended survives the end of the program. It survives a
+//! power cut as soon as the system has written it to the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use crate::server::shared::Shared;
 /// How much is appended before the file is replaced, in bytes: four times the most that a history holds.
 const MAX_APPENDED_BYTES: usize = 1 << 20;
 
-/// The file, as it stands.
+/// The state of the file.
 #[derive(Debug)]
 pub struct HistoryFile {
     path: PathBuf,
@@ -30,12 +30,12 @@ pub struct HistoryFile {
     /// Where the next lines are appended; `None` when it is to be replaced first.
     file: Option<File>,
     appended: usize,
-    /// How many lines of all that were ever said are in it, or were.
+    /// How many of all lines so far have been written.
     lines: u64,
 }
 
 impl HistoryFile {
-    /// Reads the file. If there is none, it is as if it were empty. A torn last line, without an end, is left out.
+    /// Reads the file. A missing file counts as an empty one. A torn last line, without an end, is left out.
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ impl HistoryFile {
         OutputThread::start("history", move || self.keep_loop(&shared, &woken))
     }
 
-    /// Saves what is said, until nothing can be said any more. Blocks until something is said, and on the disk. A
-    /// failure is logged once, and then again only after it has worked.
+    /// Saves what is said, until nothing can be said any more. Blocks until something is said, and on the disk.
+    /// A failure is logged once. The next failure is logged only if a write has worked since.
     fn keep_loop(&mut self, shared: &Shared, woken: &Receiver<()>) {
         let mut has_failed = false;
         loop {
@@ -79,7 +79,7 @@ impl HistoryFile {
                 shared.log.notice(&format!("Could not write {}: {error}", self.path.display()));
             }
             has_failed = saved.is_err();
-            // What was said last comes before the end of the channel, so nothing is missed.
+            // The last line was said before the channel ended. So no line is missed.
             if woken.recv().is_err() {
                 return;
             }
@@ -87,7 +87,7 @@ impl HistoryFile {
     }
 
     fn save(&mut self, shared: &Shared) -> io::Result<()> {
-        // Put back if all goes well.
+        // The file is put back below if everything goes well.
         let file = self.file.take().filter(|_| self.appended <= MAX_APPENDED_BYTES);
         let saved = if file.is_some() { self.lines } else { 0 };
         let (lines, text) = shared.outbox.look(|room| room.history().since(saved));

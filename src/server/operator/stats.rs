@@ -1,4 +1,4 @@
-//! Statistics: what the server has done, and how it stands, in one line of `key=value`.
+//! Statistics: what the server has done so far, and its state, in one line of `key=value`.
 //!
 //! ```text
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1 behind_names=bob
@@ -17,7 +17,7 @@ use crate::server::batch::Total;
 use crate::server::client::Client;
 use crate::server::shared::Shared;
 
-/// How many clients that are behind are named.
+/// How many of the clients that are behind are named in the line.
 const MAX_NAMED: usize = 10;
 
 /// The line with which a connection is turned away, and the key under which that is counted.
@@ -105,7 +105,7 @@ pub fn line(shared: &Shared) -> String {
     line + &format!(" memory={}", resident_kib().unwrap_or(0))
 }
 
-/// Source: `proc(5)`, `VmRSS`; `None` elsewhere than on Linux.
+/// Source: `proc(5)`, `VmRSS`; `None` on other systems than Linux.
 fn resident_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
