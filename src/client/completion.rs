@@ -1,4 +1,4 @@
-//! Completion: what Tab makes of the start of a word, a command or a nickname.
+//! Completion: Tab completes a command or a nickname whose start was typed.
 
 use crate::protocol::command::COMMANDS;
 use crate::protocol::nickname::fold;
@@ -12,8 +12,8 @@ pub(super) const CLIENT_COMMANDS: [(&str, &str); 5] = [
     ("/quiet", "hide or show who comes and goes"),
 ];
 
-/// The words that one word can become. Pressing Tab again takes the next, and after the last comes
-/// what was typed.
+/// The words that one word can become. Pressing Tab again takes the next word. After the last word comes what
+/// was typed.
 #[derive(Debug)]
 pub(super) struct Completion {
     start: usize,
@@ -22,10 +22,10 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Completes the word before the cursor; `names` are the nicknames, the likeliest first.
+    /// Completes the word before the cursor. `names` are the nicknames, the likeliest one first.
     ///
-    /// At the start of a line a nickname is followed by a colon, since somebody is spoken to. Where
-    /// something follows already nothing is added.
+    /// At the start of a line a colon is added to a nickname, since the line addresses that person. Nothing is
+    /// added where text already follows.
     pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
         let (before, after) = text.split_at(cursor);
         let start = before

@@ -1,8 +1,7 @@
 //! The line editor: keys in, a line being typed. It draws nothing and knows no terminal.
 //!
-//! Its invariants: the cursor stands on a boundary of the text, and the text is clean. Typing stops at
-//! the length of a message; a paste may go beyond it, so that nothing of it is lost, up to
-//! [`MAX_PASTED_BYTES`].
+//! Its invariants: the cursor stands on a boundary of the text, and the text is clean. Typing stops at the
+//! length of a message. A paste may be longer, up to [`MAX_PASTED_BYTES`], so that none of it is lost.
 
 use std::collections::HashMap;
 
@@ -12,7 +11,7 @@ use super::width::{next_boundary, previous_boundary};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 
-/// How many lines can be recalled, enough to find the one from a while ago. The oldest are forgotten.
+/// How many lines can be recalled. This is enough to find a line from a while ago. The oldest are forgotten.
 const MAX_HISTORY_LINES: usize = 200;
 
 /// How many changes of a line can be undone.
@@ -28,13 +27,13 @@ pub(super) struct Editor {
     /// Where the next character goes, in bytes.
     pub(super) cursor: usize,
     history: Vec<String>,
-    /// Which line of the history is shown; its length stands for the line begun.
+    /// The index of the history line that is shown. If it is the length of the history, the new line is shown.
     recalled: usize,
-    /// The lines of the history as they were changed meanwhile, and the line begun.
+    /// The lines of the history with the changes made to them, and the new line.
     edited: HashMap<usize, String>,
     /// What the line was before each change.
     undos: Vec<(String, usize)>,
-    /// What was deleted last as a whole.
+    /// What the last deletion took, for Ctrl-Y.
     killed: String,
     /// What is searched for in the history.
     pub(super) search: Option<String>,
@@ -70,8 +69,8 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key; `names` returns those that Tab completes, the likeliest first. Returns whether there
-    /// was room for it.
+    /// Takes a key. `names` returns the nicknames for Tab, the likeliest one first. Returns whether there was
+    /// room for the key's text.
     pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) -> bool {
         if self.goes_on_searching(key) {
             return true;
@@ -110,7 +109,7 @@ impl Editor {
             Key::Ctrl('_') => (self.text, self.cursor) = self.undos.pop().unwrap_or(before.clone()),
             _ => {}
         }
-        // What is typed in one go is undone in one go.
+        // A run of typed characters is one change, and is undone at once.
         let goes_on = matches!((&last, key), (Some(Key::Char(_)), Key::Char(_)));
         let is_change = !goes_on && !matches!(key, Key::Ctrl('_' | 'c'));
         if is_change && self.text != before.0 {
@@ -128,7 +127,7 @@ impl Editor {
         }
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
-        // A mark may have joined what stands after it.
+        // The text after the cursor may have joined the new character to one cluster.
         let start = previous_boundary(&self.text, self.cursor);
         self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
         true
@@ -139,7 +138,7 @@ impl Editor {
         self.cursor = from;
     }
 
-    /// Deletes what Ctrl-Y brings back. What is deleted by several of these keys in a row is one.
+    /// Deletes what Ctrl-Y brings back. What several of these keys in a row delete comes back together.
     fn kill(&mut self, from: usize, to: usize, last: Option<&Key>) {
         if !matches!(last, Some(Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d'))) {
             self.killed.clear();
@@ -149,7 +148,7 @@ impl Editor {
         self.delete(from, to);
     }
 
-    /// Swaps the characters before and after the cursor; at the end, the last two.
+    /// Swaps the characters before and after the cursor. At the end of the line, swaps the last two.
     fn transpose(&mut self) {
         let end = next_boundary(&self.text, self.cursor);
         let middle = previous_boundary(&self.text, end);
@@ -159,7 +158,7 @@ impl Editor {
         self.cursor = end;
     }
 
-    /// Returns where a word ends in the direction of `step`, past what is no word.
+    /// Returns where the next word ends in the direction of `step`.
     fn word_edge(&self, step: fn(&str, usize) -> usize) -> usize {
         let (mut at, mut in_word) = (self.cursor, false);
         loop {
@@ -172,7 +171,7 @@ impl Editor {
         }
     }
 
-    /// Shows a line of the history, or the line begun; beyond either end nothing happens.
+    /// Shows a line of the history, or the new line. Beyond either end nothing happens.
     fn recall(&mut self, line: Option<usize>) {
         let Some(line) = line.filter(|&line| line <= self.history.len()) else { return };
         self.edited.insert(self.recalled, std::mem::take(&mut self.text));
@@ -181,8 +180,8 @@ impl Editor {
         self.set(text.cloned().unwrap_or_default());
     }
 
-    /// Searches for what is typed now, from the line shown to older ones, and returns whether the key
-    /// was part of that; any other key goes on with the line that was found.
+    /// Searches for the typed text, from the line shown to older lines. Returns whether the key was part of the
+    /// search. Any other key ends the search and is used on the line that was found.
     fn goes_on_searching(&mut self, key: &Key) -> bool {
         let Some(query) = &mut self.search else { return false };
         let newest = match key {

@@ -1,20 +1,20 @@
-//! Keys: the bytes that a terminal sends for what is pressed or pasted, made into keys.
+//! Keys: turns the bytes that a terminal sends into keys and pastes.
 //!
-//! A key is one byte, a character of several bytes, or an escape sequence, and a `read` may end in
-//! the middle of any of them. So what is not complete is kept until more comes. Sources: ECMA-48 for the
-//! shape of the sequences, xterm's `ctlseqs` for the keys.
+//! A key is one byte, a character of several bytes, or an escape sequence, and a `read` may end in the middle
+//! of any of them. So an incomplete key is kept until more bytes come. Sources: ECMA-48 for the shape of the
+//! sequences, xterm's `ctlseqs` for the keys.
 //!
-//! A terminal also sends what nobody pressed: answers to questions, reports of the mouse. Those are
-//! sequences too, and stepped over, up to their end.
+//! A terminal also sends bytes that nobody pressed: answers to questions, and reports of the mouse. These are
+//! sequences too. The parser skips them up to their end.
 //!
-//! The byte of the Escape key opens every sequence, and Alt with a bracket begins one that may never
-//! end. Only time can tell, and there is no clock here: the caller waits for [`KeyParser::patience`] and
-//! says when [`KeyParser::nothing_followed`].
+//! The byte of the Escape key opens every sequence. Alt with a bracket begins a sequence that may never end.
+//! Only time can tell them apart, and there is no clock here. So the caller waits for [`KeyParser::patience`],
+//! and then calls [`KeyParser::nothing_followed`].
 
 use std::time::Duration;
 
-/// A key. One that has a control character with the same meaning is that one: Left is Ctrl-B, Home is
-/// Ctrl-A, Up is Ctrl-P, Backspace is Ctrl-H, and a word to the left is Alt-B.
+/// A key. Some keys mean the same as a control character, and become that: Left is Ctrl-B, Home is Ctrl-A, Up
+/// is Ctrl-P, Backspace is Ctrl-H, and a word to the left is Alt-B.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
@@ -27,7 +27,7 @@ pub(super) enum Key {
     Escape,
     /// What was pasted, as it came.
     Paste(String),
-    /// A paste over [`MAX_PASTE_BYTES`], or one that was broken off.
+    /// A paste that was larger than [`MAX_PASTE_BYTES`], or was broken off.
     LostPaste,
 }
 
@@ -38,32 +38,32 @@ const CTRL_C: u8 = 0x03;
 const PASTE_START: &[u8] = b"\x1B[200~";
 const PASTE_END: &[u8] = b"\x1B[201~";
 
-/// The largest paste. One that is larger is a mistake, and not kept.
+/// The largest paste. A larger paste is a mistake, and is not kept.
 const MAX_PASTE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest sequence that a terminal sends, in bytes. One that goes on is over there.
+/// The longest sequence that a terminal sends, in bytes. A longer sequence is taken to end there.
 const MAX_SEQUENCE_BYTES: usize = 64 * 1024;
 
-/// How long after an ESC the rest of a key may come. It comes at once; a person needs longer for the
+/// How long after an ESC the rest of a key may come. A terminal sends it at once. A person needs longer for the
 /// next key.
 const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long the rest of a longer sequence may take, on a slow line.
 const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long nothing comes in a paste before Ctrl-C is not part of it.
+/// When nothing has come for this time, Ctrl-C is not taken as part of a paste.
 const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Makes keys of bytes.
 #[derive(Debug, Default)]
 pub(super) struct KeyParser {
-    /// The bytes of what is not complete: a key, or a paste.
+    /// The bytes of an incomplete key or paste.
     pending: Vec<u8>,
-    /// It is a paste.
+    /// Whether these bytes are a paste.
     pastes: bool,
-    /// Nothing of the paste has come for a while.
+    /// Whether nothing of the paste has come for a while.
     pauses: bool,
-    /// The paste is over the limit, and not all of it was kept.
+    /// Whether the paste was over the limit, so that not all of it was kept.
     overflows: bool,
 }
 
@@ -94,8 +94,8 @@ impl KeyParser {
         keys
     }
 
-    /// Returns how many bytes from `at` on are complete, and what they are. The end of a paste is not before
-    /// `searched`.
+    /// Returns how many bytes from `at` on make a whole key or paste, and which. The end of a paste does not
+    /// lie before `searched`.
     fn next(&mut self, at: usize, searched: usize) -> Option<(usize, Option<Key>)> {
         let bytes = &self.pending[at..];
         if !self.pastes {
@@ -112,7 +112,7 @@ impl KeyParser {
         Some((from + end + PASTE_END.len(), Some(key)))
     }
 
-    /// Returns how long to wait for more of what is not complete; `None` for however long it takes.
+    /// Returns how long to wait for the rest of an incomplete key. `None` means that there is no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self.pending[..] {
             _ if self.pastes => (!self.pauses).then_some(PASTE_PATIENCE),
@@ -122,7 +122,7 @@ impl KeyParser {
         }
     }
 
-    /// Learns that nothing followed in that time, and returns the key that it was, if it was one.
+    /// Learns that nothing followed in that time. Returns the key that the bytes so far are, if they are a key.
     pub(super) fn nothing_followed(&mut self) -> Option<Key> {
         self.pauses = self.pastes && !self.overflows;
         match self {
@@ -136,18 +136,19 @@ impl KeyParser {
     }
 }
 
-/// Returns how many bytes the first key has, or what is none, and the key. `None` if more is to come.
+/// Returns the length of the first key in bytes, and the key. There is no key if the bytes are not a known one.
+/// Returns `None` if more bytes must come.
 fn next_key(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
     let length = match bytes {
         [] | [ESCAPE] => return None,
         [ESCAPE, ESCAPE | 0x80..=0xFF, ..] => 1,
-        // The three bytes of a mouse report may be any.
+        // The three bytes of a mouse report can have any value.
         [ESCAPE, b'[', b'M', ..] => 6,
-        // A function key of the Linux console, where the second bracket ends nothing.
+        // A function key of the Linux console. Its second bracket does not end the sequence.
         [ESCAPE, b'[', b'[', ..] => sequence_length(bytes, 3, b'@')?,
         [ESCAPE, b'[', ..] => sequence_length(bytes, 2, b'@')?,
         [ESCAPE, b'O', ..] => sequence_length(bytes, 2, b' ')?,
-        // Such as the choice of a character set.
+        // For example, the choice of a character set.
         [ESCAPE, b' '..=b'/', ..] => sequence_length(bytes, 2, b'0')?,
         // A string from the terminal: DCS, SOS, OSC, PM or APC.
         [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..] => string_length(bytes)?,
@@ -161,8 +162,8 @@ fn next_key(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
     (length <= bytes.len()).then(|| (length, key(&bytes[..length])))
 }
 
-/// Returns the length of a sequence: up to the first byte from `from` on that is not below `last`, or
-/// before one that cannot be part of it.
+/// Returns the length of a sequence. It ends with the first byte from `from` on that is not below `last`, or
+/// before a byte that cannot be part of a sequence.
 fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
     let breaks_off = |byte| !(b' '..=b'~').contains(&byte);
     match (from..bytes.len()).find(|&at| bytes[at] >= last || breaks_off(bytes[at])) {
@@ -171,7 +172,7 @@ fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
     }
 }
 
-/// Returns the length of a string: it ends with a bell or with ESC and a backslash, and any other control
+/// Returns the length of a string. It ends with a bell, or with ESC and a backslash. Any other control
 /// character breaks it off.
 fn string_length(bytes: &[u8]) -> Option<usize> {
     let limit = bytes.len().min(MAX_SEQUENCE_BYTES + 1);
@@ -186,7 +187,7 @@ fn string_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Returns the key that these bytes are, if they are one that may do something here.
+/// Returns the key that these bytes mean, if it is a key that this client knows.
 fn key(bytes: &[u8]) -> Option<Key> {
     Some(match bytes {
         b"\r" | b"\n" => Key::Enter,

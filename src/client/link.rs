@@ -1,14 +1,13 @@
-//! The link: the connection, how far the client is with it, and the lines on their way to the server.
+//! The link: the connection, its phase, and the lines on their way to the server.
 //!
 //! It is plain data behind the client's one lock. The receive thread makes connections and loses them.
 //! The send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
 //!
-//! The client knows which of its lines the server has taken. TCP says that bytes are under way, not that
-//! anybody took them. So now and then a `/ping` follows the lines, and its answer confirms all that were
-//! sent before it. At most [`MAX_UNCONFIRMED_LINES`] are under way. The others wait here, where they can
-//! still be discarded. When a connection is lost, its unconfirmed lines are known. A ping is sent after
-//! half of that number of lines, or [`PING_DELAY`] after a line. A person who talks causes one small
-//! line in two seconds at most.
+//! The client knows which of its lines the server has taken. TCP does not tell this: it may have accepted bytes
+//! that never arrive. So now and then a `/ping` follows the lines, and its answer confirms all that were sent
+//! before it. At most [`MAX_UNCONFIRMED_LINES`] are under way. The others wait here, where they can still be
+//! discarded. When a connection is lost, its unconfirmed lines are known. A ping is sent after half that number
+//! of lines, or [`PING_DELAY`] after a line. So a person who talks causes at most one ping in two seconds.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -20,28 +19,29 @@ use super::terminal::Terminal;
 use crate::protocol::replies::PONG_PREFIX;
 use crate::system::socket::{send_now, shut_down};
 
-/// How many bytes are taken from the lines that wait before the socket takes more.
+/// How many bytes of the waiting lines are prepared for the socket at once.
 const OUTGOING_BYTES: usize = 16 * 1024;
 
 /// How many lines are sent before the server has confirmed any of them.
 const MAX_UNCONFIRMED_LINES: usize = 100;
 
-/// How long a line is without a ping after it.
+/// How long after a line its ping is sent.
 const PING_DELAY: Duration = Duration::from_secs(2);
 
 /// Opens the word of the client's own pings. The number of lines sent before the ping follows.
 const PING_WORD: &str = "client-";
 
-/// How long a server may take for the login. One that accepts and is silent would keep a user forever.
+/// How long a server may take for the login. Without a limit, a server that accepts and stays silent would keep
+/// a user forever.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much a user can have waiting, in bytes: more than anybody has to say, and no burden.
+/// How many bytes a user can have waiting. It is more than anybody has to say, and little memory.
 const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// How far the client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
-    /// There is no nickname, or one that the server has refused. The next line typed is one.
+    /// There is no nickname, or the server has refused it. The next line typed is a nickname.
     #[default]
     Unnamed,
     /// There is a nickname, and perhaps a connection. The server has not taken the nickname yet.
@@ -56,7 +56,7 @@ pub(super) struct Link {
     pub(super) phase: Phase,
     /// `Arc` and not `try_clone`: one descriptor.
     stream: Option<Arc<TcpStream>>,
-    /// What was given to the socket and not taken yet.
+    /// Bytes that are next for the socket and not taken yet.
     outgoing: Vec<u8>,
     /// The lines that wait to be sent, each with its end: a large paste is as large in memory as it is.
     waiting: VecDeque<u8>,
@@ -66,17 +66,17 @@ pub(super) struct Link {
     /// How many lines were ever sent, and how many of them before the last ping.
     sent: usize,
     pinged: usize,
-    /// When something is to happen by itself: a ping is due, or the time for a login or a goodbye is over.
+    /// The next deadline: a ping is due, or the time for a login or a goodbye is over.
     pub(super) due: Option<Instant>,
-    /// How many lines of a program were refused, here or by the server.
+    /// How many lines of a program were refused, by the client or by the server.
     pub(super) refused: usize,
     /// `/quit` is to follow the lines that wait.
     pub(super) leaving: bool,
     /// It was sent.
     quit: bool,
-    /// The last line, if it is one after which the server closes the connection.
+    /// The server's last line, if the server closes the connection after it.
     pub(super) farewell: Option<&'static str>,
-    /// When a connection was lost that had reached the room.
+    /// When a connection was lost on which the client was in the room.
     pub(super) last_seen: Option<Instant>,
 }
 
@@ -102,12 +102,12 @@ impl Link {
         self.enter(Phase::Login);
     }
 
-    /// Drops the connection there was, and returns the lines that it may have lost.
+    /// Drops the connection, and returns the lines that may be lost with it.
     pub(super) fn disconnected(&mut self) -> Vec<String> {
         if self.phase == Phase::Chatting {
             self.last_seen = Some(Instant::now());
         }
-        // A person who is asked for another nickname still is.
+        // If a person is being asked for another nickname, the question stays.
         if self.phase != Phase::Unnamed {
             self.enter(Phase::Login);
         }
@@ -117,21 +117,21 @@ impl Link {
         self.unconfirmed.drain(..).collect()
     }
 
-    /// Has lines sent before those that wait.
+    /// Puts lines before the lines that wait.
     pub(super) fn say_again(&mut self, lines: &[String]) {
         let bytes: Vec<u8> = lines.iter().flat_map(|line| line.bytes().chain([b'\n'])).collect();
         bytes.into_iter().rev().for_each(|byte| self.waiting.push_front(byte));
         self.waiting_lines += lines.len();
     }
 
-    /// Has a line sent after those that wait.
+    /// Puts a line behind the lines that wait.
     pub(super) fn say(&mut self, line: &str) {
         self.waiting.extend(line.as_bytes());
         self.waiting.push_back(b'\n');
         self.waiting_lines += 1;
     }
 
-    /// Has a text said as it is, also if it looks like a command.
+    /// Says a text as it is, even if it looks like a command.
     pub(super) fn say_text(&mut self, text: &str) {
         self.say(&if text.starts_with('/') { format!("/{text}") } else { text.to_owned() });
     }
@@ -159,8 +159,8 @@ impl Link {
         self.refused + self.unconfirmed.len() + self.waiting_lines
     }
 
-    /// Takes the answer to a ping of the client's own. Returns whether the line was one: it is not for
-    /// the user.
+    /// Takes the answer to one of the client's own pings. Returns whether the line was such an answer. The user
+    /// does not see it.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
         let lines = word.and_then(|lines| lines.parse().ok());
@@ -171,9 +171,9 @@ impl Link {
         true
     }
 
-    /// Returns in what time something is to happen by itself.
+    /// Returns how long it is until the next deadline.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        // Without a connection nothing comes of it, and it would be due all the time.
+        // Without a connection nothing would be done about a deadline, and it would stay due.
         self.stream.as_ref()?;
         Some(self.due?.saturating_duration_since(Instant::now()))
     }
@@ -188,11 +188,11 @@ impl Link {
         self.phase == Phase::Login && self.is_due()
     }
 
-    /// Sends what the socket takes without a wait. Returns the socket if it takes no more for now, and
-    /// there is more to send.
+    /// Sends as much as the socket takes without a wait. If there is more to send, returns the socket, to wait
+    /// for it.
     ///
-    /// One's own messages are shown as they are sent, since the server does not send them back. They
-    /// are shown before they are sent, or an answer could be seen above one.
+    /// One's own messages are shown as they are sent, since the server does not send them back. They are shown
+    /// before they are sent. Otherwise an answer could appear above the message that it answers.
     pub(super) fn pump(&mut self, terminal: &mut Terminal) -> Option<Arc<TcpStream>> {
         let stream = Arc::clone(self.stream.as_ref()?);
         while !self.is_late() {
@@ -207,13 +207,13 @@ impl Link {
                 Err(_) => break,
             }
         }
-        // The receive thread, which decides what comes next, reads on until it is told.
+        // The receive thread decides what comes next. The shutdown wakes it from its read.
         drop(shut_down(&stream, Shutdown::Both));
         self.stream = None;
         None
     }
 
-    /// Moves lines that wait to those that are given to the socket.
+    /// Moves waiting lines to the bytes that are next for the socket.
     fn fill(&mut self, terminal: &mut Terminal) {
         if self.phase != Phase::Chatting {
             return;
@@ -247,7 +247,7 @@ impl Link {
 
     /// Gives a line to the socket, before all that wait.
     pub(super) fn send(&mut self, line: &str) {
-        // TCP_NODELAY would send a line end of its own in a packet of its own.
+        // The line and its end are put together first: with TCP_NODELAY each write is a packet.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());
     }
 }
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn without_a_connection_nothing_is_due() {
-        // What is due all the time would have the send thread turn without a pause.
+        // A deadline that stays due would make the send thread loop without a pause.
         let mut link = Link { due: Some(Instant::now()), ..Link::default() };
         assert_eq!(link.next_due(), None);
         link.enter(Phase::Chatting);

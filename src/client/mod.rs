@@ -6,19 +6,18 @@
 //!              receive thread <─ socket <──── server
 //! ```
 //!
-//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`, on everything
-//! else: on the keyboard, on the socket while it has something to send, and on the output while there
-//! is something to show. It never waits in a `write`. So it reads keys whatever the others do: no server
-//! and no terminal can make the keyboard dead.
+//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`, on everything else: on
+//! the keyboard, on the socket while it has something to send, and on the output while there is something to
+//! show. It never waits in a `write`. So it always reads keys: no server and no terminal can make the keyboard
+//! dead.
 //!
 //! What they share is `Shared`, plain data behind one lock: the `link` (which connection there is, and
 //! what is on its way to the server) and the `terminal` (what is seen, and what it is drawn from). The
 //! lock is never held while anything waits. A thread that has changed something wakes the other one: the
 //! receive thread waits on a condition variable, the send thread's `poll` has a pipe for it.
 //!
-//! `main` waits for the send thread, which ends by itself or because the receive thread has ended, and
-//! makes an exit code of how it ended. The receive thread is not joined: the end of the process takes it
-//! along.
+//! `main` waits for the send thread. It ends by itself, or because the receive thread has ended. `main` turns
+//! the result into an exit code. The receive thread is not joined: it ends with the process.
 //!
 //! Reading order: [`options`], `link`, `receive`, `typed` (a person) and `piped` (a program), `terminal`.
 //! Then come the parts of the terminal, plain data in and out: `screen`, `editor` with `keys` and
@@ -63,12 +62,12 @@ use terminal::Terminal;
 
 use crate::system::terminal::{self as system, Input, Output};
 
-/// How much one `read` takes, in bytes: what a flood leaves in the socket's buffer is shown in a few
-/// large writes, not in many small ones.
+/// How much one `read` takes, in bytes. It is large, so that a flood is shown in a few large writes instead of
+/// many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a
-/// person. When it is over, the connection is closed all the same.
+/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
+/// When this time is over, the client closes the connection.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the two threads have in common.
@@ -89,13 +88,13 @@ struct Shared {
     output_error: Option<io::Error>,
 }
 
-/// How a connection ended, or the client. The texts are for a person.
+/// How a connection or the client ended. The texts are for a person.
 enum Outcome {
-    /// The server said goodbye, or nobody wants more of it.
+    /// The server said goodbye, or nobody reads the output any more.
     Done,
     /// Trying again would change nothing.
     Failed(String),
-    /// Another connection may do, if the user wants one.
+    /// Another connection may work, if the user wants one.
     Lost(String),
 }
 
@@ -128,8 +127,8 @@ fn chat(options: Options) -> io::Result<Vec<String>> {
 fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
     let receiver = Arc::clone(client);
     thread::Builder::new().name("receive".to_owned()).spawn(move || {
-        // A panic is reported as an end too, so that nobody waits in vain. It was printed where it
-        // happened, and the lock that it poisons is recovered from.
+        // A panic is reported as an end too, so that nobody waits in vain. Its message is already printed. The
+        // lock that it poisons is used as it is.
         let outcome = catch_unwind(AssertUnwindSafe(|| receive::receive_loop(&receiver)));
         let outcome = outcome.unwrap_or(Outcome::Failed("Internal error.".to_owned()));
         receiver.change(|shared| shared.outcome = Some(outcome));
@@ -161,10 +160,10 @@ impl Client {
         drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
 
-    /// One turn of the send thread. It sends and draws what can be without a wait. Then it blocks until
-    /// there is input (if it `wants` any), until more can be sent or drawn, until something has changed,
-    /// or until `timeout` is over. It returns how many bytes it read: `None` for nothing yet, 0 at the
-    /// end of the input.
+    /// One turn of the send thread. It sends and draws as much as it can without a wait. Then it blocks until
+    /// there is input (if it `wants` any), until more can be sent or drawn, until something has changed, or
+    /// until `timeout` is over. It returns how many bytes it read: `None` for nothing yet, 0 at the end of the
+    /// input.
     ///
     /// # Errors
     ///
@@ -205,12 +204,12 @@ impl Shared {
         self.link.name(nickname.trim());
     }
 
-    /// Shows what is new, as far as the output takes it without a wait. Returns whether it took all.
+    /// Shows as much as the output takes without a wait. Returns whether the output took everything.
     ///
     /// # Errors
     ///
-    /// The end, where nobody reads any more. What a program has waiting to be sent still is if the output
-    /// has only failed, or if the input has ended.
+    /// The end: nobody reads any more. The lines of a program are still sent if only the output has failed, or
+    /// if the input has ended.
     fn draw(&mut self, output: &Output, listens: bool) -> Result<bool, Outcome> {
         let error = match self.terminal.draw(output, self.link.waiting_lines, Duration::ZERO) {
             Ok(is_drawn) => return Ok(is_drawn),
@@ -227,9 +226,9 @@ impl Shared {
         Ok(false)
     }
 
-    /// Leaves. A person says no more of what waits, and waits a moment for the server's goodbye, or not
-    /// at all if there is none to be had, or if it is the second time. A program wants to know whether all
-    /// was taken, so it waits however long that takes.
+    /// Leaves. For a person, lines that still wait are not sent. The client waits a moment for the server's
+    /// goodbye. It does not wait if no goodbye can come, or if the person leaves for the second time. A program
+    /// must know whether the server has taken all its lines, so for a program there is no limit.
     fn leave(&mut self) {
         let waits = self.link.phase == Phase::Chatting && !self.link.leaving;
         self.link.leaving = true;
@@ -249,8 +248,8 @@ impl Shared {
         lines > 0
     }
 
-    /// Takes up the lines that a lost connection may not have delivered. A person gets them back, a
-    /// program's are to be sent again by the next connection.
+    /// Takes up the lines that a lost connection may not have delivered. A person gets them back. The lines of
+    /// a program are sent again on the next connection.
     fn disconnected(&mut self) {
         let lines = self.link.disconnected();
         if !self.terminal.person_types {
@@ -261,7 +260,7 @@ impl Shared {
         }
     }
 
-    /// Gives the terminal back, and returns what went wrong: why the client ends, and what was not said.
+    /// Restores the terminal, and returns what went wrong: why the client ends, and what was not said.
     fn close(&mut self, output: &Output, outcome: Outcome) -> Vec<String> {
         self.disconnected();
         if self.terminal.person_types {

@@ -11,26 +11,26 @@ pub const HELP: &str = include_str!("help.txt");
 pub struct Options {
     /// Where the server is.
     pub endpoint: Endpoint,
-    /// The nickname, if it was given; the server says whether it is fit.
+    /// The nickname, if one was given. The server says whether it is valid.
     pub nickname: Option<String>,
-    /// Whether to leave line editing to the system, on a terminal too.
+    /// Whether to leave line editing to the system, even on a terminal.
     pub plain: bool,
-    /// Whether output is colored. If that was not said, it is on a terminal, unless `NO_COLOR`,
-    /// `TERM=dumb` or `--plain` says otherwise.
+    /// Whether output is colored. Without `--color` it is colored on a terminal, unless `NO_COLOR`, `TERM=dumb`
+    /// or `--plain` is set.
     pub color: Option<bool>,
     /// Whether each line opens with the local time.
     pub timestamps: bool,
-    /// Whether a lost connection is made again.
+    /// Whether the client connects again after it has lost the connection.
     pub reconnect: bool,
     /// Whether join and leave notices are hidden.
     pub quiet: bool,
-    /// Whether what was said before is left out.
+    /// Whether messages from before the join are hidden.
     pub no_history: bool,
     /// Whether every line of the input is said as it is.
     pub say: bool,
-    /// Whether the input is left alone.
+    /// Whether the client reads no input.
     pub listen: bool,
-    /// Whether the client tells nothing of itself but errors.
+    /// Whether the client says nothing of its own except errors.
     pub silent: bool,
 }
 
@@ -39,7 +39,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with them.
+    /// The first mistake in them.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
         let mut options = Self::default();
         let mut arguments = Arguments::new(arguments);

@@ -1,15 +1,15 @@
-//! The people: who is in the room, in what order Tab offers them, which color each has, and who is
-//! ignored. Plain data, and never more than [`MAX_NAMES`] people, whatever a server sends.
+//! The people: who is in the room, in what order Tab offers them, which color each has, and who is ignored.
+//! Plain data, and never more than [`MAX_NAMES`] people, no matter what a server sends.
 //!
-//! Two names are one person's if they differ in case alone. A person keeps a color while in the room. A
-//! newcomer gets the least used one.
+//! Names that differ only in upper and lower case belong to one person. A person keeps a color while in the
+//! room. A newcomer gets the color that the fewest people have.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::protocol::nickname::fold;
 
-/// How many nicknames are remembered, as many as a server has places. More are shown and not
-/// completed.
+/// How many nicknames are remembered: as many as a server has places. Further people are shown, but their names
+/// are not completed.
 pub(super) const MAX_NAMES: usize = 10_000;
 
 /// Colors for nicknames, from the 256 of xterm: those of middling brightness, which can be read on
@@ -25,7 +25,7 @@ pub(super) struct People {
     color_uses: [usize; COLORS.len()],
     /// Counts who came and who spoke.
     events: i64,
-    /// The folded names of those who are not shown.
+    /// The folded names of ignored people.
     pub(super) ignored: HashSet<String>,
 }
 
@@ -34,13 +34,13 @@ struct Person {
     name: String,
     /// Which color of the palette.
     color: usize,
-    /// Their place in the order: the number of the event at which they were first heard of, or the
-    /// negative number of the one at which they last spoke.
+    /// The person's place in the order. For somebody who has spoken: the negative number of the event at which
+    /// they last spoke. For others: the number of the event at which they were first heard of.
     place: i64,
 }
 
 impl People {
-    /// Forgets who is there. Who is ignored stays so.
+    /// Forgets who is there. Ignored people stay ignored.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.color_uses = Default::default();
@@ -84,7 +84,7 @@ impl People {
         }
     }
 
-    /// Returns all nicknames: who spoke last comes first, and those who have not spoken come in the order in
+    /// Returns all nicknames. The last speaker comes first. People who have not spoken come in the order in
     /// which they were heard of.
     pub(super) fn names(&self) -> Vec<String> {
         let mut people: Vec<_> = self.known.values().collect();
@@ -97,8 +97,8 @@ impl People {
         COLORS[self.color_of(name)]
     }
 
-    /// Returns the color that somebody has, or would get: the least used one, and of several the next one
-    /// from the hash of the name on.
+    /// Returns the color that somebody has, or would get. It is the least used color. If there are several, the
+    /// hash of the name chooses.
     fn color_of(&self, name: &str) -> usize {
         let key = fold(name);
         let hash =

@@ -1,7 +1,7 @@
 //! The send thread of a program: lines in, as a pipe or the system's own line editing delivers them.
 //!
-//! It blocks in [`Client::turn`] alone. While many lines wait to be sent it reads no more, so that
-//! whatever writes into the pipe is slowed to what the server takes.
+//! It blocks in [`Client::turn`] alone. While many lines wait to be sent, it reads no more. So a program that
+//! writes into the pipe is slowed to the pace of the server.
 
 use std::convert::Infallible;
 
@@ -13,10 +13,10 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 use crate::system::terminal::Input;
 
-/// How many lines wait at most before the input is left alone.
+/// When so many lines wait, no more input is read.
 const MAX_WAITING_LINES: usize = 1000;
 
-/// What the send thread runs where no lines are edited. Returns nothing but how the client ended.
+/// What the send thread runs where no lines are edited. Returns how the client ended.
 pub(super) fn line_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
     let mut decoder = LineDecoder::new(MAX_MESSAGE_BYTES);
     let mut buffer = vec![0; READ_BYTES];
@@ -47,7 +47,7 @@ pub(super) fn line_loop(client: &Client, mut input: Input) -> Result<Infallible,
 }
 
 impl Shared {
-    /// Acts on a line of the input. `says` is whether no line is a command.
+    /// Acts on a line of the input. `says` means that no line is a command.
     fn read_line(&mut self, frame: &Frame<'_>, says: bool) {
         let why = match *frame {
             Frame::Line(line) if self.terminal.person_types => {

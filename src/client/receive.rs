@@ -1,9 +1,9 @@
 //! The receive thread: it connects, logs in, and shows what the server sends.
 //!
-//! It blocks in `read` on the socket. It is woken by whatever comes, by the end of the stream, or by
-//! the send thread, which shuts a broken connection down. All that one `read` returned is handled under
-//! one lock and shown together. While the output takes no more, it waits for the send thread to have
-//! shown some, and so for whoever reads.
+//! It blocks in `read` on the socket. What wakes it: bytes that come, the end of the stream, or the send thread
+//! when it shuts a broken connection down. All that one `read` returned is handled under one lock and shown
+//! together. While the output takes no more, this thread waits until the send thread has shown something. So it
+//! waits for the reader of the output.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -20,13 +20,13 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, detect_dead_peer, read};
 
-/// How long one address may take to answer. The system by itself waits for minutes, and a name may
-/// have several addresses. When it is over, the next one is tried.
+/// How long one address may take to answer. The system by itself waits for minutes, and a name may have several
+/// addresses. When this time is over, the next address is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When a server that vanished without a word is given up: after a minute of silence and three
-/// questions. How long it takes nothing is left open: it may be slowing this client down for its
-/// rate, and `TCP_USER_TIMEOUT` counts that too.
+/// When to give up a server that vanished without a word: after a minute of silence and three questions. There
+/// is no limit for a server that takes nothing. It may be slowing this client down for its rate, and
+/// `TCP_USER_TIMEOUT` would count that too.
 const DEAD_SERVER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -34,12 +34,12 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// How long after a loss the nickname may still be held by the lost connection: as long as a server
-/// needs to notice that nobody is there any more.
+/// How long the lost connection may still hold the nickname. A server needs this time to notice that nobody is
+/// there any more.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// The first and the longest pause before connecting again. Each is twice the one before: a server
-/// that starts again is found at once, and one that is away for long is not pestered.
+/// The first and the longest pause before connecting again. Each pause is twice as long as the pause before. So
+/// a server that restarts is found at once, and a server that is away for long is not disturbed.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -79,7 +79,7 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     }
 }
 
-/// Says why there is no connection, and what to do about it where that is known.
+/// Says why there is no connection, and what to do about it if that is known.
 fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
     let why = format!("Could not connect to server at {endpoint}");
     match error.kind() {
@@ -96,15 +96,16 @@ fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            // Where nobody listens, a port that the system gives to connections may become the client's
-            // own: then it reaches itself (RFC 9293, 3.5: a simultaneous open).
+            // If nobody listens on a port, the system may give that port to this client. Then the client
+            // connects to itself (RFC 9293, 3.5: a simultaneous open).
             Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
                 last_error = io::ErrorKind::AddrInUse.into();
             }
             Ok(stream) => {
-                // macOS refuses it when the server has reset the connection already, which reading then says.
+                // macOS refuses this if the server has already reset the connection. The read then reports
+                // that.
                 let _ = stream.set_nodelay(true);
-                // Where the system refuses, a dead server is noticed when something is sent to it.
+                // If the system refuses this, a dead server is noticed when something is sent to it.
                 let _ = detect_dead_peer(&stream, DEAD_SERVER);
                 return Ok(stream);
             }
@@ -151,7 +152,7 @@ fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
 }
 
 impl Shared {
-    /// Follows what a line means for the connection. Most are only to be shown.
+    /// Follows what a line means for the connection. Most lines are only shown.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Shared {
     fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
         let line = match *frame {
             Frame::Line(line) => line,
-            // Of use to telnet alone.
+            // Only telnet needs this.
             Frame::TimingMark => return Ok(()),
             Frame::NotUtf8 | Frame::TooLong { .. } => {
                 self.terminal.note("Skipped a line that was too long or not UTF-8.");
@@ -172,8 +173,8 @@ impl Shared {
         let Self { link, terminal, .. } = self;
         link.farewell =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
-        // What comes between the welcome and the answer to the first ping, and at the end, is about this
-        // user's own coming and going.
+        // Lines between the welcome and the answer to the first ping are about this user's own join. Lines at
+        // the end are about this user's own leave.
         let is_confirmed = link.confirm(line);
         let opens = [replies::CONNECTED, replies::GOODBYE].contains(&line) && options.silent;
         terminal.transcript.hides_notices &= !is_confirmed;

@@ -1,35 +1,34 @@
 //! The screen: lines in, bytes out. It draws new lines above the line being typed.
 //!
-//! A line takes as many rows as it needs. It is broken between words, and every row but the first is
-//! indented, so that no text can pose as another line, whatever the width. The terminal itself breaks
-//! nothing: where it has other ideas of a character's width than this program, it cuts the row off.
+//! A line takes as many rows as it needs. It is broken between words, and every row except the first is
+//! indented. So no text can look like another line, at any width. The terminal itself never breaks a line. If
+//! it counts other widths than this program, it cuts the row off.
 //!
-//! Between the lines and the line being typed there may be a note, which is drawn anew each time. The
-//! line being typed has one row, at the bottom: a longer one scrolls sideways in it, since text that
-//! wraps cannot be found again once the size of the terminal changes. To draw, note and row are
-//! erased, new lines take their place, and both are drawn anew below; the terminal scrolls
-//! by itself. No absolute position is ever used, so what was on the screen before the program started
-//! stays.
+//! Between the lines and the line being typed there may be a note. It is drawn again each time. The line being
+//! typed has one row, at the bottom. A longer line scrolls sideways in this row. It does not wrap, since
+//! wrapped text cannot be found again once the size of the terminal changes. To draw, the program erases the
+//! note and the row, prints the new lines in their place, and draws both again below. The terminal scrolls by
+//! itself. No absolute position is used. So the text from before the program's start stays on the screen.
 
 use super::width::{cluster_width, clusters, next_boundary, text_width};
 
 /// Empties the screen and starts at its top.
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
-/// Switch off and on that the terminal goes on in the next row by itself (DECAWM).
+/// Switch off and on the automatic wrapping of the terminal (DECAWM).
 const WRAP_OFF: &str = "\x1b[?7l";
 const WRAP_ON: &str = "\x1b[?7h";
 
 const SAVE_CURSOR: &str = "\x1b7";
 const RESTORE_CURSOR: &str = "\x1b8";
 
-/// Stands at an edge behind which there is more.
+/// Marks an edge of the row where text is hidden.
 const MORE: &str = "…";
 
-/// What stands in front of every row of a line but the first.
+/// The indentation of every row of a line except the first.
 const INDENT: &str = "  ";
 
-/// The least room for text, in columns; where a prompt would leave less there is none.
+/// The least room for text, in columns. If a prompt would leave less, there is no prompt.
 const MIN_TEXT_COLUMNS: usize = 10;
 
 /// The row at the bottom.
@@ -41,7 +40,7 @@ pub(super) struct Input<'a> {
     pub(super) cursor: usize,
 }
 
-/// What has to be remembered from one drawing to the next.
+/// What the next drawing must know of this one.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     /// How many columns of the text are hidden on the left.
@@ -57,8 +56,8 @@ impl Screen {
         self.clears = true;
     }
 
-    /// Draws lines (each with its line feed), and below them a note and the row being typed, in a
-    /// terminal of so many columns.
+    /// Draws lines (each with its line feed), and below them a note and the row being typed, in a terminal of
+    /// that many columns.
     pub(super) fn draw(
         &mut self,
         above: &str,
@@ -87,7 +86,7 @@ impl Screen {
         let (prompt, prompt_columns) = if fits { (input.prompt, prompt_columns) } else { ("", 0) };
         // The last column stays empty, for the cursor behind the text.
         let room = columns.saturating_sub(prompt_columns + 1);
-        // A column at each edge says that there is more, where that leaves enough.
+        // If there is enough room, a column at each edge says that there is more.
         let more = if room < MIN_TEXT_COLUMNS { "" } else { MORE };
         let (from, to) = self.window(input, room, 2 * text_width(more));
         let before = if from > 0 { more } else { "" };
@@ -102,17 +101,18 @@ impl Screen {
 
     /// Erases the note and the row being typed, and leaves the cursor where they began.
     pub(super) fn erase(&mut self, columns: usize) -> String {
-        // If the terminal was made narrower it has wrapped the rows, so that the cursor may be further
-        // below their start. Most do; on one that cuts rows off instead (xterm), a message goes with it.
+        // Most terminals wrap the rows when they are made narrower. Then the cursor is further below the start
+        // of the rows. A terminal that cuts rows off instead (xterm) loses a message here.
         let columns = columns.max(1);
         let cursor = self.drawn.pop().unwrap_or(0) / columns;
         let note: usize = self.drawn.drain(..).map(|row| row.div_ceil(columns).max(1)).sum();
-        // Row by row: to erase the whole screen from its top on would move it to the scrollback (tmux).
+        // The rows are erased one by one. In tmux, erasing the whole screen from its top would move it to the
+        // scrollback.
         "\x1b[J\r\x1b[K".to_owned() + &"\x1b[1A\x1b[K".repeat(note + cursor)
     }
 
-    /// Returns the part of the text that is seen in so many columns, less margins where there is more,
-    /// scrolled as little as needed.
+    /// Returns the part of the text that is visible in `columns`, minus the margins. Scrolls as little as
+    /// needed.
     fn window(&mut self, input: Input<'_>, columns: usize, margins: usize) -> (usize, usize) {
         let cursor = text_width(&input.text[..input.cursor]);
         let text = text_width(input.text);
@@ -122,7 +122,7 @@ impl Screen {
         }
         let columns = columns - margins;
         if cursor < self.hidden || cursor > self.hidden + columns {
-            // To the middle, so that not each key scrolls.
+            // Scrolls to the middle, so that not every key scrolls.
             self.hidden = cursor.saturating_sub(columns.div_ceil(2));
         }
         // When the end of the text was deleted, its start comes back into view.
@@ -141,13 +141,13 @@ impl Screen {
     }
 }
 
-/// Appends a line in rows of so many columns. Runs of white space are kept, but where a row ends.
+/// Appends a line in rows of `columns` columns. Runs of white space are kept, except at the end of a row.
 fn wrap(line: &str, columns: usize, rows: &mut String) {
     let indent = if columns > 2 * INDENT.len() { INDENT } else { "" };
     let mut column = 0;
     for word in line.split_inclusive(char::is_whitespace) {
         let width = text_width(word.trim_end());
-        // A word that fits into no row is cut.
+        // A word that is wider than a row is cut.
         let mut breaks = column > 0 && column + width > columns && width <= columns - indent.len();
         for cluster in clusters(word) {
             let width = cluster_width(cluster);
@@ -172,10 +172,10 @@ mod tests {
     use super::super::keys::{Key, KeyParser};
     use super::*;
 
-    /// As much of a terminal as the client needs: anything else it is sent is an error.
+    /// A model of a terminal, as far as the client needs it. It fails at any other sequence.
     struct Model {
         columns: usize,
-        /// Each cell with its character and the marks on it; the second half of a wide one is empty.
+        /// Each cell with its character and the marks on it; the second half of a wide character is empty.
         rows: Vec<Vec<String>>,
         row: usize,
         column: usize,
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
     }
 
-    /// What is seen of a line in a terminal of so many columns.
+    /// The visible part of a line in a terminal of that many columns.
     fn rows(line: &str, columns: usize) -> Vec<String> {
         let mut model = Model::new(columns);
         model.feed(&Screen::default().draw(&format!("{line}\n"), "", input("", 0), columns));

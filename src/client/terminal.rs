@@ -1,10 +1,10 @@
-//! The terminal, or the pipes in its place: all that is seen, and what it is drawn from.
+//! The terminal, or the pipes in its place: everything that the user sees, and the data for it.
 //!
-//! The send thread changes the line being typed; the receive thread adds lines above it. Either alone
-//! would be simple; together they would write into each other's half-finished work. So neither writes:
-//! both change this, under the client's one lock, and the send thread draws the result with
-//! [`Terminal::draw`], which writes what the terminal takes and never waits. So a person sees each change
-//! either whole or not at all, and a terminal that takes nothing keeps no thread.
+//! The send thread changes the line being typed; the receive thread adds lines above it. If both wrote, each
+//! would write into the other's half-finished work. So neither writes directly. Both change this data, under
+//! the client's one lock. The send thread draws the result with [`Terminal::draw`]. It writes what the terminal
+//! takes, and never waits. So a person sees each change whole or not at all, and a terminal that takes nothing
+//! blocks no thread.
 //!
 //! Where no line is edited (a pipe, `--plain`, a dumb terminal) the lines are written as they are.
 //!
@@ -38,7 +38,7 @@ const FEW_LINES: usize = 5;
 /// How long the terminal may take for what is printed last, when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What is seen, and what it is drawn from.
+/// What the user sees, and the data for it.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "states, independent of each other")]
 pub(super) struct Terminal {
@@ -46,36 +46,35 @@ pub(super) struct Terminal {
     pub(super) person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    /// Lines are edited here, as they are not with ordinary line input or with a pipe.
+    /// Lines are edited here. They are not with ordinary line input or with a pipe.
     pub(super) edits: bool,
     pub(super) transcript: Transcript,
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
     pub(super) question: Option<Question>,
-    /// How things stand with the connection, in a row of its own. Empty if all is well.
+    /// The state of the connection, in a row of its own. Empty if all is well.
     status: String,
-    /// What is to be shown, lines as a rule.
+    /// Text that is still to be shown, usually whole lines.
     above: String,
-    /// What was drawn and not taken by the output yet.
+    /// Bytes that are drawn and that the output has not taken yet.
     drawn: Vec<u8>,
     rings: bool,
-    /// While a nickname is asked for: the line that was being typed before.
+    /// The line that was being typed when the client asked for a nickname.
     draft: Option<String>,
-    /// That the line is full was said already.
+    /// The user was already told that the line is full.
     told_full: bool,
 }
 
-/// What is asked until the next key, in a row of its own.
+/// A question in a row of its own, until the next key.
 pub(super) struct Question {
     text: String,
-    /// What Enter then takes: a line, or the lines of a paste.
+    /// What Enter then sends: a line, or the lines of a paste.
     pub(super) answer: String,
 }
 
 impl Terminal {
-    /// Finds out what the standard input and output are, and takes a terminal into raw mode where lines
-    /// are edited.
+    /// Finds out what the standard input and output are. If lines are edited, puts the terminal into raw mode.
     pub(super) fn open(options: &Options) -> Self {
         let person_types = io::stdin().is_terminal() && !options.listen && !options.say;
         let person_reads = io::stdout().is_terminal();
@@ -107,7 +106,8 @@ impl Terminal {
         self.rings |= self.transcript.received(line, &mut self.above);
     }
 
-    /// Adds one's own message, if the line is one. Without line editing it stands there as typed.
+    /// Adds the user's own message, if the line is a message. Without line editing it is on the screen already,
+    /// as typed.
     pub(super) fn show_own(&mut self, line: &str) {
         if let Command::Say(text) = Command::parse(line)
             && self.edits
@@ -128,7 +128,7 @@ impl Terminal {
         if self.person_types && self.person_reads { self.above += text } else { complain(text) }
     }
 
-    /// Tells the user how things stand: in place, where lines are edited.
+    /// Tells the user the state of the connection. Where lines are edited, each state replaces the last one.
     pub(super) fn status(&mut self, text: &str) {
         if self.edits {
             self.transcript.settle(&mut self.above);
@@ -165,7 +165,7 @@ impl Terminal {
         }
     }
 
-    /// Does what a command to the client itself asks for, and says so; `false` if it is none.
+    /// Obeys a command to the client itself, and reports it. Returns `false` if the line is no such command.
     pub(super) fn switch(&mut self, command: &str) -> bool {
         let answer = self.transcript.switch(command);
         answer.inspect(|answer| self.note(answer)).is_some()
@@ -180,7 +180,7 @@ impl Terminal {
         self.told_full = !fits;
     }
 
-    /// Ends the line being typed, which was taken as this one.
+    /// Ends the line being typed. `line` is what was taken from it.
     pub(super) fn finish(&mut self, line: &str) {
         self.editor.finish();
         if self.edits && self.draft.is_some() {
@@ -192,10 +192,10 @@ impl Terminal {
         }
     }
 
-    /// Asks something, in a row of its own, until the next key. Enter takes `answer`, which is seen
-    /// meanwhile if it is a line.
+    /// Asks something, in a row of its own, until the next key. Enter sends `answer`. If that is one line, it
+    /// stays visible.
     pub(super) fn ask(&mut self, text: &str, answer: String) {
-        // The question takes the place of who came and went, which is to stay.
+        // The question takes the row of the joins and leaves. These are printed for good before.
         self.transcript.settle(&mut self.above);
         if !self.edits {
             self.note(text);
@@ -205,7 +205,7 @@ impl Terminal {
         self.question = Some(Question { text: format!("[CLIENT] {text}"), answer });
     }
 
-    /// Gives back a line that could not be sent, to be sent later.
+    /// Puts a line that could not be sent into the editor again, so that it can be sent later.
     pub(super) fn give_back(&mut self, line: &str) {
         self.note(&format!("Not sent, as you are not in the room: {line}"));
         if self.edits {
@@ -220,13 +220,13 @@ impl Terminal {
         system::raw_mode();
     }
 
-    /// Takes what was typed and not sent. Empty if there is nothing.
+    /// Takes the text that was typed and not sent.
     pub(super) fn take_draft(&mut self) -> String {
         self.draft.take().unwrap_or(self.editor.finish())
     }
 
-    /// Shows what was received last, and gives the terminal back. A terminal that takes nothing is waited
-    /// for only a moment, a program that reads is waited for.
+    /// Shows what was received last, and gives the terminal back. The client waits only a moment for a terminal
+    /// that takes nothing. It waits without a limit for a program that reads.
     ///
     /// # Errors
     ///
@@ -244,7 +244,8 @@ impl Terminal {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }
 
-    /// Shows what has changed, as far as the output takes it in time, and returns whether it took all.
+    /// Shows what has changed, as far as the output takes it in time. Returns whether the output took
+    /// everything.
     ///
     /// # Errors
     ///
@@ -273,7 +274,7 @@ impl Terminal {
             None => format!("{}> ", self.transcript.nickname),
         };
         let input = Input { prompt: &prompt, text: &editor.text, cursor: editor.cursor };
-        // One at a time: the screen may have five rows, of twenty columns.
+        // One line at a time: the screen may have only five rows of twenty columns.
         let waits = format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.");
         let note = match &self.question {
             Some(question) => &question.text,
@@ -288,7 +289,8 @@ impl Terminal {
         drawn
     }
 
-    /// Writes what was drawn, as far as the output takes it in time, and returns whether it took all.
+    /// Writes what was drawn, as far as the output takes it in time. Returns whether the output took
+    /// everything.
     fn write(&mut self, output: &Output, patience: Duration) -> io::Result<bool> {
         let written = output.write_within(&self.drawn, patience);
         let written = written.inspect_err(|_| self.drawn.clear())?;
@@ -300,14 +302,14 @@ impl Terminal {
     fn restore(&mut self, output: &Output) {
         if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
-            // A terminal that takes nothing, or is gone, is restored all the same.
+            // The terminal is restored even if it takes nothing or is gone.
             let _ = self.write(output, Duration::ZERO);
         }
         system::restore();
     }
 }
 
-/// Says what went wrong, on standard error; not while lines are edited.
+/// Reports an error on standard error. Must not be called while lines are edited.
 pub(super) fn fail(text: &str) {
     complain(&format!("[ERROR] {}\n", clean(text)));
 }

@@ -1,15 +1,14 @@
-//! The transcript: what the server's lines mean, which of them are shown, and how they look. Text in,
-//! text out. Nothing here asks, prints or blocks.
+//! The transcript: what the server's lines mean, which of them are shown, and how they look. Text goes in, and
+//! text comes out. Nothing here asks, prints or blocks.
 //!
-//! Text from the server is cleaned here, the last place before it is printed, because the server is
-//! not trusted either. So the only escape sequences in what comes out are the styles of this module,
-//! and no bell. What is remembered is bounded, whatever a server sends, and handling a line takes time
-//! linear in its length.
+//! Text from the server is cleaned here, the last place before it is printed, because the server is not trusted
+//! either. So the only escape sequences in what comes out are the styles of this module, and no bell. What is
+//! remembered is bounded, no matter what a server sends, and handling a line takes time linear in its length.
 //!
-//! Joins and leaves in a row are one line that grows, as long as nothing else is said. Until then it is
-//! not part of what is printed, see [`Transcript`]'s `presence`.
+//! Joins and leaves in a row become one line. The line grows until something else is said, and is printed for
+//! good only then: see the field `presence` of [`Transcript`].
 //!
-//! A program that gets all lines as they are needs none of this, so for it they are not taken apart.
+//! A program gets all lines as they are. For a program nothing here is parsed.
 //!
 //! The styles are few. Notices are dim, lines for this user are bold, and each nickname has a color
 //! of its own.
@@ -33,23 +32,24 @@ const BOLD: &str = "1";
 pub(super) struct Transcript {
     pub(super) options: Options,
     color: bool,
-    /// A person edits lines below: names are completed, history is marked, notices are joined.
+    /// A person reads this while editing a line below. So names are completed, old messages are marked, and
+    /// joins and leaves in a row become one line.
     edits: bool,
-    /// A person types, and may ask for what takes knowing the room.
+    /// A person types, and may use commands that need to know who is in the room.
     person_types: bool,
     bell: bool,
-    /// What the server says by itself is hidden.
+    /// Notices of the server are hidden.
     pub(super) hides_notices: bool,
     pub(super) nickname: String,
     /// Everybody, this user too.
     people: People,
-    /// How many lines are still to come that were said before this client joined.
+    /// How many more lines of the history will come: lines from before this client joined.
     history_lines: usize,
-    /// The joins and leaves in a row, as a line without its line feed, and who joined and left in all.
+    /// The joins and leaves in a row: the line so far, without a line feed, and who joined and who left.
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,
-    /// The last one who sent a private message, and since when it is this one.
+    /// The last person who sent a private message, and since when it is this person.
     pub(super) correspondent: Option<(String, Instant)>,
 }
 
@@ -83,7 +83,7 @@ impl Transcript {
         self.take(&format!("{}: {text}", self.nickname), shown);
     }
 
-    /// Appends the joins and leaves in a row for good. The next one begins another line.
+    /// Appends the line of joins and leaves for good. The next join or leave begins another line.
     pub(super) fn settle(&mut self, shown: &mut String) {
         if !self.presence.is_empty() {
             *shown += &(std::mem::take(&mut self.presence) + "\n");
@@ -92,8 +92,8 @@ impl Transcript {
         }
     }
 
-    /// Does what a command to the client itself asks for, and returns what to say about it. `None` if
-    /// it is no such command.
+    /// Obeys a command to the client itself, and returns what to say about it. `None` if the line is no such
+    /// command.
     pub(super) fn switch(&mut self, command: &str) -> Option<String> {
         let (word, name) = command.split_once(' ').unwrap_or((command, ""));
         let name = name.trim().trim_start_matches('@');
@@ -144,7 +144,7 @@ impl Transcript {
         let mut is_for_me = false;
         match kind {
             Kind::Connected => {
-                // A connection that was lost may have had more to tell, and of others.
+                // A lost connection may have left lines of the history unsent, and joins and leaves unfinished.
                 self.history_lines = 0;
                 self.people.clear();
                 self.people.meet(&self.nickname);
@@ -205,7 +205,7 @@ impl Transcript {
     ) -> String {
         let mut shown = String::new();
         if self.options.timestamps {
-            // When something was said before this client came is not known.
+            // The time of a message from before this client came is not known.
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
             shown += &if self.color { styled(&time, DIM) } else { time };
             shown.push(' ');
@@ -223,7 +223,7 @@ impl Transcript {
         let text = |text: &str| {
             if bold && !text.is_empty() { styled(text, BOLD) } else { text.to_owned() }
         };
-        // The speaker's name stands in the line for the first time where the line names its speaker.
+        // The first place where the speaker's name occurs in the line is the place that names the speaker.
         let (before, after) = line.split_once(by).unwrap_or((line, ""));
         let name = if by == "you" { &self.nickname } else { by };
         let color = format!("{BOLD};38;5;{}", self.people.color(name));

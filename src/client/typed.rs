@@ -1,10 +1,10 @@
-//! The send thread of a person: keys in, and what they ask for.
+//! The send thread for a person: it takes keys and does what they ask for.
 //!
-//! It blocks in [`Client::turn`] alone, and a key wakes it there whatever the socket and the terminal
-//! do.
+//! It blocks in [`Client::turn`] alone, and a key always wakes it there, no matter what the socket and the
+//! terminal do.
 //!
-//! What is likely a mistake is asked about first, in a row of its own: a paste of many lines, `quit`
-//! alone, a command behind a blank. Enter is yes. Any other key is no, and then does what it does.
+//! The client first asks about likely mistakes, in a row of its own: a paste of many lines, `quit` alone, a
+//! command behind a blank. Enter means yes. Any other key means no, and then has its usual effect.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -24,11 +24,12 @@ const MAX_UNASKED_LINES: usize = 5;
 /// How much of a paste its question shows, in characters.
 const SAMPLE_CHARS: usize = 24;
 
-/// For how long after a private message from somebody else `/r` is shown with its name before it is sent.
+/// When a private message has come from somebody else, `/r` is shown with that name before it is sent. This
+/// holds for this time.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
-/// What the send thread runs where lines are edited: takes keys as they are pressed. Returns nothing but
-/// how the client ended.
+/// What the send thread runs where lines are edited. It takes keys as they are pressed. Returns how the client
+/// ended.
 pub(super) fn key_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
     let mut parser = KeyParser::default();
     let mut buffer = vec![0; READ_BYTES];
@@ -78,7 +79,7 @@ impl Shared {
         }
     }
 
-    /// Takes a line that was typed, unless it is likely not what it seems: then it is asked about.
+    /// Takes a line that was typed. If it looks like a mistake, asks first.
     pub(super) fn enter(&mut self, line: String) {
         let terminal = &mut self.terminal;
         if line.len() > MAX_MESSAGE_BYTES {
@@ -107,7 +108,8 @@ impl Shared {
         }
     }
 
-    /// Takes what was pasted: one line is typed, several are said, and many are asked about.
+    /// Takes a paste. One line is put into the line being typed, several lines are said, and for many lines the
+    /// client asks first.
     fn pasted(&mut self, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let lines = text.lines().count();
@@ -145,7 +147,7 @@ impl Shared {
         }
     }
 
-    /// Does what a line asks for that a person typed.
+    /// Obeys a line that a person typed.
     pub(super) fn submit(&mut self, line: &str) {
         self.terminal.finish(line);
         let Self { link, terminal, .. } = self;

@@ -1,13 +1,13 @@
 //! Width: how many columns of a terminal a text takes, and where in it a cursor may stand.
 //!
-//! A reader's character, a grapheme cluster, may be several code points: a letter with its marks, a
-//! syllable of Hangul, a flag, a family of four. The cursor and Backspace take it as one. The rules are
-//! those of UAX #29 (Unicode 18.0, section 3.1.1), without the two that would need one more table:
-//! prepended marks (rule 9b) and conjuncts (9c). What a joiner may join, which is a table there as
-//! well, is here whatever is neither a letter nor ASCII.
+//! What a reader calls one character is a grapheme cluster. It may be several code points: a letter with its
+//! marks, a syllable of Hangul, a flag, a family of four. The cursor and Backspace treat it as one. The rules
+//! are those of UAX #29 (Unicode 18.0, section 3.1.1), without the two that would need one more table:
+//! prepended marks (rule 9b) and conjuncts (9c). There another table says what a joiner may join. Here a joiner
+//! joins everything that is neither a letter nor ASCII.
 //!
-//! Terminals do not agree in every corner of width (emoji joined into one, above all). Where they differ
-//! the width here is the larger one: a line drawn too short is whole, one that wraps is not.
+//! Terminals do not agree on every width, above all for joined emoji. Where they differ, this module takes the
+//! larger width. A line that is drawn too short is still whole. A line that wraps is not.
 //!
 //! An escape sequence that sets a style counts as a character without a width, so that text can be
 //! painted before it is broken into rows.
@@ -16,7 +16,7 @@ use crate::protocol::unicode::{is_combining_mark, is_invisible_mark, is_mark, is
 
 const ESCAPE: char = '\x1b';
 
-/// The joiner of emoji; what follows it is part of the same picture.
+/// The joiner of emoji: what follows it is part of the same picture.
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
 
 /// Asks for the colorful form of a symbol, which some terminals draw a column wider.
