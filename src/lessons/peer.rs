@@ -16,8 +16,9 @@
 //! | `!` | breaks off: closes with something unread, which resets the connection |
 //! | `bye`, or the end of input | closes |
 //!
-//! What happens is printed in parentheses, what comes is printed as it is, with `\x1B` for an escape
-//! character, and long lines only at their start. It is made for the sessions of this course: a peer whose moves are slow enough to watch.
+//! Events are printed in parentheses. What comes is printed as it is, with `\x1B` for an escape character. Only
+//! the start of a long line is printed. This client is made for the sessions of the course: its moves are slow
+//! enough to watch.
 
 use std::env;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
@@ -25,7 +26,8 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long `!` waits for something that it can leave unread, and `talk` for a server that does not read.
+/// How long `!` waits for something that it can leave unread. Also how long `talk` waits for a server that does
+/// not read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many characters of a line are shown.
@@ -79,7 +81,7 @@ fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Reads up to a line end, but at most so many bytes, and shows them. Returns whether more may come.
+/// Reads up to a line end, or up to a number of bytes, and shows what came. Returns whether more may come.
 fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
     while bytes.len() < most && bytes.last() != Some(&b'\n') {
@@ -120,7 +122,7 @@ fn talk(mut stream: &TcpStream, time: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until something has come. What is closed with that unread is reset by the kernel.
+/// Waits until something has come. If the connection is closed with this unread, the kernel resets it.
 fn break_off(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     match stream.peek(&mut [0]) {
@@ -156,7 +158,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Prints a line. If it fails, there is no screen to say so on.
+/// Prints a line. If this fails, no error can be shown either.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -35,8 +35,8 @@ fn receive(mut stream: TcpStream) {
         && count > 0
     {
         print!("{}", String::from_utf8_lossy(&buffer[..count]));
-        // Without this, nothing would be shown before the next line end. If it fails, there is no
-        // screen to say so on.
+        // Without this call, nothing would be shown before the next line end. If it fails, no error can be
+        // shown either.
         let _ = io::stdout().flush();
     }
     println!("The server is gone.");

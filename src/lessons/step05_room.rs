@@ -1,4 +1,4 @@
-//! Step 5: a room, in which all hear what one says. Its text is in `step05_room.md`.
+//! Step 5: a room, in which everybody hears what one client says. Its text is in `step05_room.md`.
 //!
 #![doc = include_str!("step05_room.md")]
 // To unwrap what a peer can cause is one of the mistakes here.
@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Who is in: for each name, the connection to write to.
+/// The clients that are in: for each name, the connection to write to.
 type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 
 fn main() {

@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Who is in: for each name, the connection to write to.
+/// The clients that are in: for each name, the connection to write to.
 type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 
 /// The longest line, in bytes, without its end.
@@ -62,9 +62,9 @@ fn serve(mut stream: &TcpStream, registry: &Registry) {
 /// Cuts what one client sends into lines.
 struct Input<'a> {
     stream: &'a TcpStream,
-    /// What has come and was not returned yet.
+    /// The bytes that have come and are not returned yet.
     bytes: Vec<u8>,
-    /// The start of this line was too long and is gone. The rest is thrown away too.
+    /// The start of this line was too long and is thrown away. The rest is thrown away too.
     skips: bool,
 }
 
@@ -73,8 +73,8 @@ impl<'a> Input<'a> {
         Self { stream, bytes: Vec::new(), skips: false }
     }
 
-    /// Blocks until a whole line has come, and returns it without its end. `None` means that the
-    /// client ended its stream; what it sent last is a line even without a line end.
+    /// Blocks until a whole line has come, and returns it without its end. `None` means that the client ended
+    /// its stream. Its last line counts even without a line end.
     fn next_line(&mut self) -> io::Result<Option<String>> {
         let mut buffer = [0; 4096];
         loop {
@@ -100,7 +100,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Makes text of a whole line: without its end, and with nothing in it that a terminal would obey.
+/// Makes text of a whole line. Removes the line end and everything that a terminal would obey.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")

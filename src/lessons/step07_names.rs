@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chat::lessons::built::input::Input;
 
-/// Who is in: for each name, the connection to write to.
+/// The clients that are in: for each name, the connection to write to.
 type Streams = HashMap<String, TcpStream>;
 
 /// How long a newcomer may say nothing.
@@ -62,7 +62,7 @@ fn serve(mut stream: &TcpStream, registry: &Mutex<Streams>) {
     tell_others(&mut streams, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// Takes the name, and announces it, if it is a name and free: all under one hold of the lock.
+/// If the name is valid and free, takes it and announces it. The lock is held all the time.
 fn join(name: &str, mut stream: &TcpStream, registry: &Mutex<Streams>) -> bool {
     let mut streams = registry.lock().unwrap();
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-');

@@ -1,4 +1,4 @@
-//! Step 8: whatever ends a session ends that session only, once. Its text is in `step08_endings.md`.
+//! Step 8: the end of a session ends that session only, and only once. Its text is in `step08_endings.md`.
 //!
 #![doc = include_str!("step08_endings.md")]
 
@@ -24,7 +24,7 @@ const DEAD_PEER: DeadPeer = DeadPeer {
 /// How long a peer may take to read its last words.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// Who is in: for each name, the connection to write to.
+/// The clients that are in: for each name, the connection to write to.
 type Streams = HashMap<String, Arc<TcpStream>>;
 
 fn main() -> io::Result<()> {
@@ -36,12 +36,12 @@ fn main() -> io::Result<()> {
     loop {
         let accepted = listener.accept().and_then(|(stream, address)| {
             detect_dead_peer(&stream, DEAD_PEER)?;
-            // Sends what is written at once, and not when the peer has acknowledged what came before.
+            // Sends each write at once, without waiting until the peer has acknowledged the write before.
             stream.set_nodelay(true)?;
             let (stream, registry) = (Arc::new(stream), Arc::clone(&registry));
             let thread = thread::Builder::new().name(format!("client {}", address.port()));
             thread.spawn(move || {
-                // How it ended makes no difference: it ended this session.
+                // However the session ended, the server goes on.
                 let _ = serve(&stream, &registry);
                 drain(&stream);
             })
@@ -70,14 +70,14 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
     Ok(())
 }
 
-/// To be in, under a name. When it is dropped, its owner has left.
+/// A place in the room, under a name. When the place is dropped, its owner has left.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Streams>,
 }
 
 impl<'a> Member<'a> {
-    /// Takes the name, and announces it, if it is free: all under one hold of the lock.
+    /// If the name is free, takes it and announces it. The lock is held all the time.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Mutex<Streams>) -> Option<Self> {
         let mut streams = lock(registry);
         if streams.contains_key(name) {
@@ -102,7 +102,7 @@ impl Drop for Member<'_> {
     }
 }
 
-/// Locks. The map is whole whenever a thread can panic, so a poisoned lock is used as it is.
+/// Locks. The map is never half changed when a thread panics. So a poisoned lock is used as it is.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -111,7 +111,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// the peer still sends, for a moment. To close on unread input would reset the connection.
 fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
-    // They fail when the peer is gone, and then there is nothing to drain.
+    // These calls fail when the peer is gone, and then there is nothing to drain.
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(DRAIN_TIME));
     while start.elapsed() < DRAIN_TIME && stream.read(&mut ignored).is_ok_and(|count| count > 0) {}

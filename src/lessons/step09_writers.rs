@@ -17,7 +17,7 @@ use chat::lessons::built::{input::Input, login::login};
 /// How many lines may wait for one client.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// Who is in: for each name, the way to that client.
+/// The clients that are in: for each name, the way to that client.
 type Clients = HashMap<String, Client>;
 
 fn main() -> io::Result<()> {
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = Arc::new(Mutex::new(Clients::new()));
     accept_loop(&listener, move |stream| {
-        // How it ended makes no difference: it ended this session.
+        // However the session ended, the server goes on.
         let _ = serve(stream, &registry);
         drain(stream);
     });
@@ -56,7 +56,7 @@ struct Client {
 }
 
 impl Client {
-    /// Puts a line into the queue. Never waits: whose queue is full is too slow, and has to go.
+    /// Puts a line into the queue. Never waits: a client whose queue is full is too slow, and has to go.
     fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
             // This wakes its writer and its session, which leaves.
@@ -65,23 +65,23 @@ impl Client {
     }
 }
 
-/// Writes what comes out of a queue, until that ends. Blocks on the queue and on the socket.
+/// Writes what comes out of a queue, until the queue ends. Blocks on the queue and on the socket.
 fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
     {}
-    // It fails when the peer is gone.
+    // This fails when the peer is gone.
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// To be in, under a name. When it is dropped, its owner has left.
+/// A place in the room, under a name. When the place is dropped, its owner has left.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Clients>,
 }
 
 impl<'a> Member<'a> {
-    /// Takes the name, and announces it, if it is free. Returns what is to be written to its owner, too.
+    /// If the name is free, takes it and announces it. Returns what is to be written to its owner, too.
     fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -106,7 +106,7 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // Its queue ends with it, and so its writer does.
+            // The queue ends with the place, and the writer with the queue.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));

@@ -1,4 +1,4 @@
-//! Step 10: whatever blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
+//! Step 10: everything that blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
 //!
 #![doc = include_str!("step10_the_end.md")]
 
@@ -24,12 +24,12 @@ fn main() -> io::Result<()> {
     // The handler of a signal writes a byte into this pipe.
     let (stop, handler) = io::pipe()?;
     signal::stop_through(handler);
-    // Only the wait for both may block: a peer may give up between that and `accept`.
+    // `accept` must not block: a peer may give up between the wait for a connection and `accept`.
     listener.set_nonblocking(true)?;
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = &Mutex::new(Clients::new());
     let mut streams: Vec<Weak<TcpStream>> = Vec::new();
-    // It ends when all threads that were started in it have ended.
+    // The scope ends when all threads that were started in it have ended.
     thread::scope(|scope| {
         // Blocks until there is a connection, or a byte in the pipe.
         while let Ok(false) = wait_for_connection(&listener, &stop, None) {
@@ -40,7 +40,7 @@ fn main() -> io::Result<()> {
                 streams.push(Arc::downgrade(&stream));
                 let thread = thread::Builder::new().name(format!("client {}", address.port()));
                 thread.spawn_scoped(scope, move || {
-                    // How it ended makes no difference: it ended this session.
+                    // However the session ended, the server goes on.
                     let _ = serve(&stream, registry);
                     drain(&stream);
                 })
@@ -49,7 +49,7 @@ fn main() -> io::Result<()> {
                 thread::sleep(PAUSE);
             }
         }
-        // With each client goes its queue, and so its writer ends after these words.
+        // Each client takes its queue along, and so its writer ends after these words.
         let farewell = Arc::from("[SERVER] The server is shutting down.\n");
         lock(registry).drain().for_each(|(_, client)| client.put(&farewell));
         end_all(streams);
@@ -65,7 +65,7 @@ fn end_all(mut streams: Vec<Weak<TcpStream>>) {
         streams.retain(|stream| stream.strong_count() > 0);
     }
     for stream in streams.iter().filter_map(Weak::upgrade) {
-        // It fails when the peer is gone already.
+        // This fails when the peer is gone already.
         let _ = stream.shutdown(Shutdown::Both);
     }
 }
@@ -79,7 +79,7 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
         let writer = thread::Builder::new().name(format!("writer of {}", member.name));
         writer.spawn_scoped(scope, move || write_loop(stream, &queue))?;
         let end = chat(&member, &mut input, registry);
-        // Its queue ends, and so the writer does, for which the scope waits.
+        // The queue ends here, and the writer with it. The scope waits for the writer.
         drop(member);
         end
     })

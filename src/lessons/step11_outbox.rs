@@ -12,7 +12,7 @@ use std::thread;
 use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login, shutdown};
 
-/// One thing that people can notice. All others get one text, the one whom it is about gets another.
+/// Something that people can notice. One client may get a text of its own; all others get the same text.
 struct Entry {
     who: Arc<str>,
     to_others: String,
@@ -20,7 +20,7 @@ struct Entry {
     change: Change,
 }
 
-/// What an entry changes in who is written to.
+/// How an entry changes who is written to.
 enum Change {
     Nothing,
     Joined(Arc<TcpStream>),
@@ -43,7 +43,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Blocks while there is nothing; then takes all there is.
+    /// Blocks while there is nothing. Then takes everything that is there.
     fn take(&self) -> Vec<Entry> {
         let mut entries = lock(&self.entries);
         while entries.is_empty() {
@@ -54,22 +54,22 @@ impl Outbox {
     }
 }
 
-/// What all sessions share: the names that are taken, and the outbox. The names are locked while a join
-/// or a leave is put in, so these stand in the order in which the names had their owners.
+/// What all sessions share: the names that are taken, and the outbox. The names are locked while a join or a
+/// leave is put into the outbox. So joins and leaves have the same order there as in the map.
 #[derive(Default)]
 struct Registry {
     names: Mutex<BTreeSet<Arc<str>>>,
     outbox: Outbox,
 }
 
-/// To be in, under a name. When it is dropped, its owner has left.
+/// A place in the room, under a name. When the place is dropped, its owner has left.
 struct Member<'a> {
     name: Arc<str>,
     registry: &'a Registry,
 }
 
 impl<'a> Member<'a> {
-    /// Takes the name, and announces it, if it is free.
+    /// If the name is free, takes it and announces it.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {
@@ -103,11 +103,12 @@ fn main() -> io::Result<()> {
         let writer = thread::Builder::new().name("writer".into());
         writer.spawn_scoped(scope, || write_loop(&registry.outbox))?;
         let serve = |stream: &Arc<_>| {
-            // How it ended makes no difference: it ended this session.
+            // However the session ended, the server goes on.
             let _ = serve(stream, registry);
             drain(stream);
         };
-        // Also when it could not listen: the scope waits for the writer, which waits for its last entry.
+        // This is also needed when the server could not listen. The scope waits for the writer, and the writer
+        // waits for its last entry.
         shutdown::run(serve, farewell).inspect_err(|_| farewell())
     })
 }
@@ -131,7 +132,7 @@ fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// The first entry of this batch that it gets, and the last one if it has left.
+    /// The first entry of this batch that it gets, and the last entry if it has left.
     first: usize,
     last: Option<usize>,
 }

@@ -15,16 +15,16 @@ use chat::lessons::built::writer::Writer;
 use chat::lessons::built::{input::Input, login::login, shutdown};
 use chat::system::poll::Poll;
 
-/// How much may gather in the outbox before those who say something wait.
+/// How much may gather in the outbox before senders must wait.
 const MAX_GATHERED_BYTES: usize = 128 << 10;
 
 /// How often those who are behind are offered more.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a round waits, at most, for a room most of which is behind.
+/// How long a round waits, at most, when most of the room is behind.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// Counts what was said and not taken by the writer yet, and makes those wait who say too much.
+/// Counts what was said and is not yet taken by the writer. A thread that says too much must wait.
 #[derive(Default)]
 struct Bound {
     gathered: Mutex<Gathered>,
@@ -35,13 +35,13 @@ struct Bound {
 #[derive(Default)]
 struct Gathered {
     bytes: usize,
-    /// The writer has ended: nobody has to wait any more.
+    /// The writer has ended, so nobody has to wait any more.
     is_over: bool,
 }
 
 impl Bound {
-    /// Blocks while too much has gathered. Meanwhile the caller does not read, and so its client's TCP
-    /// stops to send.
+    /// Blocks while too much has gathered. The caller does not read while it waits here. So the TCP of its
+    /// client stops sending.
     fn enter(&self, bytes: usize) {
         let mut gathered = lock(&self.gathered);
         while gathered.bytes >= MAX_GATHERED_BYTES && !gathered.is_over {
@@ -64,7 +64,7 @@ fn main() -> io::Result<()> {
     let (mut last_round, mut poll) = (Instant::now(), Poll::default());
     let mut take = move |behind: &[&TcpStream], all: usize| {
         if 2 * behind.len() > all && last_round.elapsed() < HOLD_TIME {
-            // Too fast for most of the room: no new batch yet, so that its readers set the pace.
+            // This is too fast for most of the room. No new batch is taken yet, so the readers set the pace.
             let _ = poll.writable(behind.iter().copied(), OFFER_INTERVAL);
             return Vec::new();
         }
@@ -80,7 +80,7 @@ fn main() -> io::Result<()> {
             bound.leave(0, true);
         })?;
         let serve = |stream: &Arc<_>| {
-            // How it ended makes no difference: it ended this session.
+            // However the session ended, the server goes on.
             let _ = serve(stream, registry, bound);
             drain(stream);
         };

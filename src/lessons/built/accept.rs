@@ -19,15 +19,15 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How long to wait after an error: out of descriptors or threads, it would fail again at once.
+/// How long to wait after an error. Without descriptors or threads, `accept` would fail again at once.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
-/// Has the kernel find out when the peer has vanished, and send what is written at once. The stream
-/// blocks, also where it would have inherited from its listener not to.
+/// Has the kernel find out when the peer has vanished, and send what is written at once. The stream is made
+/// blocking. On some systems it inherits the non-blocking mode of its listener.
 ///
 /// # Errors
 ///
-/// What the kernel says; the connection is of no use then.
+/// What the kernel says. The connection cannot be used then.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;

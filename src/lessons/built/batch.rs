@@ -1,25 +1,25 @@
 //! From step 11: what gathers in the outbox between two rounds of the writer. Data only, no thread.
 //!
-//! In the real server this is [`server::batch`](crate::server::batch), where all entries share one text
-//! and a recipient's view is that text with a few edits, so that nothing is copied for each recipient.
+//! In the real server this is [`server::batch`](crate::server::batch). There all entries share one text. A
+//! recipient's view is that text with a few edits, so nothing is copied for each recipient.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// One thing that people can notice. All others get one text, the one whom it is about gets another.
+/// Something that people can notice. One client may get a text of its own; all others get the same text.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whom it is about.
+    /// The client that gets a text of its own.
     pub who: Arc<str>,
     /// The line that everyone else gets.
     pub to_others: String,
     /// The lines, if any, that `who` gets.
     pub to_self: String,
-    /// What it changes in who is written to.
+    /// How it changes who is written to.
     pub change: Change,
 }
 
-/// What an entry changes in who is written to.
+/// How an entry changes who is written to.
 #[derive(Debug)]
 pub enum Change {
     /// Nothing: somebody said something.

@@ -1,8 +1,8 @@
-//! From step 9: a queue and a writer for each client, and what it is to be in.
+//! From step 9: a queue and a writer for each client, and a client's place in the room.
 //!
-//! The sessions put lines into the queues, each client's own writer takes them out. Nobody who puts ever
-//! waits. This is what the ladder leaves behind at step 11; in the real server, what its threads share of
-//! a client is [`server::client`](crate::server::client).
+//! The sessions put lines into the queues. Each client's own writer takes them out. Nobody waits to put a line
+//! in. Step 11 replaces all this. In the real server, [`server::client`](crate::server::client) is what threads
+//! share of a client.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,7 +15,8 @@ use super::session::lock;
 /// How many lines may wait for one client.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// Who is in: for each name, the way to that client. Its lock is held for puts, never for a write.
+/// The clients that are in: for each name, the way to that client. Its lock is held for puts, never for a
+/// write.
 pub type Clients = HashMap<String, Client>;
 
 /// The way to one client.
@@ -26,7 +27,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Puts a line into the queue. Never waits: whose queue is full is too slow, and has to go.
+    /// Puts a line into the queue. Never waits: a client whose queue is full is too slow, and has to go.
     pub fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
             // This wakes its writer and its session, which leaves.
@@ -35,16 +36,16 @@ impl Client {
     }
 }
 
-/// Writes what comes out of a queue, until that ends. Blocks on the queue and on the socket.
+/// Writes what comes out of a queue, until the queue ends. Blocks on the queue and on the socket.
 pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
     {}
-    // It fails when the peer is gone.
+    // This fails when the peer is gone.
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// To be in, under a name. When it is dropped, its owner has left.
+/// A place in the room, under a name. When the place is dropped, its owner has left.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.
@@ -53,7 +54,7 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// Takes the name, and announces it, if it is free. Returns what is to be written to its owner, too.
+    /// If the name is free, takes it and announces it. Returns what is to be written to its owner, too.
     pub fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -78,7 +79,7 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // Its queue ends with it, and so its writer does.
+            // The queue ends with the place, and the writer with the queue.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));

@@ -17,9 +17,9 @@ const MAX_LINE_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct Input<'a> {
     stream: &'a TcpStream,
-    /// What has come and was not returned yet.
+    /// The bytes that have come and are not returned yet.
     bytes: Vec<u8>,
-    /// The start of this line was too long and is gone. The rest is thrown away too.
+    /// The start of this line was too long and is thrown away. The rest is thrown away too.
     skips: bool,
 }
 
@@ -29,8 +29,8 @@ impl<'a> Input<'a> {
         Self { stream, bytes: Vec::new(), skips: false }
     }
 
-    /// Blocks until a whole line has come, and returns it without its end. `None` means that the
-    /// client ended its stream; what it sent last is a line even without a line end.
+    /// Blocks until a whole line has come, and returns it without its end. `None` means that the client ended
+    /// its stream. Its last line counts even without a line end.
     ///
     /// # Errors
     ///
@@ -50,7 +50,8 @@ impl<'a> Input<'a> {
                 self.bytes.clear();
                 self.skips = true;
             }
-            // As `stream.read`, and of use from step 12 on: not disturbed by a write that does not wait.
+            // Reads as `stream.read` does. From step 12 on this matters: a write that does not wait does not
+            // disturb it.
             let count = socket::read(self.stream, &mut buffer)?;
             if count == 0 {
                 let last = mem::take(&mut self.bytes);
@@ -61,7 +62,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Makes text of a whole line: without its end, and with nothing in it that a terminal would obey.
+/// Makes text of a whole line. Removes the line end and everything that a terminal would obey.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")

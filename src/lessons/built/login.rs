@@ -1,7 +1,7 @@
 //! From step 7: asks a newcomer for a name. Runs on that client's thread, never in the accept loop.
 //!
-//! In the real server this is [`server::login`](crate::server::login), whose time limit is one for the
-//! whole of it, not one for each line.
+//! In the real server this is [`server::login`](crate::server::login). There one time limit covers the whole
+//! login.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -12,14 +12,14 @@ use super::input::Input;
 /// How long a newcomer may say nothing.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
-/// Asks for a name until `join` accepts one, and returns what that makes of it. `None` means that the
-/// client ended its stream without a name. `join` is given names of letters, digits and hyphens only.
+/// Asks for a name until `join` accepts one, and returns what that makes of it. `None` means that the client
+/// ended its stream without a name. Only names of letters, digits and hyphens are passed to `join`.
 ///
-/// Blocks while the newcomer is silent, for ten seconds at most.
+/// Blocks while the newcomer is silent, but at most for ten seconds.
 ///
 /// # Errors
 ///
-/// What `read`, `write` or `join` says. Each ends the session.
+/// Any error of `read`, `write` or `join`. Each of them ends the session.
 pub fn login<M>(
     mut stream: &TcpStream,
     input: &mut Input<'_>,

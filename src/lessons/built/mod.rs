@@ -1,7 +1,7 @@
-//! What the steps have built: each module is the heart of the step that it is from, for later steps.
+//! What the steps have built. Each module is the main part of one step. Later steps use it.
 //!
-//! A module has the name of its counterpart in the real server, and what the step has inside `main` or
-//! in one file stands here unchanged, except for `pub` and its documentation.
+//! A module has the name of its counterpart in the real server. The code is the code of the step, unchanged
+//! except for `pub` and documentation.
 
 pub mod input;
 

@@ -26,14 +26,14 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Puts the farewell in, after which nobody gets anything.
+    /// Puts the farewell in. Nobody gets anything after it.
     pub fn end(&self) {
         let farewell = "[SERVER] The server is shutting down.\n".to_owned();
         self.put(&"".into(), farewell, String::new(), Change::End);
     }
 
-    /// Takes all there is. Blocks while there is nothing, for `at_most` if there is a limit; so it may
-    /// return nothing (this limit is from step 12).
+    /// Takes everything that is there. Blocks while there is nothing, or until `at_most` is over, if there is
+    /// such a limit. So it may return nothing. (The limit is from step 12.)
     pub fn take(&self, at_most: Option<Duration>) -> Vec<Entry> {
         let entries = lock(&self.entries);
         let is_empty = |entries: &mut Vec<Entry>| entries.is_empty();

@@ -13,14 +13,14 @@ use super::session::lock;
 /// What all sessions share: the names that are taken, and the outbox.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Locked while a join or a leave is put into the outbox, so these stand there in the order in which
-    /// the names had their owners. Nothing waits under this lock.
+    /// Locked while a join or a leave is put into the outbox. So joins and leaves have the same order there as
+    /// in the map. Nothing waits under this lock.
     names: Mutex<BTreeSet<Arc<str>>>,
     /// Where everything goes that people can notice.
     pub outbox: Outbox,
 }
 
-/// To be in, under a name. When it is dropped, its owner has left.
+/// A place in the room, under a name. When the place is dropped, its owner has left.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.
@@ -29,7 +29,7 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// Takes the name, and announces it, if it is free.
+    /// If the name is free, takes it and announces it.
     pub fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {

@@ -1,6 +1,6 @@
 //! From step 10: accepting until a signal comes, and the end. Runs on the main thread.
 //!
-//! Whatever blocks is woken: `accept` by a byte in a pipe, `read` and `write` by shutting the connection
+//! Everything that blocks is woken: `accept` by a byte in a pipe, `read` and `write` by shutting the connection
 //! down. Then the scope has joined every session. In the real server this is
 //! [`server::accept`](crate::server::accept) and [`server::shutdown`](crate::server::shutdown).
 
@@ -22,13 +22,13 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// What the kernel says when it cannot listen.
+/// What the kernel says when the server cannot listen.
 pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
     let (stop, handler) = io::pipe()?;
     signal::stop_through(handler);
-    // Only the wait for both may block: a peer may give up between that and `accept`.
+    // `accept` must not block: a peer may give up between the wait for a connection and `accept`.
     listener.set_nonblocking(true)?;
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let serve = &serve;
@@ -61,7 +61,7 @@ fn end_all(mut streams: Vec<Weak<TcpStream>>) {
         streams.retain(|stream| stream.strong_count() > 0);
     }
     for stream in streams.iter().filter_map(Weak::upgrade) {
-        // It fails when the peer is gone already.
+        // This fails when the peer is gone already.
         let _ = stream.shutdown(Shutdown::Both);
     }
 }

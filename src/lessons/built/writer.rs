@@ -12,14 +12,14 @@ use std::time::Duration;
 use super::batch::{Change, Entry, view};
 use crate::system::{poll::Poll, socket::send_now};
 
-/// How much the log may hold before those who are furthest behind are too slow.
+/// How much the log may hold. Over this, the clients that are furthest behind are too slow.
 const MAX_LOG_BYTES: usize = 8 << 20;
 
 /// The one thread that writes to those who are in. It never waits for any of them.
 #[derive(Debug, Default)]
 pub struct Writer {
     recipients: Vec<Recipient>,
-    /// The batches that somebody has not taken yet, and the number of the first of them.
+    /// The batches that somebody has not taken yet, and the number of the first batch.
     log: VecDeque<Vec<Entry>>,
     first: usize,
     bytes: usize,
@@ -31,18 +31,18 @@ pub struct Writer {
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// Its place: the batch that it has not taken yet, and how much of its view of it it has.
+    /// Its place: the first batch that it has not taken whole, and how many bytes of its view it has taken.
     batch: usize,
     offset: usize,
-    /// The first entry that it gets, and the last one if it has left: batch, and index there.
+    /// The first entry that it gets, and the last entry if it has left. Each is a batch and an index in it.
     joined: (usize, usize),
     left: Option<(usize, usize)>,
     is_gone: bool,
 }
 
 impl Writer {
-    /// Writes until everyone has the farewell. Blocks in `take` only, which is told the connections of
-    /// those who are behind, and how many recipients there are.
+    /// Writes until everyone has the farewell. Blocks in `take` only. `take` is told the connections of those
+    /// who are behind, and the number of recipients.
     pub fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
         let mut poll = Poll::default();
         while !(self.is_over && self.recipients.is_empty()) {
@@ -54,7 +54,7 @@ impl Writer {
             if !batch.is_empty() {
                 self.append(batch);
             }
-            // First those who are not behind; then those of whom the kernel says that they can take some.
+            // First the clients that are not behind. Then those whose sockets have space, as the kernel says.
             let (late, current): (Vec<_>, Vec<_>) =
                 self.recipients.iter_mut().partition(|one| one.batch < end);
             for one in current {
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Adds a batch to the log, and notes who comes and who goes with it.
+    /// Adds a batch to the log, and notes who comes and goes in it.
     fn append(&mut self, batch: Vec<Entry>) {
         let number = self.first + self.log.len();
         for (index, Entry { who, change, .. }) in batch.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Writer {
         self.log.push_back(batch);
     }
 
-    /// Forgets who is gone, and the batches that nobody needs or that are too many.
+    /// Forgets clients that are gone, and batches that nobody needs or that are over the limit.
     fn tidy(&mut self) {
         self.recipients.retain(|one| !one.is_gone);
         let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
@@ -112,7 +112,7 @@ impl Writer {
 }
 
 impl Recipient {
-    /// Sends what it has not taken yet, as much as its socket takes. Never waits.
+    /// Sends the client what it has not taken yet, as much as its socket takes. Never waits.
     fn offer(&mut self, log: &VecDeque<Vec<Entry>>, first: usize) {
         while let Some(batch) = log.get(self.batch - first) {
             let end = self.left.filter(|left| left.0 == self.batch).map(|left| left.1 + 1);
@@ -125,7 +125,7 @@ impl Recipient {
                 Err(error) => return self.is_gone = error.kind() != io::ErrorKind::WouldBlock,
             }
             if end.is_some() {
-                // It fails when the peer is gone, too.
+                // This fails when the peer is gone, too.
                 let _ = self.stream.shutdown(Shutdown::Write);
                 return self.is_gone = true;
             }
@@ -133,7 +133,7 @@ impl Recipient {
     }
 }
 
-/// What a batch takes in memory, which is more than what it says.
+/// How much memory a batch takes. It is more than its text.
 fn size(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
 }

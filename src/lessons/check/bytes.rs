@@ -4,7 +4,7 @@ use super::Verdict;
 use super::peer::short;
 use super::server::Server;
 
-/// The most that may reach others of a line that never ends; and the most memory that it may cost.
+/// How much of a line that never ends may reach others, and how much memory it may cost.
 const MOST_BYTES: usize = 64 << 10;
 const MOST_MEMORY_KIB: u64 = 4096;
 

@@ -1,4 +1,4 @@
-//! The checks of an echo server: what is said comes back, and nobody depends on anybody else.
+//! The checks of an echo server: what a client says comes back, and no client depends on another.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
 
 pub(crate) fn descriptors(server: &mut Server) -> Verdict {
     let crowd: Vec<_> = (0..60).map_while(|_| server.connect().ok()).collect();
-    // Time for it to run out of them, and to end if that ends it.
+    // Time for the server to run out of descriptors, and to end if it does not survive that.
     kernel::wait_until(Duration::from_secs(1), || server.exit().is_some());
     drop(crowd);
     let start = Instant::now();

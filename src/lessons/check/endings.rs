@@ -22,7 +22,7 @@ pub(crate) fn descriptors(server: &mut Server) -> Verdict {
         .map_err(|why| format!("{SENT}; bob saw {why}"))?;
     drop(crowd);
     let start = Instant::now();
-    // It may pause after an error, and it may still be busy with those who are gone.
+    // The server may pause after an error. It may also still be busy with clients that are gone.
     while let Err(why) = server.join("carol") {
         if start.elapsed() > 2 * server.examination.patience {
             return Err(format!("{SENT}, and left; then {why}"));
@@ -45,7 +45,7 @@ pub(crate) fn keep_alive(server: &mut Server) -> Verdict {
     Err("alice said nothing, and no timer runs that would ask her whether she is there".to_owned())
 }
 
-/// Has carol join, be sent something, and break off without reading it.
+/// Carol joins, is sent something, and breaks off without reading it.
 pub(crate) fn break_carol_off(server: &Server, alice: &mut Peer) -> Result<(), String> {
     let wire = server.examination.wire;
     let carol = server.join("carol")?;

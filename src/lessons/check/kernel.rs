@@ -26,13 +26,13 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// The state of a socket that listens.
 const LISTEN: &str = "0A";
 
-/// The first socket of this machine that has this port at one end and is what is looked for.
+/// The first socket of this machine that has this port at one end and passes the test `is_it`.
 fn find(port: u16, is_it: impl Fn(&Socket) -> bool) -> Option<Socket> {
     let hexadecimal = format!("{port:04X}");
     TABLES.iter().find_map(|path| {
         // A machine without IPv6 does not have the second one.
         let table = fs::read_to_string(path).ok()?;
-        // A busy machine has thousands of sockets. Only those that may be it are taken apart.
+        // A busy machine has thousands of sockets. Only lines that may be the right one are parsed.
         let mut lines = table.split('\n').filter(|line| line.contains(&hexadecimal));
         lines.find_map(|line| parse(line).filter(&is_it))
     })
@@ -59,14 +59,14 @@ pub(crate) fn listens(port: u16) -> Option<bool> {
     fs::exists(TABLES[0]).is_ok_and(|is_there| is_there).then(|| find(port, is_listener).is_some())
 }
 
-/// The server's end of a connection: `server` is its port, `client` that of the other end.
+/// The server's end of a connection. `server` is the port at this end, `client` the port at the other end.
 pub(crate) fn server_end(server: u16, client: u16) -> Option<Socket> {
     find(client, |socket| socket.local == server && socket.remote == client)
 }
 
-/// Calls this again and again, after longer and longer pauses, until it says `true` or the time is over.
-/// Returns whether it did: the tables of the kernel are long, and to read them all the time costs a
-/// processor that the server may need.
+/// Calls `is_so` until it returns `true` or the time is over. Returns whether it did. The pauses between the
+/// calls grow, because the tables of the kernel are long: reading them all the time would take a processor that
+/// the server may need.
 pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
     while start.elapsed() < time {
@@ -79,7 +79,8 @@ pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> boo
     is_so()
 }
 
-/// The most memory that a process has had resident so far, in KiB; or, elsewhere, what it has now.
+/// The most resident memory that a process has had so far, in KiB. On other systems than Linux, what it has
+/// now.
 pub(crate) fn peak_memory_kib(process: u32) -> u64 {
     let number = |text: &str| text.trim().trim_end_matches(" kB").trim().parse().ok();
     if let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {

@@ -1,4 +1,4 @@
-//! Check: examines any chat server, and says in a sentence each which mistakes it makes.
+//! Check: examines any chat server, and says in one sentence for each mistake whether the server makes it.
 //!
 #![doc = include_str!("check.md")]
 
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use server::{Examination, Server};
 use wire::Wire;
 
-/// What was seen: in `Ok` where the server does right, in `Err` what was sent and what is wrong.
+/// What was seen. `Ok` if the server does it right. `Err` says what was sent and what is wrong.
 type Verdict = Result<String, String>;
 
 /// One examination.
@@ -104,7 +104,7 @@ const ECHO: [Check; 3] = [
     ),
 ];
 
-/// What Budget Chat does not have: last words, a word for a taken name.
+/// Checks of things that Budget Chat does not have: last words, and a word for a taken name.
 const NOT_IN_BUDGET_CHAT: [&str; 2] = ["12", "14"];
 
 const USAGE: &str = "usage: check [--list] [--only 1a,6] [--wire line|budget|echo] [--patience SECONDS] \
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(problem) => {
-            // It fails when nobody reads it.
+            // This fails when nobody reads the output.
             let _ = writeln!(io::stderr(), "{problem}\n{USAGE}");
             ExitCode::from(2)
         }
@@ -190,14 +190,14 @@ fn examine(examination: &Examination, check: &Check) -> Verdict {
     let mut server = Server::start(examination, descriptors)
         .map_err(|why| format!("the server could not be started: {why}"))?;
     let verdict = (check.run)(&mut server);
-    // Whatever else was seen: that the server itself is gone explains it.
+    // If the server itself is gone, that explains everything else that was seen.
     verdict.map_err(|seen| match server.exit() {
         Some(status) if check.number != "8" => format!("{seen}; the server has ended ({status})"),
         _ => seen,
     })
 }
 
-/// What a thread of the examiner returns, when it does.
+/// What a thread of the examiner returns when it ends.
 fn result_of<T>(thread: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
     thread.join().unwrap_or_else(|_| Err("the examiner has a fault of its own".to_owned()))
 }
@@ -206,7 +206,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
-/// Prints a line. That nobody reads it is no reason to stop: the exit code says the same.
+/// Prints a line. If nobody reads the line, the examiner still goes on. The exit code says the same.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

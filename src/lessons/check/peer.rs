@@ -62,7 +62,7 @@ impl Peer {
         }
     }
 
-    /// Receives lines up to one; returns that and those before it.
+    /// Receives lines up to this one. Returns all of them.
     pub(crate) fn until(&mut self, is_it: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
         let mut lines: Vec<String> = Vec::new();
         loop {
@@ -81,9 +81,10 @@ impl Peer {
         }
     }
 
-    /// Receives lines up to one, if that comes soon; returns when it is there, or could have come.
+    /// Receives lines up to this one, if it comes soon. Returns when it is there, or when it has had time to
+    /// come.
     pub(crate) fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) {
-        // They fail when the connection is over, which the next use of it will say.
+        // These calls fail when the connection is over. The next use of the connection then reports it.
         let soon = Duration::from_millis(500).min(self.patience);
         let _ = self.stream().set_read_timeout(Some(soon));
         let _ = self.until(is_it);
@@ -109,21 +110,21 @@ impl Peer {
         }
     }
 
-    /// Receives and forgets, on a thread of its own, for as long as anything comes.
+    /// Receives and discards, on a thread of its own, until the stream ends.
     pub(crate) fn ignore_what_comes(&self) -> Result<(), String> {
         let mut stream = self.stream().try_clone().map_err(|error| error.to_string())?;
         thread::spawn(move || io::copy(&mut stream, &mut io::sink()));
         Ok(())
     }
 
-    /// Ends its stream, and waits for the end of the server's.
+    /// Ends the client's stream, and waits until the server ends its stream too.
     pub(crate) fn leave(mut self) {
-        // They fail when the server has closed already.
+        // These calls fail when the server has closed already.
         let _ = self.stream().shutdown(Shutdown::Write);
         let _ = io::copy(&mut self.input, &mut io::sink());
     }
 
-    /// Breaks off: closes with something unread, which resets the connection.
+    /// Breaks off: closes the connection with unread input. This resets the connection.
     pub(crate) fn break_off(self) -> Result<(), String> {
         match self.stream().peek(&mut [0]) {
             Ok(1..) => Ok(()),
@@ -142,7 +143,8 @@ impl Peer {
     pub(crate) fn wait_until_read(&self) {
         let is_read = || self.server_end().is_none_or(|socket| socket.unread == 0);
         kernel::wait_until(self.patience, is_read);
-        // Time to do something with it; and all the time there is where the kernel does not tell.
+        // This gives the server time to do something with it. Where the kernel does not tell, this pause is all
+        // the time that the server gets.
         thread::sleep(Duration::from_millis(20));
     }
 }

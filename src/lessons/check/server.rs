@@ -21,24 +21,24 @@ pub(crate) struct Examination {
     /// How to start the server. `{port}` stands for its port.
     pub(crate) command: Vec<String>,
     pub(crate) wire: Wire,
-    /// How long anything may take that takes a good server milliseconds.
+    /// The time limit for things that take a good server some milliseconds.
     pub(crate) patience: Duration,
-    /// How much is said to a reader that does not read, to see what it costs.
+    /// How much is said to a client that does not read, to see what that costs the server.
     pub(crate) megabytes: usize,
 }
 
-/// A running server. Dropped, it is killed.
+/// A running server. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server<'a> {
     pub(crate) examination: &'a Examination,
     process: Child,
     pub(crate) port: u16,
-    /// The examiner has ended it.
+    /// Whether the examiner has ended the server.
     is_killed: bool,
 }
 
 impl<'a> Server<'a> {
-    /// Starts the server, with no more descriptors than that, and waits until it listens.
+    /// Starts the server with a limit on descriptors, and waits until it listens.
     ///
     /// It does not find out by connecting: a naive server may not survive a connection that says nothing.
     pub(crate) fn start(examination: &'a Examination, descriptors: u32) -> Result<Self, String> {
@@ -53,13 +53,13 @@ impl<'a> Server<'a> {
         let output = server.process.stdout.take().ok_or("its output is not there")?;
         let first_line = read_output(output);
         let start = Instant::now();
-        // Starting may mean starting an interpreter.
+        // The start may take long: it may start an interpreter.
         let time = examination.patience.max(Duration::from_secs(10));
         while start.elapsed() < time {
             // Most servers say something when they are ready, but only the kernel knows.
             let printed = first_line.recv_timeout(LOOK_INTERVAL);
             if printed == Err(RecvTimeoutError::Disconnected) {
-                // It has closed its output.
+                // The server has closed its output.
                 thread::sleep(LOOK_INTERVAL);
             }
             if kernel::listens(port).unwrap_or(printed.is_ok()) {
@@ -110,11 +110,11 @@ impl<'a> Server<'a> {
     /// Ends it at once.
     pub(crate) fn kill(&mut self) {
         self.is_killed = true;
-        // It fails when the server has ended.
+        // This fails when the server has ended.
         let _ = self.process.kill();
     }
 
-    /// How it has ended, if it has, and not because the examiner killed it.
+    /// How the server has ended. `None` if it still runs, or if the examiner killed it.
     pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten().filter(|_| !self.is_killed)
     }
@@ -123,18 +123,18 @@ impl<'a> Server<'a> {
 impl Drop for Server<'_> {
     fn drop(&mut self) {
         self.kill();
-        // Killed: it does not keep anybody waiting.
+        // After a kill this wait is short.
         let _ = self.process.wait();
     }
 }
 
-/// Reads what the server prints, so that it never waits for that; says when there was a line.
+/// Reads what the server prints, so that the server never waits for a reader. Reports the first line.
 fn read_output(output: impl Read + Send + 'static) -> Receiver<()> {
     let (printed, first_line) = channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         if output.read_until(b'\n', &mut Vec::new()).is_ok_and(|count| count > 0) {
-            // It fails when nobody waits for it any more.
+            // This fails when nobody waits for the report any more.
             let _ = printed.send(());
         }
         let _ = io::copy(&mut output, &mut io::sink());

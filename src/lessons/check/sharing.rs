@@ -33,7 +33,7 @@ pub(crate) fn one_name(server: &mut Server) -> Verdict {
     let barrier = &Barrier::new(PEERS);
     for round in 0..ROUNDS {
         let name = &format!("bob{round}");
-        // One that is refused is told so, or asked again, or gets the end of the stream.
+        // A client that is refused is told so, or is asked again, or gets the end of the stream.
         let is_let_in = |mut peer: Peer| -> Result<(bool, Peer), String> {
             barrier.wait();
             peer.send(name)?;
@@ -98,7 +98,7 @@ pub(crate) fn one_order(server: &mut Server) -> Verdict {
         for sender in talking {
             sent.push(result_of(sender)?);
         }
-        // The last word is said when all else has been read.
+        // The last word is said after everything else has been read.
         sent.iter().for_each(Peer::wait_until_read);
         closer.send("end")?;
         listening.into_iter().map(result_of).collect::<Result<_, _>>()

@@ -18,7 +18,7 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
     Ok("three connected and said nothing, and alice was let in".to_owned())
 }
 
-/// One that talks and one that listens, in a room with one that does not read.
+/// A client that talks and a client that listens, in a room with a client that does not read.
 struct Talk<'a> {
     server: &'a Server<'a>,
     sender: Peer,
@@ -34,7 +34,7 @@ impl<'a> Talk<'a> {
         Ok(Self { server, sender, listener, lines: 0, longest_round: Duration::ZERO })
     }
 
-    /// Has so many lines of so many bytes said, each with its number, and waits until they are heard.
+    /// Says `lines` lines of `bytes` bytes, each with its number, and waits until the listener has heard them.
     fn say(&mut self, lines: usize, bytes: usize) -> Result<(), String> {
         let (start, wire) = (Instant::now(), self.server.examination.wire);
         let numbers = self.lines..self.lines + lines;
@@ -52,11 +52,11 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Talks until the kernel takes no more for the one that does not read, and says another megabyte.
+    /// Talks until the kernel takes no more for the client that does not read. Then says another megabyte.
     /// Returns how many megabytes that was in all.
     fn fill(&mut self, stalled: &Peer) -> Result<usize, String> {
         let mut before = None;
-        // Where the kernel does not tell, it is more than it can be.
+        // Where the kernel does not tell, this assumes more than the kernel can hold.
         for _ in 0..60 {
             self.say(200, 1000)?;
             let socket = stalled.server_end();
@@ -89,7 +89,7 @@ pub(crate) fn stalled_memory(server: &mut Server) -> Verdict {
     let megabytes = server.examination.megabytes;
     let stalled = server.join("stalled")?;
     let mut talk = Talk::new(server)?;
-    // What the kernel keeps is bounded by the kernel.
+    // The kernel itself bounds what it keeps.
     talk.fill(&stalled)?;
     let before = server.peak_memory_kib();
     for _ in 0..megabytes {
@@ -118,7 +118,7 @@ pub(crate) fn flood_memory(server: &mut Server) -> Verdict {
         }
         let talk = |mut sender: Peer| {
             sender.ignore_what_comes().ok()?;
-            // That it is slowed down is one way to bound what it costs.
+            // Slowing the client down is one way to bound its cost.
             let sends = (0..10 * MEGABYTES_EACH).map(|_| sender.send_bytes(lines.as_bytes()));
             Some(sends.take_while(Result::is_ok).count())
         };
@@ -137,7 +137,7 @@ pub(crate) fn flood_memory(server: &mut Server) -> Verdict {
 
 pub(crate) fn stop(server: &mut Server) -> Verdict {
     let has_farewell = server.examination.wire == Wire::Line;
-    // It neither reads nor closes.
+    // This client neither reads nor closes.
     let _stubborn = server.join("stubborn")?;
     let mut alice = server.join("alice")?;
     server.join("bob")?.leave();
@@ -175,7 +175,7 @@ pub(crate) fn behind_and_back(server: &mut Server) -> Verdict {
     let mut stalled = server.join("stalled")?;
     let mut talk = Talk::new(server)?;
     let megabytes = talk.fill(&stalled)?;
-    // It reads on while more is said, so it catches up in the middle of that.
+    // The client goes on reading while more is said, so it catches up in the middle of it.
     let end = wire.said("closer", "the end");
     let came = thread::scope(|scope| {
         let reading = scope.spawn(|| stalled.expect(&end));

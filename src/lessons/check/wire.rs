@@ -1,4 +1,4 @@
-//! The words by which the examiner knows what a server says: one set for each wire.
+//! The words by which the examiner understands a server: one set for each wire.
 
 /// How a server words what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

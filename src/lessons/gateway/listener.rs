@@ -1,5 +1,4 @@
-//! From the server to a client: one thread, which reads lines and writes each in a way that one `recv`
-//! can take.
+//! From the server to a client: one thread. It reads lines, and writes each so that one `recv` can take it.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,7 +14,7 @@ use crate::session::{DRAIN_TIME, WRITE_TIMEOUT};
 use crate::speaker::lock;
 use crate::unframed;
 
-/// The last line to a client when the server did not have one.
+/// The last line to a client, if the server sent no last line.
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
 /// The thread that reads the server and writes to the client, until either is gone; then it ends both
@@ -30,7 +29,7 @@ pub(crate) fn listen_loop(
     has_spoken: &Receiver<()>,
 ) {
     let listened = listen(client, &mut lines, nickname, &answer);
-    // No `/nick` is answered any more.
+    // No `/nick` will be answered any more.
     drop(answer);
     if listened.is_ok() {
         // Shut down for writing first: a socket that is closed over unread input resets the
@@ -47,7 +46,7 @@ pub(crate) fn listen_loop(
 ///
 /// # Errors
 ///
-/// When the client is gone, or takes nothing.
+/// When the client is gone, or takes nothing in time.
 fn listen(
     client: &TcpStream,
     lines: &mut ServerLines,
@@ -57,7 +56,7 @@ fn listen(
     let mut last = replies::CONNECTED.to_owned();
     let mut history_lines = 0;
     write(client, &format!("{last}\n"))?;
-    // A connection to the server that breaks has ended.
+    // A connection to the server that breaks counts as ended.
     while let Some(line) = lines.next().unwrap_or(None) {
         if history_lines > 0 {
             history_lines -= 1;
@@ -70,7 +69,7 @@ fn listen(
         let new_nickname = unframed::new_nickname(&line, &lock(nickname));
         if let Some(new_nickname) = new_nickname {
             *lock(nickname) = new_nickname;
-            // It fails when the client asked for the name itself.
+            // This fails when the client asked for the name itself.
             let _ = answer.send(());
         } else if unframed::is_rename_refusal(&line) && answer.send(()).is_ok() {
             // The gateway asked, and asks for another name.
@@ -91,15 +90,15 @@ fn listen(
 ///
 /// # Errors
 ///
-/// When the client is gone, or the piece is not taken in time. The socket's own timeout would not be
-/// enough: it starts anew whenever the system takes a few bytes, and a piece may go out in several.
+/// When the client is gone, or the piece is not taken in time. The socket's own timeout would not be enough. It
+/// starts again whenever the system takes a few bytes, and a piece may go out in several writes.
 fn write(mut client: &TcpStream, piece: &str) -> io::Result<()> {
     let deadline = Instant::now() + WRITE_TIMEOUT;
     let mut rest = piece.as_bytes();
     while !rest.is_empty() {
         match client.write(rest) {
             Ok(bytes) => rest = &rest[bytes..],
-            // A signal came; it concerns the process and not this connection.
+            // A signal came. It is for the process, not for this connection.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,7 +1,7 @@
 //! A gateway for chat clients without framing, and so a lesson: why this chat has framing.
 //!
-//! Many a first chat program takes each `recv` for one message. This program stands between the
-//! clients of two such programs, which work with it unmodified, and the real server:
+//! Many first chat programs take each `recv` for one message. This program stands between the clients of two
+//! such programs, which work with it unmodified, and the real server:
 //!
 //! ```text
 //! client without framing <─ what one recv returns ─> gateway <─ lines ─> server
@@ -9,9 +9,9 @@
 //! cargo run --example gateway -- [PORT [SERVER_HOST:PORT]]     (7007 and 127.0.0.1:5555)
 //! ```
 //!
-//! One of the two waits for the eight bytes `NICKNAME`, answers with its bare nickname, and then
-//! sends `nick: text`, all without a line end. The other one has no handshake: it prints whatever
-//! comes and sends `name: text\n`.
+//! One of the two waits for the eight bytes `NICKNAME`, answers with its bare nickname, and then sends `nick:
+//! text`, all without a line end. The other program has no handshake. It prints everything that comes, and
+//! sends `name: text\n`.
 //!
 //! # What goes wrong without framing
 //!
@@ -23,14 +23,13 @@
 //! alice receives  b"bob: twobob: three\n"
 //! ```
 //!
-//! In the same way a name that is glued to the message behind it is a longer name. Line ends do not
-//! help a program that takes each `recv` for a message: where a read ends within a line, the line
-//! becomes two. The other direction is no better. A client that looks at its socket late finds
-//! `NICKNAME` and what was said meanwhile in one `recv`, and that is not the question that it knows.
-//! Each write below is whole characters and begins with the name of who spoke. But a late `recv`
-//! takes 1024 bytes from the middle of several writes: it may begin within a line, and with half a
-//! character, which the client cannot decode. No gateway can repair that. A line end behind each
-//! message does, together with a reader that waits for it, and that is what framing is:
+//! In the same way a name that is glued to the message behind it is a longer name. Line ends do not help a
+//! program that takes each `recv` for a message: where a read ends within a line, the line becomes two. The
+//! other direction is no better. A client that reads late finds `NICKNAME` and the messages after it in one
+//! `recv`. That is not the question that it knows. Each write below is whole characters and begins with the
+//! name of the speaker. But a late `recv` takes 1024 bytes from the middle of several writes: it may begin
+//! within a line, and with half a character, which the client cannot decode. No gateway can repair that. What
+//! helps is a line end behind each message, and a reader that waits for it. That is framing: see
 //! `chat::protocol::framing`.
 //!
 //! To see it, with `nc` for alice and a shell for bob, whose last two messages arrive together. (There
@@ -59,16 +58,16 @@
 //!
 //! # How it works
 //!
-//! Each client has a connection of its own to the server, and two threads: [`speaker`] reads the
-//! client and writes to the server, [`listener`] reads the server and writes to the client. So each
-//! socket has one reader and one writer, nothing is queued here, and TCP carries every delay on: while
-//! the server holds a client's lines back, the client is not read, and while a client does not read,
-//! its connection to the server is not read, which is then for the server to deal with. It is the
-//! server, too, that refuses what is too long or not UTF-8: each rule has one place.
+//! Each client has a connection of its own to the server, and two threads: [`speaker`] reads the client and
+//! writes to the server, [`listener`] reads the server and writes to the client. So each socket has one reader
+//! and one writer, and nothing is queued here. TCP passes every delay on. While the server does not take a
+//! client's lines, the gateway does not read from the client. While a client does not read, the gateway does
+//! not read from the server for it. The server then deals with this slow reader. The server also refuses what
+//! is too long or not UTF-8. So each rule has one place.
 //!
-//! Deliberately not here: telnet's commands (talk to the server itself), history (these clients show
-//! whatever comes as new), a farewell when this program is interrupted (the system closes the
-//! connections), and a way to listen on a network: it is for this machine.
+//! Deliberately not here: telnet's commands (talk to the server itself), history (these clients show everything
+//! that comes as new), a farewell when this program is interrupted (the system closes the connections), and a
+//! way to listen on a network: it is for this machine.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -97,12 +96,12 @@ mod options;
 /// The most clients at once: what a server takes from one address, unless it is told otherwise.
 const MAX_CLIENTS: usize = 64;
 
-/// The most clients over that which are being told so. Further ones are closed without a word.
+/// How many clients over this limit may be told so at the same time. Further ones are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 
 const FULL: &str = "[GATEWAY] The gateway is full. Try again later.";
 
-/// How long to wait when no connection can be accepted, out of descriptors, say.
+/// How long to wait when no connection can be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -120,13 +119,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives every client a thread, up to the limit. Never returns.
+/// Gives each client a thread, up to the limit. Never returns.
 fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
     let address = listener.local_addr();
     let address =
         address.map_or_else(|_| options.listen.to_string(), |address| address.to_string());
     log(format_args!("[GATEWAY] Listening on {address}, for the server at {}", options.server));
-    // Each client's thread holds a clone, until it ends: how many there are is how many clients are.
+    // Each client's thread holds a clone until it ends. So the number of clones is the number of clients.
     let places = Arc::new(());
     thread::scope(|scope| {
         loop {
@@ -152,7 +151,8 @@ fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
                 }
                 drop(place);
             };
-            // When the system has no more threads, the connection is closed with what it was for.
+            // When the system has no more threads, the closure is dropped, and the connection is closed with
+            // it.
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, serve) {
                 log(format_args!("[GATEWAY] Could not start a thread: {error}"));
             }

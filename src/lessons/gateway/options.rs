@@ -15,10 +15,10 @@ usage: gateway [PORT [SERVER_HOST:PORT]]
   SERVER_HOST:PORT  where the server is [127.0.0.1:5555]
 ";
 
-/// The port on which one of the forerunners' clients looks for its server.
+/// The default port of one of the two older clients.
 const DEFAULT_PORT: u16 = 7007;
 
-/// Where the gateway stands.
+/// The two ends of the gateway.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// Where it listens.
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What to tell a client when there is no server to talk to.
+    /// What to tell a client when no server answers.
     pub(crate) fn no_server(&self, error: &io::Error) -> String {
         let server = &self.server;
         if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {

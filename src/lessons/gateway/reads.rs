@@ -16,7 +16,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(crate) struct Reads<'a> {
     client: &'a TcpStream,
     buffer: Vec<u8>,
-    /// How many bytes at the start of the buffer are a line whose end did not fit.
+    /// How many bytes at the start of the buffer belong to a line whose end did not fit.
     kept: usize,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Reads<'a> {
         let mut client = self.client;
         let bytes = loop {
             match client.read(&mut self.buffer[self.kept..]) {
-                // A signal came; it concerns the process and not this connection.
+                // A signal came. It is for the process, not for this connection.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 done => break done?,
             }

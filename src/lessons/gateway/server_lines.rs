@@ -34,7 +34,7 @@ impl ServerLines {
     ///
     /// # Errors
     ///
-    /// When none does, as the last one said.
+    /// When none of them answers. The error is that of the last address.
     pub(crate) fn connect(server: &Endpoint) -> io::Result<Self> {
         let mut connected = Err(ErrorKind::AddrNotAvailable.into());
         for address in (server.host.as_str(), server.port).to_socket_addrs()? {
@@ -55,8 +55,8 @@ impl ServerLines {
         &self.stream
     }
 
-    /// Returns the next line, or `None` when the server has ended what it sends. What is no text is
-    /// left out; the server sends none. Blocks until there is a line.
+    /// Returns the next line, or `None` when the server has ended what it sends. A line that is not text is
+    /// left out. The server sends no such line. Blocks until there is a line.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl ServerLines {
             match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Ok(None),
                 Ok(bytes) => self.unread = 0..bytes,
-                // A signal came; it concerns the process and not this connection.
+                // A signal came. It is for the process, not for this connection.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -22,11 +22,11 @@ use crate::unframed::{self, GUEST};
 /// What asks a client for its nickname, without a line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
 
-/// How long a client may take to answer; one that does not know the question never will.
+/// How long a client may take to answer. A client that does not know the question never answers.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// How long a client may leave a line untaken, once the system holds no more for it. The server gives
-/// up sooner; this ends the threads here.
+/// How long a client may take nothing once the system holds no more for it. The server gives up sooner. This
+/// limit ends the threads of the gateway.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client may take to read its last words and close.
@@ -42,10 +42,10 @@ const NO_NAME: &str = "[GATEWAY] That name, and all like it, are taken.";
 ///
 /// # Errors
 ///
-/// When it did not get into the chat, with the line to tell it.
+/// When the client did not get into the chat. The error has the line that tells the client why.
 pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String> {
     let mut reads = Reads::new(client);
-    // It fails when the client is gone already.
+    // This fails when the client is gone already.
     let Ok(mut received) = ask_for_nickname(&mut reads) else { return Ok(()) };
     let first = received.first().map_or(&[][..], Vec::as_slice);
     if unframed::is_http(first) {
@@ -61,7 +61,7 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     let server = lines.stream().try_clone().map_err(|error| options.no_server(&error))?;
     let nickname = Mutex::new(nickname);
     let (answer, answered) = channel();
-    // Dropped when the speaker ends, which is how the other thread learns of it.
+    // This is dropped when the speaker ends. So the other thread learns of the end.
     let (speaks, has_spoken) = channel::<()>();
     let unnamed = (!has_name).then_some(answered);
     let mut speaker = Speaker::new(&server, &nickname, given, unnamed);
@@ -76,8 +76,8 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     })
 }
 
-/// Asks a client for its nickname, and returns the first messages that come, or none after a second:
-/// it is then one that does not know the question.
+/// Asks a client for its nickname, and returns the first messages that come. After a second it returns none:
+/// then the client does not know the question.
 ///
 /// # Errors
 ///
@@ -107,15 +107,15 @@ fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
     Ok(received)
 }
 
-/// Joins the chat under a name as close to the given one as can be had, and returns the connection
-/// and that name.
+/// Joins the chat under the given name, or under a similar name that is free. Returns the connection and the
+/// name.
 ///
-/// A server lets a connection try a number of names only; so when that many are taken, the next ones
-/// are tried on another connection.
+/// A server lets a connection try a limited number of names. When that many are taken, the next names are tried
+/// on another connection.
 ///
 /// # Errors
 ///
-/// When the server is not there, or refused: with the line to tell the client.
+/// When the server is not there, or refuses. The error has the line that tells the client why.
 fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), String> {
     let mut names = (1..=MAX_NAMES).filter_map(|number| unframed::fit(given, number).ok());
     let mut name = names.next().ok_or(NO_NAME)?;
@@ -137,7 +137,7 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
                     if question != replies::ENTER_NICKNAME {
                         name = names.next().ok_or(NO_NAME)?;
                     }
-                    // When it fails, the server has closed, and its last words say why.
+                    // If this fails, the server has closed, and its last words say why.
                     let _ = lines.stream().write_all(format!("{name}\n").as_bytes());
                 }
                 Some(refusal) => return Err(refusal.to_owned()),
@@ -148,10 +148,10 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
     Err(NO_NAME.to_owned())
 }
 
-/// Tells a client that did not get in why, and gives it a moment to read that and to close.
+/// Tells a client why it did not get in, and gives it a moment to read that and to close.
 pub(crate) fn turn_away(mut client: &TcpStream, last_line: &str) {
     let deadline = Instant::now() + DRAIN_TIME;
-    // Whatever fails here fails because the client is gone, and then nobody needs to be told.
+    // Each call here fails only if the client is gone. Then nobody needs to be told.
     let _ = client.write_all(format!("{last_line}\n").as_bytes());
     let _ = client.shutdown(Shutdown::Write);
     let mut thrown_away = [0; 4096];

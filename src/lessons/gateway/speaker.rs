@@ -1,7 +1,7 @@
 //! From a client to the server: one thread, which reads what the client says and writes it as lines.
 //!
-//! It is the client's own thread, after it has joined. Nothing is gathered here: a message that the
-//! server does not take yet keeps the next one in the client's socket.
+//! It is the client's own thread, after it has joined. Nothing is gathered here. While the server does not take
+//! a message, the next one stays in the client's socket.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -24,7 +24,7 @@ pub(crate) struct Speaker<'a> {
     nickname: &'a Mutex<Nickname>,
     /// The name that the client gave and puts in front of its messages.
     given: String,
-    /// The client has given no name yet; here the other thread tells that a `/nick` is answered.
+    /// Present while the client has given no name. The other thread sends here when a `/nick` is answered.
     unnamed: Option<Receiver<()>>,
 }
 
@@ -39,8 +39,8 @@ impl<'a> Speaker<'a> {
         Self { server, nickname, given, unnamed }
     }
 
-    /// Passes on what the client says until the client has ended what it sends, and then ends what it
-    /// sends to the server. Once the server is gone, what still comes is thrown away.
+    /// Passes on what the client says until the client has ended what it sends, and then ends what it sends to
+    /// the server. Once the server is gone, everything that still comes is thrown away.
     ///
     /// Blocks in reading the client, which the listener wakes by shutting the connection down, and in
     /// writing to a server that holds the client's lines back.
@@ -51,17 +51,17 @@ impl<'a> Speaker<'a> {
                 if self.unnamed.is_some() && unframed::is_http(&message) {
                     break 'reading;
                 }
-                // It fails when the server is gone, of which the other thread hears too.
+                // This fails when the server is gone. The other thread notices that too.
                 let _ = self.speak(&message);
             }
-            // A connection that breaks has ended.
+            // A connection that breaks counts as ended.
             received = reads.next().unwrap_or(None);
         }
-        // It fails when the server is gone already.
+        // This fails when the server is gone already.
         let _ = self.server.shutdown(Shutdown::Write);
     }
 
-    /// Passes on one message, as a line. The first one of a guest gives its name.
+    /// Passes on one message, as a line. The first message of a guest gives its name.
     fn speak(&mut self, message: &[u8]) -> io::Result<()> {
         if let Some(answered) = self.unnamed.take() {
             match unframed::introduction(message) {
@@ -80,8 +80,8 @@ impl<'a> Speaker<'a> {
         self.server.write_all(&[text, b"\n"].concat())
     }
 
-    /// Has the server rename the client, to a name as close to the given one as can be had. Blocks
-    /// until the server has answered: what is said next is to be said under that name.
+    /// Has the server rename the client to the given name, or to a similar name that is free. Blocks until the
+    /// server has answered, so that the next message is said under the new name.
     fn rename(&mut self, given: &str, answered: &Receiver<()>) -> io::Result<()> {
         for name in (1..=MAX_NAMES).filter_map(|number| unframed::fit(given, number).ok()) {
             if *lock(self.nickname) == name {

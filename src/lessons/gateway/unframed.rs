@@ -11,10 +11,10 @@ use chat::protocol::replies::{self, NOTICE_PREFIX};
 /// What these clients give to `recv`, in bytes.
 const RECV_BYTES: usize = 1024;
 
-/// More than the longest nickname takes, with what stands around it, in bytes.
+/// More bytes than the longest nickname takes with the text around it.
 const MAX_SPEAKER_BYTES: usize = 256;
 
-/// The name of a client that did not give one.
+/// The name of a client that did not give a name.
 pub(crate) const GUEST: &str = "guest";
 
 /// How a client says who it is.
@@ -26,7 +26,7 @@ pub(crate) struct Introduction {
     pub(crate) is_message: bool,
 }
 
-/// Cuts what one read returned into messages: one, or as many as it has lines. Blank ones are left out.
+/// Cuts what one read returned into messages: one message, or one for each line. Blank messages are left out.
 pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
     let without_return = |line: &'_ [u8]| line.len() - usize::from(line.ends_with(b"\r"));
     let lines = received.split(|&byte| byte == b'\n');
@@ -35,8 +35,8 @@ pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !line.trim_ascii().is_empty())
 }
 
-/// Returns where the last message of a read ends: at the end of the read. Only if the read is full,
-/// and has lines, the last one may go on in the next read.
+/// Returns where the last message of a read ends: at the end of the read. There is one exception. If the read
+/// is full and has lines, the last line may go on in the next read.
 pub(crate) fn end_of_messages(received: &[u8], is_full: bool) -> usize {
     let line_feed = received.iter().rposition(|&byte| byte == b'\n');
     line_feed.filter(|_| is_full).map_or(received.len(), |at| at + 1)
@@ -57,25 +57,25 @@ pub(crate) fn introduction(line: &[u8]) -> Option<Introduction> {
     Some(Introduction { given: given.to_owned(), is_message })
 }
 
-/// Whether a first line is a web browser's. A page in a browser may post to any port of the machine
-/// that it is shown on; its headers must not become messages.
+/// Whether a first line comes from a web browser. A page in a browser may post to any port of its machine. The
+/// headers of the request must not become messages.
 pub(crate) fn is_http(line: &[u8]) -> bool {
     line.trim_ascii().rsplit(|&byte| byte == b' ').next().is_some_and(|w| w.starts_with(b"HTTP/"))
 }
 
-/// Makes a nickname of whatever was given: what is not allowed is left out, what is too long is cut
-/// off, and a number above one is put behind it.
+/// Makes a nickname of any text. Characters that are not allowed are left out, and a long text is cut off. A
+/// number above one is put behind it.
 ///
 /// # Errors
 ///
-/// When the name with this number is a reserved word; another number makes it fit.
+/// When the name with this number is a reserved word. Another number helps.
 pub(crate) fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError> {
     let suffix = if number > 1 { format!("-{number}") } else { String::new() };
     let mut name = String::new();
     let mut left = MAX_NICKNAME_CHARS - suffix.len();
     for c in given.chars().filter(|c| !c.is_whitespace()) {
         name.push(c);
-        // In its place: a mark is allowed behind a letter only.
+        // Checked in its place: a mark is allowed only behind a letter.
         match Nickname::parse(&name) {
             Ok(_) | Err(NicknameError::Reserved) => left -= 1,
             Err(_) => drop(name.pop()),
@@ -103,7 +103,7 @@ pub(crate) fn new_nickname(line: &str, nickname: &Nickname) -> Option<Nickname> 
     (line == replies::renamed(nickname, &new)).then_some(new)
 }
 
-/// Whether the line is the server's answer to a `/nick` with a name that cannot be had.
+/// Whether the line refuses the name of a `/nick`.
 pub(crate) fn is_rename_refusal(line: &str) -> bool {
     let refusal = replies::rename_refused("");
     let end = refusal.strip_prefix(NOTICE_PREFIX).unwrap_or(&refusal);
@@ -112,9 +112,9 @@ pub(crate) fn is_rename_refusal(line: &str) -> bool {
 
 /// Cuts a line into pieces, each with a line end and none longer than one `recv`.
 ///
-/// A line that fits is one piece. A longer one is cut between characters, and each piece begins with
-/// the name of who spoke. Without it the line `alice: ...bob: I resign` could be cut so that a `recv`
-/// returns `bob: I resign`.
+/// A line that fits is one piece. A longer line is cut between characters, and each piece begins with the name
+/// of the speaker. Without it the line `alice: ...bob: I resign` could be cut so that a `recv` returns `bob: I
+/// resign`.
 pub(crate) fn pieces(line: &str) -> Vec<String> {
     if line.len() < RECV_BYTES {
         return vec![format!("{line}\n")];
@@ -134,8 +134,8 @@ pub(crate) fn pieces(line: &str) -> Vec<String> {
     pieces
 }
 
-/// Returns how a line of the server says who spoke: `alice: `, `* alice `, `[alice -> you] `, or
-/// `[SERVER] `, which also stands for nobody. No nickname has a space, a colon or a bracket.
+/// Returns the start of a line that says who spoke: `alice: `, `* alice `, `[alice -> you] `, or `[SERVER] `.
+/// `[SERVER] ` is also returned if nobody spoke. No nickname has a space, a colon or a bracket.
 fn speaker(line: &str) -> &str {
     let (before, end) = match line.chars().next() {
         Some('[') => ("[", "] "),
@@ -283,7 +283,7 @@ mod tests {
         ] {
             let pieces = pieces(&format!("{speaker}{text}"));
             assert!(pieces.iter().all(|piece| piece.len() <= 1024), "{speaker}");
-            // They are as few as can be: each has no room for another character of two bytes.
+            // There are as few pieces as possible: no piece has room for another character of two bytes.
             assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() >= 1023), "{speaker}");
             let said = pieces.iter().map(|piece| piece.strip_prefix(speaker));
             let said: Option<Vec<&str>> =
