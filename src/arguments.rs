@@ -3,10 +3,10 @@
 //! It is read by `main`, one argument after the other, before any other thread exists. `--port 80`,
 //! `--port=80` and `--` have their usual meaning. The first thing that is wrong becomes one sentence.
 //!
-//! An argument can come from a link or a script, so it is a stranger's text, and a terminal would obey
-//! its escape sequences. No argument gets out of this module as text to print without being cleaned:
-//! the `Display` of [`UsageError`] and of [`Endpoint`] cleans, and [`fail`], through which every
-//! program prints its last words, cleans whatever it is given.
+//! An argument can come from a link or a script. So it is a stranger's text, and a terminal would obey its
+//! escape sequences. Every text that leaves this module to be printed is cleaned. The `Display` of
+//! [`UsageError`] and of [`Endpoint`] cleans. [`fail`] also cleans: every program prints its last words with
+//! it.
 //!
 //! What an option means is not known here. Each program has its own `options` module.
 
@@ -71,7 +71,7 @@ pub enum Request<O> {
 
 /// Returns the arguments after the program's name.
 ///
-/// In one that is not UTF-8, U+FFFD replaces what is wrong, so that it is refused by its option.
+/// In an argument that is not UTF-8, U+FFFD replaces the wrong bytes. Its option then refuses it.
 /// `std::env::args` would panic.
 pub fn command_line() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
@@ -136,7 +136,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// Those of [`Arguments::next_argument`], and a host or a port is wrong.
+    /// The errors of [`Arguments::next_argument`]. Also when a host or a port is wrong.
     pub fn next_option(&mut self, endpoint: &mut Endpoint) -> Result<Option<String>, UsageError> {
         loop {
             match self.next_argument()? {
@@ -155,7 +155,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is no value.
     pub fn value(&mut self) -> Result<String, UsageError> {
         self.attached
             .take()
@@ -167,7 +167,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// There is none, or it is something else.
+    /// There is no value, or it is something else.
     pub fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, UsageError> {
         let value = self.value()?;
         let wrong = || UsageError(format!("{} takes {what}, not '{value}'", self.option));

@@ -1,8 +1,8 @@
-//! What the programs need of the system and `std` does not offer: the only `unsafe` code.
+//! The system calls that the programs need and `std` does not offer. This is the only `unsafe` code.
 //!
-//! The modules here are the interface: what each call does, on every system, and the tests for it. Behind them
-//! is a room with the calls, `unix` (Linux, Android, macOS, FreeBSD). Each call is declared against a library that
-//! `std` links anyway, and is wrapped in a signature that cannot be misused.
+//! The modules here are the interface: what each call does, on every system, and the tests for it. The calls
+//! themselves are in the private module `unix` (Linux, Android, macOS, FreeBSD). Each call is declared against
+//! a library that `std` links anyway, and is wrapped in a signature that cannot be misused.
 //!
 //! Linux sends without waiting by a flag of its own. With `RUSTFLAGS="--cfg portable"` it does what macOS and
 //! Windows have to do, so that their way can be tested there.

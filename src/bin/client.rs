@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
 
     match printed {
-        // The reader may have gone (`client --help | head -1`), which is no failure.
+        // The reader may have gone (`client --help | head -1`). That is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("Could not write the output: {error}"))
         }

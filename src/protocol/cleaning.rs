@@ -40,13 +40,14 @@ const FLAG_TAGS: std::ops::RangeInclusive<usize> = 3..=7;
 /// assert_eq!(clean("a\tb \x1b[31mred"), "a b \u{FFFD}[31mred");
 /// ```
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // Plain ASCII, which nearly everything is: one pass over the bytes without an early exit, which
-    // the compiler turns into one over sixteen bytes at a time.
+    // Nearly every text is plain ASCII. This pass over the bytes has no early exit, so the compiler makes it
+    // check sixteen bytes at a time.
     let is_plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
     if is_plain { Cow::Borrowed(text) } else { replace_unsafe(text) }
 }
 
-/// Does the same for any text. It stands apart, so that plain text does not pay for its variables.
+/// Does the same for any text. This is a function of its own, so that plain text does not pay for its
+/// variables.
 #[inline(never)]
 fn replace_unsafe(text: &str) -> Cow<'_, str> {
     let mut cleaned = String::new();
@@ -79,9 +80,9 @@ fn replace_unsafe(text: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 ///
-/// Cleaning can make a line three times as long, and the limit of a line holds afterwards, too.
-/// Returns the length in bytes of a line that is then over [`MAX_MESSAGE_BYTES`]. The sender should
-/// be told it: see [`too_long_cleaned`](super::replies::too_long_cleaned).
+/// Cleaning can make a line three times as long. The limit of a line holds after cleaning, too. If the cleaned
+/// line is over [`MAX_MESSAGE_BYTES`], returns its length in bytes. Tell the sender this length: see
+/// [`too_long_cleaned`](super::replies::too_long_cleaned).
 pub fn clean_line(line: &str) -> Result<Cow<'_, str>, usize> {
     let cleaned = clean(line);
     if cleaned.len() > MAX_MESSAGE_BYTES { Err(cleaned.len()) } else { Ok(cleaned) }
@@ -109,9 +110,9 @@ fn is_noncharacter(c: char) -> bool {
     u32::from(c) & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}')
 }
 
-/// Returns what follows the tags of a flag at the start of `text`, or all of it if there are none.
+/// Skips the tags of a flag at the start of `text`. Returns the rest, or all of `text` if there are no tags.
 fn after_flag_tags(text: &str) -> &str {
-    // A tag is an ASCII letter or digit, moved to where nobody sees it.
+    // A tag is an invisible copy of an ASCII letter or digit.
     let is_tag = |c: char| matches!(c, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}');
     let after = text.trim_start_matches(is_tag);
     let tags = (text.len() - after.len()) / CANCEL_TAG.len_utf8();

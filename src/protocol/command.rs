@@ -11,9 +11,9 @@ pub enum Command<'a> {
     Say(&'a str),
     /// `/me ACTION`.
     Act(&'a str),
-    /// `/msg NICK TEXT`. The nickname may be written as people address each other: `@NICK`, `NICK:`.
+    /// `/msg NICK TEXT`. `@NICK` and `NICK:` are accepted for the nickname, too.
     Tell {
-        /// The nickname it is for, as typed, without that `@` and `:`.
+        /// The recipient's nickname as typed, without such an `@` or `:`.
         to: &'a str,
         /// What to tell.
         text: &'a str,
@@ -28,7 +28,7 @@ pub enum Command<'a> {
     Help,
     /// `/quit` or `/exit`.
     Quit,
-    /// A known command without what it needs, and how it is written.
+    /// A known command without an argument that it needs. The text says how the command is written.
     Incomplete(&'static str),
     /// A slash and a word that is no command.
     Unknown(&'a str),
@@ -41,7 +41,7 @@ const RENAME_USAGE: &str = "/nick NAME";
 /// How `/me` is written.
 const ACT_USAGE: &str = "/me ACTION";
 
-/// The longest word that `/ping` sends back, in bytes. A longer one is cut off there.
+/// The longest word that `/ping` sends back, in bytes. A longer word is cut off.
 pub const MAX_PING_BYTES: usize = 32;
 
 /// The commands and what each does, in the order in which `/help` lists them.

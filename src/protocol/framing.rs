@@ -1,9 +1,9 @@
 //! Framing: cutting the stream of bytes that TCP delivers into lines.
 //!
-//! TCP keeps the order of bytes and nothing else. What one side wrote at once may arrive in pieces,
-//! and what it wrote in pieces may arrive at once. So a message needs a delimiter of its own, here
-//! the line feed. [`LineDecoder`] is fed whatever each `read` returned and yields whole lines. It
-//! never holds more than one line's limit, however much comes without a line end.
+//! TCP keeps the order of bytes and nothing else. What one side wrote at once may arrive in pieces, and what it
+//! wrote in pieces may arrive at once. So a message needs a delimiter of its own, here the line feed.
+//! [`LineDecoder`] is given what each `read` returned, and yields whole lines. It never holds more than the
+//! limit of one line, even if no line end comes.
 //!
 //! A line ends with LF or CR LF. Two other ends exist in the wild:
 //!
@@ -35,7 +35,7 @@ const TELNET_TIMING_MARK: u8 = 6;
 /// The answer to [`Frame::TimingMark`]: `IAC WONT TIMING-MARK` (RFC 860).
 pub const TIMING_MARK_REFUSED: [u8; 3] = [IAC, 252, TELNET_TIMING_MARK];
 
-/// One thing that a peer sent: a line, or why there is none.
+/// What a decoder yields: a line, or the reason why there is no line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A line without its line end and without telnet sequences. It is not cleaned yet.
@@ -47,7 +47,7 @@ pub enum Frame<'a> {
         /// The line's length, less its line end and telnet sequences.
         bytes: usize,
     },
-    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. It prints nothing more until it gets an
+    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. Then telnet prints nothing more until it gets an
     /// answer. [`TIMING_MARK_REFUSED`] is enough.
     TimingMark,
 }
@@ -70,12 +70,12 @@ pub struct LineDecoder {
     limit: usize,
     /// The start of a line whose end has not come yet: at most `limit` bytes and a carriage return.
     held: Vec<u8>,
-    /// The length of that line so far. It exceeds the length of `held` once it is over the limit.
+    /// The length of that line so far. Once the line is over the limit, this is more than the length of `held`.
     bytes: usize,
     ends_in_carriage_return: bool,
     /// `held` was yielded as a line. It is emptied when the caller asks for the next one.
     yielded: bool,
-    /// What is dropped if it comes next.
+    /// A byte that is dropped if it comes next.
     skip: Skip,
     telnet: Telnet,
 }
@@ -131,7 +131,7 @@ impl LineDecoder {
             if self.telnet != Telnet::Text {
                 let (&byte, rest) = input.split_first()?;
                 if byte == LINE_FEED {
-                    // Cut within a sequence. The IAC stays, so the line is not UTF-8.
+                    // The line ends within a sequence. The IAC stays in it, so the line is not UTF-8.
                     self.telnet = Telnet::Text;
                     self.hold(&[IAC]);
                     continue;
@@ -172,7 +172,7 @@ impl LineDecoder {
         }
     }
 
-    /// Returns what was left without a line end when the stream ended: the last line, if any.
+    /// Returns the last line, if the stream has ended without a line end.
     pub fn finish(&mut self) -> Option<Frame<'_>> {
         self.forget_yielded();
         self.hold_partial_mark();
@@ -183,7 +183,7 @@ impl LineDecoder {
         (self.bytes > 0).then(|| self.yield_line())
     }
 
-    /// Drops from the front of `input` what is no part of the line that begins there.
+    /// Drops bytes from the front of `input` that are no part of the line.
     #[inline(never)]
     fn skip_over(&mut self, input: &mut &[u8]) {
         while let Some((&byte, rest)) = input.split_first() {
@@ -194,7 +194,7 @@ impl LineDecoder {
                 }
                 Skip::CarriageReturn if byte == CARRIAGE_RETURN => Skip::Nul,
                 Skip::Nul if byte == NUL => Skip::Nothing,
-                // A telnet sequence is no text: what is waited for may come after it.
+                // A telnet sequence is not text. The bytes to be dropped may still come after it.
                 Skip::ByteOrderMark(0) | Skip::CarriageReturn | Skip::Nul if byte == IAC => return,
                 _ => {
                     self.hold_partial_mark();
@@ -219,7 +219,7 @@ impl LineDecoder {
         let mut timing_mark = false;
         self.telnet = match (self.telnet, byte) {
             (Telnet::Command, IAC) => {
-                // An escaped 255: a byte of the text, and one that UTF-8 never has.
+                // An escaped 255 is a byte of the text. UTF-8 never has this byte.
                 self.hold(&[IAC]);
                 Telnet::Text
             }
@@ -243,14 +243,13 @@ impl LineDecoder {
         timing_mark
     }
 
-    /// Adds text to the line that has not ended yet. All of it is counted; what is over the limit is
-    /// not kept.
+    /// Adds text to the line that has not ended yet. All of it is counted, but nothing over the limit is kept.
     fn hold(&mut self, text: &[u8]) {
         let Some(&last) = text.last() else { return };
         self.skip = Skip::Nothing;
         self.ends_in_carriage_return = last == CARRIAGE_RETURN;
         self.bytes += text.len();
-        // One more than the limit: a carriage return there belongs to the line end.
+        // This is one byte more than the limit. A carriage return in that place belongs to the line end.
         let free = (self.limit + 1).saturating_sub(self.held.len());
         self.held.extend_from_slice(&text[..text.len().min(free)]);
     }
@@ -273,11 +272,10 @@ impl LineDecoder {
 
 /// Returns where the first line end or IAC is: the LF, the NUL of a CR NUL, or the IAC.
 ///
-/// A server under a flood spends much of its time here, so whole blocks are looked at first. Whether
-/// a block of sixteen bytes may hold one of the three is a question without an early exit, which
-/// the compiler answers with a few vector instructions. It becomes one comparison if it takes in the
-/// controls between NUL and LF: one more than a byte, modulo 256, is at most 11. Of those only the
-/// tab is found in text, and then the block is looked at byte by byte.
+/// A server under a flood spends much of its time here, so whole blocks are looked at first. The test of a
+/// block of sixteen bytes has no early exit. So the compiler turns it into a few vector instructions. The test
+/// becomes a single comparison if it also finds the controls between NUL and LF: such a byte plus one, modulo
+/// 256, is at most 11. Of these only the tab occurs in text. A block with a tab is then looked at byte by byte.
 fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
     let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;

@@ -1,8 +1,8 @@
 //! HTTP: telling a web client from a person at the nickname prompt.
 //!
-//! A browser sends whatever a web page tells it to, and to any port. An HTTP request is text in
-//! lines, so its body would join the room and speak there. The request is told by its first line or
-//! by its `Host` header. Neither can be a nickname, so nobody is refused by mistake.
+//! A web page can make a browser send anything, and to any port. An HTTP request is text in lines, so its body
+//! would join the room and speak there. A request is recognized by its first line or by its `Host` header.
+//! Neither can be a nickname, so nobody is refused by mistake.
 
 /// Returns whether a line at the nickname prompt comes from a client that speaks HTTP.
 ///
@@ -13,7 +13,7 @@
 /// Host: name
 /// ```
 ///
-/// The second one matters when the first is over the limit of a line: its text is then not kept.
+/// The second line matters when the first is over the limit. The text of the first is not kept then.
 ///
 /// ```
 /// use chat::protocol::http::is_http;

@@ -6,8 +6,8 @@
 //! - A name has letters and digits of any script, `-`, `_` and `.`. It has no space, bracket or colon,
 //!   and nothing invisible.
 //! - A letter has at most two combining marks, so that a name stays on its line.
-//! - A name is spelled in one way only, with composed letters: `é` is not written as `e` and U+0301.
-//!   So no two names are the same text to Unicode (canonically equal, UAX #15) and different here.
+//! - A name has only one spelling, with composed letters: `é` is not written as `e` and U+0301. So no two names
+//!   are the same text to Unicode (canonically equal, UAX #15) and different here.
 //! - Names that differ in case alone are the same.
 //!
 //! Letters of different scripts that look alike are different, such as Latin `a` and Cyrillic `а`.
@@ -89,7 +89,7 @@ impl Nickname {
     }
 }
 
-/// Checks each character by itself and beside those before it.
+/// Checks each character by itself, and together with the characters before it.
 fn check_characters(name: &str) -> Result<(), NicknameError> {
     // The letter that a mark would belong to, the marks that it has, and the character before.
     let (mut letter, mut marks, mut previous) = (None, 0, None);
@@ -125,8 +125,8 @@ fn check_characters(name: &str) -> Result<(), NicknameError> {
 /// Returns one text for all names that are the same name: those that differ in case alone, or in the
 /// order of a letter's marks.
 ///
-/// Each character is mapped to lower, upper and lower case. The upper case joins what lower case
-/// keeps apart: `ß` and `ss`, `ς` and `σ`. The lower case before it joins what upper case keeps apart:
+/// Each character is mapped to lower, upper and lower case. Upper case makes some names equal that differ in
+/// lower case: `ß` and `ss`, `ς` and `σ`. The lower case before it makes names equal that differ in upper case:
 /// `ẞ` and `ß`. Marks are put in an order of their own, since Unicode takes some orders for the same.
 pub fn fold(name: &str) -> String {
     if name.is_ascii() {
@@ -149,7 +149,7 @@ pub fn mentions(text: &str, nickname: &str) -> bool {
     let words = text.split(|c| !of_a_name(c));
     !nickname.is_empty()
         && words.map(fold).any(|word| {
-            // `ask alice.` names alice, and so does `ask alice.` where alice. is a nickname.
+            // `ask alice.` names `alice`. It also names `alice.`, if that is a nickname.
             word == nickname || word.trim_matches(PUNCTUATION) == nickname
         })
 }

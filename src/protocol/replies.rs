@@ -19,7 +19,7 @@ pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 /// The end of every line that asks for a nickname: the first question, and each refusal.
 pub const NICKNAME_QUESTION: &str = " nickname:";
 
-/// Refuses what needs a nickname, to a client that has none.
+/// Refuses a command that needs a nickname, to a client that has none.
 pub const NICKNAME_FIRST: &str = "[SERVER] Give your nickname first: write NAME, or NAME: TEXT.";
 
 /// The nickname was accepted: the client is in.
@@ -56,7 +56,7 @@ pub const TOO_MANY_TRIES: &str = "[SERVER] Too many tries. Goodbye!";
 /// The only line to a connection that comes when the server is full.
 pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
-/// The only line to a connection from an address that has too many already.
+/// The only line to a connection from an address that already has too many connections.
 pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
 
 /// The only line to a connection from an address that the operator has banned.
@@ -89,7 +89,7 @@ pub enum LeaveReason {
 }
 
 impl LeaveReason {
-    /// The last line to the client itself. `None` if it can no longer be told anything.
+    /// The last line to the client itself. `None` if nothing can be sent to it any more.
     pub fn final_line(self) -> Option<&'static str> {
         match self {
             Self::Quit => Some(GOODBYE),
@@ -161,13 +161,13 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
     format!("{NOTICE_PREFIX}{before}{IS_NOW}{after}")
 }
 
-/// Who is online: how many, and the first [`MAX_LISTED_NAMES`] of them. It is no `String`, since a line for
-/// each of ten thousand who join is composed where it is sent from.
+/// Who is online: how many, and the first [`MAX_LISTED_NAMES`] of them. It is not a `String`: when ten thousand
+/// people join, each line is composed in the buffer from which it is sent.
 #[derive(Debug, Clone)]
 pub struct Online<'a, I> {
     /// How many there are.
     pub count: usize,
-    /// What they have in the name, cleaned already; empty when these are all.
+    /// The part that all listed names contain, already cleaned. Empty if everybody is listed.
     pub part: &'a str,
     /// Their nicknames.
     pub nicknames: I,
@@ -257,7 +257,7 @@ pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")
 }
 
-/// Answers `/nick` with the name that one has.
+/// Answers `/nick` with the name that the client already has.
 pub fn renamed_to_itself(nickname: &Nickname) -> String {
     format!("[SERVER] You are {nickname} already.")
 }
@@ -285,7 +285,7 @@ pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
 
-/// Returns whether a line from the server refuses one of the reader's own.
+/// Returns whether a line from the server refuses a line of the reader's own.
 pub fn is_refusal(line: &str) -> bool {
     ["Not sent: ", "No such nickname: ", "Unknown command: ", "Usage: "]
         .iter()

@@ -1,19 +1,20 @@
 //! What a line from the server is: the reading side of [`super::replies`].
 //!
-//! A client needs no more than to print the lines. One that completes names or colors them takes them
-//! apart. Names are valid nicknames, whatever a server sends.
+//! A client needs no more than to print the lines. A client that completes or colors names must parse them.
+//! Names are valid nicknames, no matter what a server sends.
 
 use super::nickname::Nickname;
 use super::replies::{
     CONNECTED, HAS_JOINED, HAS_LEFT, IS_NOW, LAST_MESSAGES_PREFIX, NOTICE_PREFIX,
 };
 
-/// A line, with its parts lent from it.
+/// A parsed line. Its parts are borrowed from the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLine<'a> {
     /// What the line says.
     pub kind: Kind<'a>,
-    /// Who does it: a nickname, `you` for a private line of the reader's own, or nothing.
+    /// The nickname of the person who does it. It is `you` for a private line of the reader's own, and empty
+    /// for other lines.
     pub by: &'a str,
 }
 
@@ -28,7 +29,7 @@ pub enum Kind<'a> {
     Left,
     /// Somebody has this nickname now.
     Renamed(&'a str),
-    /// The nicknames of those who are online, some of them, separated by a comma and a space.
+    /// The nicknames of people who are online, separated by a comma and a space. A long list is not complete.
     Online(&'a str),
     /// This many lines follow. They were said before the client joined.
     History(usize),

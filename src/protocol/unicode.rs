@@ -1,14 +1,13 @@
-//! What the programs know about characters and `std` does not: which are combining marks, which are
-//! never seen, which spellings of a text are the same text, and which take two columns of a terminal.
+//! What `std` does not know about characters: which are combining marks, which are never seen, which spellings
+//! of a text are the same text, and which take two columns of a terminal.
 //!
 //! Nicknames need all three. Cleaning needs the second. The client needs the first, because a
 //! terminal gives no column of its own to most marks. Whether a character is a letter or a digit,
 //! and its upper and lower case, are in `std`.
 //!
-//! Source: the Unicode Character Database, version 18.0. The tables were made by a program from its
-//! properties `General_Category`, `Canonical_Combining_Class`, `Decomposition_Mapping` and
-//! `Default_Ignorable_Code_Point`, and compared with them for every code point. Letters that are
-//! newer than `std` knows are no letters here.
+//! Source: the Unicode Character Database, version 18.0. The tables were made by a program from its properties
+//! `General_Category`, `Canonical_Combining_Class`, `Decomposition_Mapping` and `Default_Ignorable_Code_Point`,
+//! and compared with them for every code point. A letter that `std` does not know yet is not a letter here.
 
 /// The first and the last of some code points.
 type Range = (u32, u32);
@@ -61,9 +60,9 @@ pub fn is_replaced_by_composition(c: char) -> bool {
 /// Returns whether two characters that follow each other, or have one mark between them, may be
 /// another spelling of one character: `e` and U+0301 are `é`.
 ///
-/// It is true of every two characters that Normalization Form C makes one, and of some more: of a
-/// Latin, Greek or Cyrillic letter and any mark from U+0300 to U+036F, and where that makes the table
-/// shorter and nobody writes the two together.
+/// It is true of all pairs that Normalization Form C makes one character. It is also true of some more: a
+/// Latin, Greek or Cyrillic letter and any mark from U+0300 to U+036F, and where that makes the table shorter
+/// and nobody writes the two together.
 pub fn may_compose(first: char, second: char) -> bool {
     let (first, second) = (u32::from(first), u32::from(second));
     let holds = |range: Range, c| range.0 <= c && c <= range.1;
@@ -76,7 +75,7 @@ fn is_in(table: &[Range], c: char) -> bool {
     after > 0 && c <= table[after - 1].1
 }
 
-/// First characters, and second ones that may compose with them, as ranges.
+/// Pairs of ranges: first characters, and the second characters that may compose with them.
 #[rustfmt::skip]
 const COMPOSING: &[(Range, Range)] = &[
     // Latin, Greek and Cyrillic, and Todhri, which alone of all others has such letters.

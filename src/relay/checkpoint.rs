@@ -9,8 +9,8 @@
 //! h LINE                                         one of the last lines
 //! ```
 //!
-//! Reading it and applying what comes after it in the stream gives the same state as applying everything. Pure:
-//! where it is kept is for the [`engine`](super::engine) to know.
+//! Reading it and applying what comes after it in the stream gives the same state as applying everything. This
+//! module is pure. The [`engine`](super::engine) keeps the text.
 
 use std::fmt::Write;
 
@@ -42,7 +42,7 @@ impl State {
         self.history.iter().try_for_each(|line| writeln!(text, "h {line}"))
     }
 
-    /// Reads what [`State::write`] has written; `None` if it is something else.
+    /// Reads what [`State::write`] has written. `None` if the text is something else.
     pub fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let mut words = lines.next()?.strip_prefix("1 ")?.split(' ');

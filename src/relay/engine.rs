@@ -8,9 +8,9 @@
 //! XTRIM  chat:{lobby}:log MINID ID          forget what is before a checkpoint
 //! ```
 //!
-//! Both keys belong to one room. The braces put them into one slot, for engines that have such.
+//! Both keys belong to one room. The braces put both into one slot, for engines that have slots.
 //!
-//! Used by the writer and by the reader, each on a connection of its own: who waits in `XREAD` can send
+//! The writer and the reader each have a connection of their own: a thread that waits in `XREAD` can send
 //! nothing.
 
 use std::io;
@@ -31,7 +31,7 @@ pub struct Address {
     pub hosts: Vec<String>,
     /// What the Sentinels call the primary, if there are Sentinels.
     pub sentinel: Option<String>,
-    /// What `AUTH` is given: nothing, a password, or a user and a password.
+    /// The arguments of `AUTH`: nothing, a password, or a user and a password.
     pub auth: Vec<String>,
     /// The room.
     pub room: String,
@@ -54,7 +54,7 @@ pub struct Engine {
     checkpoint: String,
 }
 
-/// Why a reply cannot be used that is one.
+/// Why a well-formed reply cannot be used.
 const UNEXPECTED: Error = Error::NotResp("an unexpected reply");
 
 impl Engine {
@@ -79,7 +79,7 @@ impl Engine {
             words.extend(address.auth.iter().map(String::as_bytes));
             connection.call(&words)?;
         }
-        // A replica can be read, but lags; and one that was demoted may say so before its links break.
+        // A replica can be read, but it lags. A demoted engine may still answer before its links break.
         let role = connection.call(&[b"ROLE"])?.array().ok_or(UNEXPECTED)?;
         if role.first() != Some(&Value::Bytes(b"master".to_vec())) {
             return Err(io::Error::other("it is a replica").into());
@@ -89,11 +89,11 @@ impl Engine {
         Ok(Self { connection, log, checkpoint })
     }
 
-    /// Uses all rights that a room needs and that nothing else would ask for soon, without a change.
+    /// Tries all rights that a room needs and that would otherwise be used only later. Changes nothing.
     ///
     /// # Errors
     ///
-    /// One is missing: the engine's refusal.
+    /// A right is missing. The error is the engine's refusal.
     pub fn check_rights(&mut self) -> Result<(), Error> {
         self.trim(Id::default())?;
         self.entry(Id::default())?;
@@ -105,21 +105,22 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// It may be in the stream all the same.
+    /// The entry may be in the stream in spite of the error.
     pub fn append(&mut self, text: &str) -> Result<Id, Error> {
         let log = self.log.as_bytes();
         let reply = self.connection.call(&[b"XADD", log, b"*", b"e", text.as_bytes()])?;
         reply.text().and_then(|id| id.parse().ok()).ok_or(UNEXPECTED)
     }
 
-    /// Returns the next entries after one. Blocks until there are some if it may `wait`, so long at most.
+    /// Returns the entries that follow a given entry. If there is no entry yet, blocks until one comes, but at
+    /// most for `wait`.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn read(&mut self, after: Id, wait: Option<Duration>) -> Result<Vec<Entry>, Error> {
         let after = after.to_string();
-        // No time at all would mean for ever.
+        // A time of zero would mean to wait for ever.
         let wait = wait.map(|wait| wait.as_millis().max(1).to_string());
         let mut words = vec![&b"XREAD"[..], b"COUNT", ENTRIES_AT_ONCE];
         if let Some(milliseconds) = &wait {
@@ -135,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Returns the entry of that number, if it is there.
+    /// Returns the entry with this number, if it is there.
     ///
     /// # Errors
     ///
@@ -160,8 +161,8 @@ impl Engine {
         }))
     }
 
-    /// Keeps a checkpoint under the number of its entry. So the engine itself refuses one that is older than
-    /// what it has.
+    /// Keeps a checkpoint under the number of its entry. So the engine itself refuses a checkpoint that is
+    /// older than the newest one.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ impl Engine {
         self.connection.call(&[b"DEL", self.checkpoint.as_bytes()]).map(drop)
     }
 
-    /// Forgets the entries before one.
+    /// Forgets the entries before a given entry.
     ///
     /// # Errors
     ///
@@ -192,8 +193,8 @@ impl Engine {
     }
 }
 
-/// Asks one Sentinel after the other which engine is the primary. An old primary that comes back says for some
-/// seconds that it still is one; they know better.
+/// Asks one Sentinel after the other which engine is the primary. An old primary that comes back still calls
+/// itself primary for some seconds. The Sentinels know better.
 fn find_primary(
     sentinels: &[String],
     primary: &str,

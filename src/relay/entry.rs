@@ -6,9 +6,9 @@
 //! A 2 waves
 //! ```
 //!
-//! SID is a run of a server, SEQ the number of its entry. AT and DIGEST say up to where its writer had read, and
-//! what. That is how a server finds out that it and the writer do not read the same, where no connection breaks
-//! and no error comes: an engine that was demoted goes on to answer.
+//! SID is a run of a server, SEQ the number of its entry. AT says how far its writer had read. DIGEST says what
+//! it had read. So a server finds out that it and the writer do not read the same stream. A demoted engine goes
+//! on answering, so no error and no broken connection shows this.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,7 +35,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// One run of one server: a random number, never used again. A server that has to come in anew is another run.
+/// One run of one server: a random number, never used again. A server that must come in again is another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sid(pub u64);
 
@@ -58,7 +58,7 @@ impl fmt::Display for Sid {
 pub struct Header {
     /// Which run of which server wrote it.
     pub sid: Sid,
-    /// Its number among the entries of that run, from 1.
+    /// The number of this entry in its run, from 1.
     pub seq: u64,
     /// The position up to which the writer had read.
     pub at: u64,
@@ -66,7 +66,7 @@ pub struct Header {
     pub digest: u64,
 }
 
-/// As it is written, with its line end.
+/// Returns the line as it is written, with its line end.
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sid, seq, at, digest } = self;
@@ -75,7 +75,7 @@ impl fmt::Display for Header {
 }
 
 impl Header {
-    /// Reads it; `None` if it is none.
+    /// Reads the first line of an entry. `None` if the text is something else.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let header = Self {
@@ -100,7 +100,7 @@ impl Header {
     }
 }
 
-/// Whether a server may be called that.
+/// Whether a server may have this name.
 pub fn is_server_name(name: &str) -> bool {
     (1..=MAX_SERVER_NAME_BYTES).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
 }

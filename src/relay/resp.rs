@@ -15,13 +15,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long a connect may take. A server has three seconds to end, and may be here when it is asked to.
+/// How long a connect may take. A server must end within three seconds, and it may be connecting when it is
+/// asked to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the engine may take to take a command, and to answer it.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The most that one reply may take, in bytes: far more than servers write, far less than a memory.
+/// The most bytes that one reply may have. It is far more than servers write, and far less than the memory of a
+/// machine.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 
 /// How deep arrays may nest. The reply to `XREAD` nests five deep.
@@ -65,7 +67,7 @@ impl Value {
 pub enum Error {
     /// The connection is broken, or the time is over. Connect again.
     Io(io::Error),
-    /// The engine answered that it will not. The connection goes on.
+    /// The engine refused the command. The connection goes on.
     Refused(String),
     /// The peer is no engine.
     NotResp(&'static str),
@@ -92,7 +94,7 @@ impl From<io::Error> for Error {
 }
 
 impl Error {
-    /// Whether trying again is of no use: the password, a right or the address is wrong.
+    /// Whether it is useless to try again: the password, a right or the address is wrong.
     pub fn is_final(&self) -> bool {
         const FINAL: [&str; 8] = [
             "WRONGPASS",
@@ -131,7 +133,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What the system said of the last address.
+    /// What the system said about the last address.
     pub fn open(address: &str) -> io::Result<Self> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in address.to_socket_addrs()? {
@@ -149,13 +151,13 @@ impl Connection {
         Err(failed)
     }
 
-    /// The socket, for another thread to shut down: that wakes this one from [`Connection::call`].
+    /// Returns the socket. Another thread can shut it down, and so wake this thread from [`Connection::call`].
     pub fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
-    /// Sends a command and reads its reply. Blocks until the reply is there, for three seconds at most while
-    /// nothing comes.
+    /// Sends a command and reads its reply. Blocks until the reply is there, or until nothing has come for
+    /// three seconds.
     ///
     /// # Errors
     ///
@@ -182,7 +184,7 @@ fn write_command(command: &mut Vec<u8>, arguments: &[&[u8]]) {
 ///
 /// # Errors
 ///
-/// See [`Error`]. A refusal inside an array counts for all of it.
+/// See [`Error`]. A refusal inside an array makes the whole array a refusal.
 pub fn read_value(
     reader: &mut impl BufRead,
     left: &mut usize,
@@ -315,7 +317,7 @@ mod tests {
             let result = read(bytes);
             assert!(matches!(result, Err(Error::NotResp(_))), "{result:?}");
         }
-        // An array may say that it is long; it costs nothing before its values are there.
+        // An array may claim any length. It costs no memory before its values are there.
         assert!(matches!(read(b"*999999999\r\n"), Err(Error::Io(_))));
     }
 

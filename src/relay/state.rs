@@ -1,13 +1,13 @@
 //! The state: the room as the entries of the stream make it. Every server applies the same entries in the same
 //! order, and so comes to the same room.
 //!
-//! That holds because applying depends on the entries and on nothing else: no clock, no option, no table of
-//! Unicode, no map whose order is random. Whether a name is free, who is dead and which message comes first is
-//! decided by the order of the stream alone. What a server does about it, on its own sockets, is an
-//! [`Event`], and changes nothing here.
+//! This holds because the result depends on nothing but the entries: no clock, no option, no table of Unicode,
+//! no map with a random order. Whether a name is free, who is dead and which message comes first is decided by
+//! the order of the stream alone. An [`Event`] tells a server what to do on its own sockets. It changes nothing
+//! here.
 //!
-//! A server has one entry under way at a time, and sends it again until it reads it back. So copies are
-//! known by their number, and a number that jumps proves that entries are missing.
+//! A server has one entry under way at a time, and sends it again until it reads it back. So a copy has the
+//! same number as its original, and a gap in the numbers proves that entries are missing.
 //!
 //! A server is dead when another has beaten [`MISSES`] times since it said something: a count of entries, on
 //! which all agree, and not a time. While the engine stands still nobody beats, and nobody dies.
@@ -25,13 +25,13 @@ const ENTRY_COST: u64 = 64;
 /// How much is appended from one checkpoint to the next, in bytes. The stream keeps up to twice that.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// A server that says nothing during so many beats of another one is gone.
+/// A server is gone if it says nothing during this many beats of another server.
 pub const MISSES: u32 = 6;
 
 /// How many points of the order are remembered, to compare them with what other servers have read.
 const REMEMBERED_POINTS: usize = 4096;
 
-/// How many lines a checkpoint hands on to whoever joins later.
+/// How many lines a checkpoint keeps for people who join later.
 pub const HISTORY_LINES: usize = 20;
 
 /// The longest nickname, in bytes: room for 32 characters of any script and their marks.
@@ -50,8 +50,8 @@ pub struct Who {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     pub(super) nick: String,
-    /// The form in which two names are the same. Its own server has computed it: the tables of another may be
-    /// newer, and all have to agree.
+    /// The form in which two names are the same. The member's own server has computed it. Other servers may
+    /// have newer tables, and all must agree.
     pub(super) folded: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Server {
     pub(super) name: String,
     /// The number of its last entry.
     pub(super) seq: u64,
-    /// How far it had read when it wrote that.
+    /// How far the server had read when it wrote that entry.
     pub(super) at: u64,
     /// The position at which it came.
     pub(super) came: u64,
@@ -104,7 +104,7 @@ pub enum Event<'a> {
     Said(Who, &'a str, &'a str),
     /// Somebody does something.
     Acted(Who, &'a str, &'a str),
-    /// Somebody tells something to a member, or to nobody: then the name is as it was typed.
+    /// Somebody tells something to a member. If there is no such member, the name is as it was typed.
     Told(Who, Result<Who, &'a str>, &'a str),
     /// Somebody leaves.
     Left(Who, &'a str, LeaveReason),
@@ -114,7 +114,7 @@ pub enum Event<'a> {
     Came(Sid, &'a str),
     /// A server is gone; its members have left.
     Gone(Sid, &'a str, Gone),
-    /// A record is not what a server writes, for this reason.
+    /// A record cannot come from a server of this version. The text says why.
     Bad(&'static str),
 }
 
@@ -123,22 +123,23 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// It counts.
     Counted,
-    /// It counts for nothing: another copy, or of a server that is not in the room.
+    /// It is ignored: it is a copy, or its server is not in the room.
     Ignored,
-    /// Nothing that a server of this room writes, for this reason.
+    /// No server of this room writes such an entry. The text says why.
     Foreign(&'static str),
     /// A server asks for a checkpoint.
     Question,
-    /// Whether it counts or not, its server has not read what this one has, for this reason.
+    /// The server that wrote it has not read the same as this one. The text says why. The entry may count all
+    /// the same.
     Doubtful(&'static str),
 }
 
-/// What came of an entry.
+/// The result of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Applied {
     /// What it was.
     pub outcome: Outcome,
-    /// A checkpoint is due here; then the stream is not needed before this entry.
+    /// Whether a checkpoint is due here. Once it is kept, nobody needs the stream before this entry.
     pub trim_to: Option<Id>,
 }
 
@@ -146,20 +147,20 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     pub(super) servers: BTreeMap<Sid, Server>,
-    /// Who has which nickname, by its folded form.
+    /// The owner of each nickname, by its folded form.
     pub(super) names: HashMap<String, Who>,
     /// The last lines, as they are shown.
     pub(super) history: VecDeque<String>,
     /// The entry that was applied last.
     pub(super) last: Id,
-    /// Who wrote it, and its number there.
+    /// The run that wrote it, and its number in that run.
     pub(super) last_key: (Sid, u64),
-    /// What all entries cost up to here.
+    /// How many bytes all entries up to here have cost.
     pub(super) position: u64,
-    /// What they cost since a checkpoint was due, and where that was.
+    /// How many bytes entries have cost since a checkpoint was last due, and the entry at which it was due.
     pub(super) since: u64,
     pub(super) mark: Id,
-    /// A number that only those can have who have read the same.
+    /// A digest: servers with the same digest have read the same entries.
     pub(super) digest: u64,
     /// The last positions and digests, oldest first.
     points: VecDeque<(u64, u64)>,
@@ -225,7 +226,7 @@ impl State {
         let cost = ENTRY_COST + fields.iter().map(|field| field.len() as u64).sum::<u64>();
         self.last_key = Default::default();
         let outcome = self.apply_fields(fields, tell);
-        // Whatever it was: it stands in the stream, and all agree where that is.
+        // This is done for every entry: all servers agree on its place in the stream.
         self.position += cost;
         self.since += cost;
         self.last = id;
@@ -287,8 +288,8 @@ impl State {
         doubt.map_or(Outcome::Counted, Outcome::Doubtful)
     }
 
-    /// Why the writer of an entry cannot have read what this server has, if so. It never decides whether the
-    /// entry counts, since servers remember different stretches.
+    /// Returns why the writer of an entry cannot have read the same as this server, if that is so. This never
+    /// decides whether the entry counts, since servers remember different parts of the stream.
     fn doubt(&self, header: &Header) -> Option<&'static str> {
         if header.at > self.position {
             return Some("its server had read more than there was");
@@ -299,7 +300,7 @@ impl State {
             .then_some("its server had read something else")
     }
 
-    /// Lets a server in, if this is how one comes. Another run of its name goes.
+    /// Lets a server in, if the entry is a server's first. An older run with the same name goes.
     fn let_in(
         &mut self,
         header: &Header,
@@ -310,7 +311,7 @@ impl State {
         let same = self.servers.iter().find(|(_, server)| server.name == name);
         if let Some((&same, server)) = same {
             if header.at <= server.came {
-                // A late copy: that run has come since this was written.
+                // A late copy: the other run came after this entry was written.
                 return false;
             }
             self.remove_server(same, Gone::Replaced, &mut |event| tell(0, event));
@@ -409,7 +410,7 @@ impl State {
         Ok(())
     }
 
-    /// Counts a server's beat against all others, and lets go of those that were silent for too long.
+    /// Counts a server's beat for all others, and removes servers that were silent for too long.
     fn beat(&mut self, sid: Sid, tell: &mut dyn FnMut(Event<'_>)) {
         let mut silent = Vec::new();
         for (&other, server) in self.servers.iter_mut().filter(|&(&other, _)| other != sid) {
@@ -441,8 +442,8 @@ impl State {
         tell(Event::Gone(sid, &server.name, how));
     }
 
-    /// Mixes a number into the digest: FNV-1a on eight bytes at once, with a rotation that brings the high bits
-    /// down.
+    /// Mixes a number into the digest. This is FNV-1a on eight bytes at once, with a rotation that brings the
+    /// high bits down.
     fn mix(&mut self, number: u64) {
         self.digest = (self.digest ^ number).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     }

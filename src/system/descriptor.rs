@@ -3,7 +3,7 @@
 /// Raises the soft limit on open descriptors to the hard one, and returns what it is then.
 ///
 /// The soft limit is often 1,024 or 256, for the sake of old programs that use `select`; this one does not.
-/// `None` where the limit is not known, or there is none, as on Windows. Source: `getrlimit(2)`,
+/// `None` if there is no limit, as on Windows, or if the limit is not known. Source: `getrlimit(2)`,
 /// `RLIMIT_NOFILE`.
 pub fn raise_limit() -> Option<usize> {
     #[cfg(unix)]

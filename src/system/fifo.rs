@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// Opens a FIFO that only its owner may use, to read from it. It is made if it is not there.
 ///
-/// It is opened for writing too, so its stream does not end when the last writer closes it: whoever reads
-/// waits for the next one.
+/// It is opened for writing too, so its stream does not end when the last writer closes it. The reader then
+/// waits for the next writer.
 ///
 /// # Errors
 ///

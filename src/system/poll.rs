@@ -12,7 +12,7 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Blocks until one of `sockets` takes more or is over, for `timeout` at most, or until a signal was
+    /// Blocks until one of `sockets` takes more or is over, until `timeout` has passed, or until a signal was
     /// handled. Returns for each of them, in their order, whether it is so.
     pub fn writable<'a, 's>(
         &'a mut self,

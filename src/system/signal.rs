@@ -1,8 +1,8 @@
 //! Signals: asking to stop becomes a byte in a pipe.
 //!
-//! Almost nothing may be called in a signal handler (see `signal-safety(7)`): no lock, no
-//! allocation, no `println!`. `write` on a pipe may, and whoever waits can wait for the pipe and for
-//! a socket at once. So the handler writes one byte, and everything else happens in a thread.
+//! Almost nothing may be called in a signal handler (see `signal-safety(7)`): no lock, no allocation, no
+//! `println!`. `write` on a pipe is allowed, and a thread can wait for the pipe and for a socket at once. So
+//! the handler writes one byte, and everything else happens in a thread.
 //!
 //! On Windows Ctrl-C, Ctrl-Break and the closing of the console window come to a handler as well. It runs in a
 //! thread of its own, and writes the same byte.
@@ -20,7 +20,7 @@ pub const STOP: u8 = b'\n';
 /// What the handler of SIGHUP writes. It never comes on Windows.
 pub const HANG_UP: u8 = b'h';
 
-/// After what time a second request to stop is meant.
+/// A second request to stop counts only after this time.
 const MEANT_AFTER: Duration = Duration::from_secs(1);
 
 /// When the handlers were set, and how many nanoseconds later the first request to stop came; 0 before.
@@ -29,9 +29,9 @@ static FIRST: AtomicU64 = AtomicU64::new(0);
 
 /// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP [`HANG_UP`], instead of ending the process.
 ///
-/// SIGINT or SIGTERM ends it at once when it comes more than a second after the first of them. Service
-/// managers and `timeout` send theirs to the process and to its group, so a second one that comes
-/// sooner was not meant. SIGHUP never does: when a terminal is closed it comes twice, from the system and
+/// SIGINT or SIGTERM ends it at once when it comes more than a second after the first of them. Service managers
+/// and `timeout` send the signal both to the process and to its group. So a second signal that comes sooner
+/// does not count. SIGHUP never ends it at once: when a terminal is closed it comes twice, from the system and
 /// from the shell.
 ///
 /// SIGHUP stays ignored where the program was started so (`nohup`). SIGTTIN is ignored, so that
@@ -45,7 +45,7 @@ pub fn stop_through(pipe: PipeWriter) {
     os::stop_through(pipe);
 }
 
-/// Whether a request to stop that comes now is a second one that is meant. To be asked by a handler, once for
+/// Whether a request to stop that comes now is a second request that counts. To be asked by a handler, once for
 /// each: `Instant` is `clock_gettime`, which is async-signal-safe.
 pub(super) fn is_second_request() -> bool {
     let now = SET.get().map_or(Duration::ZERO, Instant::elapsed);

@@ -15,7 +15,7 @@ use super::os::socket as os;
 ///
 /// # Errors
 ///
-/// What the system says; the old backlog then stays.
+/// What the system says. The old backlog then stays.
 pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     os::listen(listener, connections)
 }
@@ -80,8 +80,8 @@ pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the read timeout is over, or a moment earlier: whoever sets one looks at the clock.
-/// Else the connection is broken.
+/// `WouldBlock` when the read timeout is over, or a moment earlier: after a timeout, look at the clock. Any
+/// other error means that the connection is broken.
 pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match os::read(stream, buffer) {
@@ -115,7 +115,7 @@ pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
 /// A peer that only ended its own stream may still be there and read. What it had sent can be read
 /// in either case. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
-    // Errors and hang-ups are reported to whoever waits for nothing, too, but not by macOS.
+    // Even a `poll` that waits for nothing reports errors and hang-ups, but not on macOS.
     let mut polled = [Polled::writable(stream)];
     wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }

@@ -47,8 +47,8 @@ pub struct Ready {
 #[derive(Debug)]
 pub struct Output(os::Output);
 
-/// Returns the standard input and output. From here on whatever ends the process by a signal restores
-/// the terminal before. To be called once.
+/// Returns the standard input and output. From here on, each signal that ends the process first restores the
+/// terminal. Must be called only once.
 ///
 /// # Errors
 ///
@@ -57,12 +57,13 @@ pub fn open() -> io::Result<(Input, Output)> {
     Ok((os::open().map(Input)?, Output::stdout()?))
 }
 
-/// Puts the terminal into raw mode, with pasted text bracketed. From here on a panic restores it. To be
-/// called once. Source: `tcgetattr(3)`, `cfmakeraw(3)`, `signal(7)`; `SetConsoleMode`.
+/// Puts the terminal into raw mode, with pasted text bracketed. From here on a panic restores it. Must be
+/// called only once. Source: `tcgetattr(3)`, `cfmakeraw(3)`, `signal(7)`; `SetConsoleMode`.
 ///
 /// # Errors
 ///
-/// Standard input or output is no terminal, or one that knows no escape sequences; use ordinary line input.
+/// Standard input or output is no terminal, or is a terminal without escape sequences. Use ordinary line input
+/// then.
 pub fn enter_raw_mode() -> io::Result<()> {
     os::prepare_raw_mode()?;
     let print = panic::take_hook();
@@ -132,8 +133,8 @@ pub fn time_of_day() -> String {
 }
 
 impl Input {
-    /// Waits, no longer than `timeout` if there is one, for input if that is wanted, and for a socket
-    /// and an output, if they are given, to take more. A signal or [`wake`] ends it too. Source:
+    /// Waits for input, if the caller wants any. Also waits until a socket or an output takes more, if these
+    /// are given. If there is a `timeout`, waits no longer than that. A signal or [`wake`] ends it too. Source:
     /// `poll(2)`.
     ///
     /// # Errors

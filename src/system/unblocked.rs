@@ -1,8 +1,9 @@
 //! Sending without waiting where no flag of a call does it: on macOS, whose `MSG_DONTWAIT` waits for space all
 //! the same, on Windows, which has no such flag, and with `--cfg portable`.
 //!
-//! The socket is made non-blocking for the one call. A thread that blocks in reading goes on blocking; one that
-//! begins to read just then is told `WouldBlock`, and [`socket::read`](super::socket::read) tries again.
+//! The socket is made non-blocking for the one call. A thread that already blocks in `read` goes on blocking. A
+//! thread that begins to read during the call gets `WouldBlock`, and [`socket::read`](super::socket::read)
+//! tries again.
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Each rule of the state has a test here, and what must hold whatever comes.
+//! Each rule of the state has a test here. Further tests check what must hold for any stream.
 
 use super::*;
 
@@ -193,7 +193,7 @@ fn an_entry_whose_writer_has_read_something_else_counts_and_is_doubtful() {
         assert!(matches!(outcome, Outcome::Doubtful(_)), "{outcome:?}");
         assert_eq!(events.len(), 1);
     }
-    // What it had read so long ago that this is not remembered is not doubted.
+    // What the writer had read so long ago that nobody remembers it is not doubted.
     for _ in 0..=REMEMBERED_POINTS {
         stream.write(&mut one, "");
     }

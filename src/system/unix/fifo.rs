@@ -21,7 +21,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         if !fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
             return Err(error);
         }
-        // It is there since another time.
+        // The FIFO exists already.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     OpenOptions::new().read(true).write(true).open(path)

@@ -28,7 +28,7 @@ pub(super) const SO_OOBINLINE: c_int = 0x100;
 pub(super) const TCP_KEEPIDLE: c_int = 256;
 pub(super) const TCP_KEEPINTVL: c_int = 512;
 pub(super) const TCP_KEEPCNT: c_int = 1024;
-/// It bounds nothing but what a socket's buffer holds in all.
+/// FreeBSD can bound only the size of a socket's whole buffer.
 pub(super) const UNSENT: Option<c_int> = None;
-/// It gives up after so many retransmissions, not after a time.
+/// FreeBSD gives up after a number of retransmissions, not after a time.
 pub(super) const UNACKNOWLEDGED: Option<(c_int, u128)> = None;

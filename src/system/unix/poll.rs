@@ -31,7 +31,7 @@ impl Polled {
         Self { descriptor: file.as_fd().as_raw_fd(), events: POLLIN, returned: 0 }
     }
 
-    /// Waits until it takes more, or never will again.
+    /// Waits until the descriptor takes more, or until it never will.
     pub(crate) fn writable(file: &impl AsFd) -> Self {
         Self { events: POLLOUT, ..Self::readable(file) }
     }
@@ -46,18 +46,19 @@ impl Polled {
         self.returned != 0
     }
 
-    /// Whether it is over in both directions.
+    /// Whether the connection is over in both directions.
     pub(crate) fn is_over(&self) -> bool {
         self.returned & (POLLERR | POLLHUP) != 0
     }
 }
 
-/// Blocks until one of these is ready, for `timeout` at most if there is one. It is async-signal-safe.
+/// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one. It is
+/// async-signal-safe.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up: a wait that ends early would only be begun again.
+    // Rounded up: after a wait that ends early the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
-    // SAFETY: the slice has so many entries of the layout of `struct pollfd`, and outlives the call.
+    // SAFETY: the slice has that many entries of the layout of `struct pollfd`, and outlives the call.
     let ready = unsafe { poll(polled.as_mut_ptr(), polled.len() as Count, milliseconds) };
     if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

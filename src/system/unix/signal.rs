@@ -53,7 +53,7 @@ pub(super) fn keep_errno(handle: impl FnOnce()) {
 /// Where the handler writes. Never closed once set, since a signal may come at any time.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// It would block after as many bytes as a pipe takes, 65,536, if nobody read them.
+/// If nobody reads the pipe, this would block once it is full, after 65,536 bytes.
 fn write_to_pipe(byte: u8) {
     // SAFETY: `write` is async-signal-safe, and the byte outlives the call.
     keep_errno(|| unsafe {

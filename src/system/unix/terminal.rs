@@ -30,8 +30,8 @@ const TCSANOW: c_int = 0;
 /// The runtime of `std` handles these, on a stack of their own, to tell an overflowed stack from other faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
-/// How much is written to a terminal that `poll` says takes something. Terminals then have room for at
-/// least this much, so that the write does not wait, although `poll` promises one byte only.
+/// How much is written to a terminal once `poll` says that it takes something. `poll` promises space for one
+/// byte only. But terminals then have space for at least this much, so the write does not wait.
 const CHUNK_BYTES: usize = 512;
 
 /// A structure of the system that nobody here looks into, so that there is no layout to get wrong:
@@ -60,9 +60,9 @@ unsafe extern "C" {
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
 /// What the runtime does on a fault.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
-/// Where the handlers write that only wake. Never closed once set.
+/// The pipe into which handlers write that only wake. Never closed once set.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
-/// The byte that wakes is there already: so the pipe never fills, and `write` never blocks.
+/// A wake is pending already. Without this check the pipe could fill, and `write` would block.
 static AWAKE: AtomicBool = AtomicBool::new(false);
 /// The size has changed, or the process was continued.
 static CHANGED: AtomicBool = AtomicBool::new(false);
@@ -109,8 +109,8 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
 /// Enters or leaves raw mode, and writes these escape sequences. It is async-signal-safe.
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if let Some((before, raw)) = SETTINGS.get() {
-        // At once, and not after the output is out: a terminal that takes none would keep us.
-        // SAFETY: the settings come from `tcgetattr`.
+        // The settings change at once, not after the output is written: a terminal that takes no output would
+        // block this. SAFETY: the settings come from `tcgetattr`.
         unsafe { tcsetattr(STDIN, TCSANOW, if is_raw { raw } else { before }) };
         put(escapes);
     }
@@ -132,7 +132,7 @@ pub(crate) fn put(bytes: &[u8]) {
     }
 }
 
-/// Handles a signal that ends the process: restores, and lets the signal do what it does.
+/// Handles a signal that ends the process: restores the terminal, and then lets the signal take its effect.
 extern "C" fn end_by(number: c_int) {
     // SAFETY: all of these are async-signal-safe, as is what restoring calls. In the background
     // `tcsetattr` would stop the process instead, if SIGTTOU were not ignored. The signal is blocked
@@ -162,7 +162,8 @@ fn handle_fault(number: c_int) {
     unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
 }
 
-/// Handles a fault: restores, and lets the runtime's handler have it, or the signal do what it does.
+/// Handles a fault: restores the terminal. Then calls the runtime's handler, or lets the signal take its
+/// effect.
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
     let is_handled = |runtime: &&Opaque| runtime.0[..size_of::<usize>()] != [0; size_of::<usize>()];
@@ -203,9 +204,9 @@ pub(crate) fn exit_on_interrupt() {
     handle(SIGINT, exit_by);
 }
 
-/// A signal to a process stops it a while later, by whichever thread comes first. One that a thread sends to
-/// itself has stopped the process when `raise` returns. So the others in the group are stopped first, and this
-/// process then stops itself.
+/// A signal to a process stops it a while later, by whichever thread comes first. A signal that a thread sends
+/// to itself has stopped the process when `raise` returns. So the others in the group are stopped first, and
+/// this process then stops itself.
 pub(crate) fn suspend() {
     // SAFETY: no memory is passed, and no code of ours runs; 0 means the own process group.
     unsafe {
