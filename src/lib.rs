@@ -20,9 +20,9 @@
 //!               system                     the calls that std does not have; the only unsafe
 //! ```
 //!
-//! A module uses only what stands below it, and the two programs do not know each other. Only
-//! the server and the relay know each other: the relay is a part of the server that stands apart. The tool that
-//! measures and attacks the server is in `tests/load`.
+//! A module uses only what stands below it, and the two programs do not know each other. The relay is a part of
+//! the server that stands apart: these two know each other. The tool that measures and attacks the server is in
+//! `tests/load`.
 //!
 //! If sockets and threads are new to you, begin with the course: [`lessons`]. It leads in thirteen steps from
 //! an echo server to this server. Each step is a program to run.
@@ -42,7 +42,8 @@
 //!    ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), and puts her name in front
 //!    ([`member`](server::member)).
 //! 2. The session locks the [`outbox`](server::outbox) and appends the line to the [`room`](server::room) in
-//!    it. The line is now in the [`batch`](server::batch) that gathers there. The session reads again.
+//!    it. The line is now in the [`batch`](server::batch) that gathers there. The session reads again. (Only a
+//!    server that shares its room does this in two steps: see [`server::order`].)
 //! 3. The [`writer`](server::writer) is one thread. An append wakes it from its wait on the outbox. It takes
 //!    the whole batch and sends it: that is a round. What comes meanwhile is the batch of the next round. So
 //!    nothing waits for a batch to fill.
@@ -94,7 +95,7 @@
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
-//! | [`Relay`](relay::Relay) | what goes to other servers, and how far this one is | one change | sessions, console, the relay's threads |
+//! | [`Relay`](relay::Relay) | what goes to other servers, and how far this server has read | one change | sessions, console, the relay's threads |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
 //! The shutdown runs in the accept loop's thread. No two of these locks are ever held at once, so there is no

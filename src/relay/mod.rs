@@ -1,14 +1,14 @@
 //! The relay: one room on several servers. Optional, and the last thing to read.
 //!
-//! One server has one order because all that happens is appended under one lock. Two servers have two locks,
-//! and so two orders: Alice sees the question before the answer, Bob the answer before the question, and each
-//! server gives the name `carol` away once. No clock helps, since clocks differ by more than a line takes.
+//! One server has one order, because everything that happens is appended under one lock. Two servers have two
+//! locks, and so two orders: Alice sees the question before the answer, Bob the answer before the question, and
+//! each server gives the name `carol` away once. No clock helps, since clocks differ by more than a line takes.
 //!
-//! What helps is a **log** that is outside of all servers: a list that grows at one end, in which each entry has one
-//! place. An engine that many operators already have keeps such a list: a stream of Redis or Valkey. A server appends
-//! what its clients wish, and delivers nothing until it reads it back, its own entries included, in the order of
-//! the log. As all apply the same entries in the same order, all come to the same room, without ever speaking
-//! to each other. This is called *state-machine replication*.
+//! What helps is a **log** outside of all servers. It is a list that grows at one end. Each entry has one place
+//! in it. An engine that many operators already have keeps such a list: a stream of Redis or Valkey. A server
+//! appends what its clients do, and delivers it only when it reads it back, in the order of the log. All
+//! servers apply the same entries in the same order. So all come to the same room, without ever speaking to
+//! each other. This is called *state-machine replication*.
 //!
 //! ```text
 //!  sessions ─> records ─> relay-writer ─ XADD ─> engine ─ XREAD ─> relay-reader ─> room in the outbox ─> writer ─> sockets
@@ -21,9 +21,9 @@
 //! 3. The [`reader`] reads every entry and applies it to the [`state`], which decides. What happens then
 //!    goes through the [`stage`] into the room in the outbox, by the functions that sessions call without a relay.
 //!
-//! What it costs: two more hops on a line's way, half a millisecond or so, and talk stands still while the engine
-//! does. There is no split to be healed afterwards: no engine, no talk. A server that may have missed something
-//! turns its clients out and says so, and comes in anew; nobody is left with a hole.
+//! What it costs: two more hops for each line, about half a millisecond. Without the engine nobody can talk, so
+//! no two halves of a room can drift apart. A server that may have missed something says so, disconnects its
+//! clients, and comes in again. So nobody misses a line without knowing it.
 //!
 //! The engine is spoken to in [`resp`], by the commands in [`engine`]. A [`checkpoint`] lets a newcomer catch up,
 //! and the stream forget.
@@ -33,7 +33,7 @@
 //! | `relay-writer` | records, beats; the engine, 3 s at most | the close of the relay |
 //! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
 //!
-//! There is one lock, here. It guards the records and how far this server is; it is never held over a socket.
+//! There is one lock. It guards the records, and how far this server has read. It is never held over a socket.
 
 use std::fs;
 use std::io;

@@ -29,7 +29,7 @@ impl ClientId {
         Self(n)
     }
 
-    /// Returns which it is.
+    /// Returns the number.
     pub const fn number(self) -> u64 {
         self.0
     }

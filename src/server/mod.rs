@@ -35,16 +35,17 @@
 //!    ([`ShutdownHandle`]). The accept loop waits in `poll` for newcomers and for this pipe. It wakes and
 //!    returns, and the listeners are closed.
 //! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line. [`shut_down`] waits
-//!    until each line that was cut is in the outbox. Then it appends the farewell and closes the outbox.
+//!    until each line that was cut is in the outbox. Then it appends the farewell and closes the outbox. (If the
+//!    room is shared, [`Shared::close`] tells the other servers first.)
 //! 3. The writer sends this last batch. Slow readers that still read get the rest, until a deadline. Then the
 //!    writer ends, and its helpers with it. A client without a nickname is told the farewell by [`shut_down`].
 //! 4. Nothing more is sent on any connection, and the peers have half a second to close theirs. Each session
 //!    reads and discards until its peer has closed. After that [`shut_down`] closes what is left. This wakes
 //!    every session that still blocks in `read`, and it ends.
-//! 5. [`Server::run`] joins the writer, its helpers and all sessions. It waits for `history` and `log` to write
-//!    their last lines, at most for half a second each.
-//! 6. `main` returns 0, or 1 if the writer, a helper or the accept loop has panicked. The process ends, and
-//!    with it the threads that nobody joins.
+//! 5. [`Server::run`] joins the writer, its helpers and all sessions. It waits until the other threads have
+//!    written their last lines: `history`, `log` and the relay's threads. It gives each half a second at most.
+//! 6. `main` returns 0. It returns 1 if the writer, a helper or the accept loop has panicked, or if the relay
+//!    has failed. The process ends, and with it the threads that nobody joins.
 //!
 //! Every step has a deadline, so the end takes three seconds at most: see [`shutdown`]. A second signal that
 //! comes more than a second later ends the process at once.

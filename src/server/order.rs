@@ -1,11 +1,11 @@
-//! The order: where what people do gets its place among what all others do.
+//! The order: here everything that a client does gets its place in the one order.
 //!
-//! A server that is alone makes the order itself: what happens is appended to the room in the
-//! [`outbox`](super::outbox), and has happened. A server that shares its room appends it to the
-//! [`relay`](crate::relay) instead. Then it happens when the relay reads it back, by the same functions of the room, in
-//! the one order of all servers.
+//! A server that is alone makes the order itself. It appends an action to the room in the
+//! [`outbox`](super::outbox), and the action has happened. A server that shares its room appends the action to
+//! the [`relay`](crate::relay). The action happens later, when the relay reads it back. All servers read the
+//! same order. The same functions of the room are called then.
 //!
-//! Nothing else in the server knows whether there is a relay. Without one, each function here is one call.
+//! Nothing else in the server knows whether there is a relay. Without a relay, each function here is one call.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,14 +17,15 @@ use super::shutdown::RELAYED_AFTER;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::LeaveReason;
 
-/// What clients do. Each blocks while too much has gathered, as [`Outbox::say`](super::outbox::Outbox::say) says, and
-/// does nothing once the client has left or the server has said its farewell.
+/// What clients do. Each function blocks while too much has gathered: see
+/// [`Outbox::say`](super::outbox::Outbox::say). Each does nothing once the client has left or the server has
+/// said its farewell.
 impl Shared {
     /// A member says whole lines, each with its nickname and its line end, to all others.
     pub fn say(&self, client: &Client, lines: &[u8]) {
         match &self.relay {
             None => self.outbox.say(client, lines),
-            // They were text when they came.
+            // The lines were checked to be UTF-8 when they came.
             Some(relay) => relay.say(client, &String::from_utf8_lossy(lines)),
         }
     }
@@ -37,8 +38,8 @@ impl Shared {
         }
     }
 
-    /// A member sends a private message. Returns how many bytes it has for both; `None` when nobody is called
-    /// `to`, and the member is still to be told so.
+    /// A member sends a private message. Returns how many bytes both of them are sent. Returns `None` if nobody
+    /// is called `to`. The caller must then tell the member so.
     pub fn tell(&self, client: &Client, to: &str, text: &str) -> Option<usize> {
         match &self.relay {
             None => {
@@ -52,8 +53,8 @@ impl Shared {
         }
     }
 
-    /// A client joins, and is welcomed. Returns how many bytes the welcome has; `None` if nothing could be decided
-    /// up to `deadline`.
+    /// A client joins, and is welcomed. Returns how many bytes the welcome has. Returns `None` if nothing was
+    /// decided before `deadline`.
     pub fn join(
         &self,
         client: &Arc<Client>,
@@ -86,7 +87,7 @@ impl Shared {
         self.answer_by(client, bytes.len(), move |room| room.answer(id, &bytes));
     }
 
-    /// Has a member be shown what nobody else notices. `bytes` is how much `act` holds.
+    /// Shows a member something that nobody else notices. `bytes` is how much memory `act` holds.
     fn answer_by<T>(
         &self,
         client: &Client,
@@ -103,7 +104,7 @@ impl Shared {
     }
 }
 
-/// What others do. None of it blocks, except the close.
+/// What the operator and the server do. Only `close` blocks.
 impl Shared {
     /// The operator says a notice to everyone.
     pub fn announce(&self, notice: &str) {
@@ -122,8 +123,8 @@ impl Shared {
         client.wake();
     }
 
-    /// Says the last line to everyone. Nothing happens afterwards. Blocks until the other servers know, if there
-    /// are some, for a moment at most.
+    /// Says the last line to everyone. Nothing happens afterwards. If there are other servers, blocks until
+    /// they know, but only for a moment.
     pub fn close(&self, farewell: &str) {
         if let Some(relay) = &self.relay {
             relay.close(self.shutdown.deadline(RELAYED_AFTER));

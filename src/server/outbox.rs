@@ -139,8 +139,8 @@ impl Outbox {
         Some(result)
     }
 
-    /// Does so once there is space: blocks while too much has gathered, and the writer wakes it. For the relay's
-    /// reader, which appends what the clients of all servers do.
+    /// Appends as [`Outbox::append`] does, but blocks first while too much has gathered. The writer wakes it.
+    /// The relay's reader uses this for what the clients of all servers do.
     pub fn append_in_turn<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         let mut state = self.lock();
         while state.is_full() && !state.is_closed {
