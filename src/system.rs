@@ -1,8 +1,10 @@
 //! The system calls that the programs need and `std` does not offer. This is the only `unsafe` code.
 //!
 //! The modules here are the interface: what each call does, on every system, and the tests for it. The calls
-//! themselves are in the private module `unix` (Linux, Android, macOS, FreeBSD). Each call is declared against
-//! a library that `std` links anyway, and is wrapped in a signature that cannot be misused.
+//! themselves are in the private modules `unix` (Linux, Android, macOS, FreeBSD) and `windows`, one of which is
+//! compiled. Each call is declared against a library that `std` links anyway, and is wrapped in a signature that
+//! cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand with the system's own
+//! headers.
 //!
 //! Linux sends without waiting by a flag of its own. With `RUSTFLAGS="--cfg portable"` it does what macOS and
 //! Windows have to do, so that their way can be tested there.
@@ -12,7 +14,8 @@
     target_os = "linux",
     target_os = "android",
     target_os = "macos",
-    target_os = "freebsd"
+    target_os = "freebsd",
+    windows
 )))]
 compile_error!(
     "The numbers of this system are not known: see src/system/unix/linux.rs for what it takes."
@@ -22,6 +25,11 @@ compile_error!(
 mod unix;
 #[cfg(unix)]
 use unix as os;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as os;
 
 pub mod signal;
 

@@ -21,8 +21,8 @@
 //! test has built, on the port that the play has been given. Dropped, everything in it is killed.
 
 use std::collections::BTreeMap;
+use std::env::consts::EXE_EXTENSION;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{Receiver, channel};
@@ -160,7 +160,9 @@ impl Terminal {
         // So that all machines count characters alike and say the same.
         shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
         // The shell and what it starts are one group, to be killed together.
-        shell.process_group(0).stdin(std::process::Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+        shell.stdin(std::process::Stdio::piped());
         shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
         let mut shell_process = shell.spawn().expect("bash is there");
         let keyboard = shell_process.stdin.take();
@@ -260,7 +262,7 @@ impl Drop for Terminal {
 
 /// Where an example is, which `cargo test` builds beside the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
-    examples().join(name)
+    examples().join(name).with_extension(EXE_EXTENSION)
 }
 
 /// Where the examples are, which `cargo test` builds beside the tests.
@@ -275,7 +277,8 @@ pub(crate) fn examples() -> PathBuf {
     let others = [("check", "check/main.rs"), ("peer", "peer.rs"), ("gateway", "gateway/main.rs")];
     let others = others.map(|(example, path)| (example, path.to_owned()));
     for (example, path) in steps.into_iter().chain(others) {
-        let is_new = modified(&examples.join(example)) >= modified(&source.join(path));
+        let built = examples.join(example).with_extension(EXE_EXTENSION);
+        let is_new = modified(&built) >= modified(&source.join(path));
         assert!(is_new, "{example} is missing or old: run `cargo build --examples` first");
     }
     examples

@@ -1,9 +1,6 @@
 //! The client as a process: arguments, exit codes, and the line that says what is wrong.
 
-use std::ffi::OsStr;
 use std::net::{Ipv6Addr, TcpListener};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
 
 use crate::harness::{
     Finished, Program, Server, client_command, free_port, leave_out, server_command, usage_error,
@@ -63,8 +60,9 @@ fn a_server_that_is_not_there_is_named_and_exit_code_1() {
 }
 
 #[test]
+#[cfg(unix)]
 fn an_argument_that_is_not_utf8_is_wrong_and_no_accident() {
-    let argument = OsStr::from_bytes(b"--\xff");
+    let argument: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"--\xff");
     let finished = Program::run(client_command([argument]), "");
     assert_eq!(finished, usage_error("unknown option --\u{FFFD}"));
 }
@@ -106,7 +104,9 @@ fn an_address_of_ipv6_stands_in_brackets() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_signal_that_ends_the_client_ends_it_as_that_signal_does() {
+    use std::os::unix::process::ExitStatusExt;
     for (signal, number) in [("TERM", 15), ("HUP", 1)] {
         let server = Server::start();
         let mut alice = server.join("alice");

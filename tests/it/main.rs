@@ -7,6 +7,13 @@
 //! A test is left out, with a line that says so, where the machine lacks what it needs: a terminal,
 //! another user, a full disk. With `CHAT_TESTS_COMPLETE=1` it fails instead. What takes minutes or root
 //! is not among these tests: `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
+//!
+//! On Windows all is left out that needs signals, a shell, or a terminal by way of `tmux`; on other systems than
+//! Linux all that looks into `/proc`, or stops or starves a process.
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, unused_imports, reason = "parts of the harness serve what is left out")
+)]
 #![allow(clippy::unwrap_used, reason = "a test may: its panic is its verdict")]
 
 #[path = "../harness/mod.rs"]
@@ -34,6 +41,7 @@ mod rate;
 
 mod log;
 
+#[cfg(unix)]
 mod shutdown;
 
 mod processes;
@@ -44,14 +52,17 @@ mod client;
 
 mod piped_client;
 
+#[cfg(unix)]
 mod client_scripts;
 
 mod client_accounts;
 
 mod gateway;
 
+#[cfg(unix)]
 mod quickstart;
 
+#[cfg(unix)]
 mod terminal;
 
 mod load;
@@ -88,3 +99,10 @@ mod random_bytes;
 
 #[cfg(target_os = "linux")]
 mod course;
+
+/// So that it is said among the results.
+#[cfg(windows)]
+#[test]
+fn what_needs_unix_is_left_out() {
+    harness::leave_out("signals, shells and terminals: see `tests/it/main.rs`");
+}

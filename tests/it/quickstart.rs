@@ -4,12 +4,15 @@
 //! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
 //! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with
 //! `nc`), `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines
-//! are printed. A block `paste` is pasted. Two things differ: `cargo run` starts the binary that this
-//! test was built with, and 5555 and 5556 stand for two ports that are free.
+//! are printed. A block `paste` is pasted. Three things differ: `cargo run` starts the binary that this
+//! test was built with, 5555 and 5556 stand for two ports that are free, and a port that is taken has the
+//! words and the number that this system has for it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::LazyLock;
 
 use crate::harness::{Tmux, free_port, has_nc};
 
@@ -31,6 +34,9 @@ const NICKNAME_PROMPT: &str = "Enter your nickname:";
 /// The first line of a block that is pasted.
 const PASTE: &str = "```paste";
 
+/// A port is taken, as the text says it, for Linux with the GNU C library.
+const TAKEN: &str = "Address already in use (os error 98)";
+
 /// The ports of the text, and those that stand for them.
 struct Ports([(&'static str, String); 2]);
 
@@ -40,9 +46,16 @@ impl Ports {
     }
 
     fn as_in_text(&self, row: &str) -> String {
-        self.0.iter().fold(row.to_owned(), |row, (text, port)| row.replace(port, text))
+        let row = row.replace(&*TAKEN_HERE, TAKEN);
+        self.0.iter().fold(row, |row, (text, port)| row.replace(port, text))
     }
 }
+
+/// What this system says of a port that is taken.
+static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    TcpListener::bind(listener.local_addr().unwrap()).unwrap_err().to_string()
+});
 
 /// One of the reader's terminals, with a shell in it.
 struct Terminal<'a> {

@@ -1,0 +1,63 @@
+//! Waiting for several sockets at once: `WSAPoll`.
+
+use std::ffi::{c_int, c_short};
+use std::io;
+use std::os::windows::io::{AsRawSocket, AsSocket, RawSocket};
+use std::thread;
+use std::time::Duration;
+
+const POLLRDNORM: c_short = 0x100;
+const POLLWRNORM: c_short = 0x10;
+const POLLERR: c_short = 1;
+
+/// `WSAPOLLFD`: what is waited for, and what has come.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Polled {
+    socket: RawSocket,
+    events: c_short,
+    returned: c_short,
+}
+
+#[link(name = "ws2_32")]
+unsafe extern "system" {
+    fn WSAPoll(polled: *mut Polled, count: u32, timeout: c_int) -> c_int;
+}
+
+impl Polled {
+    /// Waits until there is something to read, or its end.
+    pub(crate) fn readable(socket: &impl AsSocket) -> Self {
+        Self { socket: socket.as_socket().as_raw_socket(), events: POLLRDNORM, returned: 0 }
+    }
+
+    /// Waits until it takes more, or never will again.
+    pub(crate) fn writable(socket: &impl AsSocket) -> Self {
+        Self { events: POLLWRNORM, ..Self::readable(socket) }
+    }
+
+    /// Whether what was waited for has come.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.returned != 0
+    }
+
+    /// Whether it is over in both directions. A peer that has only ended its own stream is reported as
+    /// `POLLHUP` here.
+    pub(crate) fn is_over(&self) -> bool {
+        self.returned & POLLERR != 0
+    }
+}
+
+/// Blocks until one of these is ready, for `timeout` at most if there is one.
+pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
+    // Rounded up: a wait that ends early would only be begun again.
+    let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
+    let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
+    if polled.is_empty() {
+        // To wait for nothing is an error here.
+        thread::sleep(timeout.unwrap_or(Duration::MAX));
+        return Ok(());
+    }
+    // SAFETY: the slice has so many entries of the layout of `WSAPOLLFD`, and outlives the call.
+    let ready = unsafe { WSAPoll(polled.as_mut_ptr(), polled.len() as u32, milliseconds) };
+    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,349 @@
+//! The terminal: the console, in a mode in which it understands and sends what other terminals do.
+//!
+//! The console cannot be waited for together with a socket, and reading it or writing to it may block for as long
+//! as somebody selects text there. So in a client two threads do nothing else: `keyboard` reads, and `screen`
+//! writes, while lines are edited. What they and [`Input::wait`] tell each other is [`Desk`]. Neither is joined:
+//! nothing could wake them.
+
+use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::TcpStream;
+use std::os::windows::io::{AsHandle, AsRawHandle};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::terminal::{IS_CHANGED, Ready, restore_after_fault};
+use super::poll::{Polled, wait};
+use super::signal::handle;
+
+const ENABLE_PROCESSED_INPUT: u32 = 1;
+const ENABLE_LINE_INPUT: u32 = 2;
+const ENABLE_ECHO_INPUT: u32 = 4;
+const ENABLE_VIRTUAL_TERMINAL_INPUT: u32 = 0x200;
+const ENABLE_PROCESSED_OUTPUT: u32 = 1;
+const ENABLE_VIRTUAL_TERMINAL_PROCESSING: u32 = 4;
+const DISABLE_NEWLINE_AUTO_RETURN: u32 = 8;
+
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 4096;
+
+/// How often the size is looked at, of whose change nothing tells.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often a socket is looked at that takes no more, which is rare.
+const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long the console may take for what is drawn last.
+const LAST_TIME: Duration = Duration::from_millis(500);
+
+#[rustfmt::skip]
+unsafe extern "system" {
+    fn GetConsoleMode(console: *mut c_void, mode: *mut u32) -> c_int;
+    fn SetConsoleMode(console: *mut c_void, mode: u32) -> c_int;
+    fn GetConsoleScreenBufferInfo(console: *mut c_void, info: *mut [i16; 11]) -> c_int;
+    fn GetLocalTime(time: *mut [u16; 8]);
+}
+
+/// What the threads of this module tell each other.
+struct Desk {
+    /// What was typed and not taken yet, and whether that is all.
+    typed: Vec<u8>,
+    has_ended: bool,
+    /// Another thread has called [`wake`].
+    is_awake: bool,
+    /// What the screen thread is writing.
+    undrawn: Vec<u8>,
+}
+
+static DESK: Mutex<Desk> =
+    Mutex::new(Desk { typed: Vec::new(), has_ended: false, is_awake: false, undrawn: Vec::new() });
+/// Anything on the desk has changed.
+static CHANGED: Condvar = Condvar::new();
+
+/// The modes that standard input and output had, if they are consoles.
+static BEFORE: OnceLock<[Option<u32>; 2]> = OnceLock::new();
+/// Every key comes at once, and the screen thread writes.
+static IS_RAW: AtomicBool = AtomicBool::new(false);
+
+fn lock() -> MutexGuard<'static, Desk> {
+    DESK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Blocks while `condition` holds, for `timeout` at most.
+fn wait_while(timeout: Duration, condition: impl Fn(&Desk) -> bool) -> MutexGuard<'static, Desk> {
+    let waited = CHANGED.wait_timeout_while(lock(), timeout, |desk| condition(desk));
+    waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
+#[derive(Debug)]
+pub(crate) struct Input {
+    has_keyboard: bool,
+    columns: Option<usize>,
+}
+
+/// A console is written to by way of `std`, which turns UTF-8 into what it takes.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Console,
+    ErrorConsole,
+    File(File),
+}
+
+fn modes() -> [Option<u32>; 2] {
+    let mode = |console| {
+        let mut mode = 0;
+        // SAFETY: the number outlives the call, which fails for what is no console.
+        (unsafe { GetConsoleMode(console, &raw mut mode) } != 0).then_some(mode)
+    };
+    *BEFORE.get_or_init(|| [mode(io::stdin().as_raw_handle()), mode(io::stdout().as_raw_handle())])
+}
+
+fn set(input: Option<u32>, output: Option<u32>) -> io::Result<()> {
+    let consoles = [(input, io::stdin().as_raw_handle()), (output, io::stdout().as_raw_handle())];
+    for (mode, console) in consoles {
+        // SAFETY: no memory is passed.
+        if mode.is_some_and(|mode| unsafe { SetConsoleMode(console, mode) } == 0) {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+fn raw_modes() -> [Option<u32>; 2] {
+    let [input, output] = modes();
+    let line = ENABLE_PROCESSED_INPUT | ENABLE_LINE_INPUT | ENABLE_ECHO_INPUT;
+    let escapes =
+        ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING | DISABLE_NEWLINE_AUTO_RETURN;
+    [
+        input.map(|mode| mode & !line | ENABLE_VIRTUAL_TERMINAL_INPUT),
+        output.map(|mode| mode | escapes),
+    ]
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other systems can refuse it")]
+pub(crate) fn open() -> io::Result<Input> {
+    Ok(Input { has_keyboard: false, columns: columns() })
+}
+
+pub(crate) fn prepare_raw_mode() -> io::Result<()> {
+    let [Some(input), Some(output)] = raw_modes() else {
+        return Err(io::Error::other("it is no console"));
+    };
+    handle(restore_by);
+    // One that does not know this is older than Windows 10. It is tried here, where that can be said.
+    if let Err(error) = set(Some(input), Some(output)) {
+        let [input, output] = modes();
+        let _ = set(input, output);
+        return Err(error);
+    }
+    thread::Builder::new().name("screen".into()).spawn(draw_loop).map(drop)
+}
+
+pub(crate) fn show_colors() -> bool {
+    let output = modes()[1].map(|mode| mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+    let shows = output.is_none() || set(None, output).is_ok();
+    IS_CHANGED.fetch_or(shows, SeqCst);
+    shows
+}
+
+pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
+    if is_raw {
+        let [input, output] = raw_modes();
+        // It did before.
+        let _ = set(input, output);
+        IS_RAW.store(true, SeqCst);
+        put(escapes);
+    } else {
+        // While the console still understands them.
+        put(escapes);
+        drop(wait_while(LAST_TIME, |desk| !desk.undrawn.is_empty()));
+        IS_RAW.store(false, SeqCst);
+        let [input, output] = modes();
+        // It fails when the window is closed.
+        let _ = set(input, output);
+    }
+}
+
+/// Writes to the console what is not worth an error or a wait.
+pub(crate) fn put(bytes: &[u8]) {
+    if IS_RAW.load(SeqCst) {
+        lock().undrawn.extend_from_slice(bytes);
+        CHANGED.notify_all();
+    } else if modes()[1].is_some() {
+        let _ = Output::Console.write(bytes);
+    }
+}
+
+/// Handles what ends the process: restores, and lets it do so.
+extern "system" fn restore_by(_event: u32) -> c_int {
+    restore_after_fault();
+    0
+}
+
+extern "system" fn exit_by(_event: u32) -> c_int {
+    restore_after_fault();
+    process::exit(0)
+}
+
+pub(crate) fn wake() {
+    lock().is_awake = true;
+    CHANGED.notify_all();
+}
+
+pub(crate) fn exit_on_interrupt() {
+    handle(exit_by);
+}
+
+pub(crate) fn suspend() {}
+
+pub(crate) fn columns() -> Option<usize> {
+    // `CONSOLE_SCREEN_BUFFER_INFO`: the window's left and right column are the sixth and the eighth.
+    let mut info = [0; 11];
+    // SAFETY: the structure is eleven numbers of 16 bits, and outlives the call.
+    let known = unsafe { GetConsoleScreenBufferInfo(io::stdout().as_raw_handle(), &raw mut info) };
+    let columns = usize::try_from(i32::from(info[7]) - i32::from(info[5]) + 1).unwrap_or(0);
+    (known != 0 && columns > 1).then_some(columns)
+}
+
+pub(crate) fn time_of_day() -> String {
+    let mut time = [0; 8];
+    // SAFETY: `SYSTEMTIME` is eight numbers of 16 bits, and outlives the call.
+    unsafe { GetLocalTime(&raw mut time) };
+    format!("{:02}:{:02}", time[4], time[5])
+}
+
+/// What the keyboard thread runs: reads standard input to its end, a piece at a time.
+fn read_loop() {
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        let bytes = match io::stdin().read(&mut buffer) {
+            // Ctrl-Z, which `std` takes for the end of a console; and half of a character outside of Unicode's
+            // first 65,536.
+            Ok(0) if IS_RAW.load(SeqCst) => continue,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+            read => read.unwrap_or(0),
+        };
+        let mut desk = lock();
+        desk.typed.extend_from_slice(&buffer[..bytes]);
+        desk.has_ended = bytes == 0;
+        CHANGED.notify_all();
+        if bytes == 0 {
+            return;
+        }
+        drop(CHANGED.wait_while(desk, |desk| !desk.typed.is_empty()));
+    }
+}
+
+/// What the screen thread runs: writes to the console what is put on the desk.
+fn draw_loop() {
+    let mut desk = lock();
+    loop {
+        let waited = CHANGED.wait_while(desk, |desk| desk.undrawn.is_empty());
+        let text = waited.unwrap_or_else(PoisonError::into_inner).undrawn.clone();
+        // It fails when the window is closed, and then the keyboard ends.
+        let _ = Output::Console.write(&text);
+        desk = lock();
+        desk.undrawn.drain(..text.len());
+        CHANGED.notify_all();
+    }
+}
+
+impl Input {
+    pub(crate) fn wait(
+        &mut self,
+        wants_input: bool,
+        socket: Option<&TcpStream>,
+        output: Option<&Output>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Ready> {
+        if wants_input && !self.has_keyboard {
+            // Not earlier: what it begins to read is read in the mode that the console has then.
+            thread::Builder::new().name("keyboard".into()).spawn(read_loop)?;
+            self.has_keyboard = true;
+        }
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let is_raw = IS_RAW.load(SeqCst);
+            let look = if is_raw { LOOK_INTERVAL } else { Duration::MAX };
+            let look = if socket.is_some() { SOCKET_INTERVAL } else { look };
+            let has_input = |desk: &Desk| wants_input && (desk.has_ended || !desk.typed.is_empty());
+            let mut desk = wait_while(look.min(left.unwrap_or(look)), |desk| {
+                let is_drawn = output.is_some() && desk.undrawn.is_empty();
+                !(desk.is_awake || is_drawn || has_input(desk))
+            });
+            let is_drawn = output.is_some() && desk.undrawn.is_empty();
+            let is_awake = std::mem::take(&mut desk.is_awake);
+            let input = has_input(&desk);
+            drop(desk);
+            let columns = if is_raw { columns() } else { self.columns };
+            let redraw = std::mem::replace(&mut self.columns, columns) != columns;
+            let mut polled: Vec<Polled> = socket.into_iter().map(Polled::writable).collect();
+            let takes_more = socket.is_some()
+                && wait(&mut polled, Some(Duration::ZERO)).is_ok()
+                && polled[0].is_ready();
+            let is_over = left.is_some_and(|left| left <= look);
+            if is_awake || is_drawn || input || redraw || takes_more || is_over {
+                return Ok(Ready { input, redraw });
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let mut desk = lock();
+        let bytes = desk.typed.len().min(buffer.len());
+        buffer[..bytes].copy_from_slice(&desk.typed[..bytes]);
+        desk.typed.drain(..bytes);
+        CHANGED.notify_all();
+        (bytes > 0 || desk.has_ended).then_some(bytes)
+    }
+}
+
+impl Output {
+    pub(crate) fn stdout() -> io::Result<Self> {
+        if io::stdout().is_terminal() {
+            return Ok(Self::Console);
+        }
+        io::stdout().as_handle().try_clone_to_owned().map(|stream| Self::File(stream.into()))
+    }
+
+    pub(crate) fn stderr() -> io::Result<Self> {
+        if io::stderr().is_terminal() {
+            return Ok(Self::ErrorConsole);
+        }
+        io::stderr().as_handle().try_clone_to_owned().map(|stream| Self::File(stream.into()))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Console => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())?;
+                Ok(bytes.len())
+            }
+            Self::ErrorConsole => io::stderr().write(bytes),
+            Self::File(file) => { file }.write(bytes),
+        }
+    }
+
+    /// There is no output that takes nothing for now.
+    pub(crate) fn wait_until_writable(&self) {}
+
+    pub(crate) fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
+        if !matches!(self, Self::Console) || !IS_RAW.load(SeqCst) {
+            return self.write(bytes);
+        }
+        // By the screen thread, when it is done with what it has.
+        let mut desk = wait_while(patience, |desk| !desk.undrawn.is_empty());
+        if !desk.undrawn.is_empty() {
+            return Ok(0);
+        }
+        desk.undrawn.extend_from_slice(bytes);
+        CHANGED.notify_all();
+        Ok(bytes.len())
+    }
+}
