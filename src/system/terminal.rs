@@ -199,11 +199,6 @@ impl Write for Output {
     }
 }
 
-/// Whether there may be more in a moment.
-pub(super) fn is_for_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

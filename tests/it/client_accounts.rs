@@ -107,6 +107,7 @@ fn unconfirmed_lines_are_sent_again_after_a_reconnect_ahead_of_what_follows() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_refused_line_makes_the_code_1_and_the_others_are_said() {
     for (line, why) in [
         (&b"x".repeat(1025)[..], "1025 bytes"),
@@ -130,6 +131,7 @@ fn a_refused_line_makes_the_code_1_and_the_others_are_said() {
 }
 
 #[test]
+#[cfg(unix)]
 fn output_that_cannot_be_written_is_no_success_and_all_is_said() {
     let server = Server::start();
     let mut alice = server.join("alice");
@@ -145,6 +147,7 @@ fn output_that_cannot_be_written_is_no_success_and_all_is_said() {
 }
 
 #[test]
+#[cfg(unix)]
 fn output_that_nobody_wants_is_no_failure_once_the_input_has_ended() {
     let fake = FakeServer::start();
     // Who reads closes the pipe when it is told to, and says so.
@@ -202,6 +205,7 @@ fn streams_that_another_program_left_nonblocking_are_waited_for() {
 }
 
 #[test]
+#[cfg(unix)]
 fn help_that_cannot_be_written_is_no_success() {
     for option in ["--help", "--version"] {
         let finished = Program::run(shell(&format!("\"$CLIENT\" {option} > /dev/full")), "");

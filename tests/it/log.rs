@@ -88,6 +88,7 @@ fn nothing_that_a_stranger_sends_reaches_the_log_unclean() {
 }
 
 #[test]
+#[cfg(unix)]
 fn quiet_says_nothing_about_those_who_come_and_go() {
     let mut server = Server::with(&["--quiet"]);
     let [mut alice, bob] = server.join_all(["alice", "bob"]);
@@ -101,6 +102,7 @@ fn quiet_says_nothing_about_those_who_come_and_go() {
 }
 
 #[test]
+#[cfg(unix)]
 fn each_line_begins_with_the_time_if_asked_for() {
     let mut server = server_command(["--port", "0", "--log-times"]);
     server.env("TZ", "Pacific/Auckland");
@@ -122,6 +124,7 @@ fn each_line_begins_with_the_time_if_asked_for() {
 }
 
 #[test]
+#[cfg(unix)]
 fn an_ipv4_peer_of_an_ipv6_listener_is_shown_by_its_ipv4_address() {
     if TcpListener::bind("[::]:0").is_err() {
         leave_out("this machine has no IPv6");

@@ -24,6 +24,7 @@ pub(crate) fn run(port: u16, arguments: &[&str], input: &str) -> Finished {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_line_from_a_pipe_is_seen_by_a_stranger_and_the_client_ends_with_0() {
     let server = Server::start();
     let mut alice = server.join("alice");
@@ -147,6 +148,7 @@ fn a_server_that_goes_away_before_goodbye_ends_the_client_with_1() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_server_that_goes_away_while_nothing_is_typed_ends_the_client_with_1() {
     let mut server = Server::start();
     let mut client = start(server.port(), &["--nick", "bot"], server.transcript());
@@ -228,6 +230,7 @@ fn quit_in_the_middle_of_the_input_ends_the_client_in_order() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     let server = Server::start();
     let mut alice = server.join("alice");

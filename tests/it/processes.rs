@@ -79,6 +79,7 @@ fn a_port_that_is_taken_is_one_line_on_standard_error_and_exit_code_1() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_server_listens_where_it_is_told_to() {
     let server = Server::with(&["--host", "127.0.0.1"]);
     let _alice = server.join("alice");

@@ -7,13 +7,14 @@ use std::ffi::{c_char, c_int, c_ulong};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::super::terminal::{Ready, is_for_now, restore_after_fault};
+use super::super::terminal::{Ready, restore_after_fault};
 use super::numbers::{DEADLY, REAL_TIME, SIGBUS, SIGCONT, SIGTSTP, TIOCGWINSZ};
 use super::poll::{Polled, wait};
 use super::signal::{
@@ -29,6 +30,13 @@ const TCSANOW: c_int = 0;
 
 /// The runtime of `std` handles these, on a stack of their own, to tell an overflowed stack from other faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
+
+/// Where the handler lies in `struct sigaction`: first, but on Android after the flags.
+const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_width = "64")) {
+    8..16
+} else {
+    0..size_of::<usize>()
+};
 
 /// How much is written to a terminal once `poll` says that it takes something. `poll` promises space for one
 /// byte only. But terminals then have space for at least this much, so the write does not wait.
@@ -155,9 +163,8 @@ fn handle_fault(number: c_int) {
     // SAFETY: the buffer is larger than any system's `struct sigaction`, and outlives the call.
     unsafe { sigaction(number, ptr::null(), &raw mut action) };
     RUNTIME.get_or_init(|| action);
-    // The handler is the first thing in the structure.
     let handler: extern "C" fn(c_int, *const c_int) = fault_by;
-    action.0[..size_of::<usize>()].copy_from_slice(&(handler as usize).to_ne_bytes());
+    action.0[HANDLER].copy_from_slice(&(handler as usize).to_ne_bytes());
     // SAFETY: the rest comes from `sigaction`, and the handler does only what `signal-safety(7)` allows.
     unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
 }
@@ -166,7 +173,7 @@ fn handle_fault(number: c_int) {
 /// effect.
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
-    let is_handled = |runtime: &&Opaque| runtime.0[..size_of::<usize>()] != [0; size_of::<usize>()];
+    let is_handled = |runtime: &&Opaque| runtime.0[HANDLER] != [0; size_of::<usize>()];
     // SAFETY: where the runtime has a handler, there is a `siginfo_t`, which begins with three numbers. The
     // third says who has sent the signal: above 0 and below 0x10000, the system, which has found a fault. Then
     // the same instruction faults again as this returns. What a process has sent comes only once.
@@ -239,6 +246,11 @@ pub(crate) fn time_of_day() -> String {
         strftime(text.as_mut_ptr().cast(), text.len(), format, &raw const time)
     };
     String::from_utf8_lossy(&text[..bytes]).into_owned()
+}
+
+/// Whether there may be more in a moment.
+fn is_for_now(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 impl Input {

@@ -330,9 +330,6 @@ impl Output {
         }
     }
 
-    /// There is no output that takes nothing for now.
-    pub(crate) fn wait_until_writable(&self) {}
-
     pub(crate) fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         if !matches!(self, Self::Console) || !IS_RAW.load(SeqCst) {
             return self.write(bytes);

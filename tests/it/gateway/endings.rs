@@ -7,6 +7,7 @@ use super::{Gateway, gateway_command, start};
 use crate::harness::{Finished, Peer, Program, poll_until, usage_error};
 
 #[test]
+#[cfg(unix)]
 fn last_words_arrive_and_connections_end_in_order() {
     let mut gateway = Gateway::start();
     let mut alice = gateway.answer("alice", "alice");
@@ -29,6 +30,7 @@ fn last_words_arrive_and_connections_end_in_order() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_server_that_dies_or_is_full_is_one_clear_line() {
     let mut gateway = Gateway::with(&["--max-clients", "1"]);
     let mut alice = gateway.answer("alice", "alice");
@@ -86,6 +88,7 @@ fn a_client_over_the_limit_is_told_so() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_client_that_does_not_close_keeps_no_place_once_the_server_is_gone() {
     let mut gateway = Gateway::with(&["--quiet"]);
     let mut peers: Vec<Peer> = (0..64).map(|_| gateway.connect("peer")).collect();

@@ -108,6 +108,7 @@ fn gateway_command<const N: usize>(arguments: [&str; N]) -> Command {
     let test = std::env::current_exe().expect("the test has a path");
     // target/debug/deps/it-0123
     let program = test.ancestors().nth(2).expect("it is three deep").join("examples/gateway");
+    let program = program.with_extension(std::env::consts::EXE_EXTENSION);
     // `cargo test --test it` alone does not build it.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons/gateway");

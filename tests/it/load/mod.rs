@@ -209,6 +209,7 @@ fn a_room_with_people_in_it_is_left_alone() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_siege_is_withstood_and_the_server_is_as_it_was() {
     let finished = load("soak 1 --clients 20");
     assert_eq!((finished.code, finished.figure("ok")), (Some(0), "1"), "{finished:?}");
@@ -219,6 +220,7 @@ fn a_siege_is_withstood_and_the_server_is_as_it_was() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_server_that_is_ended_under_siege_has_told_all_the_same() {
     let finished = load("end 1 --clients 20");
     assert_eq!((finished.code, finished.figure("ok")), (Some(0), "1"), "{finished:?}");
