@@ -22,7 +22,7 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Completes the word before the cursor. `names` are the nicknames, the likeliest one first.
+    /// Completes the word before the cursor. `names` are the nicknames, with the most likely one first.
     ///
     /// At the start of a line a colon is added to a nickname, since the line addresses that person. Nothing is
     /// added where text already follows.

@@ -69,8 +69,8 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key. `names` returns the nicknames for Tab, the likeliest one first. Returns whether there was
-    /// room for the key's text.
+    /// Takes a key. `names` returns the nicknames for Tab, with the most likely one first. Returns whether
+    /// there was room for the key's text.
     pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) -> bool {
         if self.goes_on_searching(key) {
             return true;

@@ -1,8 +1,8 @@
 //! Keys: turns the bytes that a terminal sends into keys and pastes.
 //!
-//! A key is one byte, a character of several bytes, or an escape sequence, and a `read` may end in the middle
-//! of any of them. So an incomplete key is kept until more bytes come. Sources: ECMA-48 for the shape of the
-//! sequences, xterm's `ctlseqs` for the keys.
+//! A key is one byte, a character of several bytes, or an escape sequence. A `read` may end in the middle of a
+//! key. So an incomplete key is kept until more bytes come. Sources: ECMA-48 for the shape of the sequences,
+//! xterm's `ctlseqs` for the keys.
 //!
 //! A terminal also sends bytes that nobody pressed: answers to questions, and reports of the mouse. These are
 //! sequences too. The parser skips them up to their end.

@@ -51,7 +51,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Has the next drawing start with an empty screen.
+    /// Makes the next drawing start with an empty screen.
     pub(super) fn clear(&mut self) {
         self.clears = true;
     }

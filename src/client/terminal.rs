@@ -213,7 +213,7 @@ impl Terminal {
         }
     }
 
-    /// Stops the process group, as Ctrl-Z does, and takes the terminal again once it goes on.
+    /// Stops the process group, as Ctrl-Z does. When the process goes on, enters raw mode again.
     pub(super) fn suspend(&mut self, output: &Output) {
         self.restore(output);
         system::suspend();

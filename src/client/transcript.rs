@@ -66,7 +66,7 @@ impl Transcript {
         self.people.meet(nickname);
     }
 
-    /// Returns the others' nicknames, the likeliest to be addressed first.
+    /// Returns the nicknames of all other people. The person who is most likely to be addressed comes first.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = self.people.names();
         names.retain(|name| !self.is_me(name));

@@ -122,7 +122,7 @@ fn talk(mut stream: &TcpStream, time: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until something has come. If the connection is closed with this unread, the kernel resets it.
+/// Waits until something has come. If a connection is closed while it has unread input, the kernel resets it.
 fn break_off(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     match stream.peek(&mut [0]) {

@@ -125,9 +125,9 @@ fn check_characters(name: &str) -> Result<(), NicknameError> {
 /// Returns one text for all names that are the same name: those that differ in case alone, or in the
 /// order of a letter's marks.
 ///
-/// Each character is mapped to lower, upper and lower case. Upper case makes some names equal that differ in
-/// lower case: `ß` and `ss`, `ς` and `σ`. The lower case before it makes names equal that differ in upper case:
-/// `ẞ` and `ß`. Marks are put in an order of their own, since Unicode takes some orders for the same.
+/// Each character is mapped to lower, upper and lower case. Upper case alone is not enough: `ẞ` and `ß` differ
+/// in it. So lower case comes before it. Lower case alone is not enough: `ß` and `ss` differ in it, and so do
+/// `ς` and `σ`. Marks are put in an order of their own, since Unicode takes some orders for the same.
 pub fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();

@@ -15,11 +15,12 @@
 //!              (bounded)  one entry under way    one order          state, stage    (as without a relay)
 //! ```
 //!
-//! 1. What a client does is appended to the [`records`] here, not to the room. Whether a nickname is free is not
-//!    known yet: the session waits for the verdict.
-//! 2. The [`writer`] appends all that has gathered as one entry, and sends it again until it was read back.
-//! 3. The [`reader`] reads every entry and applies it to the [`state`], which decides. What happens then
-//!    goes through the [`stage`] into the room in the outbox, by the functions that sessions call without a relay.
+//! 1. What a client does is appended to the [`records`] here, not to the room. Nobody knows yet whether a
+//!    nickname is free, so the session waits for the verdict.
+//! 2. The [`writer`] appends everything that has gathered as one entry. It sends the entry again until it has
+//!    been read back.
+//! 3. The [`reader`] reads every entry and applies it to the [`state`]. The state decides what happens. Through
+//!    the [`stage`] this reaches the room in the outbox, by the functions that sessions call without a relay.
 //!
 //! What it costs: two more hops for each line, about half a millisecond. Without the engine nobody can talk, so
 //! no two halves of a room can drift apart. A server that may have missed something says so, disconnects its
@@ -77,14 +78,14 @@ pub mod resp;
 
 pub mod options;
 
-/// How much may gather before senders wait, in bytes, and so how long an entry gets in a flood.
+/// How many bytes may gather before senders wait. An entry gets as long as this in a flood.
 const GATHERED_BYTES: usize = 256 << 10;
 
-/// How far the slowest server may be behind before the others append no more, in bytes: half of what the stream
-/// keeps at least. So a flood never pushes it off the end.
+/// How many bytes the slowest server may be behind before the others stop appending. It is half of the least
+/// that the stream keeps. So a flood never makes the stream forget what the slowest server still needs.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// After how much reading a server that has nothing to say tells how far it is, in bytes.
+/// After reading this many bytes, a server that has nothing to say tells the others how far it has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// How long the link may be down before people are told.
@@ -94,7 +95,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Relay {
     address: Address,
-    /// What this server is called among the others.
+    /// The name of this server among the others.
     name: String,
     beat: Duration,
     link: Mutex<Link>,
@@ -111,7 +112,7 @@ struct Link {
     /// The number of the batch that gathers, from 1, and of the last one that was read back.
     batch: u64,
     done: u64,
-    /// Waking nobody would cost a system call for each line.
+    /// Without this flag each line would cost a system call that wakes nobody.
     writer_waits: bool,
     senders_wait: bool,
     phase: Phase,
@@ -123,16 +124,16 @@ struct Link {
     streams: [Option<TcpStream>; 2],
 }
 
-/// How far the relay is with its end.
+/// How far the end of the relay has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Phase {
     #[default]
     Open,
-    /// Nothing gathers any more. What has gathered is appended, and that the server closes.
+    /// Nothing gathers any more. What has gathered is appended, and then the notice that the server closes.
     Closing,
-    /// The other servers know it: nothing is read or appended any more.
+    /// The other servers know this. Nothing is read or appended any more.
     Closed,
-    /// The threads end, whatever they wait for.
+    /// The threads are woken from every wait, and end.
     Stopped,
 }
 
@@ -147,7 +148,7 @@ struct Run {
     locals: Vec<(usize, Local)>,
     batch: u64,
     since: Instant,
-    /// How far the room was read, and what of that the others know.
+    /// How far the room was read, and how much of that the others know.
     point: (u64, u64),
     reported: u64,
     /// How far the slowest of the other servers is behind.
@@ -164,7 +165,8 @@ enum Side {
 }
 
 impl Relay {
-    /// Makes it if the options ask for it. Where the server listens is a part of its name, if it was given none.
+    /// Makes the relay if the options ask for one. If the options give the server no name, its name is made
+    /// from the address on which it listens.
     ///
     /// # Errors
     ///
@@ -188,7 +190,7 @@ impl Relay {
         Ok(Self { address, name, beat: options.beat, link, changed, taken })
     }
 
-    /// Whether all has gone well.
+    /// Whether the relay has had no failure.
     ///
     /// # Errors
     ///
@@ -197,7 +199,8 @@ impl Relay {
         self.lock().failure.take().map_or(Ok(()), |why| Err(io::Error::other(why)))
     }
 
-    /// A panic elsewhere cannot leave it half changed in a way that matters: go on with it.
+    /// A panic of another thread cannot leave this half changed in a way that matters. So a poisoned lock is
+    /// used as it is.
     fn lock(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,18 +231,18 @@ impl Relay {
         self.release(link);
     }
 
-    /// A member acts; the line is as everyone sees it. Returns whether it counts.
+    /// A member acts. `line` is the line that everyone sees. Returns whether it counts.
     pub fn act(&self, client: &Client, line: &str) -> bool {
         self.append(client, |records| records.act(client.id.number(), line))
     }
 
-    /// A member tells the one called `to` something. Returns whether it counts.
+    /// A member sends a private message to the member called `to`. Returns whether it counts.
     pub fn tell(&self, client: &Client, to: &str, text: &str) -> bool {
         self.append(client, |records| records.tell(client.id.number(), to, text))
     }
 
-    /// A client wants to join. Blocks until the order has decided, or until `deadline`; the reader wakes it.
-    /// Returns how many bytes the welcome has; `None` if nothing is decided.
+    /// A client wants to join. Blocks until the order has decided, or until `deadline`. The reader wakes it.
+    /// Returns how many bytes the welcome has, or `None` if nothing was decided.
     pub fn join(
         &self,
         client: &Arc<Client>,
@@ -249,7 +252,7 @@ impl Relay {
         self.ask(client, Some(deadline), |records, asked| records.join(asked, nickname))
     }
 
-    /// A member wants another nickname. Blocks until the order has decided; the reader or a leave wakes it.
+    /// A member wants another nickname. Blocks until the order has decided. The reader or a leave wakes it.
     pub fn rename(
         &self,
         client: &Arc<Client>,
@@ -263,8 +266,8 @@ impl Relay {
         client.last_batch.load(Relaxed) > self.lock().done
     }
 
-    /// A member is answered, or is shown something else that nobody else notices: after everything that it
-    /// did before. `bytes` is how much `act` holds.
+    /// Shows a member something that nobody else notices, such as an answer. This happens after everything that
+    /// the member did before. `bytes` is how much memory `act` holds.
     pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.append(client, |records| records.locally(bytes, act));
     }
@@ -278,14 +281,14 @@ impl Relay {
         }
     }
 
-    /// A client leaves, for the first reason that is given. Never blocks. Returns false once the relay is
-    /// closing: then the others hear of all at once.
+    /// A client leaves, for the first reason that is given. Never blocks. Returns `false` once the relay is
+    /// closing. Then the other servers are told of all leaves at once.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
         let mut link = self.lock();
         if link.phase > Phase::Open {
             return false;
         }
-        // One that never asked to join is none of the others' concern.
+        // The other servers never heard of a client that did not ask to join.
         if !client.has_left.swap(true, Relaxed) && client.last_batch.load(Relaxed) > 0 {
             link.note_records_of(client);
             link.records.leave(client.id.number(), reason);
@@ -363,8 +366,8 @@ impl Link {
 
 /// What the relay's own threads do.
 impl Relay {
-    /// Connects to the engine if there is no connection. Blocks until it stands, for some seconds at most;
-    /// [`Relay::close`] wakes it.
+    /// Connects to the engine if there is no connection. Blocks until the connection stands, but at most for
+    /// some seconds. [`Relay::close`] wakes it.
     fn connected<'e>(
         &self,
         engine: &'e mut Option<Engine>,
@@ -393,7 +396,7 @@ impl Relay {
         link.phase < Phase::Stopped
     }
 
-    /// Begins a run in a room that was read so far. Returns which.
+    /// Begins a run in a room that was read up to here. Returns the run.
     fn begin_run(&self, state: &State) -> Sid {
         let sid = Sid(random());
         let point = state.point();
@@ -424,8 +427,8 @@ impl Relay {
         is_own.then(|| std::mem::take(&mut run.locals))
     }
 
-    /// Notes how far the room was read, and how far the slowest of the others is behind; and whether what is
-    /// under way was read back.
+    /// Notes how far the room was read, and how far the slowest other server is behind. Also notes whether the
+    /// entry that is under way was read back.
     fn note_progress(&self, point: (u64, u64), lag: u64, is_read_back: bool) {
         let mut guard = self.lock();
         let link = &mut *guard;
@@ -452,7 +455,7 @@ impl Relay {
         self.lock().phase
     }
 
-    /// Goes on to a phase, and has all see it who wait.
+    /// Goes on to a phase, and wakes all threads that wait for it.
     fn enter(&self, phase: Phase) {
         let mut link = self.lock();
         link.phase = link.phase.max(phase);
@@ -461,7 +464,7 @@ impl Relay {
         self.taken.notify_all();
     }
 
-    /// Ends a run. Nothing of these clients counts any more, nor what they had wished.
+    /// Ends a run. What these clients did or wished for is ignored from now on.
     fn end_run<'a>(&self, clients: impl Iterator<Item = &'a Arc<Client>>) {
         let mut link = self.lock();
         clients.for_each(|client| client.has_left.store(true, Relaxed));
@@ -472,17 +475,17 @@ impl Relay {
         drop(link);
         self.changed.notify_all();
         self.taken.notify_all();
-        // Outside of the lock: it wakes sessions.
+        // This is done after the lock is released, because it wakes sessions.
         drop((run, lost));
     }
 
-    /// Ends the relay's threads, and with them the server, which cannot go on for this reason.
+    /// Ends the relay's threads, and with them the server. `why` says why the server cannot go on.
     fn fail(&self, why: String) {
         self.lock().failure.get_or_insert(why);
         self.stop();
     }
 
-    /// Ends the relay's threads: wakes them from whatever they wait for.
+    /// Ends the relay's threads: wakes them from every wait.
     fn stop(&self) {
         self.enter(Phase::Stopped);
         for stream in self.lock().streams.iter().flatten() {
@@ -491,8 +494,9 @@ impl Relay {
         }
     }
 
-    /// Leaves the room: the other servers are told, after everything that has gathered. Nothing can be appended any
-    /// more. Blocks until they are, until `deadline` at most, and then stops the relay's threads.
+    /// Leaves the room. The other servers are told this after everything that has gathered. Nothing can be
+    /// appended any more. Blocks until the others are told, or until `deadline`. Then stops the relay's
+    /// threads.
     pub fn close(&self, deadline: Instant) {
         self.enter(Phase::Closing);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -503,7 +507,7 @@ impl Relay {
     }
 }
 
-/// Longer and longer pauses, up to two seconds; none like another server's, so that not all come back at once.
+/// The pauses grow, up to two seconds. They are random, so that not all servers come back at once.
 #[derive(Debug)]
 struct Pauses(Duration);
 
@@ -519,8 +523,8 @@ impl Pauses {
     }
 }
 
-/// Starts the relay's threads, if there is a relay. Each asks the server to stop when it ends: without it nothing is
-/// delivered any more.
+/// Starts the relay's threads, if there is a relay. When one of them ends, it asks the server to stop: without
+/// the relay's threads nothing is delivered.
 ///
 /// # Errors
 ///
@@ -542,7 +546,7 @@ pub fn start(shared: &Arc<Shared>, handle: &ShutdownHandle) -> io::Result<Vec<Ou
     Ok(vec![start("relay-writer", writer::write_loop)?, start("relay-reader", reader::read_loop)?])
 }
 
-/// Asks the server to stop when it is dropped, also by a panic.
+/// Asks the server to stop when it is dropped. A panic drops it, too.
 struct StopOnDrop<'a> {
     relay: &'a Relay,
     handle: ShutdownHandle,

@@ -21,15 +21,15 @@ pub const HELP: &str = "
 /// How the room is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The engine, or its Sentinels; nothing when the room is this server's alone.
+    /// The engine, or its Sentinels. Empty if the room is not shared.
     pub hosts: Vec<String>,
-    /// What the Sentinels call the primary.
+    /// The name of the primary at the Sentinels.
     pub sentinel: Option<String>,
     /// Which room it is.
     pub room: String,
-    /// What the server is called among the others.
+    /// The name of this server among the others.
     pub name: Option<String>,
-    /// Where the password is.
+    /// The file with the password.
     pub auth: Option<PathBuf>,
     /// How often the server shows that it lives.
     pub beat: Duration,
@@ -49,7 +49,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Takes an option if it is one of these; else returns false.
+    /// Takes an option if it is one of the relay's. Otherwise returns `false`.
     ///
     /// # Errors
     ///
@@ -100,11 +100,11 @@ impl Options {
         Ok(true)
     }
 
-    /// Checks them once all are there.
+    /// Checks the options once all have been read.
     ///
     /// # Errors
     ///
-    /// One is missing that another needs.
+    /// An option is missing that another option needs.
     pub fn check(&self) -> Result<(), UsageError> {
         let is_plain = *self == Self { hosts: self.hosts.clone(), ..Self::default() };
         if self.hosts.is_empty() && !is_plain {

@@ -1,14 +1,14 @@
-//! The relay's reader: reads the stream, entry by entry, applies it, and sees to it that this server is never left
-//! with another room than the others have.
+//! The relay's reader: reads the stream, and applies it entry by entry. It makes sure that this server and the
+//! others have the same room.
 //!
-//! There are two ways back from all that can go wrong.
+//! There are two ways to recover from a failure.
 //!
-//! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and all wait.
-//!   When it is back, the reader makes sure that the entry which it read last is still there, and goes on after
-//!   it.
-//! - **The room is lost**: the engine has lost what was read here, or this server has read something else than the
-//!   others, or they have given it up. Its clients are told and turned out, and it comes in anew: from the newest
-//!   checkpoint, and what comes after it in the stream.
+//! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and
+//!   everybody waits. When the link is back, the reader makes sure that the entry which it read last is still
+//!   there. It goes on after that entry.
+//! - **The room is lost**: the engine has lost what was read here, or this server has read something else than
+//!   the others, or the others have given it up. The server tells its clients so and disconnects them. Then it
+//!   comes in again: it reads the newest checkpoint, and the stream after that.
 //!
 //! Its thread is named `relay-reader`. It ends when the relay is closed.
 
@@ -59,8 +59,8 @@ pub fn read_loop(relay: &Relay, shared: &Shared) {
 
 /// Loading.
 impl Reader<'_> {
-    /// Brings the room up to the end of the stream. Blocks until the engine is there, which is said once. `None`
-    /// when the relay is closed, or the engine is of no use.
+    /// Brings the room up to the end of the stream. Blocks until the engine is there. The log says once that it
+    /// waits. `None` if the relay is closed, or if the engine cannot be used.
     fn load(&mut self) -> Option<State> {
         let mut pauses = Pauses::new();
         let mut is_told = false;
@@ -96,7 +96,7 @@ impl Reader<'_> {
         if let Some((state, None)) = replay(engine, None)? {
             return Ok(Some(state));
         }
-        // The stream does not tell the whole story. Whoever knows it is asked.
+        // The stream does not go back far enough. The other servers are asked for a checkpoint.
         let question = engine.append("?")?;
         let until = Instant::now() + self.relay.beat * MISSES;
         while Instant::now() < until {
@@ -107,7 +107,7 @@ impl Reader<'_> {
                 return Ok(None);
             }
         }
-        // Nobody who lives knows it: the room begins anew.
+        // No living server has one. So the room begins empty.
         let state = State::after(question);
         keep_checkpoint(engine, &state)?;
         Ok(Some(state))
@@ -119,13 +119,13 @@ struct Follower<'r, 'a> {
     reader: &'r mut Reader<'a>,
     state: State,
     sid: Sid,
-    /// Its hello was read.
+    /// Whether its hello was read.
     is_in: bool,
-    /// The engine was heard last.
+    /// When the engine was last heard.
     heard: Instant,
-    /// The connection is broken, and that was logged.
+    /// Whether the connection is broken and that was logged.
     is_down: bool,
-    /// People were told that the link is down.
+    /// Whether people were told that the link is down.
     is_told: bool,
     /// How many entries were foreign.
     foreign: u64,
@@ -152,8 +152,8 @@ impl<'r, 'a> Follower<'r, 'a> {
         }
     }
 
-    /// Reads and applies until the run ends. Blocks on the engine, and while the outbox is full: a server that
-    /// cannot deliver does not read, is seen to be behind, and holds the others.
+    /// Reads and applies until the run ends. Blocks on the engine, and while the outbox is full. So a server
+    /// that cannot deliver does not read. The others see that it is behind, and wait for it.
     fn follow(mut self) -> End {
         let mut pauses = Pauses::new();
         loop {
@@ -228,14 +228,15 @@ impl<'r, 'a> Follower<'r, 'a> {
         self.is_in |= is_own;
         relay.note_progress(state.point(), state.lag(sid), is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
-            // It is this server's to write, since its entry made it due. If it fails, the next one comes.
+            // This server's entry made the checkpoint due, so this server writes it. If that fails, there will
+            // be another checkpoint.
             keep_checkpoint(engine, state)?;
             engine.trim(trim_to)?;
         }
         Ok(())
     }
 
-    /// What it means that this server is not in the room any more.
+    /// Decides what to do when this server is not in the room any more.
     fn gone(&self) -> End {
         let relay = self.reader.relay;
         if relay.phase() > Phase::Open {
@@ -249,8 +250,8 @@ impl<'r, 'a> Follower<'r, 'a> {
         End::Lost("the others have heard nothing of this server for too long")
     }
 
-    /// Looks into what makes this server's reading doubtful. A run ends if it has read something else than the
-    /// stream says.
+    /// Checks a doubt about what this server has read. A run ends if it has read something else than the stream
+    /// says.
     fn look_into_doubt(&mut self) -> Result<(), End> {
         let pause = self.reader.relay.beat * MISSES;
         let Some(why) = self.doubt else { return Ok(()) };
@@ -259,7 +260,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         }
         let Some(engine) = &mut self.reader.engine else { return Ok(()) };
         match has_read_right(engine, &self.state) {
-            // There is a checkpoint further on: later, when it has read up to there.
+            // The checkpoint is further on. This server checks again when it has read that far.
             Ok(None) => return Ok(()),
             Ok(Some(true)) => {
                 let line = format!("An entry is doubtful ({why}), but this server has read right");
@@ -291,7 +292,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         }
     }
 
-    /// Tells all who are here when nothing has come, or nothing has gone, for too long; and when it is over.
+    /// Tells this server's clients when nothing has come or gone for too long, and when that is over.
     fn tell_people(&mut self) {
         let is_down =
             self.heard.elapsed() >= PATIENCE || self.reader.relay.is_under_way_for(PATIENCE);
@@ -319,8 +320,9 @@ fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Er
     Ok(Some(replayed.is_some_and(|(truth, _)| truth.point() == state.point())))
 }
 
-/// The room as checkpoint and stream tell it, to the end or to an entry, and the server whose entries do not fit
-/// in, if there is one. `None` if the stream does not go back to the checkpoint.
+/// Returns the room that checkpoint and stream give, up to the end or up to an entry. Also returns the server
+/// whose entries do not fit, if there is such a server. `None` if the stream does not go back to the
+/// checkpoint.
 fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Option<Sid>)>, Error> {
     let mut state = State::default();
     if let Some(checkpoint) = engine.newest_checkpoint()? {
@@ -344,7 +346,7 @@ fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Optio
             let (sid, _) = state.last_key();
             match applied.outcome {
                 Outcome::Doubtful(_) => doubted = Some(sid),
-                // What came before it was forged, and nothing is missing.
+                // The entry before it was forged. So nothing is missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,
                 _ => {}
             }
@@ -352,7 +354,7 @@ fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Optio
     }
 }
 
-/// Keeps a checkpoint. One that is newer stays, unless it is of entries that the engine has lost.
+/// Keeps a checkpoint. A newer checkpoint stays, unless it is about entries that the engine has lost.
 fn keep_checkpoint(engine: &mut Engine, state: &State) -> Result<(), Error> {
     match engine.keep_checkpoint(state) {
         Err(Error::Refused(_)) => {}

@@ -1,4 +1,4 @@
-//! Records: what people do, written down for the other servers, a line each.
+//! Records: what people do, written down for the other servers, one line for each action.
 //!
 //! ```text
 //! H 1 NAME                   hello: the version, and what the server is called
@@ -15,9 +15,10 @@
 //! The name of somebody who talks is not sent: all servers know it, so no line can carry a wrong one. No text
 //! holds a line end, so nothing has to be escaped.
 //!
-//! A wish is not a fact: whether the name is free is known when the record comes back. What concerns this
-//! server's clients alone, such as the answer to `/who`, is no record. It is kept beside them, in its place, and
-//! is done when the records around it come back. So a client sees everything in the order in which it asked.
+//! A wish is not yet a fact. Only when the record comes back is it known whether the name is free. What only
+//! this server's clients can see, such as the answer to `/who`, is no record. It is kept in its place between
+//! the records, and is done when the records around it come back. So a client sees everything in the order in
+//! which it asked.
 
 use std::fmt::{self, Write};
 use std::mem;
@@ -28,12 +29,12 @@ use crate::protocol::replies::LeaveReason;
 use crate::server::client::Client;
 use crate::server::room::{Room, Taken};
 
-/// What becomes of a wish: how many bytes the welcome has, or that somebody has the name. `None` if nobody
-/// decides it any more.
+/// The verdict on a wish: the size of the welcome in bytes, or that somebody else has the name. `None` if
+/// nobody will decide it.
 pub type Verdict = Option<Result<usize, Taken>>;
 
-/// A wish of a client that waits for the verdict. Dropped, it is decided, and the client wakes: whatever
-/// becomes of the relay, no session waits for ever.
+/// A wish of a client that waits for the verdict. Dropping it decides it and wakes the client. So no session
+/// waits for ever, even if the relay ends.
 #[derive(Debug)]
 pub struct Asked {
     /// Whose it is.
@@ -58,9 +59,9 @@ impl Drop for Asked {
     }
 }
 
-/// What is done here when the record comes back before which it stands.
+/// Something to be done on this server before the record that follows it.
 pub enum Local {
-    /// The record is a wish of this client's.
+    /// The record is a wish of this client.
     Asked(Asked),
     /// Something that others do not notice.
     Do(Box<dyn FnOnce(&mut Room) + Send>),
@@ -92,7 +93,7 @@ impl Records {
         }
     }
 
-    /// A client acts; the line is as everyone sees it.
+    /// A client acts. `line` is the line that everyone sees.
     pub fn act(&mut self, client: u64, line: &str) {
         if let Some((_, text)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) {
             self.push(format_args!("A {client} {text}"));
@@ -130,7 +131,7 @@ impl Records {
         self.push(format_args!("N {text}"));
     }
 
-    /// Something that only this server's clients notice, and that holds so many bytes.
+    /// Something that only this server's clients notice. It holds `bytes` bytes.
     pub fn locally(&mut self, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.locals.push((self.count, Local::Do(act)));
         self.local_bytes += bytes;
@@ -142,7 +143,7 @@ impl Records {
         self.count += 1;
     }
 
-    /// Whether there is nothing at all.
+    /// Whether nothing has gathered.
     pub fn is_empty(&self) -> bool {
         self.count == 0 && self.locals.is_empty()
     }

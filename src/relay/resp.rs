@@ -236,7 +236,7 @@ pub fn read_value(
     }
 }
 
-/// Reads a string of that length, and its end. Memory is taken as the bytes come.
+/// Reads a string of that length, and its end. Memory is allocated as the bytes come.
 fn read_bytes(reader: &mut impl BufRead, count: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     reader.by_ref().take(count as u64 + 2).read_to_end(&mut bytes)?;

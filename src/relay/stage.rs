@@ -1,8 +1,8 @@
-//! The stage: where what happens in the shared room happens for those who are here.
+//! The stage: makes the events of the shared room happen for the clients of this server.
 //!
 //! Each event of the state becomes the call that a session makes without a relay: a member joins, says, leaves.
-//! Members elsewhere have numbers of their own here, from 2⁶³ up. They are in the room like all others, and only
-//! the lines for them are sent nowhere.
+//! Members of other servers get numbers from 2⁶³ up. They are in the room like all others, but lines for them
+//! are sent nowhere.
 //!
 //! Belongs to the reader's thread.
 
@@ -22,25 +22,25 @@ use crate::server::client::{Client, ClientId};
 use crate::server::room::{Room, Taken};
 use crate::server::shared::Shared;
 
-/// Where the numbers of those begin who are at other servers.
+/// The first number for members of other servers.
 const ELSEWHERE: u64 = 1 << 63;
 
 /// How much of what one member says is passed on at once, in bytes.
 const MAX_SAID_BYTES: usize = 16 << 10;
 
-/// Who is here and who is elsewhere, and what is to be done between the records of an own entry.
+/// The members of this server and of others, and what to do between the records of this server's own entry.
 #[derive(Debug)]
 pub struct Stage<'a> {
     shared: &'a Shared,
     sid: Sid,
-    /// The members who are here, by their numbers.
+    /// The members of this server, by their numbers.
     here: HashMap<u64, Arc<Client>>,
-    /// The numbers of those who are elsewhere.
+    /// The numbers of the members of other servers.
     elsewhere: HashMap<Who, ClientId>,
-    /// How many there have been.
+    /// How many of them there have been.
     numbered: u64,
     locals: VecDeque<(usize, Local)>,
-    /// What one member said last and is not in the room yet.
+    /// Lines of one member that are not in the room yet.
     speaker: Option<ClientId>,
     said: Vec<u8>,
     /// Another run of this server's name has come.
@@ -48,7 +48,7 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Makes it, with nobody on it.
+    /// Makes an empty stage.
     pub fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
@@ -63,7 +63,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Begins a run in a room that stands so. Nobody is here yet.
+    /// Begins a run in a room with this state. No member is on this server yet.
     pub fn begin(&mut self, state: &State, sid: Sid) {
         (self.sid, self.is_replaced) = (sid, false);
         let history: Vec<_> = state.history().map(|line| clean(line) + "\n").collect();
@@ -77,8 +77,8 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Applies an entry; `own` is what stands between its records if it is this server's. Blocks while the outbox
-    /// is full.
+    /// Applies an entry. If it is this server's own, `own` is what stands between its records. Blocks while the
+    /// outbox is full.
     pub fn apply(
         &mut self,
         state: &mut State,
@@ -105,7 +105,7 @@ impl<'a> Stage<'a> {
         self.shared.outbox.append(|room| room.announce(line));
     }
 
-    /// Turns out all who are here, and forgets who is elsewhere: the room is lost, for this reason.
+    /// The room is lost: disconnects all members of this server, and forgets all others. `why` is the reason.
     pub fn turn_out(&mut self, relay: &Relay, why: &str) {
         self.shared.log.notice(&format!("All clients are turned out: {why}"));
         relay.end_run(self.here.values());
@@ -174,7 +174,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Does what stands before a record, and returns whose wish the record is.
+    /// Does what stands before a record. If the record is a wish, returns the client.
     fn catch_up(&mut self, number: usize) -> Option<Asked> {
         while self.locals.front().is_some_and(|&(at, _)| at <= number)
             && let Some((at, local)) = self.locals.pop_front()
@@ -190,7 +190,7 @@ impl<'a> Stage<'a> {
         None
     }
 
-    /// Has what one member said be said.
+    /// Puts the gathered lines of one member into the room.
     fn flush(&mut self) {
         if let Some(speaker) = self.speaker.take() {
             self.append(|room| room.say(speaker, &self.said));
@@ -198,13 +198,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Has something happen here, once there is space for it; never once the outbox is closed.
+    /// Makes something happen in the room as soon as there is space. Once the outbox is closed, nothing
+    /// happens.
     fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         self.shared.outbox.append_in_turn(fill)
     }
 
     fn join(&mut self, who: Who, nickname: &Nickname, asked: Option<Asked>) {
-        // It may have given up meanwhile; then its leave is on its way.
+        // The client may have given up in the meantime. Then its leave is on its way.
         if let Some(asked) = asked.filter(|asked| !asked.client.has_left.load(Relaxed)) {
             if let Some(bytes) = self.append(|room| room.let_in(&asked.client, nickname)) {
                 self.here.insert(who.client, Arc::clone(&asked.client));
@@ -219,7 +220,7 @@ impl<'a> Stage<'a> {
     fn leave(&mut self, who: Who, nick: &str, reason: LeaveReason) {
         let is_own = who.sid == self.sid;
         if is_own && matches!(reason, LeaveReason::ServerLost | LeaveReason::ServerClosed) {
-            // Its own end a server learns in another way.
+            // A server learns of its own end in another way.
             return;
         }
         if is_own {
@@ -262,7 +263,7 @@ impl<'a> Stage<'a> {
         if is_here { Some(ClientId::new(who.client)) } else { self.elsewhere.get(&who).copied() }
     }
 
-    /// The number of a member here, also of one that has just come.
+    /// The number of a member on this server. The member may be new.
     fn number(&mut self, who: Who) -> ClientId {
         self.find(who).unwrap_or_else(|| {
             self.numbered += 1;

@@ -9,8 +9,9 @@
 //! A server has one entry under way at a time, and sends it again until it reads it back. So a copy has the
 //! same number as its original, and a gap in the numbers proves that entries are missing.
 //!
-//! A server is dead when another has beaten [`MISSES`] times since it said something: a count of entries, on
-//! which all agree, and not a time. While the engine stands still nobody beats, and nobody dies.
+//! A server is dead when another server has beaten [`MISSES`] times since its last entry. This is a count of
+//! entries and not a time, so all servers agree on it. While the engine stands still nobody beats, and nobody
+//! dies.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -19,7 +20,7 @@ use super::entry::{Header, Id, Sid};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::replies::LeaveReason;
 
-/// What an entry costs beside its text, in bytes: about what the engine adds.
+/// What an entry costs in addition to its text, in bytes: about as much as the engine adds.
 const ENTRY_COST: u64 = 64;
 
 /// How much is appended from one checkpoint to the next, in bytes. The stream keeps up to twice that.
@@ -166,7 +167,7 @@ pub struct State {
     points: VecDeque<(u64, u64)>,
 }
 
-/// Looking at it.
+/// Looking at the state.
 impl State {
     /// An empty room that begins after an entry.
     pub fn after(last: Id) -> Self {
@@ -215,8 +216,8 @@ impl State {
 
 /// Applying.
 impl State {
-    /// Applies the next entry of the stream; `fields` are all that it has. `tell` is told what happens, each
-    /// with the number of its record in the entry.
+    /// Applies the next entry of the stream. `fields` are all its fields. `tell` is called for each event, with
+    /// the number of its record in the entry.
     pub fn apply(
         &mut self,
         id: Id,

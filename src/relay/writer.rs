@@ -1,9 +1,9 @@
 //! The relay's writer: appends what has gathered to the stream, one entry after the other.
 //!
-//! One entry is under way at a time; the next one gathers meanwhile. Whether an entry is in the stream is not
-//! known from the engine's reply, which can be lost, nor from an error: a connection may break behind the append.
-//! It is known when the reader has read it back. Until then it is sent again, and readers take the first copy.
-//! So nothing is lost, doubled or overtaken, by a rule without exceptions.
+//! One entry is under way at a time; the next one gathers meanwhile. The engine's reply does not tell whether
+//! an entry is in the stream: the reply can be lost. An error does not tell it either: the connection may break
+//! after the append. The entry is there when the reader has read it back. Until then the writer sends it again,
+//! and readers take the first copy. So nothing is lost, doubled or overtaken, by a rule without exceptions.
 //!
 //! Its thread is named `relay-writer`. It ends when the relay is closed.
 
@@ -32,8 +32,8 @@ pub fn write_loop(relay: &Relay, shared: &Shared) {
 }
 
 impl Relay {
-    /// Blocks until there is something to append: records, a beat, how far this server has read, or its end.
-    /// `None` once the relay is closed.
+    /// Blocks until there is something to append: records, a beat, the position that this server has read, or
+    /// the end of this server. `None` once the relay is closed.
     fn next_entry(&self) -> Option<Outgoing> {
         let mut guard = self.lock();
         loop {
@@ -44,8 +44,8 @@ impl Relay {
             let now = Instant::now();
             let mut wait = Duration::MAX;
             if let Some(run) = &mut link.run {
-                // While another server is far behind nothing gathers but here: senders wait, and TCP slows
-                // those whom they serve.
+                // While another server is far behind, nothing is appended. What gathers here fills up, so
+                // senders wait, and TCP slows their clients.
                 let is_closing = link.phase == Phase::Closing;
                 let may_talk = run.lag <= WINDOW_BYTES || is_closing;
                 let reports = run.point.0 - run.reported >= REPORT_BYTES;
@@ -73,8 +73,8 @@ impl Relay {
                         text += "X\n";
                     } else if beats {
                         text += "B\n";
-                        // The next one counts from when this one is read back: while the engine stands still, no
-                        // time passes.
+                        // The time to the next beat begins when this beat is read back. So no time passes while
+                        // the engine stands still.
                         run.next_beat = None;
                     }
                     return Some(Outgoing { sid, seq, text });
@@ -88,8 +88,8 @@ impl Relay {
         }
     }
 
-    /// Blocks until an entry was read back, or does not count any more; for `time` at most. Returns whether that
-    /// is so.
+    /// Blocks until an entry was read back or is void, but at most for `time`. Returns whether that has
+    /// happened.
     fn wait_for(&self, entry: &Outgoing, time: Duration) -> bool {
         let (link, _) = self
             .changed
@@ -113,7 +113,7 @@ fn deliver(relay: &Relay, engine: &mut Option<Engine>, entry: &Outgoing, shared:
             Ok(()) => relay.beat,
             Err(error) => {
                 *engine = None;
-                // That the engine is not there, the reader says.
+                // The reader reports it when the engine is not there.
                 if let Error::Refused(why) = error {
                     if !is_told {
                         shared.log.notice(&format!("The engine takes nothing: {why}"));
@@ -140,7 +140,7 @@ fn append(relay: &Relay, engine: &mut Option<Engine>, text: &str) -> Result<(), 
         && why.starts_with("OOM")
         && let Some(checkpoint) = engine.newest_checkpoint()?
     {
-        // What is before the checkpoint only those need who are far behind.
+        // Only servers that are far behind need the entries before the checkpoint.
         engine.trim(checkpoint.last())?;
     }
     appended.map(drop)

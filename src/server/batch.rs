@@ -121,8 +121,8 @@ impl Batch {
 
     /// Shows text to one client, here. Returns how many bytes that is.
     ///
-    /// The text is formatted in place. If each session made a `String` for its welcome, the allocator would keep
-    /// four kibibytes of freed memory for each thread.
+    /// The text is formatted directly into the batch. If each session made a `String` for its welcome, the
+    /// allocator would keep four kibibytes of freed memory for each thread.
     pub fn show(&mut self, client: ClientId, text: impl Display) -> usize {
         let start = self.private.len();
         // Writing into memory cannot fail.

@@ -12,9 +12,9 @@
 //! goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and so a
 //! socket has one writer. If a helper gets no processor, the other threads take its parts.
 //!
-//! In a small room the writer works alone. While much is said, half of the threads stand back, because the
-//! clients and the sessions need the processors more than the writer needs help. Much is said when a batch is
-//! large, or when it was there before the writer asked for it.
+//! In a small room the writer works alone. While much is said, only half of the threads take part. The clients
+//! and the sessions need the processors more than the writer needs help. Much is said when a batch is large, or
+//! when it was there before the writer asked for it.
 //!
 //! Measured with two processors: a helper is worth its cost from fifty recipients for each thread on. If both
 //! threads always worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would

@@ -58,8 +58,8 @@ impl Shared {
         }
     }
 
-    /// Logs a line that a member says to everyone, if that is wanted. With a relay it is logged where it is read
-    /// back, among the others'.
+    /// Logs a line that a member says to everyone, if that is wanted. With a relay, the lines of all servers
+    /// are logged where they are read back.
     pub fn log_message(&self, line: &str) {
         if self.options.log_messages && self.relay.is_none() {
             self.log.notice(line);

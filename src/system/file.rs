@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 
-/// Has a file that is made be for its owner alone (mode `0600`, see `open(2)`).
+/// Makes a new file accessible to its owner alone (mode `0600`, see `open(2)`).
 ///
 /// On Windows it has the rights of its directory, and those below `C:\Users` are their user's.
 pub fn for_owner_alone(options: &mut OpenOptions) -> &mut OpenOptions {

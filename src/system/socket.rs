@@ -156,8 +156,8 @@ pub struct DeadPeer {
     pub unacknowledged: Duration,
 }
 
-/// Has the system end the connection once its peer is gone; reading then fails with `TimedOut`.
-/// Source: `tcp(7)`.
+/// Makes the system end the connection once its peer is gone. A read then fails with `TimedOut`. Source:
+/// `tcp(7)`.
 ///
 /// # Errors
 ///

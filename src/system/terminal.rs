@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::os::terminal as os;
 
-/// Has the terminal mark what is pasted, so that it is not taken for keys (xterm, mode 2004).
+/// Makes the terminal mark pasted text, so that it is not taken for keys (xterm, mode 2004).
 const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
 /// Undoes that, and has the terminal wrap long lines again, which the client may have switched off.
 const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";

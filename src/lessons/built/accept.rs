@@ -22,8 +22,8 @@ const DEAD_PEER: DeadPeer = DeadPeer {
 /// How long to wait after an error. Without descriptors or threads, `accept` would fail again at once.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
-/// Has the kernel find out when the peer has vanished, and send what is written at once. The stream is made
-/// blocking. On some systems it inherits the non-blocking mode of its listener.
+/// Makes the kernel notice when the peer has vanished. Also makes it send each write at once. The stream is
+/// made blocking. On some systems it inherits the non-blocking mode of its listener.
 ///
 /// # Errors
 ///

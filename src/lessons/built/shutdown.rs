@@ -17,8 +17,8 @@ use crate::system::{signal, socket::wait_for_connection};
 /// How long the peers may take to read the farewell and close.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
-/// Gives each connection a thread that runs `serve`, until a signal comes. Then has `farewell` tell
-/// everyone, gives the peers a moment, and ends all connections. Returns when all sessions have ended.
+/// Gives each connection a thread that runs `serve`, until a signal comes. Then calls `farewell`, which tells
+/// everyone. Gives the peers a moment, and ends all connections. Returns when all sessions have ended.
 ///
 /// # Errors
 ///

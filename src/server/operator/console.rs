@@ -98,7 +98,7 @@ fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> 
         match line {
             // This fails once the server has ended. Then the line does not matter.
             Ok(line) => drop(lines.send(line)),
-            // Not UTF-8; the next line may be.
+            // This line is not UTF-8. The next line may be.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
             Err(error) => return Err(error),
         }

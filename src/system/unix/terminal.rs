@@ -84,8 +84,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Output(File);
 
-/// Has every signal restore the terminal that ends the process, in the order of `signal(7)`. SIGKILL cannot be
-/// handled, and SIGPIPE is ignored by `std`.
+/// Makes every signal that ends the process first restore the terminal. The signals have the order of
+/// `signal(7)`. SIGKILL cannot be handled, and SIGPIPE is ignored by `std`.
 pub(crate) fn open() -> io::Result<Input> {
     let (wake, waker) = io::pipe()?;
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -187,7 +187,7 @@ extern "C" fn fault_by(number: c_int, information: *const c_int) {
     }
 }
 
-/// Handles a signal after which the screen is to be drawn anew.
+/// Handles a signal after which the screen must be drawn again.
 extern "C" fn redraw_by(_number: c_int) {
     CHANGED.store(true, Ordering::SeqCst);
     keep_errno(wake);
