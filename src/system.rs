@@ -6,8 +6,8 @@
 //! cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand with the system's own
 //! headers.
 //!
-//! Linux sends without waiting by a flag of its own. With `RUSTFLAGS="--cfg portable"` it does what macOS and
-//! Windows have to do, so that their way can be tested there.
+//! On Linux a flag of the call makes a send that does not wait. With `RUSTFLAGS="--cfg portable"` Linux does
+//! what macOS and Windows must do, so that their way can be tested there.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(
