@@ -172,7 +172,7 @@ mod tests {
     use super::super::keys::{Key, KeyParser};
     use super::*;
 
-    /// A model of a terminal, as far as the client needs it. It fails at any other sequence.
+    /// A model of a terminal, as far as the client needs it. Any other sequence is an error.
     struct Model {
         columns: usize,
         /// Each cell with its character and the marks on it; the second half of a wide character is empty.

@@ -6,7 +6,7 @@
 //! takes, and never waits. So a person sees each change whole or not at all, and a terminal that takes nothing
 //! blocks no thread.
 //!
-//! Where no line is edited (a pipe, `--plain`, a dumb terminal) the lines are written as they are.
+//! If no line is edited (a pipe, `--plain`, a dumb terminal), the lines are written as they are.
 //!
 //! There are three ways to print: [`Terminal::show`] adds to the messages, [`Terminal::note`] speaks to
 //! the user, and [`fail`] complains on standard error.

@@ -28,7 +28,7 @@ enum Change {
     End,
 }
 
-/// Where everything that people can notice is put, in one order.
+/// The outbox: everything that people can notice is put in here, in one order.
 #[derive(Default)]
 struct Outbox {
     entries: Mutex<Vec<Entry>>,

@@ -24,7 +24,7 @@ use super::state::State;
 /// How many entries one reply may bring. Each may have half a megabyte.
 const ENTRIES_AT_ONCE: &[u8] = b"32";
 
-/// Where the engine is, and what belongs to the room there.
+/// The address of the engine, and the keys of the room there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The engine, `HOST:PORT`, or its Sentinels.

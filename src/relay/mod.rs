@@ -489,7 +489,7 @@ impl Relay {
     fn stop(&self) {
         self.enter(Phase::Stopped);
         for stream in self.lock().streams.iter().flatten() {
-            // It fails when the connection is over.
+            // This fails when the connection is over.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -25,7 +25,7 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// The name of the primary at the Sentinels.
     pub sentinel: Option<String>,
-    /// Which room it is.
+    /// The name of the room.
     pub room: String,
     /// The name of this server among the others.
     pub name: Option<String>,

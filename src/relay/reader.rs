@@ -6,8 +6,8 @@
 //! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and
 //!   everybody waits. When the link is back, the reader makes sure that the entry which it read last is still
 //!   there. It goes on after that entry.
-//! - **The room is lost**: the engine has lost what was read here, or this server has read something else than
-//!   the others, or the others have given it up. The server tells its clients so and disconnects them. Then it
+//! - **The room is lost**: the engine has lost what was read here, or this server has not read the same as the
+//!   others, or the others have given it up. The server tells its clients so and disconnects them. Then it
 //!   comes in again: it reads the newest checkpoint, and the stream after that.
 //!
 //! Its thread is named `relay-reader`. It ends when the relay is closed.
@@ -129,7 +129,7 @@ struct Follower<'r, 'a> {
     is_told: bool,
     /// How many entries were foreign.
     foreign: u64,
-    /// Why this server may have read something else than others, and when that was looked into last.
+    /// Why this server may not have read the same as the others, and when this was last checked.
     doubt: Option<&'static str>,
     checked: Option<Instant>,
 }
@@ -250,8 +250,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         End::Lost("the others have heard nothing of this server for too long")
     }
 
-    /// Checks a doubt about what this server has read. A run ends if it has read something else than the stream
-    /// says.
+    /// Checks a doubt about what this server has read. If the run has not read what the stream says, it ends.
     fn look_into_doubt(&mut self) -> Result<(), End> {
         let pause = self.reader.relay.beat * MISSES;
         let Some(why) = self.doubt else { return Ok(()) };

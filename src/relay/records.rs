@@ -53,7 +53,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        // It fails if it was decided.
+        // This fails if the wish is already decided.
         let _ = self.verdict.set(None);
         self.client.wake();
     }

@@ -1,4 +1,4 @@
-//! From step 11: where everything that people can notice is put, in one order.
+//! From step 11: the outbox. Everything that people can notice is put in here, in one order.
 //!
 //! The sessions put, the writer takes. In the real server this is
 //! [`server::outbox`](crate::server::outbox), which has a bound of its own.

@@ -20,7 +20,7 @@ pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connec
 /// The thread that reads the server and writes to the client, until either is gone; then it ends both
 /// connections, which ends the other thread.
 ///
-/// Blocks in reading the server and in writing to a client that does not read.
+/// Blocks while it reads from the server, and while it writes to a client that does not read.
 pub(crate) fn listen_loop(
     client: &TcpStream,
     mut lines: ServerLines,

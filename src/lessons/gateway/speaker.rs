@@ -42,8 +42,8 @@ impl<'a> Speaker<'a> {
     /// Passes on what the client says until the client has ended what it sends, and then ends what it sends to
     /// the server. Once the server is gone, everything that still comes is thrown away.
     ///
-    /// Blocks in reading the client, which the listener wakes by shutting the connection down, and in
-    /// writing to a server that holds the client's lines back.
+    /// Blocks while it reads from the client. The listener ends this wait by shutting the connection down. Also
+    /// blocks while it writes to a server that takes no more lines of the client.
     pub(crate) fn speak_loop(&mut self, mut reads: Reads, received: Vec<Vec<u8>>) {
         let mut received = Some(received);
         'reading: while let Some(messages) = received {

@@ -30,7 +30,7 @@ impl Polled {
         Self { socket: socket.as_socket().as_raw_socket(), events: POLLRDNORM, returned: 0 }
     }
 
-    /// Waits until it takes more, or never will again.
+    /// Waits until the socket takes more, or until it never will.
     pub(crate) fn writable(socket: &impl AsSocket) -> Self {
         Self { events: POLLWRNORM, ..Self::readable(socket) }
     }
@@ -40,16 +40,16 @@ impl Polled {
         self.returned != 0
     }
 
-    /// Whether it is over in both directions. A peer that has only ended its own stream is reported as
-    /// `POLLHUP` here.
+    /// Whether the connection is over in both directions. A peer that has only ended its own stream is reported
+    /// as `POLLHUP` here.
     pub(crate) fn is_over(&self) -> bool {
         self.returned & POLLERR != 0
     }
 }
 
-/// Blocks until one of these is ready, for `timeout` at most if there is one.
+/// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up: a wait that ends early would only be begun again.
+    // Rounded up: after a wait that ends early the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
     if polled.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Resu
         thread::sleep(timeout.unwrap_or(Duration::MAX));
         return Ok(());
     }
-    // SAFETY: the slice has so many entries of the layout of `WSAPOLLFD`, and outlives the call.
+    // SAFETY: the slice has that many entries of the layout of `WSAPOLLFD`, and outlives the call.
     let ready = unsafe { WSAPoll(polled.as_mut_ptr(), polled.len() as u32, milliseconds) };
     if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::super::signal::{STOP, is_second_request};
 
-/// The window is closed. What has a higher number ends the process too: the user logs off, the system ends.
+/// The window is closed. Events with higher numbers also end the process: the user logs off, or the system
+/// ends.
 const CTRL_CLOSE_EVENT: u32 = 2;
 
-/// For longer than the system lets a process live whose window is closed.
+/// Longer than the system lets a process live after its window is closed.
 const LONGER: Duration = Duration::from_secs(10);
 
 /// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless it
@@ -22,9 +23,11 @@ unsafe extern "system" {
     fn SetConsoleCtrlHandler(handler: Handler, is_added: c_int) -> c_int;
 }
 
-/// Has this handler asked before those that were set earlier, of which the first ends the process.
+/// The system asks this handler before the handlers that were set earlier. The first of those would end the
+/// process.
 pub(super) fn handle(handler: Handler) {
-    // SAFETY: a handler may do anything, and is there for as long as the process is. It fails without memory.
+    // SAFETY: a handler may do anything, and is there for as long as the process is. The call fails if there is
+    // no memory.
     unsafe { SetConsoleCtrlHandler(handler, 1) };
 }
 
@@ -36,7 +39,7 @@ extern "system" fn stop(event: u32) -> c_int {
         return 0;
     }
     if let Some(mut pipe) = PIPE.get() {
-        // It fails when nobody reads it any more, and then the process is ending.
+        // This fails when nobody reads the pipe any more. Then the process is ending.
         let _ = pipe.write_all(&[STOP]);
     }
     if event >= CTRL_CLOSE_EVENT {

@@ -23,7 +23,7 @@ const TCP_KEEPINTVL: c_int = 17;
 const WSA_OPERATION_ABORTED: i32 = 995;
 const WSAETIMEDOUT: i32 = 10060;
 
-/// For how long a stop may go unnoticed: a pipe cannot be waited for together with a socket.
+/// How long a stop may go unnoticed. One call cannot wait for a pipe and a socket together.
 const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 #[link(name = "ws2_32")]
@@ -76,7 +76,7 @@ pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
     let has_timeout = || stream.read_timeout().is_ok_and(|timeout| timeout.is_some());
     match stream.read(buffer) {
         Err(error) => Err(match error.raw_os_error() {
-            // By `shut_down`; the next read says what that has made of the stream.
+            // `shut_down` has cancelled the read. The next read says how the stream has ended.
             Some(WSA_OPERATION_ABORTED) => io::ErrorKind::Interrupted.into(),
             // A peer that is found to be dead is the same error.
             Some(WSAETIMEDOUT) if has_timeout() => io::ErrorKind::WouldBlock.into(),
@@ -89,8 +89,8 @@ pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
 pub(crate) fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     let result = stream.shutdown(how);
     if how != Shutdown::Write {
-        // A read that begins later ends by the shutdown. One that has begun is ended here.
-        // SAFETY: no memory is passed, and the handle is open, since the stream is borrowed.
+        // The shutdown ends a read that begins later. This call ends a read that has already begun. SAFETY: no
+        // memory is passed, and the handle is open, since the stream is borrowed.
         unsafe { CancelIoEx(stream.as_raw_socket() as *mut c_void, null_mut()) };
     }
     result

@@ -1,9 +1,9 @@
-//! The terminal: the console, in a mode in which it understands and sends what other terminals do.
+//! The terminal: the console, in a mode with the same escape sequences as other terminals.
 //!
-//! The console cannot be waited for together with a socket, and reading it or writing to it may block for as long
-//! as somebody selects text there. So in a client two threads do nothing else: `keyboard` reads, and `screen`
-//! writes, while lines are edited. What they and [`Input::wait`] tell each other is [`Desk`]. Neither is joined:
-//! nothing could wake them.
+//! No call waits for the console and a socket together. While somebody selects text in the console, reading it
+//! or writing to it may block. So in a client two threads do nothing else: `keyboard` reads, and `screen`
+//! writes, while lines are edited. They and [`Input::wait`] share the [`Desk`]. Neither is joined: nothing
+//! could wake them.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -31,10 +31,10 @@ const DISABLE_NEWLINE_AUTO_RETURN: u32 = 8;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 4096;
 
-/// How often the size is looked at, of whose change nothing tells.
+/// How often the size is looked at. Windows does not report a change.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often a socket is looked at that takes no more, which is rare.
+/// How often a socket that takes no more is looked at. This is rare.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long the console may take for what is drawn last.
@@ -50,7 +50,7 @@ unsafe extern "system" {
 
 /// What the threads of this module tell each other.
 struct Desk {
-    /// What was typed and not taken yet, and whether that is all.
+    /// What was typed and is not taken yet, and whether the input has ended.
     typed: Vec<u8>,
     has_ended: bool,
     /// Another thread has called [`wake`].
@@ -73,7 +73,7 @@ fn lock() -> MutexGuard<'static, Desk> {
     DESK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Blocks while `condition` holds, for `timeout` at most.
+/// Blocks while `condition` holds, or until `timeout` has passed.
 fn wait_while(timeout: Duration, condition: impl Fn(&Desk) -> bool) -> MutexGuard<'static, Desk> {
     let waited = CHANGED.wait_timeout_while(lock(), timeout, |desk| condition(desk));
     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -85,7 +85,7 @@ pub(crate) struct Input {
     columns: Option<usize>,
 }
 
-/// A console is written to by way of `std`, which turns UTF-8 into what it takes.
+/// Writes to a console go through `std`, which converts UTF-8 for it.
 #[derive(Debug)]
 pub(crate) enum Output {
     Console,
@@ -134,7 +134,8 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
         return Err(io::Error::other("it is no console"));
     };
     handle(restore_by);
-    // One that does not know this is older than Windows 10. It is tried here, where that can be said.
+    // A console that does not know this mode is older than Windows 10. The mode is tried here, where an error
+    // can still be returned.
     if let Err(error) = set(Some(input), Some(output)) {
         let [input, output] = modes();
         let _ = set(input, output);
@@ -163,7 +164,7 @@ pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
         drop(wait_while(LAST_TIME, |desk| !desk.undrawn.is_empty()));
         IS_RAW.store(false, SeqCst);
         let [input, output] = modes();
-        // It fails when the window is closed.
+        // This fails when the window is closed.
         let _ = set(input, output);
     }
 }
@@ -178,7 +179,7 @@ pub(crate) fn put(bytes: &[u8]) {
     }
 }
 
-/// Handles what ends the process: restores, and lets it do so.
+/// Handles an event that ends the process: restores the terminal, and lets the process end.
 extern "system" fn restore_by(_event: u32) -> c_int {
     restore_after_fault();
     0
@@ -244,7 +245,7 @@ fn draw_loop() {
     loop {
         let waited = CHANGED.wait_while(desk, |desk| desk.undrawn.is_empty());
         let text = waited.unwrap_or_else(PoisonError::into_inner).undrawn.clone();
-        // It fails when the window is closed, and then the keyboard ends.
+        // This fails when the window is closed, and then the keyboard ends.
         let _ = Output::Console.write(&text);
         desk = lock();
         desk.undrawn.drain(..text.len());
