@@ -47,9 +47,10 @@
 //! 3. The [`writer`](server::writer) is one thread. An append wakes it from its wait on the outbox. It takes
 //!    the whole batch and sends it: that is a round. What comes meanwhile is the batch of the next round. So
 //!    nothing waits for a batch to fill.
-//! 4. A batch holds each line once. Each recipient has a *view* of it: everything except its own words, and
-//!    the answers that are for it alone. The writer sends each recipient its view with one call that never
-//!    waits. The socket itself stays blocking: on Linux a flag of the call does this (`MSG_DONTWAIT`).
+//! 4. A batch holds each line once. Each recipient has a *view* of it. The view leaves out the recipient's own
+//!    words, and has the answers that are for this recipient alone. The writer sends each recipient its view
+//!    with one call that never waits. The socket itself stays blocking: on Linux a flag of the call does this
+//!    (`MSG_DONTWAIT`).
 //! 5. The recipients lie in [`parts`](server::part). In a small room the writer sends to all of them. In a
 //!    large room [helpers](server::fan_out) on the other processors take parts too, until none is left.
 //!
