@@ -28,8 +28,9 @@ fn say_says_every_line_as_it_is() {
 
 #[test]
 fn a_job_that_says_one_line_prints_nothing() {
-    let server = Server::start();
+    let server = Server::with(&["--motd", "Be kind.\nBe brief."]);
     let mut alice = server.join("alice");
+    alice.expect_all(["[SERVER] Be kind.", "[SERVER] Be brief."]);
     alice.send("before");
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
@@ -38,6 +39,13 @@ fn a_job_that_says_one_line_prints_nothing() {
     alice.expect_all(["[SERVER] cron joined the chat!", "cron: done"]);
     let nothing = (Some(0), String::new(), String::new());
     assert_eq!((finished.code, finished.output, finished.errors), nothing);
+    // What it asks for is printed.
+    let script = format!(
+        "echo /who | \"$CLIENT\" --port {} --nick cron --silent --no-history",
+        server.port()
+    );
+    let finished = Program::run(shell(&script), "");
+    assert_eq!(finished.output, "[SERVER] 2 online: alice, cron\n");
     // Errors stay.
     let finished = run(server.port(), &["--nick", "alice", "--silent"], "done\n");
     assert_eq!(finished.code, Some(1));

@@ -56,20 +56,21 @@ fn plain_output_has_a_line_for_each_and_quiet_has_none() {
 
 #[test]
 fn who_is_ignored_is_not_seen_any_more() {
-    let server = FakeServer::start();
-    let Some((terminal, mut connection)) = alice(&server, "") else { return };
-    terminal.text("/ignore Eve");
-    terminal.keys(&["Enter"]);
-    terminal.wait_for_row("[CLIENT] Eve is ignored. /unignore Eve ends that.");
-    connection
-        .send("eve: one\n* eve two\n[eve -> you] three\n[SERVER] eve left the chat!\nbob: end");
-    terminal.wait_for_row("bob: end");
-    assert!(!terminal.rows().iter().any(|row| row.contains("eve")), "{:?}", terminal.rows());
-    terminal.text("/unignore eve");
-    terminal.keys(&["Enter"]);
-    terminal.wait_for_row("[CLIENT] eve is no longer ignored.");
-    connection.send("eve: four");
-    terminal.wait_for_row("eve: four");
+    for options in ["", "--plain"] {
+        let server = FakeServer::start();
+        let Some((terminal, mut connection)) = alice(&server, options) else { return };
+        terminal.wait_for_row("[SERVER] Connected to the server!");
+        terminal.line("/ignore Eve");
+        terminal.wait_for_row("[CLIENT] Eve is ignored. /unignore Eve ends that.");
+        connection
+            .send("eve: one\n* eve two\n[eve -> you] three\n[SERVER] eve left the chat!\nbob: end");
+        terminal.wait_for_row("bob: end");
+        assert!(!terminal.rows().iter().any(|row| row.contains("eve")), "{:?}", terminal.rows());
+        terminal.line("/unignore eve");
+        terminal.wait_for_row("[CLIENT] eve is no longer ignored.");
+        connection.send("eve: four");
+        terminal.wait_for_row("eve: four");
+    }
 }
 
 #[test]
