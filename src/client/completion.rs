@@ -16,7 +16,8 @@ pub(super) const CLIENT_COMMANDS: [(&str, &str); 5] = [
 /// was typed.
 #[derive(Debug)]
 pub(super) struct Completion {
-    start: usize,
+    /// Where the word starts, in bytes.
+    pub(super) start: usize,
     words: Vec<String>,
     next: usize,
 }
@@ -55,11 +56,6 @@ impl Completion {
         }
         words.push(typed.to_owned());
         Some(Self { start, words, next: 0 })
-    }
-
-    /// Returns where the word starts, in bytes.
-    pub(super) fn start(&self) -> usize {
-        self.start
     }
 
     /// Returns the next word to try.

@@ -209,7 +209,7 @@ impl Editor {
         let completion = self.completion.take();
         let completion = completion.or_else(|| Completion::new(&self.text, self.cursor, names));
         let Some(mut completion) = completion else { return };
-        let (start, end) = (completion.start(), self.cursor);
+        let (start, end) = (completion.start, self.cursor);
         let word = completion.next();
         if self.text.len() - (end - start) + word.len() > MAX_MESSAGE_BYTES {
             return;

@@ -173,16 +173,16 @@ impl Shared {
         let Self { link, terminal, .. } = self;
         link.farewell =
             [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
+        let hides_notices = &mut terminal.transcript.hides_notices;
+        if link.confirm(line) {
+            *hides_notices = false;
+            return Ok(());
+        }
         // Lines between the welcome and the answer to the first ping are about this user's own join. Lines at
         // the end are about this user's own leave.
-        let is_confirmed = link.confirm(line);
-        let opens = [replies::CONNECTED, replies::GOODBYE].contains(&line) && options.silent;
-        terminal.transcript.hides_notices &= !is_confirmed;
-        terminal.transcript.hides_notices |= opens;
-        if !is_confirmed {
-            link.refused += usize::from(!terminal.person_types && replies::is_refusal(line));
-            terminal.show(line);
-        }
+        *hides_notices |= options.silent && [replies::CONNECTED, replies::GOODBYE].contains(&line);
+        link.refused += usize::from(!terminal.person_types && replies::is_refusal(line));
+        terminal.show(line);
         Ok(())
     }
 
@@ -225,22 +225,22 @@ impl Shared {
     /// Says how a stream ended.
     fn end(&mut self, error: Option<io::Error>) -> Outcome {
         let link = &mut self.link;
-        match (link.farewell, error) {
+        let why = match (link.farewell, error) {
             (Some(replies::GOODBYE), _) => {
                 link.unconfirmed.clear();
-                Outcome::Done
+                return Outcome::Done;
             }
-            (Some(_kicked), _) => Outcome::Failed("You were kicked.".to_owned()),
-            _ if link.leaving && self.terminal.person_types => Outcome::Done,
-            _ if link.is_late() => Outcome::Lost(format!(
-                "The server did not answer for {} s.",
-                LOGIN_TIMEOUT.as_secs()
-            )),
-            (_, Some(error)) => Outcome::Lost(format!("The connection is lost: {error}.")),
-            _ if link.leaving => Outcome::Lost(
-                "The server did not say goodbye: not everything may have arrived.".to_owned(),
-            ),
-            _ => Outcome::Lost("The server closed the connection.".to_owned()),
-        }
+            (Some(_kicked), _) => return Outcome::Failed("You were kicked.".to_owned()),
+            _ if link.leaving && self.terminal.person_types => return Outcome::Done,
+            _ if link.is_late() => {
+                format!("The server did not answer for {} s.", LOGIN_TIMEOUT.as_secs())
+            }
+            (_, Some(error)) => format!("The connection is lost: {error}."),
+            _ if link.leaving => {
+                "The server did not say goodbye: not everything may have arrived.".to_owned()
+            }
+            _ => "The server closed the connection.".to_owned(),
+        };
+        Outcome::Lost(why)
     }
 }

@@ -165,12 +165,6 @@ impl Terminal {
         }
     }
 
-    /// Obeys a command to the client itself, and reports it. Returns `false` if the line is no such command.
-    pub(super) fn switch(&mut self, command: &str) -> bool {
-        let answer = self.transcript.switch(command);
-        answer.inspect(|answer| self.note(answer)).is_some()
-    }
-
     /// Edits the line being typed.
     pub(super) fn edit(&mut self, key: &Key) {
         let fits = self.editor.press(key, || self.transcript.names());

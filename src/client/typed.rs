@@ -151,10 +151,12 @@ impl Shared {
     pub(super) fn submit(&mut self, line: &str) {
         self.terminal.finish(line);
         let Self { link, terminal, .. } = self;
+        if let Some(answer) = terminal.transcript.switch(line) {
+            return terminal.note(&answer);
+        }
         match (Command::parse(line), link.phase) {
             (Command::Quit, _) => self.leave(),
             _ if matches!(line.trim(), "quit" | "exit") => self.leave(),
-            (Command::Unknown(_), _) if terminal.switch(line) => {}
             (command @ (Command::Help | Command::Blank), phase) => {
                 if command == Command::Help {
                     terminal.help();
