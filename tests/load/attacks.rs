@@ -2,12 +2,14 @@
 //! round is bounded in connections and time. It checks itself what the server promises to its kind of
 //! client, for example that one that is turned away reads why.
 
-use std::io::{ErrorKind, Read, Write};
+use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chat::protocol::replies;
+use chat::protocol::server_line::{Kind, ServerLine};
 
 use crate::random::Random;
 use crate::siege::Field;
@@ -22,13 +24,13 @@ const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 /// How long one round of it lasts. They fall behind only when the system keeps no more for them.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// The pause of `gush` before the next client says all it may.
-const GUSH_PAUSE: Duration = Duration::from_millis(50);
+/// How many come, say all they may, and leave in one round of `gush`, and the pause after it. They say
+/// more than the system keeps for a reader. On this machine an address has no rate, so the pause takes
+/// its place.
+const GUSH_LEAVERS: usize = 120;
+const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
-/// What a patient reader takes, in bytes a second: as much as everyone must be able to take and stay.
-const PATIENT_RATE: f64 = 1e6;
-
-/// How long it reads, and how long it pauses before that.
+/// For how long a patient reader reads beside those who stall, and how long it pauses first.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
@@ -54,12 +56,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "silent", what: "never a nickname", threads: 1, round: silent },
     Attack { name: "half", what: "half a line, byte by byte", threads: 2, round: half },
     Attack { name: "garbage", what: "random bytes, TLS, HTTP", threads: 2, round: garbage },
-    Attack { name: "stalled", what: "readers that do not read", threads: 1, round: stalled },
     Attack { name: "reset", what: "gone in the middle of a line", threads: 2, round: reset },
     Attack { name: "hoard", what: "lines that wait for their rate", threads: 1, round: hoard },
     Attack { name: "murmur", what: "private messages to oneself", threads: 1, round: murmur },
-    Attack { name: "gush", what: "all that one may say, and gone", threads: 2, round: gush },
-    Attack { name: "patient", what: "1 MB/s is read, and one stays", threads: 1, round: patient },
+    Attack { name: "gush", what: "all that one may say, and gone", threads: 1, round: gush },
+    Attack {
+        name: "patient",
+        what: "a slow reader beside 30 that stall",
+        threads: 1,
+        round: patient,
+    },
     Attack { name: "whisper", what: "all to one, who stays", threads: 1, round: whisper },
     Attack { name: "leaver", what: "gone, and reads nothing", threads: 1, round: leaver },
     Attack { name: "asker", what: "questions at the prompt", threads: 1, round: asker },
@@ -145,7 +151,9 @@ fn silent(field: &Field, _: &mut Random) -> Result<(), String> {
     for _ in 0..50 {
         strangers.extend(Stranger::at_the_prompt(field)?);
     }
-    strangers.iter_mut().try_for_each(|stranger| stranger.expect_last(&[replies::LOGIN_TIMEOUT]))
+    strangers
+        .iter_mut()
+        .try_for_each(|stranger| stranger.expect_last(&[replies::LOGIN_TIMEOUT]).map(drop))
 }
 
 fn half(field: &Field, random: &mut Random) -> Result<(), String> {
@@ -156,7 +164,7 @@ fn half(field: &Field, random: &mut Random) -> Result<(), String> {
     }
     // What was written until here is its last line.
     stranger.end_input();
-    stranger.expect_last(&[replies::GOODBYE])
+    stranger.expect_last(&[replies::GOODBYE]).map(drop)
 }
 
 fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
@@ -170,19 +178,8 @@ fn garbage(field: &Field, random: &mut Random) -> Result<(), String> {
     };
     bytes.extend_from_slice(b"\n/quit\n");
     stranger.send(&bytes)?;
-    stranger.expect_last(&[replies::GOODBYE, replies::TOO_MANY_TRIES, replies::NOT_A_WEB_SERVER])
-}
-
-fn stalled(field: &Field, _: &mut Random) -> Result<(), String> {
-    let mut strangers = Vec::new();
-    for _ in 0..30 {
-        strangers.extend(Stranger::join(field, "stalled")?);
-    }
-    // A burst from each of them, more than what the system keeps for those who do not read.
-    let burst = format!("{}\n", "stall ".repeat(160)).repeat(200);
-    strangers.iter_mut().try_for_each(|stranger| stranger.send(burst.as_bytes()))?;
-    field.over.wait(STALL);
-    Ok(())
+    let last = [replies::GOODBYE, replies::TOO_MANY_TRIES, replies::NOT_A_WEB_SERVER];
+    stranger.expect_last(&last).map(drop)
 }
 
 fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
@@ -235,47 +232,66 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
+/// Clients that say all they may and leave at once, and a patient reader: it must hear each of their lines
+/// and each of their leaves, and must not be disconnected for what they said.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
-    for _ in 0..20 {
-        let mut stranger = Stranger::connect(field)?;
-        let said = match random.below(2) {
-            0 => format!("{}\n", "\x1b".repeat(341)),
-            _ => format!("{}\n", "m".repeat(60)).repeat(198),
+    let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
+    let mut leavers = Vec::new();
+    for _ in 0..GUSH_LEAVERS {
+        let mut leaver = Stranger::connect(field)?;
+        let name = field.nickname("gush");
+        // One line becomes as long as it may be when it is cleaned, the others are many.
+        let (line, times) = match random.below(4) {
+            0 => ("\x1b".repeat(341), 1),
+            _ => ("m".repeat(90), 198),
         };
-        stranger.send(format!("{}\n{said}/quit\n", field.nickname("gush")).as_bytes())?;
-        if random.below(2) == 0 {
-            stranger.expect_last(&[replies::GOODBYE, replies::SERVER_FULL])?;
-        }
-        // On this machine an address has no rate, and those who read the most are this program's.
-        if field.over.wait(GUSH_PAUSE) {
-            break;
+        let said = format!("{line}\n").repeat(times);
+        leaver.send(format!("{name}\n{said}/quit\n").as_bytes())?;
+        leavers.push((name, times, leaver));
+    }
+    field.over.wait(PATIENT_PAUSE);
+    let mut unheard = HashMap::new();
+    for (name, times, mut leaver) in leavers {
+        if leaver.expect_last(&[replies::GOODBYE, replies::SERVER_FULL])? == replies::GOODBYE {
+            unheard.insert(name, times);
         }
     }
+    patient.read_patiently(field, |line| {
+        let ServerLine { kind, by } = ServerLine::parse(line);
+        match kind {
+            Kind::Message(_) => {
+                if let Some(times) = unheard.get_mut(by) {
+                    *times = times.checked_sub(1).ok_or("a line was heard twice")?;
+                }
+            }
+            Kind::Left => match unheard.remove(by) {
+                None | Some(0) => {}
+                Some(times) => return Err(format!("{by} left, and {times} lines are missing")),
+            },
+            _ => {}
+        }
+        Ok(unheard.is_empty())
+    })?;
+    field.over.wait(GUSH_PAUSE);
     Ok(())
 }
 
-/// Not an attack, but its victim: a reader that pauses, then takes a megabyte a second. It must not be
-/// disconnected for what others say.
+/// Clients that say much and do not read, and a patient reader, which must not be disconnected for what
+/// they said.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
-    let Some(mut stranger) = Stranger::join(field, "patient")? else { return Ok(()) };
-    field.over.wait(PATIENT_PAUSE);
-    let start = Instant::now();
-    let (mut taken, mut buffer) = (0.0, [0; 16 << 10]);
-    let short = Some(Duration::from_millis(100));
-    stranger.stream.get_ref().set_read_timeout(short).map_err(|error| error.to_string())?;
-    while start.elapsed() < PATIENT_TIME {
-        match stranger.stream.read(&mut buffer) {
-            Ok(0) => return Err(format!("let go after {:?} of reading", start.elapsed())),
-            Ok(bytes) => taken += u32::try_from(bytes).map_or(0.0, f64::from),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {}
-            Err(error) => return Err(format!("after {:?} of reading: {error}", start.elapsed())),
-        }
-        let due = Duration::from_secs_f64(taken / PATIENT_RATE);
-        if field.over.wait(due.saturating_sub(start.elapsed())) {
-            break;
-        }
+    let Some(mut patient) = Stranger::join(field, "patient")? else { return Ok(()) };
+    let mut stalled = Vec::new();
+    for _ in 0..30 {
+        stalled.extend(Stranger::join(field, "stalled")?);
     }
-    stranger.end_input();
+    // A burst from each of them, more than what the system keeps for those who do not read.
+    let burst = format!("{}\n", "stall ".repeat(160)).repeat(200);
+    stalled.iter_mut().try_for_each(|stranger| stranger.send(burst.as_bytes()))?;
+    let start = Instant::now();
+    field.over.wait(PATIENT_PAUSE);
+    patient.read_patiently(field, |_| Ok(start.elapsed() > PATIENT_TIME))?;
+    drop(patient);
+    field.over.wait(STALL.saturating_sub(start.elapsed()));
     Ok(())
 }
 
@@ -289,15 +305,19 @@ fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
         senders.extend(Stranger::join(field, "whisperer")?);
     }
     let text = "y".repeat(1000);
-    let burst = format!("/msg {victim} {text}\n").repeat(TIMES);
+    let burst = format!("/msg {victim} {text}\n").repeat(TIMES) + "/me is done\n";
     senders.iter_mut().try_for_each(|sender| sender.send(burst.as_bytes()))?;
     field.over.wait(ROUND);
-    let mut count = 0;
-    while count < TIMES * senders.len() && !field.over.is_raised() {
-        let line = told.line()?;
-        count += usize::from(line.ends_with(&text) && line.contains(" -> you] "));
-    }
-    Ok(())
+    let (mut missing, mut talking) = (TIMES * senders.len(), senders.len());
+    told.read_patiently(field, |line| {
+        let is_told = line.ends_with(&text) && line.contains(" -> you] ");
+        missing = missing.checked_sub(is_told.into()).ok_or("a line was told twice")?;
+        talking -= usize::from(line.contains("whisperer") && line.ends_with(" is done"));
+        match (talking, missing) {
+            (0, 1..) => Err(format!("{missing} lines were not told")),
+            _ => Ok(talking == 0),
+        }
+    })
 }
 
 fn leaver(field: &Field, _: &mut Random) -> Result<(), String> {

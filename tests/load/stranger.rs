@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat::protocol::replies;
 
@@ -11,6 +11,9 @@ use crate::siege::Field;
 /// How long a stranger waits for anything. Far above what the server promises, since a busy machine
 /// is no failure.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a patient reader takes, in bytes a second: whoever takes this much must be able to stay.
+const PATIENT_RATE: f64 = 1e6;
 
 /// A connection that is none of the run's clients.
 pub(crate) struct Stranger {
@@ -72,12 +75,33 @@ impl Stranger {
         }
     }
 
+    /// Reads lines at a patient reader's pace, until `is_last` says so or the siege is over.
+    pub(crate) fn read_patiently(
+        &mut self,
+        field: &Field,
+        mut is_last: impl FnMut(&str) -> Result<bool, String>,
+    ) -> Result<(), String> {
+        let start = Instant::now();
+        let mut taken = 0;
+        while !field.over.is_raised() {
+            let line = self.line()?;
+            if is_last(&line)? {
+                break;
+            }
+            taken += u32::try_from(line.len() + 1).unwrap_or(u32::MAX);
+            let due = Duration::from_secs_f64(f64::from(taken) / PATIENT_RATE);
+            field.over.wait(due.saturating_sub(start.elapsed()));
+        }
+        Ok(())
+    }
+
     /// Reads to the end of the connection, before which one of these must have been the last line.
-    pub(crate) fn expect_last(&mut self, expected: &[&str]) -> Result<(), String> {
+    /// Returns that line.
+    pub(crate) fn expect_last(&mut self, expected: &[&str]) -> Result<String, String> {
         let mut last = String::new();
         loop {
             match self.stream.fill_buf() {
-                Ok([]) if expected.contains(&last.as_str()) => return Ok(()),
+                Ok([]) if expected.contains(&last.as_str()) => return Ok(last),
                 Ok([]) => return Err(format!("the last line: '{last}'")),
                 Ok(_) => last = self.line()?,
                 Err(error) => return Err(format!("after '{last}' no end: {error}")),
