@@ -321,7 +321,9 @@ impl Session<'_> {
     /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
     /// Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
-        self.client.wait_while(None, |client| client.is_behind.load(Relaxed));
+        // Once everyone is told, nobody writes any more who could say that it has caught up.
+        let is_told = || self.shared.shutdown.is_told();
+        self.client.wait_while(None, |client| client.is_behind.load(Relaxed) && !is_told());
         let start = Instant::now();
         while start.elapsed() < PARTING_TIME {
             if !matches!(input.read(&self.client.stream), Ok(1..)) {

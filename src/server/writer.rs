@@ -27,10 +27,15 @@ use super::fan_out::FanOut;
 use super::shared::Shared;
 use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
 use crate::protocol::replies::LeaveReason;
+use crate::system::socket::limit_unacknowledged;
 
 /// When more than half of the room is behind and still reads, the room is too fast. Then each round waits for
 /// these readers, but at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
+
+/// How long the system keeps what a client that has left does not take. The client's place is free before
+/// that, so without a limit those who leave and read nothing could fill the system's memory.
+const UNTAKEN_TIME: Duration = Duration::from_secs(5);
 
 /// The state of the writer's thread.
 #[derive(Debug)]
@@ -174,6 +179,8 @@ impl<'a> Writer<'a> {
     /// and to close. Otherwise the connection ends at once.
     fn part_with(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
+        // This fails where the system does not have it.
+        let _ = limit_unacknowledged(&client.stream, UNTAKEN_TIME);
         client.shut_down(if is_told { Write } else { Both });
         catch_up(client);
         if is_told {

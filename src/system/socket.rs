@@ -166,6 +166,16 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     os::detect_dead_peer(stream, after)
 }
 
+/// Sets anew how long what was sent may stay [unacknowledged](DeadPeer::unacknowledged). It holds after the
+/// socket is closed, too: until then the system keeps what the peer does not take.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
+    os::limit_unacknowledged(stream, time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

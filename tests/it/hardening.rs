@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chat::protocol::replies;
 
 use crate::harness::proc;
-use crate::harness::{Peer, Server, leave_out, poll_until, shell};
+use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 
 /// An address of this machine that is not loopback; packets to it do not leave the machine. Where
 /// there is none the test is left out.
@@ -265,6 +265,25 @@ fn who_has_left_and_does_not_read_still_counts() {
     }
     // From another address there is room.
     let _honest = server.join("honest");
+}
+
+#[test]
+fn the_system_does_not_keep_for_long_what_one_who_has_left_does_not_read() {
+    let server = Server::with(&["--rate", "0"]);
+    let [mut talker, mut listener, mut leaver] = server.join_all(["talker", "listener", "leaver"]);
+    // More than the leaver's own end takes, and less than its connection does.
+    talker.send_bytes(format!("{}\n", "x".repeat(1000)).repeat(800).as_bytes());
+    talker.send("/me is done");
+    listener.lines_until("* talker is done");
+    leaver.send("/quit");
+    listener.expect("[SERVER] leaver left the chat!");
+    let far_end = leaver.stream().peer_addr().unwrap();
+    let kept = || Some(proc::socket(far_end, leaver.address())?.unacknowledged);
+    assert!(kept() > Some(100_000), "{:?}", kept());
+    // By itself the system would keep it for longer than this waits.
+    poll_every(Duration::from_millis(100), "a socket that is gone", || {
+        kept().is_none().then_some(())
+    });
 }
 
 #[test]

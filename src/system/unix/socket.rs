@@ -82,7 +82,10 @@ pub(crate) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Resul
     set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs().into())?;
     set(stream, IPPROTO_TCP, TCP_KEEPINTVL, after.interval.as_secs().into())?;
     set(stream, IPPROTO_TCP, TCP_KEEPCNT, after.probes.into())?;
-    UNACKNOWLEDGED.map_or(Ok(()), |(option, unit)| {
-        set(stream, IPPROTO_TCP, option, after.unacknowledged.as_millis() / unit)
-    })
+    limit_unacknowledged(stream, after.unacknowledged)
+}
+
+pub(crate) fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
+    UNACKNOWLEDGED
+        .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))
 }
