@@ -63,6 +63,9 @@ mod gateway;
 mod quickstart;
 
 #[cfg(unix)]
+mod telnet;
+
+#[cfg(unix)]
 mod terminal;
 
 mod load;
