@@ -206,8 +206,13 @@ impl Batch {
 
     /// What one client sees.
     pub fn view(&self, client: ClientId) -> View<'_> {
+        self.cursor_at(client).view(client)
+    }
+
+    /// Finds the edits of clients from this one on, in ascending order.
+    pub fn cursor_at(&self, client: ClientId) -> Cursor<'_> {
         let before = self.edits.partition_point(|edit| edit.client < client);
-        Cursor { batch: self, rest: &self.edits[before..] }.view(client)
+        Cursor { batch: self, rest: &self.edits[before..] }
     }
 
     /// How many bytes of a copy made by [`Batch::copy_for`] are private text and edits.

@@ -263,7 +263,7 @@ impl Behind {
                 Some(Outcome::TooSlow)
             } else {
                 let before = (laggard.batch, laggard.taken);
-                let outcome = laggard.take(&self.log, &mut self.delivered);
+                let outcome = laggard.take(&self.log, start + OFFER_TIME, &mut self.delivered);
                 laggard.note_load(self.log.is_full_of_private());
                 laggard.tried_at = now;
                 if (laggard.batch, laggard.taken) != before {
@@ -327,16 +327,21 @@ impl Laggard {
         self.client.is_overloaded.store(is_overloaded, Relaxed);
     }
 
-    /// Offers it the batches of the log from its place on, and moves its place. Returns what has become of it
-    /// once it is not behind any more.
-    fn take(&mut self, log: &Log, delivered: &mut Total) -> Option<Outcome> {
+    /// Offers it the batches of the log from its place on until `deadline`, and moves its place. Returns what
+    /// has become of it once it is not behind any more.
+    ///
+    /// A quiet room leaves a great many small batches. To send them all at once could take seconds.
+    fn take(&mut self, log: &Log, deadline: Instant, delivered: &mut Total) -> Option<Outcome> {
         for batch in log.from(self.batch) {
+            if Instant::now() > deadline {
+                return None;
+            }
             let view = batch.view(self.client.id);
             match send_view(&self.client.stream, view.clone(), self.taken) {
                 Ok(None) => {
                     *delivered += view.total();
                     (self.batch, self.taken) = (self.batch + 1, 0);
-                    self.private -= batch.cursor().private_bytes(self.client.id);
+                    self.private -= batch.cursor_at(self.client.id).private_bytes(self.client.id);
                 }
                 Ok(Some(taken)) => {
                     self.taken = taken;
@@ -413,6 +418,28 @@ mod tests {
         behind.keep(&batch("one"));
         assert_eq!((behind.log.len(), behind.log.bytes()), (0, 0));
         assert_eq!(behind.until_offer(), None);
+    }
+
+    #[test]
+    fn one_that_has_many_small_batches_to_take_does_not_take_them_all_in_one_offer() {
+        let mut behind = Behind::new(64 << 20);
+        let (_, mut peer) = fall_behind(&mut behind, 1);
+        peer.set_nonblocking(true).unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while peer.read(&mut buffer).is_ok() {}
+        let small = batch("x");
+        (0..200_000).for_each(|_| behind.keep(&small));
+        let mut outcomes = Vec::new();
+        behind.offer(Duration::ZERO, &mut outcomes);
+        assert!(outcomes.is_empty(), "{outcomes:?}");
+        let left = behind.log.len();
+        assert!((1..200_000).contains(&left), "{left} batches are left");
+        // The rest has its turn later.
+        while outcomes.is_empty() {
+            while peer.read(&mut buffer).is_ok() {}
+            behind.offer(Duration::from_millis(1), &mut outcomes);
+        }
+        assert!(matches!(outcomes[..], [(_, Outcome::Current)]), "{outcomes:?}");
     }
 
     #[test]

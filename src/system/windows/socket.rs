@@ -120,5 +120,9 @@ pub(crate) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Resul
     if after.unacknowledged.is_zero() {
         return Ok(());
     }
-    set(stream, IPPROTO_TCP, TCP_MAXRT, after.unacknowledged.as_secs())
+    limit_unacknowledged(stream, after.unacknowledged)
+}
+
+pub(crate) fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
+    set(stream, IPPROTO_TCP, TCP_MAXRT, time.as_secs())
 }
