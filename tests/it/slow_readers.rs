@@ -164,7 +164,7 @@ fn a_flood_that_is_too_fast_for_most_is_slowed_and_nobody_is_let_go() {
             while !left.is_empty() {
                 // As fast as it can, which is not fast.
                 thread::sleep(Duration::from_millis(5));
-                let (taken, rest) = left.split_at(left.len().min(16 << 10));
+                let (taken, rest) = left.split_at(left.len().min(32 << 10));
                 assert!(reader.bytes(taken.len()) == taken, "{} bytes were left", left.len());
                 left = rest;
             }
