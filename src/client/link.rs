@@ -72,7 +72,7 @@ pub(super) struct Link {
     pub(super) refused: usize,
     /// `/quit` is to follow the lines that wait.
     pub(super) leaving: bool,
-    /// It was sent.
+    /// `/quit` was sent.
     quit: bool,
     /// The server's last line, if the server closes the connection after it.
     pub(super) farewell: Option<&'static str>,

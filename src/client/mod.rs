@@ -11,10 +11,10 @@
 //! show. It never waits in a `write`. So it always reads keys: no server and no terminal can make the keyboard
 //! dead.
 //!
-//! What they share is `Shared`, plain data behind one lock: the `link` (which connection there is, and
-//! what is on its way to the server) and the `terminal` (what is seen, and what it is drawn from). The
-//! lock is never held while anything waits. A thread that has changed something wakes the other one: the
-//! receive thread waits on a condition variable, the send thread's `poll` has a pipe for it.
+//! They share `Shared`, plain data behind one lock: the `link` (the connection, and what is on its way to the
+//! server) and the `terminal` (what is seen, and what it is drawn from). No thread waits while it holds the
+//! lock, except for a moment if standard error takes nothing. A thread that has changed something wakes the
+//! other one. The receive thread waits on a condition variable, and the send thread's `poll` has a pipe for it.
 //!
 //! `main` waits for the send thread. It ends by itself, or because the receive thread has ended. `main` turns
 //! the result into an exit code. The receive thread is not joined: it ends with the process.
