@@ -47,7 +47,7 @@ impl State {
         let mut lines = text.lines();
         let mut words = lines.next()?.strip_prefix("1 ")?.split(' ');
         let mut word = || words.next();
-        let mut state = Self::after(word()?.parse().ok()?);
+        let mut state = Self { last: word()?.parse().ok()?, ..Self::default() };
         state.last_key = (word()?.parse().ok()?, word()?.parse().ok()?);
         state.position = word()?.parse().ok()?;
         state.since = word()?.parse().ok()?;

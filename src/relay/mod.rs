@@ -177,8 +177,13 @@ impl Relay {
 
     fn new(options: &Options, listens_on: &str) -> io::Result<Self> {
         let auth = options.auth.as_ref().map(fs::read_to_string).transpose()?.unwrap_or_default();
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = options.name.clone().unwrap_or_else(|| format!("{}/{listens_on}", host.trim()));
+        // Only Linux and Windows tell what the machine is called without a further call. Elsewhere any name will do
+        // that no other server has.
+        let host =
+            fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+        let host = host.ok().or_else(|| std::env::var("COMPUTERNAME").ok());
+        let host = host.unwrap_or_else(|| Sid(random()).to_string());
+        let name = options.name.clone().unwrap_or_else(|| format!("{host}/{listens_on}"));
         let address = Address {
             hosts: options.hosts.clone(),
             sentinel: options.sentinel.clone(),

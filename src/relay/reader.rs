@@ -123,8 +123,10 @@ struct Follower<'r, 'a> {
     is_in: bool,
     /// When the engine was last heard.
     heard: Instant,
-    /// Whether the connection is broken and that was logged.
-    is_down: bool,
+    /// Whether the engine answers, and has not taken this server's entry for too long.
+    is_stuck: bool,
+    /// Since when the connection has been broken.
+    down_since: Option<Instant>,
     /// Whether people were told that the link is down.
     is_told: bool,
     /// How many entries were foreign.
@@ -136,17 +138,16 @@ struct Follower<'r, 'a> {
 
 impl<'r, 'a> Follower<'r, 'a> {
     fn new(reader: &'r mut Reader<'a>, state: State, sid: Sid) -> Self {
-        let heard = Instant::now();
-        let (is_in, is_down, is_told, foreign) = (false, false, false, 0);
         Self {
             reader,
             state,
             sid,
-            is_in,
-            heard,
-            is_down,
-            is_told,
-            foreign,
+            is_in: false,
+            heard: Instant::now(),
+            is_stuck: false,
+            down_since: None,
+            is_told: false,
+            foreign: 0,
             doubt: None,
             checked: None,
         }
@@ -165,6 +166,10 @@ impl<'r, 'a> Follower<'r, 'a> {
                 Ok(Some(entries)) => {
                     pauses = Pauses::new();
                     self.hear();
+                    // It has read to the end, and its own entry is not there; or that was so and still is.
+                    self.is_stuck = (entries.is_empty() || self.is_stuck)
+                        && self.reader.relay.is_under_way_for(PATIENCE);
+                    self.tell_people(self.is_stuck);
                     for entry in entries {
                         if let Err(error) = self.take(&entry) {
                             self.lose_link(&error);
@@ -174,6 +179,8 @@ impl<'r, 'a> Follower<'r, 'a> {
                             return self.gone();
                         }
                     }
+                    // Delivering may have taken its time.
+                    self.heard = Instant::now();
                     if let Err(end) = self.look_into_doubt() {
                         return end;
                     }
@@ -181,12 +188,12 @@ impl<'r, 'a> Follower<'r, 'a> {
                 Ok(None) => return End::Lost("the engine has lost what was read here"),
                 Err(error) => {
                     self.lose_link(&error);
+                    self.tell_people(self.is_told || self.heard.elapsed() >= PATIENCE);
                     if !self.reader.relay.pause(pauses.next()) {
                         return End::Over;
                     }
                 }
             }
-            self.tell_people();
         }
     }
 
@@ -277,25 +284,25 @@ impl<'r, 'a> Follower<'r, 'a> {
 
     /// The engine was heard.
     fn hear(&mut self) {
-        if self.is_down {
-            let time = self.heard.elapsed().as_millis();
+        if let Some(since) = self.down_since.take() {
+            let time = since.elapsed().as_millis();
             self.reader.shared.log.notice(&format!("The link to the engine is up after {time} ms"));
         }
-        (self.heard, self.is_down) = (Instant::now(), false);
+        self.heard = Instant::now();
     }
 
     fn lose_link(&mut self, error: &Error) {
         self.reader.engine = None;
-        if !std::mem::replace(&mut self.is_down, true) {
+        self.is_stuck = false;
+        if self.down_since.is_none() {
+            self.down_since = Some(Instant::now());
             self.reader.shared.log.notice(&format!("The link to the engine is down: {error}"));
         }
     }
 
-    /// Tells this server's clients when nothing has come or gone for too long, and when that is over.
-    fn tell_people(&mut self) {
-        let is_down =
-            self.heard.elapsed() >= PATIENCE || self.reader.relay.is_under_way_for(PATIENCE);
-        if is_down != self.is_told && (is_down || !self.is_down) {
+    /// Tells this server's clients when the link is down, and when it is back.
+    fn tell_people(&mut self, is_down: bool) {
+        if is_down != self.is_told {
             self.is_told = is_down;
             self.reader.stage.tell_link(!is_down);
         }
@@ -323,7 +330,7 @@ fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Er
 /// whose entries do not fit, if there is such a server. `None` if the stream does not go back to the
 /// checkpoint.
 fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Option<Sid>)>, Error> {
-    let mut state = State::default();
+    let mut state = State::after(Id::default());
     if let Some(checkpoint) = engine.newest_checkpoint()? {
         let is_past = until.is_some_and(|until| checkpoint.last() > until);
         if is_past || checkpoint.last() != Id::default() && !is_there(engine, &checkpoint)? {

@@ -164,14 +164,14 @@ pub struct State {
     /// A digest: servers with the same digest have read the same entries.
     pub(super) digest: u64,
     /// The last positions and digests, oldest first.
-    points: VecDeque<(u64, u64)>,
+    pub(super) points: VecDeque<(u64, u64)>,
 }
 
 /// Looking at the state.
 impl State {
     /// An empty room that begins after an entry.
     pub fn after(last: Id) -> Self {
-        Self { last, ..Self::default() }
+        Self { last, points: VecDeque::from([(0, 0)]), ..Self::default() }
     }
 
     /// The entry that was applied last.
@@ -291,14 +291,18 @@ impl State {
 
     /// Returns why the writer of an entry cannot have read the same as this server, if that is so. This never
     /// decides whether the entry counts, since servers remember different parts of the stream.
+    ///
+    /// A server that lags behind may have read only what is not remembered any more. One that comes has just read
+    /// everything: if it has not, it is in another room, such as that of an engine that was emptied.
     fn doubt(&self, header: &Header) -> Option<&'static str> {
         if header.at > self.position {
             return Some("its server had read more than there was");
         }
-        let is_remembered = self.points.front().is_some_and(|&(oldest, _)| header.at >= oldest);
+        let is_remembered = |&(oldest, _): &(u64, u64)| header.at >= oldest || header.seq == 1;
         let point = (header.at, header.digest);
-        (is_remembered && self.points.binary_search(&point).is_err())
-            .then_some("its server had read something else")
+        (self.points.front().is_some_and(is_remembered)
+            && self.points.binary_search(&point).is_err())
+        .then_some("its server had read something else")
     }
 
     /// Lets a server in, if the entry is a server's first. An older run with the same name goes.

@@ -9,6 +9,7 @@
 //!   words a test chooses.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
 //! - [`engine::FakeEngine`]: what several servers share a room over, with every fault.
+//! - [`redis`]: a real one, and links to it that can be cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what only a terminal gets.
 //! - [`play`]: the sessions in the documentation, acted out.
@@ -22,6 +23,8 @@
 pub(crate) mod engine;
 
 mod peer;
+
+pub(crate) mod redis;
 
 mod process;
 

@@ -126,6 +126,17 @@ impl Peer {
         }
     }
 
+    /// Waits for lines up to this one or that one. Returns whether it was this one.
+    #[track_caller]
+    pub(crate) fn comes_to(&mut self, this: &str, that: &str) -> bool {
+        loop {
+            let line = self.line();
+            if line == this || line == that {
+                return line == this;
+            }
+        }
+    }
+
     /// Waits for lines up to and including this one; returns those before it.
     #[track_caller]
     pub(crate) fn lines_until(&mut self, last: &str) -> Vec<String> {

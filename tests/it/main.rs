@@ -46,6 +46,7 @@ mod shutdown;
 
 mod processes;
 
+#[cfg(unix)]
 mod relay;
 
 mod client;

@@ -5,15 +5,17 @@
 //! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with
 //! `nc`), `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines
 //! are printed. A block `paste` is pasted. Three things differ: `cargo run` starts the binary that this
-//! test was built with, 5555 and 5556 stand for two ports that are free, and a port that is taken has the
+//! test was built with, 5555, 5556 and 6379 stand for ports that are free, and a port that is taken has the
 //! words and the number that this system has for it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::harness::redis::Redis;
 use crate::harness::{Tmux, free_port, has_nc};
 
 /// Stands for `cargo run --bin NAME -- ARGUMENTS` in the terminals: nothing is built here.
@@ -38,7 +40,7 @@ const PASTE: &str = "```paste";
 const TAKEN: &str = "Address already in use (os error 98)";
 
 /// The ports of the text, and those that stand for them.
-struct Ports([(&'static str, String); 2]);
+struct Ports([(&'static str, String); 3]);
 
 impl Ports {
     fn in_use(&self, line: &str) -> String {
@@ -190,18 +192,44 @@ fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<
 }
 
 fn free_ports() -> Ports {
-    Ports([("5555", free_port().to_string()), ("5556", free_port().to_string())])
+    Ports(["5555", "5556", "6379"].map(|port| (port, free_port().to_string())))
 }
+
+/// Where the quickstart begins to need Redis.
+const RELAY: &str = "## Two servers, one room";
 
 #[test]
 fn the_quickstart_is_what_happens() {
     let ports = free_ports();
-    let Some(terminals) = replay(include_str!("../../QUICKSTART.md"), &ports) else { return };
+    let text = include_str!("../../QUICKSTART.md").split(RELAY).next().expect("there is a first");
+    let Some(terminals) = replay(text, &ports) else { return };
     assert_eq!(terminals.len(), 3, "the quickstart has three terminals");
     // At the end everything has ended, and no terminal shows more than was said.
     for terminal in terminals.values() {
         terminal.wait_for_rows(Some(SHELL_PROMPT));
     }
+}
+
+/// Ends the engine that a test has started, if the test did not come to it.
+struct Engine(String);
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It fails if the engine has ended already, as it should.
+        let _ = Command::new("redis-cli").args(["-p", &self.0, "shutdown", "nosave"]).output();
+    }
+}
+
+#[test]
+fn the_two_servers_of_the_quickstart_are_one_room() {
+    if !Redis::is_there() || Command::new("redis-cli").arg("--version").output().is_err() {
+        return;
+    }
+    let ports = free_ports();
+    let _engine = Engine(ports.in_use("6379"));
+    let (_, text) = include_str!("../../QUICKSTART.md").split_once(RELAY).expect("it is there");
+    let Some(terminals) = replay(text, &ports) else { return };
+    assert_eq!(terminals.len(), 5, "there are five terminals");
 }
 
 #[test]

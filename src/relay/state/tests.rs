@@ -3,10 +3,15 @@
 use super::*;
 
 /// A stream, and the state of a server that has read it to the end.
-#[derive(Default)]
 struct Stream {
     entries: Vec<(Id, Vec<Vec<u8>>)>,
     state: State,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self { entries: Vec::new(), state: State::after(Id::default()) }
+    }
 }
 
 /// A server that writes: its run, and the number of its last entry.
@@ -200,6 +205,11 @@ fn an_entry_whose_writer_has_read_something_else_counts_and_is_doubtful() {
     one.1 += 1;
     let header = Header { sid: one.0, seq: one.1, at: 64, digest: 7 };
     assert_eq!(stream.append(&[b"e", header.to_string().as_bytes()]).0, Outcome::Counted);
+    // A server that comes has just read everything, so of that one it is.
+    let header = Header { sid: Sid(2), seq: 1, at: 0, digest: 0 };
+    let (outcome, events) = stream.append(&[b"e", format!("{header}H 1 two\n").as_bytes()]);
+    assert!(matches!(outcome, Outcome::Doubtful(_)), "{outcome:?}");
+    assert_eq!(events.len(), 1, "it comes all the same");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! One room on several servers, over an engine that the test plays and that has every fault.
 //!
 //! What must hold whatever happens: any two who listen, wherever they are, see the same lines in the same order
-//! from where they came in, and each nickname has one owner. Faults of a real engine are for `tests/relay/faults`.
+//! from where they came in, and each nickname has one owner. The faults of a real engine are in [`redis`].
+
+mod redis;
 
 use std::net::TcpListener;
 use std::process::Command;
