@@ -47,15 +47,11 @@ pub(super) struct Screen {
     hidden: usize,
     /// How many columns were drawn of each row of the note, and of the row being typed up to the cursor.
     drawn: Vec<usize>,
-    clears: bool,
+    /// The next drawing starts with an empty screen.
+    pub(super) clears: bool,
 }
 
 impl Screen {
-    /// Makes the next drawing start with an empty screen.
-    pub(super) fn clear(&mut self) {
-        self.clears = true;
-    }
-
     /// Draws lines (each with its line feed), and below them a note and the row being typed, in a terminal of
     /// that many columns.
     pub(super) fn draw(

@@ -112,7 +112,7 @@ impl Terminal {
         if let Command::Say(text) = Command::parse(line)
             && self.edits
         {
-            self.transcript.own(text, &mut self.above);
+            self.show(&format!("{}: {text}", self.transcript.nickname));
         }
     }
 

@@ -78,11 +78,6 @@ impl Transcript {
         self.take(&clean(line), shown) && self.bell
     }
 
-    /// Appends what is shown of this user's own message.
-    pub(super) fn own(&mut self, text: &str, shown: &mut String) {
-        self.take(&format!("{}: {text}", self.nickname), shown);
-    }
-
     /// Appends the line of joins and leaves for good. The next join or leave begins another line.
     pub(super) fn settle(&mut self, shown: &mut String) {
         if !self.presence.is_empty() {
@@ -333,8 +328,7 @@ mod tests {
     fn a_timestamp_is_hours_and_minutes_and_a_space() {
         let mut transcript = transcript();
         transcript.options.timestamps = true;
-        let mut own = String::new();
-        transcript.own("hi", &mut own);
+        let own = received(&mut transcript, &["me: hi"]);
         for shown in [received(&mut transcript, &["al: hi"]), own] {
             let shape: String =
                 shown.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();

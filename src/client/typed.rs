@@ -70,7 +70,7 @@ impl Shared {
             },
             Key::Ctrl('c') if question.is_some() || self.discard() => {}
             Key::Ctrl('c' | 'd') if self.terminal.editor.text.is_empty() => self.leave(),
-            Key::Ctrl('l') => self.terminal.screen.clear(),
+            Key::Ctrl('l') => self.terminal.screen.clears = true,
             Key::Paste(text) => self.pasted(text),
             Key::LostPaste => {
                 self.terminal.note("Not sent: a paste that was broken off, or too large.");
