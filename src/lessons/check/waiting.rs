@@ -18,38 +18,69 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
     Ok("three connected and said nothing, and alice was let in".to_owned())
 }
 
-/// A client that talks and a client that listens, in a room with a client that does not read.
+/// Clients that talk and a client that listens, in a room with a client that does not read.
 struct Talk<'a> {
     server: &'a Server<'a>,
-    sender: Peer,
+    /// Those who talk, with their names.
+    senders: Vec<(String, Peer)>,
     listener: Peer,
-    /// How many lines were said.
+    /// How many lines each of them has said.
     lines: usize,
     longest_round: Duration,
 }
 
 impl<'a> Talk<'a> {
-    fn new(server: &'a Server<'a>) -> Result<Self, String> {
-        let (listener, sender) = server.join_two("listener", "sender")?;
-        Ok(Self { server, sender, listener, lines: 0, longest_round: Duration::ZERO })
+    fn new(server: &'a Server<'a>, senders: usize) -> Result<Self, String> {
+        let mut listener = server.join("listener")?;
+        let join = |n| {
+            let name = format!("sender{n}");
+            let peer = server.join(&name)?;
+            // A naive server may welcome people a moment before they are in.
+            listener.wait_for(|line| server.examination.wire.is_join(line, &name));
+            // They hear each other, and a server may well not read those who do not read.
+            peer.ignore_what_comes()?;
+            Ok::<_, String>((name, peer))
+        };
+        let senders = (0..senders).map(join).collect::<Result<_, _>>()?;
+        Ok(Self { server, senders, listener, lines: 0, longest_round: Duration::ZERO })
     }
 
-    /// Says `lines` lines of `bytes` bytes, each with its number, and waits until the listener has heard them.
+    /// Has each sender say `lines` lines of `bytes` bytes, each with its number, all at once. Waits until the
+    /// listener has heard them.
     fn say(&mut self, lines: usize, bytes: usize) -> Result<(), String> {
         let (start, wire) = (Instant::now(), self.server.examination.wire);
-        let numbers = self.lines..self.lines + lines;
-        self.lines = numbers.end;
+        let first = self.lines;
+        self.lines += lines;
         let filler = "x".repeat(bytes);
-        let text = numbers.clone().fold(String::new(), |text, n| text + &format!("{n} {filler}\n"));
-        let stands = |why| format!("one of three did not read, and the room stood still: {why}");
-        self.sender.send_bytes(text.as_bytes()).map_err(stands)?;
-        for n in numbers {
-            let line = wire.said("sender", &format!("{n} {filler}"));
-            let heard = self.listener.until(|came| came == line);
-            heard.map_err(|why| stands(format!("line {n} did not come: {why}")))?;
-        }
+        let text =
+            (first..self.lines).fold(String::new(), |text, n| text + &format!("{n} {filler}\n"));
+        let stands = |why| format!("one did not read, and the room stood still: {why}");
+        let mut next: Vec<(String, usize)> =
+            self.senders.iter().map(|(name, _)| (wire.said(name, ""), first)).collect();
+        thread::scope(|scope| {
+            let text = text.as_bytes();
+            let mut talking = Vec::new();
+            for (_, sender) in &mut self.senders {
+                talking.push(scope.spawn(move || sender.send_bytes(text)));
+            }
+            while let Some((name, n)) = next.iter().find(|(_, n)| *n < self.lines) {
+                let line = self.listener.line();
+                let line = line.map_err(|why| stands(format!("{name}{n} did not come: {why}")))?;
+                for (name, n) in &mut next {
+                    let said = line.strip_prefix(&*name).and_then(|said| said.split_once(' '));
+                    let is_next = said.is_some_and(|said| said == (&n.to_string(), &filler));
+                    *n += usize::from(is_next);
+                }
+            }
+            talking.into_iter().try_for_each(|thread| result_of(thread).map_err(stands))
+        })?;
         self.longest_round = self.longest_round.max(start.elapsed());
         Ok(())
+    }
+
+    /// Has about so many lines of a thousand bytes said by all together.
+    fn say_in_all(&mut self, lines: usize) -> Result<(), String> {
+        self.say(lines / self.senders.len(), 1000)
     }
 
     /// Talks until the kernel takes no more for the client that does not read. Then says another megabyte.
@@ -58,7 +89,7 @@ impl<'a> Talk<'a> {
         let mut before = None;
         // Where the kernel does not tell, this assumes more than the kernel can hold.
         for _ in 0..60 {
-            self.say(200, 1000)?;
+            self.say_in_all(200)?;
             let socket = stalled.server_end();
             let unsent = socket.map(|socket| socket.unsent).filter(|unsent| *unsent > 0);
             if unsent.is_some() && unsent == before {
@@ -66,15 +97,15 @@ impl<'a> Talk<'a> {
             }
             before = unsent;
         }
-        self.say(1000, 1000)?;
-        Ok(self.lines / 1000)
+        self.say_in_all(1000)?;
+        Ok(self.lines * self.senders.len() / 1000)
     }
 }
 
 pub(crate) fn stalled_reader(server: &mut Server) -> Verdict {
     let wire = server.examination.wire;
     let stalled = server.join("stalled")?;
-    let mut talk = Talk::new(server)?;
+    let mut talk = Talk::new(server, 1)?;
     let said = talk.fill(&stalled)?;
     let mut dave = server.join("dave").map_err(|why| format!("one does not read; then {why}"))?;
     dave.send("hello")?;
@@ -88,12 +119,12 @@ pub(crate) fn stalled_reader(server: &mut Server) -> Verdict {
 pub(crate) fn stalled_memory(server: &mut Server) -> Verdict {
     let megabytes = server.examination.megabytes;
     let stalled = server.join("stalled")?;
-    let mut talk = Talk::new(server)?;
+    let mut talk = Talk::new(server, 1)?;
     // The kernel itself bounds what it keeps.
     talk.fill(&stalled)?;
     let before = server.peak_memory_kib();
     for _ in 0..megabytes {
-        talk.say(1000, 1000)?;
+        talk.say_in_all(1000)?;
     }
     let grown = server.peak_memory_kib().saturating_sub(before) / 1024;
     let seen =
@@ -173,7 +204,8 @@ pub(crate) fn stop(server: &mut Server) -> Verdict {
 pub(crate) fn behind_and_back(server: &mut Server) -> Verdict {
     let wire = server.examination.wire;
     let mut stalled = server.join("stalled")?;
-    let mut talk = Talk::new(server)?;
+    // What many say at once is much at once, so that a socket that fills up takes a part of it.
+    let mut talk = Talk::new(server, 8)?;
     let megabytes = talk.fill(&stalled)?;
     // The client goes on reading while more is said, so it catches up in the middle of it.
     let end = wire.said("closer", "the end");
@@ -185,13 +217,15 @@ pub(crate) fn behind_and_back(server: &mut Server) -> Verdict {
         server.join("closer")?.send("the end")?;
         result_of(reading)
     })?;
-    let prefix = wire.said("sender", "");
-    let mut came = came.iter().filter_map(|line| line.strip_prefix(&prefix));
-    let mut is_next =
-        |n: &usize| came.next().is_some_and(|line| line.starts_with(&format!("{n} ")));
     let (seen, count) = (format!("one was behind by {megabytes} MB and read on"), talk.lines);
-    match (0..count).find(|n| !is_next(n)) {
-        Some(n) => Err(format!("{seen}, and line {n} of {count} did not come in its place")),
-        None => Ok(format!("{seen}, and got all {count} lines in order")),
+    for (name, _) in &talk.senders {
+        let prefix = wire.said(name, "");
+        let mut said = came.iter().filter_map(|line| line.strip_prefix(&prefix));
+        for n in 0..count {
+            if !said.next().is_some_and(|line| line.starts_with(&format!("{n} "))) {
+                return Err(format!("{seen}, and line {n} of {name} did not come in its place"));
+            }
+        }
     }
+    Ok(format!("{seen}, and got all {} lines in order", count * talk.senders.len()))
 }
