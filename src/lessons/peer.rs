@@ -8,11 +8,11 @@
 //! | --- | --- |
 //! | `hello` | sends the line `hello` |
 //! | `+ hel` | sends `hel` without a line end; `\n` and `\xC3` stand for these bytes, `x{900}` for 900 times `x` |
-//! | `talk 2` | talks for two seconds: ten thousand lines of 500 bytes, 5 MB |
+//! | `talk 5` | says 5 MB, in lines of 500 bytes; that takes about two seconds |
 //! | `?` | reads a line and shows it |
 //! | `?5` | reads five bytes and shows them |
 //! | `??` | reads line after line from now on |
-//! | `;` | ends its stream, but goes on reading: a half-close |
+//! | `;` | half-closes: ends its stream, but goes on reading |
 //! | `!` | breaks off: closes with something unread, which resets the connection |
 //! | `bye`, or the end of input | closes |
 //!
@@ -24,11 +24,13 @@ use std::env;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long `!` waits for something that it can leave unread. Also how long `talk` waits for a server that does
-/// not read.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long `!` waits for something that it can leave unread.
+const UNREAD_TIME: Duration = Duration::from_secs(1);
+
+/// How long `talk` waits for a server that does not read.
+const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// How many characters of a line are shown.
 const MAX_SHOWN: usize = 70;
@@ -60,7 +62,7 @@ fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
         ("?", "") => return show(&mut stream, usize::MAX),
         ("??", "") => {
             let stream = stream.try_clone()?;
-            thread::spawn(move || {
+            thread::Builder::new().name("receive".into()).spawn(move || {
                 let mut stream = BufReader::new(stream);
                 loop {
                     match show(&mut stream, usize::MAX) {
@@ -69,10 +71,10 @@ fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
                         Err(error) => return say(&format!("({error})")),
                     }
                 }
-            });
+            })?;
         }
         ("+", bytes) => stream.write_all(&unescape(bytes))?,
-        ("talk", seconds) => talk(stream, Duration::from_secs(seconds.parse().unwrap_or(1)))?,
+        ("talk", megabytes) => talk(stream, megabytes.parse().unwrap_or(1))?,
         _ => match line.strip_prefix('?').and_then(|count| count.parse().ok()) {
             Some(count) => return show(&mut stream, count),
             None => stream.write_all(format!("{line}\n").as_bytes())?,
@@ -102,13 +104,14 @@ fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Sends a hundred lines of 500 bytes every 20 milliseconds: five thousand lines a second. Ends early
-/// when the server does not read for a second.
-fn talk(mut stream: &TcpStream, time: Duration) -> io::Result<()> {
+/// Says so many megabytes, a hundred lines of 500 bytes every 20 milliseconds. It counts bytes, not
+/// seconds, so that a busy machine changes when it has said everything and not how much that is. Ends early
+/// when the server does not read.
+fn talk(mut stream: &TcpStream, megabytes: usize) -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(20);
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let (start, lines) = (Instant::now(), format!("{}\n", "y".repeat(499)).repeat(100));
-    while start.elapsed() < time {
+    stream.set_write_timeout(Some(WRITE_TIME))?;
+    let lines = format!("{}\n", "y".repeat(499)).repeat(100);
+    for _ in 0..megabytes * 1_000_000 / lines.len() {
         match stream.write_all(lines.as_bytes()) {
             Ok(()) => thread::sleep(PAUSE),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -118,13 +121,13 @@ fn talk(mut stream: &TcpStream, time: Duration) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    say("(talked)");
+    say(&format!("(said {megabytes} MB)"));
     Ok(())
 }
 
 /// Waits until something has come. If a connection is closed while it has unread input, the kernel resets it.
 fn break_off(stream: &TcpStream) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(UNREAD_TIME))?;
     match stream.peek(&mut [0]) {
         Ok(1) => say("(broken off)"),
         _ => say("(nothing is unread, so this is an orderly end)"),
@@ -132,7 +135,7 @@ fn break_off(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces `\n` and `\xC3` by the bytes that they stand for, and `x{900}` by 900 times `x`.
+/// Puts the bytes that `\n` and `\xC3` stand for in their place, and 900 times `x` in that of `x{900}`.
 fn unescape(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text);
     while let Some(next) = rest.chars().next() {

@@ -1,5 +1,6 @@
 //! Step 2: a client that sends what is typed and prints the answer. Its text is in `step02_client.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step02_client.md")]
 
 use std::env;

@@ -1,6 +1,7 @@
 //! Step 3: a client with two threads, which listens while it types. Its text is in
 //! `step03_two_threads.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step03_two_threads.md")]
 
 use std::env;

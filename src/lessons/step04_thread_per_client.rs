@@ -1,5 +1,6 @@
 //! Step 4: an echo server with one thread per client. Its text is in `step04_thread_per_client.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step04_thread_per_client.md")]
 
 use std::env;

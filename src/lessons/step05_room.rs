@@ -1,5 +1,6 @@
 //! Step 5: a room, in which everybody hears what one client says. Its text is in `step05_room.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step05_room.md")]
 // To unwrap what a peer can cause is one of the mistakes here.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,6 @@
 //! Step 6: a message is a line. Its text is in `step06_lines.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step06_lines.md")]
 // To unwrap what a peer can cause is one of the mistakes here.
 #![allow(clippy::unwrap_used)]

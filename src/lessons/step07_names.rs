@@ -1,5 +1,6 @@
 //! Step 7: a name has one owner. Its text is in `step07_names.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step07_names.md")]
 // To unwrap what a peer can cause is one of the mistakes here.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,6 @@
 //! Step 8: the end of a session ends that session only, and only once. Its text is in `step08_endings.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step08_endings.md")]
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Step 9: a queue and a writer thread for each client. Its text is in `step09_writers.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step09_writers.md")]
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Step 10: everything that blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step10_the_end.md")]
 
 use std::env;

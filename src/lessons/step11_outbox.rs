@@ -1,5 +1,6 @@
 //! Step 11: one order, one writer, one write a round. Its text is in `step11_outbox.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step11_outbox.md")]
 
 use std::collections::BTreeSet;

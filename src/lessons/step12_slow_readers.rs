@@ -1,6 +1,7 @@
 //! Step 12: a write that does not wait, and a place in a log for those who are behind. Its text is in
 //! `step12_slow_readers.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step12_slow_readers.md")]
 
 use std::collections::VecDeque;

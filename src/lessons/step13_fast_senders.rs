@@ -1,5 +1,6 @@
 //! Step 13: backpressure, or how a fast sender is slowed down. Its text is in `step13_fast_senders.md`.
 //!
+#![doc = include_str!("links/1.md")]
 #![doc = include_str!("step13_fast_senders.md")]
 
 use std::io;

@@ -1,5 +1,11 @@
 //! The server: a room that people join over TCP.
 //!
+#![doc = include_str!("../lessons/links/2.md")]
+#![doc = include_str!("../lessons/links/items.md")]
+#![doc = include_str!("../lessons/crossing.md")]
+//!
+//! # The modules and the threads
+//!
 //! The [first page](crate) tells the way of a message. This page says which module does what, which threads
 //! there are, and how they all end.
 //!

@@ -274,7 +274,12 @@ pub(crate) fn examples() -> PathBuf {
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons");
     let steps = STEPS.map(|step| (step, format!("{step}.rs")));
-    let others = [("check", "check/main.rs"), ("peer", "peer.rs"), ("gateway", "gateway/main.rs")];
+    let others = [
+        ("check", "check/main.rs"),
+        ("peer", "peer.rs"),
+        ("matrix", "matrix.rs"),
+        ("gateway", "gateway/main.rs"),
+    ];
     let others = others.map(|(example, path)| (example, path.to_owned()));
     for (example, path) in steps.into_iter().chain(others) {
         let built = examples.join(example).with_extension(EXE_EXTENSION);

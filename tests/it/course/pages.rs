@@ -1,5 +1,6 @@
 //! The pages of the course: what they link to and name is there, and each step has its five parts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,16 +9,51 @@ use crate::harness::play::{STEPS, text};
 /// The most lines of code that a step may have.
 const MAX_STEP_LINES: usize = 150;
 
-/// The pages of the course: file, and how many folders of the documentation it is in.
+/// The most lines that a patch adds or takes away to put a mistake back.
+const MAX_PATCH_LINES: usize = 5;
+
+/// The files of links that pages in the documentation have, by how deep the page is.
+const LINKS: [&str; 3] = ["links/1.md", "links/2.md", "links/3.md"];
+
 fn pages() -> Vec<String> {
-    let others = ["course", "mistakes", "glossary", "crossing", "costs", "teachers", "check/check"];
-    STEPS.iter().chain(&others).map(|page| format!("src/lessons/{page}.md")).collect()
+    let others = ["course", "mistakes", "glossary", "crossing", "costs", "teachers"];
+    STEPS.iter().chain(&others).map(|page| format!("{page}.md")).collect()
+}
+
+/// The text of a file of the course.
+fn lesson(path: &str) -> String {
+    text(&format!("src/lessons/{path}"))
+}
+
+/// The lines of code in a file or in all files of a folder, without comments and tests.
+fn count_code(path: &str) -> usize {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let mut files = Vec::new();
+    if place.is_dir() {
+        sources(&place, &mut files);
+    } else {
+        files.push(place);
+    }
+    let count = |file: &PathBuf| {
+        let source = fs::read_to_string(file).expect("it is text");
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        // The text of a step is no code.
+        let is_text = |line: &str| ["//", "#![doc"].iter().any(|start| line.starts_with(start));
+        code.lines().map(str::trim).filter(|line| !line.is_empty() && !is_text(line)).count()
+    };
+    files.iter().map(count).sum()
+}
+
+/// What the labels of links stand for: `[step 1]: step01_echo.md`.
+fn definitions(page: &str) -> BTreeMap<String, String> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+    lines.map(|(label, target)| (label.to_owned(), target.to_owned())).collect()
 }
 
 #[test]
 fn each_step_has_its_five_parts_and_a_folded_answer() {
     for step in STEPS {
-        let page = text(&format!("src/lessons/{step}.md"));
+        let page = lesson(&format!("{step}.md"));
         let parts = page.split("\n## ").skip(1).map(|part| part.lines().next().unwrap_or_default());
         let parts: Vec<&str> = parts.collect();
         assert_eq!(
@@ -27,41 +63,88 @@ fn each_step_has_its_five_parts_and_a_folded_answer() {
         );
         let (_, exercise) = page.split_once("\n## Exercise").expect("there is one");
         assert!(exercise.contains("<details><summary>Answer</summary>\n"), "{step}");
-        assert!(exercise.trim_end().ends_with("</details>"), "{step}");
+        let (_, links) = exercise.split_once("</details>\n").expect("it ends");
+        assert!(links.lines().all(|line| line.is_empty() || line.starts_with('[')), "{step}");
     }
 }
 
 #[test]
 fn no_step_is_longer_than_two_pages() {
-    for step in STEPS {
-        let source = text(&format!("src/lessons/{step}.rs"));
-        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
-        // The text is no code.
-        let lines =
-            source.lines().filter(is_code).filter(|line| !line.starts_with("#![doc")).count();
+    for (step, number) in STEPS.iter().zip(1..) {
+        let lines = count_code(&format!("src/lessons/{step}.rs"));
         assert!(lines <= MAX_STEP_LINES, "{step} has {lines} lines of code");
         // The page that leads to it says so too.
-        let page = text("src/lessons/course.md");
-        let row = page.lines().find(|line| line.contains(&format!("{step}/index.html")));
+        let page = lesson("course.md");
+        let row = page.lines().find(|line| line.contains(&format!("][step {number}] |")));
         let row = row.unwrap_or_else(|| panic!("{step} is not on the ladder"));
         assert!(row.ends_with(&format!("| {lines} |")), "{lines} lines: {row}");
     }
 }
 
 #[test]
-fn what_pages_link_to_is_documented() {
-    let manifest = text("Cargo.toml");
-    let lessons = text("src/lessons/mod.rs");
+fn the_links_of_a_page_lead_somewhere_where_files_are_browsed_and_in_the_documentation() {
+    let items = definitions(&lesson("links/items.md"));
+    let documented = definitions(&lesson(LINKS[0]));
     for page in pages() {
-        for target in text(&page).split("](").skip(1) {
-            let target = target.split(')').next().unwrap_or_default();
-            let Some(path) = target.strip_suffix("/index.html") else { continue };
-            let name = path.rsplit('/').next().unwrap_or_default();
-            let is_example = manifest.contains(&format!("name = \"{name}\"\n"));
-            let is_page = lessons.contains(&format!("pub mod {name} "));
-            assert!(is_example || is_page, "{page}: {target}");
+        let source = lesson(&page);
+        assert!(
+            !source.contains("index.html") && !source.contains("(crate::"),
+            "{page}: use labels"
+        );
+        for (label, target) in definitions(&source) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons").join(&target);
+            assert!(path.exists(), "{page}: there is no {target}");
+            // In the documentation another definition comes first.
+            let is_item = items.contains_key(&label);
+            assert!(is_item || documented.contains_key(&label), "{page}: [{label}] is no page");
         }
     }
+}
+
+#[test]
+fn the_links_in_the_documentation_are_the_same_at_each_depth_and_lead_to_pages() {
+    let manifest = text("Cargo.toml");
+    let modules = lesson("mod.rs");
+    for (file, depth) in LINKS.iter().zip(1..) {
+        for (label, target) in definitions(&lesson(file)) {
+            let page = target.strip_prefix(&"../".repeat(depth)).expect("it goes up to the top");
+            let (path, _) = page.split_once("/index.html").expect("it is a page");
+            let is_there = match path.strip_prefix("chat") {
+                None => manifest.contains(&format!("name = \"{path}\"\npath = ")),
+                Some("" | "/lessons") => true,
+                Some("/server") => text("src/server/mod.rs").contains("lessons/crossing.md"),
+                Some(module) => {
+                    let name = module.trim_start_matches("/lessons/");
+                    modules.contains(&format!("pub mod {name}"))
+                }
+            };
+            assert!(is_there, "{file}: [{label}]: {target}");
+        }
+    }
+}
+
+#[test]
+fn the_crossing_says_how_large_each_part_is() {
+    let crossing = lesson("crossing.md");
+    let targets = definitions(&crossing);
+    let size = |cell: &str| -> usize {
+        let parts = cell.split("[`").skip(1).filter_map(|part| part.split_once("`]"));
+        parts
+            .map(|(name, _)| count_code(&format!("src/lessons/{}", targets[&format!("`{name}`")])))
+            .sum()
+    };
+    let rows = crossing.lines().filter(|line| line.starts_with("| ") && line.contains("`]"));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
+        for (module, lines) in [(cells[0], cells[1]), (cells[3], cells[4])] {
+            // It is a measure of how much there is to read, which a small change does not make wrong.
+            let (real, said) = (size(module), lines.parse::<usize>().expect("it is a number"));
+            assert!(real.abs_diff(said) <= 10 + said / 4, "{module}: {real} lines, not {said}");
+        }
+        count += 1;
+    }
+    assert!(count >= 11, "only {count} rows");
 }
 
 /// All source files below a folder.
@@ -77,22 +160,52 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_test_that_a_page_names_is_there() {
+fn every_mistake_has_its_tests_and_a_patch_that_puts_it_back() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     sources(&root.join("src"), &mut files);
     sources(&root.join("tests"), &mut files);
     let code: String =
         files.iter().map(|path| fs::read_to_string(path).expect("it is text")).collect();
-    let page = text("src/lessons/mistakes.md");
+    let patches: Vec<PathBuf> = fs::read_dir(root.join("src/lessons/put-back"))
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .collect();
+    let page = lesson("mistakes.md");
     let rows = page.lines().filter(|line| line.starts_with('|') && line.contains('`'));
-    let mut mistakes = 0;
-    for row in rows {
-        let tests = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
-        for test in tests.split('`').skip(1).step_by(2) {
+    for (row, number) in rows.clone().zip(1..) {
+        let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
+        assert_eq!(cells[0], number.to_string());
+        let tests: Vec<&str> = cells[6].split('`').skip(1).step_by(2).collect();
+        for test in &tests {
             assert!(code.contains(&format!("fn {test}(")), "there is no {test}");
         }
-        mistakes += 1;
+        let prefix = format!("{number:02}-");
+        let mut of_it = patches.iter().filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        });
+        let patch = of_it.next().unwrap_or_else(|| panic!("nothing puts mistake {number} back"));
+        assert_eq!(of_it.next(), None, "mistake {number} is put back twice");
+        check_patch(&fs::read_to_string(patch).expect("it is text"), &cells, &tests);
     }
-    assert_eq!(mistakes, 17, "one row for each mistake");
+    assert_eq!((rows.count(), patches.len()), (17, 17), "one row and one patch for each mistake");
+}
+
+/// Looks whether a patch is small, and names what the index names: one of its checks, and its tests.
+fn check_patch(patch: &str, cells: &[&str], tests: &[&str]) {
+    let named = |key: &str| -> Vec<&str> {
+        patch.lines().filter_map(|line| line.strip_prefix(key)).collect()
+    };
+    let [number, .., checks] = cells[..5] else { panic!("{cells:?}") };
+    assert!(named("check: ").iter().all(|check| checks.contains(check)), "{number}: not its check");
+    assert_eq!(named("check: ").len(), usize::from(checks != "-"), "{number}");
+    let by_test = named("test: ");
+    assert!(!by_test.is_empty() && by_test.iter().all(|test| tests.contains(test)), "{number}");
+    for sign in ['+', '-'] {
+        let is_change = |line: &&str| {
+            line.starts_with(sign) && !line.starts_with("+++") && !line.starts_with("---")
+        };
+        let lines = patch.lines().filter(is_change).count();
+        assert!(lines <= MAX_PATCH_LINES, "{number}: {lines} lines with {sign}");
+    }
 }
