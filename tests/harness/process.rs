@@ -4,7 +4,7 @@
 //! may hold a stream open, and joining would then hold the test. When it is dropped, a process that still
 //! runs is killed and waited for.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -17,11 +17,22 @@ use super::{DEADLINE, Transcript};
 /// How many servers were started.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
+/// The server's binary, or the one that `CHAT_SERVER` names: so a test can be seen to fail with a server
+/// that makes a mistake.
+pub(crate) fn server_path() -> OsString {
+    std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
+}
+
+/// The same for the client, and `CHAT_CLIENT`.
+pub(crate) fn client_path() -> OsString {
+    std::env::var_os("CHAT_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_client").into())
+}
+
 /// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable
 /// lets all tests run with another number of writers, for example. A `%` in it is a number that no other server
 /// has: so each can have a room of its own on one relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    let mut command = Command::new(server_path());
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
     let number = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     command.args(options.split_whitespace().map(|option| option.replace('%', &number)));
@@ -31,7 +42,7 @@ pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item 
 
 /// The client's binary with these arguments.
 pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+    let mut command = Command::new(client_path());
     command.args(arguments);
     command
 }
@@ -40,8 +51,8 @@ pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item 
 pub(crate) fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
-    command.env("SERVER", env!("CARGO_BIN_EXE_server"));
-    command.env("CLIENT", env!("CARGO_BIN_EXE_client"));
+    command.env("SERVER", server_path());
+    command.env("CLIENT", client_path());
     command
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::process::{client_path, server_path};
 use super::{leave_out, poll_until};
 
 /// A directory for a test's files, removed with it.
@@ -58,7 +59,8 @@ impl Tmux {
         }
         let tmux = Self { directory: Directory::new() };
         let directory = tmux.directory.0.display();
-        let (server, client) = (env!("CARGO_BIN_EXE_server"), env!("CARGO_BIN_EXE_client"));
+        let (server, client) = (server_path(), client_path());
+        let (server, client) = (server.display(), client.display());
         // The script waits at its start, until all that is written can be recorded, and at its end,
         // so that the screen stays.
         let script = format!(
