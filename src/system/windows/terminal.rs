@@ -37,6 +37,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a socket that takes no more is looked at. This is rare.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How much waits for the screen thread, in bytes. Above this the console counts as one that takes nothing.
+const MAX_UNDRAWN_BYTES: usize = 4096;
+
 /// How long the console may take for what is drawn last.
 const LAST_TIME: Duration = Duration::from_millis(500);
 
@@ -57,6 +60,12 @@ struct Desk {
     is_awake: bool,
     /// What the screen thread is writing.
     undrawn: Vec<u8>,
+}
+
+impl Desk {
+    fn takes_more(&self) -> bool {
+        self.undrawn.len() < MAX_UNDRAWN_BYTES
+    }
 }
 
 static DESK: Mutex<Desk> =
@@ -274,10 +283,10 @@ impl Input {
             let look = if socket.is_some() { SOCKET_INTERVAL } else { look };
             let has_input = |desk: &Desk| wants_input && (desk.has_ended || !desk.typed.is_empty());
             let mut desk = wait_while(look.min(left.unwrap_or(look)), |desk| {
-                let is_drawn = output.is_some() && desk.undrawn.is_empty();
+                let is_drawn = output.is_some() && desk.takes_more();
                 !(desk.is_awake || is_drawn || has_input(desk))
             });
-            let is_drawn = output.is_some() && desk.undrawn.is_empty();
+            let is_drawn = output.is_some() && desk.takes_more();
             let is_awake = std::mem::take(&mut desk.is_awake);
             let input = has_input(&desk);
             drop(desk);
@@ -336,8 +345,8 @@ impl Output {
             return self.write(bytes);
         }
         // By the screen thread, when it is done with what it has.
-        let mut desk = wait_while(patience, |desk| !desk.undrawn.is_empty());
-        if !desk.undrawn.is_empty() {
+        let mut desk = wait_while(patience, |desk| !desk.takes_more());
+        if !desk.takes_more() {
             return Ok(0);
         }
         desk.undrawn.extend_from_slice(bytes);
