@@ -24,10 +24,11 @@ const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 /// How long one round of it lasts. They fall behind only when the system keeps no more for them.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// How many come, say all they may, and leave in one round of `gush`, and the pause after it. They say
-/// more than the system keeps for a reader. On this machine an address has no rate, so the pause takes
-/// its place.
+/// How many come, say all they may, and leave in one round of `gush`, for how long at most, and the pause
+/// after it. They say more than the system keeps for a reader. On this machine an address has no rate, so
+/// the pause takes its place.
 const GUSH_LEAVERS: usize = 120;
+const GUSH_TIME: Duration = Duration::from_secs(3);
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
 /// For how long a patient reader reads beside those who stall, and how long it pauses first.
@@ -236,7 +237,7 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
 /// and each of their leaves, and must not be disconnected for what they said.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
-    let mut leavers = Vec::new();
+    let (start, mut unheard) = (Instant::now(), HashMap::new());
     for _ in 0..GUSH_LEAVERS {
         let mut leaver = Stranger::connect(field)?;
         let name = field.nickname("gush");
@@ -247,13 +248,11 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
         };
         let said = format!("{line}\n").repeat(times);
         leaver.send(format!("{name}\n{said}/quit\n").as_bytes())?;
-        leavers.push((name, times, leaver));
-    }
-    field.over.wait(PATIENT_PAUSE);
-    let mut unheard = HashMap::new();
-    for (name, times, mut leaver) in leavers {
         if leaver.expect_last(&[replies::GOODBYE, replies::SERVER_FULL])? == replies::GOODBYE {
             unheard.insert(name, times);
+        }
+        if start.elapsed() > GUSH_TIME || field.over.is_raised() {
+            break;
         }
     }
     patient.read_patiently(field, |line| {
