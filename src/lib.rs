@@ -103,6 +103,23 @@
 //! order in which to take them. Atomic flags are `Relaxed` everywhere: where the order matters, one of these
 //! locks makes it, or the waking of a thread.
 //!
+//! # Where to see a pattern
+//!
+//! | pattern | where to see it |
+//! | --- | --- |
+//! | cutting a byte stream into messages of limited length | [`protocol::framing`] |
+//! | one thread per client, and what ends it | [`server::session`] |
+//! | check, take and announce a name under one lock | [`server::room`] |
+//! | many producers, one consumer, batches without waiting | [`server::outbox`] |
+//! | backpressure: a full queue slows a fast sender down, and a quiet sender overtakes it | [`server::outbox`] |
+//! | never waiting for a slow reader, and losing nothing | [`server::behind`] |
+//! | one job on all processors, one order, no unsafe code | [`server::fan_out`] |
+//! | waking a thread that blocks in `accept`, in `read`, or in a wait | [`system::socket`], [`server::client`] |
+//! | a signal handler that does nothing but write a byte | [`system::signal`] |
+//! | closing a socket so that the last words arrive | [`server::session`], [`server::writer`] |
+//! | ending ten thousand threads within three seconds | [`server::shutdown`] |
+//! | logging that cannot stop the program | [`server::operator::event_log`] |
+//!
 //! # What is deliberately absent
 //!
 //! An async runtime, an event loop, connections that stay non-blocking, a queue or a writer for each

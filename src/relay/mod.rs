@@ -35,6 +35,9 @@
 //! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
 //!
 //! There is one lock. It guards the records, and how far this server has read. It is never held over a socket.
+//!
+//! The engine's user needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
+//! `~chat:{lobby}:*`, where `lobby` is the name of the room. `--relay-auth FILE` holds its password.
 
 use std::fs;
 use std::io;
