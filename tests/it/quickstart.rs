@@ -230,6 +230,13 @@ fn the_two_servers_of_the_quickstart_are_one_room() {
     let (_, text) = include_str!("../../QUICKSTART.md").split_once(RELAY).expect("it is there");
     let Some(terminals) = replay(text, &ports) else { return };
     assert_eq!(terminals.len(), 5, "there are five terminals");
+    // The end of a terminal is a hang-up, and no request to a server to end.
+    for server in ["1", "2"] {
+        let terminal = &terminals[server];
+        terminal.tmux.keys(&["C-c"]);
+        let is_shell = |rows: &[String]| rows.last().is_some_and(|row| row == SHELL_PROMPT);
+        terminal.tmux.wait_for_rows("a server that has ended", is_shell);
+    }
 }
 
 #[test]
