@@ -39,6 +39,7 @@
 //! The engine's user needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
 //! `~chat:{lobby}:*`, where `lobby` is the name of the room. `--relay-auth FILE` holds its password.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -55,7 +56,7 @@ use self::resp::Error;
 use self::state::State;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{LeaveReason, NOTICE_PREFIX};
-use crate::server::client::Client;
+use crate::server::client::{Client, ClientId};
 use crate::server::operator::event_log::OutputThread;
 use crate::server::room::{Room, Taken};
 use crate::server::shared::Shared;
@@ -125,6 +126,9 @@ struct Link {
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
+    /// What the other servers are called, and which of the members are at which of them.
+    servers: HashMap<Sid, String>,
+    elsewhere: HashMap<ClientId, Sid>,
 }
 
 /// How far the end of the relay has come.
@@ -267,6 +271,12 @@ impl Relay {
         nickname: &Nickname,
     ) -> Option<Result<usize, Taken>> {
         self.ask(client, None, |records, asked| records.rename(asked, nickname))
+    }
+
+    /// Returns which other server a member is at; `None` if it is at none.
+    pub fn server_of(&self, id: ClientId) -> Option<String> {
+        let link = self.lock();
+        link.servers.get(link.elsewhere.get(&id)?).cloned()
     }
 
     /// Whether something that a client did is not read back yet.

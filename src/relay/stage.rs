@@ -10,11 +10,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Relay;
 use super::engine::Entry;
 use super::entry::Sid;
 use super::records::{Asked, Local};
 use super::state::{Applied, Event, Gone, State, Who};
+use super::{Link, Relay};
 use crate::protocol::cleaning::clean;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
@@ -69,6 +69,7 @@ impl<'a> Stage<'a> {
         let history: Vec<_> = state.history().map(|line| clean(line) + "\n").collect();
         let history = history.concat();
         let shared = self.shared;
+        self.note(|link| link.servers.extend(state.servers()));
         shared.outbox.append(|room| {
             room.recall(history.as_bytes());
             for (who, nick) in state.members() {
@@ -112,6 +113,7 @@ impl<'a> Stage<'a> {
         self.shared.outbox.append(|room| room.turn_out(self.here.values()));
         self.here.drain().for_each(|(_, client)| client.wake());
         self.elsewhere.clear();
+        self.note(|link| (link.servers, link.elsewhere) = Default::default());
         self.locals.clear();
     }
 
@@ -156,15 +158,18 @@ impl<'a> Stage<'a> {
             Event::Announced(text) => {
                 self.append(|room| room.announce(&format!("{NOTICE_PREFIX}{}", clean(text))));
             }
-            Event::Came(sid, name) => self.shared.log.notice(&if sid == self.sid {
-                "In the room with the other servers".to_owned()
-            } else {
-                format!("The server {name} has come")
-            }),
+            Event::Came(sid, _) if sid == self.sid => {
+                self.shared.log.notice("In the room with the other servers");
+            }
+            Event::Came(sid, name) => {
+                self.note(|link| link.servers.insert(sid, name.to_owned()));
+                self.shared.log.notice(&format!("The server {name} has come"));
+            }
             Event::Gone(sid, name, how) => {
                 if sid == self.sid {
                     self.is_replaced = how == Gone::Replaced;
                 } else {
+                    self.note(|link| link.servers.remove(&sid));
                     self.shared.log.notice(&format!("The server {name} is gone ({how})"));
                 }
             }
@@ -233,6 +238,7 @@ impl<'a> Stage<'a> {
             None => room.depart(id, reason),
         });
         self.elsewhere.remove(&who);
+        self.note(|link| link.elsewhere.remove(&id));
     }
 
     fn tell(&self, from: Who, to: Result<Who, &str>, text: &str) {
@@ -269,8 +275,16 @@ impl<'a> Stage<'a> {
             self.numbered += 1;
             let id = ClientId::new(self.numbered);
             self.elsewhere.insert(who, id);
+            self.note(|link| link.elsewhere.insert(id, who.sid));
             id
         })
+    }
+
+    /// Notes which other servers there are and who is there, for the console.
+    fn note<T>(&self, change: impl FnOnce(&mut Link) -> T) {
+        if let Some(relay) = &self.shared.relay {
+            change(&mut relay.lock());
+        }
     }
 }
 

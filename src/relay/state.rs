@@ -194,6 +194,11 @@ impl State {
         self.servers.get(&sid).map(|server| server.name.as_str())
     }
 
+    /// Returns all servers with their names.
+    pub fn servers(&self) -> impl Iterator<Item = (Sid, String)> {
+        self.servers.iter().map(|(&sid, server)| (sid, server.name.clone()))
+    }
+
     /// How far the slowest of the other servers is behind, in bytes.
     pub fn lag(&self, own: Sid) -> u64 {
         let others = self.servers.iter().filter(|&(&sid, _)| sid != own);

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::client::Client;
+use super::client::{Client, ClientId};
 use super::room::{Room, Taken};
 use super::shared::Shared;
 use super::shutdown::RELAYED_AFTER;
@@ -99,7 +99,9 @@ impl Shared {
                 relay.locally(client, bytes, Box::new(move |room| drop(act(room))));
                 None
             }
-            _ => self.outbox.append_for(client, act),
+            // Nothing of the client is on its way, so this need not go there either.
+            Some(_) => self.outbox.append_in_turn(act),
+            None => self.outbox.append_for(client, act),
         }
     }
 }
@@ -112,6 +114,11 @@ impl Shared {
             None => drop(self.outbox.append(|room| room.announce(notice))),
             Some(relay) => relay.announce(notice),
         }
+    }
+
+    /// Returns which other server a member of the room is at; `None` if it is at none.
+    pub fn server_of(&self, id: ClientId) -> Option<String> {
+        self.relay.as_ref()?.server_of(id)
     }
 
     /// Makes a client leave, from any thread, and logs it. Only the first call for a client counts.

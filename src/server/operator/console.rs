@@ -153,7 +153,7 @@ fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
                 }
                 shared.leave(&client, LeaveReason::Kicked);
             }
-            None => log(&replies::no_such_nickname(first)),
+            None => log(&not_here(shared, first)),
         },
         ("/ban", who) if !who.is_empty() => log(&ban(shared, first, further)),
         ("/unban", address) if !address.is_empty() => log(&unban(shared, first)),
@@ -175,6 +175,15 @@ fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
     shared.registry.get(id)
 }
 
+/// Says that nobody on this server has a nickname, and which other server the person is at.
+fn not_here(shared: &Shared, name: &str) -> String {
+    let id = shared.outbox.look(|room| room.find(name));
+    match id.and_then(|id| shared.server_of(id)) {
+        Some(server) => format!("{name} is at the server {server}."),
+        None => replies::no_such_nickname(name),
+    }
+}
+
 /// Lists the members whose nickname contains `part`, each with its address and the time of its connection.
 fn who(shared: &Shared, part: &str) {
     let (found, listed) = shared.outbox.look(|room| {
@@ -186,7 +195,12 @@ fn who(shared: &Shared, part: &str) {
     shared.log.notice(&format!("{found} online"));
     let others = found - listed.len();
     for (id, nickname) in listed {
-        let Some(client) = shared.registry.get(id) else { continue };
+        let Some(client) = shared.registry.get(id) else {
+            if let Some(server) = shared.server_of(id) {
+                shared.log.notice(&format!("  {nickname}, at the server {server}"));
+            }
+            continue;
+        };
         let mark = if client.is_behind.load(Relaxed) { ", behind" } else { "" };
         let (address, seconds) = (client.address, client.since.elapsed().as_secs());
         shared.log.notice(&format!("  {nickname}, {address}, for {}{mark}", duration(seconds)));
@@ -203,7 +217,7 @@ fn ban(shared: &Shared, who: &str, minutes: &str) -> String {
         Ok(address) => address.to_canonical(),
         Err(_) => match find(shared, who) {
             Some(client) => client.address.ip(),
-            None => return replies::no_such_nickname(who),
+            None => return not_here(shared, who),
         },
     };
     let Some(banned) = counted_as(address) else {

@@ -399,6 +399,34 @@ fn an_engine_that_is_not_there_yet_is_waited_for_and_that_is_said_once() {
 }
 
 #[test]
+fn the_console_says_where_somebody_is_and_speaks_to_everyone() {
+    let engine = FakeEngine::start();
+    let directory = Directory::new();
+    let fifo = directory.file("console");
+    let path = fifo.to_str().unwrap();
+    let mut one = Server::of(command(&engine, "one", &["--console", path]));
+    one.log_until(IN_THE_ROOM);
+    let two = server(&engine, "two");
+    let (mut alice, mut bob) = (one.join("alice"), two.join("bob"));
+    alice.expect("[SERVER] bob joined the chat!");
+    let obey = |line: &str| std::fs::write(&fifo, format!("{line}\n")).unwrap();
+    obey("/say to all");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] to all");
+    }
+    obey("/who");
+    one.log_until("  bob, at the server two");
+    obey("/kick bob");
+    one.log_until("bob is at the server two.");
+    obey("/kick alice loud");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] alice is kicked: loud");
+    }
+    alice.expect("[SERVER] You were kicked.");
+    bob.expect("[SERVER] alice left the chat! (kicked)");
+}
+
+#[test]
 fn a_replica_is_not_used() {
     let engine = FakeEngine::start();
     engine.suffer(Fault::Replica);
