@@ -46,16 +46,15 @@ impl Editor {
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
         self.text = text;
+        // It has a place in the text that was there before.
+        self.completion = None;
     }
 
-    /// Empties the line and returns what was in it.
+    /// Empties the line and returns what was in it. Only the history and what was killed outlive a line.
     pub(super) fn finish(&mut self) -> String {
-        self.cursor = 0;
-        self.recalled = self.history.len();
-        self.edited.clear();
-        self.undos.clear();
-        self.search = None;
-        std::mem::take(&mut self.text)
+        let Self { text, history, killed, .. } = std::mem::take(self);
+        *self = Self { recalled: history.len(), history, killed, ..Self::default() };
+        text
     }
 
     /// Keeps a line for Up to recall.
@@ -352,9 +351,15 @@ mod tests {
             (&format!("al and{LEFT}{LEFT}{LEFT}{LEFT}\t"), "alice| and"),
             ("hi @bo\t", "hi @bob |"),
             ("@al\t", "@alice |"),
+            ("hi bo\t\r\t", "bob: |"),
         ] {
             assert_eq!(typed(keys), expected, "{keys:?}");
         }
+        let mut editor = Editor::default();
+        type_into(&mut editor, "hi bo\t");
+        editor.set("漢".to_owned());
+        type_into(&mut editor, "\t");
+        assert_eq!(shown(&editor), "漢|", "another line is not completed where the last one was");
     }
 
     #[test]
