@@ -29,33 +29,25 @@ impl Completion {
     /// added where text already follows.
     pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
         let (before, after) = text.split_at(cursor);
-        let start = before
-            .rfind(char::is_whitespace)
-            .map_or(0, |space| space + before[space..].chars().next().map_or(1, char::len_utf8));
-        let start = start + usize::from(before[start..].starts_with('@'));
-        let typed = &before[start..];
+        let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let typed = word.strip_prefix('@').unwrap_or(word);
+        let start = cursor - typed.len();
+        let is_command = start == 0 && typed.starts_with('/');
         let end = match start {
             _ if !after.is_empty() => "",
-            0 => ": ",
+            0 if !is_command => ": ",
             _ => " ",
         };
-        let begun = fold(typed);
-        let mut words: Vec<String> = if start == 0 && typed.starts_with('/') {
-            let usages = COMMANDS.iter().chain(&CLIENT_COMMANDS).map(|(usage, _)| *usage);
-            let commands = usages.filter_map(|usage| usage.split(' ').next());
-            commands
-                .filter(|word| word.starts_with(&begun))
-                .map(|word| word.to_owned() + if after.is_empty() { " " } else { "" })
-                .collect()
-        } else {
-            let fitting = names.iter().filter(|name| fold(name).starts_with(&begun));
-            fitting.map(|name| format!("{name}{end}")).collect()
-        };
-        if words.is_empty() {
-            return None;
-        }
+        let usages = COMMANDS.iter().chain(&CLIENT_COMMANDS).map(|(usage, _)| *usage);
+        let commands = usages.filter_map(|usage| usage.split(' ').next()).filter(|_| is_command);
+        // No nickname starts with a slash.
+        let mut words: Vec<_> = commands
+            .chain(names.iter().map(String::as_str))
+            .filter(|word| fold(word).starts_with(&fold(typed)))
+            .map(|word| format!("{word}{end}"))
+            .collect();
         words.push(typed.to_owned());
-        Some(Self { start, words, next: 0 })
+        (words.len() > 1).then_some(Self { start, words, next: 0 })
     }
 
     /// Returns the next word to try.
