@@ -59,8 +59,6 @@ const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct KeyParser {
     /// The bytes of an incomplete key or paste.
     pending: Vec<u8>,
-    /// Whether these bytes are a paste.
-    pastes: bool,
     /// Whether nothing of the paste has come for a while.
     pauses: bool,
     /// Whether the paste was over the limit, so that not all of it was kept.
@@ -82,40 +80,28 @@ impl KeyParser {
         let searched = self.pending.len().saturating_sub(PASTE_END.len() - 1);
         self.pending.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some((length, key)) = self.next(at, searched) {
+        while let Some((length, key)) = next_key(&self.pending[at..], searched.saturating_sub(at)) {
+            let is_lost = matches!(key, Some(Key::Paste(_))) && std::mem::take(&mut self.overflows);
+            keys.extend(if is_lost { Some(Key::LostPaste) } else { key });
             at += length;
-            keys.extend(key);
         }
         self.pending.drain(..at);
         if self.pending.len() > MAX_PASTE_BYTES {
             self.overflows = true;
-            self.pending.drain(..self.pending.len() - PASTE_END.len());
+            self.pending.drain(PASTE_START.len()..self.pending.len() - PASTE_END.len());
         }
         keys
     }
 
-    /// Returns how many bytes from `at` on make a whole key or paste, and which. The end of a paste does not
-    /// lie before `searched`.
-    fn next(&mut self, at: usize, searched: usize) -> Option<(usize, Option<Key>)> {
-        let bytes = &self.pending[at..];
-        if !self.pastes {
-            let (length, key) = next_key(bytes)?;
-            self.pastes = &bytes[..length] == PASTE_START;
-            return Some((length, key));
-        }
-        let from = searched.saturating_sub(at);
-        let end = bytes[from..].windows(PASTE_END.len()).position(|part| part == PASTE_END)?;
-        let text = String::from_utf8_lossy(&bytes[..from + end]).into_owned();
-        self.pastes = false;
-        let is_lost = std::mem::take(&mut self.overflows);
-        let key = if is_lost { Key::LostPaste } else { Key::Paste(text) };
-        Some((from + end + PASTE_END.len(), Some(key)))
+    /// Returns whether the incomplete key is a paste.
+    fn pastes(&self) -> bool {
+        self.pending.starts_with(PASTE_START)
     }
 
     /// Returns how long to wait for the rest of an incomplete key. `None` means that there is no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self.pending[..] {
-            _ if self.pastes => (!self.pauses).then_some(PASTE_PATIENCE),
+            _ if self.pastes() => (!self.pauses).then_some(PASTE_PATIENCE),
             [ESCAPE] | [ESCAPE, b' '..=b'/', ..] => Some(ESCAPE_PATIENCE),
             [ESCAPE, ..] => Some(SEQUENCE_PATIENCE),
             _ => None,
@@ -123,24 +109,29 @@ impl KeyParser {
     }
 
     /// Learns that nothing followed in that time. Returns the key that the bytes so far are, if they are a key.
-    pub(super) fn nothing_followed(&mut self) -> Option<Key> {
-        self.pauses = self.pastes && !self.overflows;
-        match self {
-            Self { pauses: true, .. } => None,
-            Self { pastes: true, .. } => {
-                *self = Self::default();
-                Some(Key::LostPaste)
-            }
-            _ => (std::mem::take(&mut self.pending) == [ESCAPE]).then_some(Key::Escape),
+    pub(super) fn nothing_followed(&mut self) -> Vec<Key> {
+        self.pauses = self.pastes() && !self.overflows;
+        if self.pauses {
+            return Vec::new();
+        }
+        match std::mem::take(self) {
+            Self { overflows: true, .. } => vec![Key::LostPaste],
+            Self { pending, .. } if pending == [ESCAPE] => vec![Key::Escape],
+            _ => Vec::new(),
         }
     }
 }
 
 /// Returns the length of the first key in bytes, and the key. There is no key if the bytes are not a known one.
-/// Returns `None` if more bytes must come.
-fn next_key(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
+/// Returns `None` if more bytes must come. The end of a paste does not lie before `searched`.
+fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
     let length = match bytes {
         [] | [ESCAPE] => return None,
+        _ if bytes.starts_with(PASTE_START) => {
+            let from = searched.max(PASTE_START.len());
+            let end = bytes[from..].windows(PASTE_END.len()).position(|part| part == PASTE_END)?;
+            from + end + PASTE_END.len()
+        }
         [ESCAPE, ESCAPE | 0x80..=0xFF, ..] => 1,
         // The three bytes of a mouse report can have any value.
         [ESCAPE, b'[', b'M', ..] => 6,
@@ -189,6 +180,10 @@ fn string_length(bytes: &[u8]) -> Option<usize> {
 
 /// Returns the key that these bytes mean, if it is a key that this client knows.
 fn key(bytes: &[u8]) -> Option<Key> {
+    if let Some(text) = bytes.strip_prefix(PASTE_START) {
+        let text = String::from_utf8_lossy(&text[..text.len() - PASTE_END.len()]);
+        return Some(Key::Paste(text.into_owned()));
+    }
     Some(match bytes {
         b"\r" | b"\n" => Key::Enter,
         b"\t" => Key::Tab,
@@ -208,11 +203,7 @@ fn key(bytes: &[u8]) -> Option<Key> {
         b"\x1B\x08" | b"\x1B\x7F" => Key::Ctrl('w'),
         [ESCAPE, letter @ b'a'..=b'z'] => Key::Alt(char::from(*letter)),
         [0..=0x1F, ..] => return None,
-        _ => {
-            Key::Char(str::from_utf8(bytes).map_or(char::REPLACEMENT_CHARACTER, |text| {
-                text.chars().next().unwrap_or_default()
-            }))
-        }
+        _ => Key::Char(String::from_utf8_lossy(bytes).chars().next().unwrap_or_default()),
     })
 }
 
@@ -286,7 +277,7 @@ mod tests {
             let mut parser = KeyParser::default();
             assert_eq!(parser.feed(b"\x1b"), []);
             assert_eq!(parser.patience(), Some(ESCAPE_PATIENCE));
-            assert_eq!(parser.nothing_followed(), Some(Key::Escape));
+            assert_eq!(parser.nothing_followed(), [Key::Escape]);
             assert_eq!(parser.patience(), None);
             assert_eq!(parser.feed(following.as_bytes()), keys(following.as_bytes()));
         }
@@ -332,7 +323,7 @@ mod tests {
             let mut parser = KeyParser::default();
             parser.feed(start.as_bytes());
             assert!(parser.patience().is_some(), "{start:?}");
-            assert_eq!(parser.nothing_followed(), None);
+            assert_eq!(parser.nothing_followed(), []);
             assert_eq!(parser.feed(b"x"), [Key::Char('x')]);
         }
         let long = [&b"\x1b]"[..], &vec![b'x'; MAX_SEQUENCE_BYTES - 1], b"abc"].concat();
@@ -344,7 +335,8 @@ mod tests {
         let mut parser = KeyParser::default();
         assert_eq!(parser.feed(b"\x1b[200~one\x03"), []);
         assert_eq!(parser.feed(b"\x03"), [], "part of what is pasted");
-        assert_eq!((parser.patience(), parser.nothing_followed()), (Some(PASTE_PATIENCE), None));
+        assert_eq!(parser.patience(), Some(PASTE_PATIENCE));
+        assert_eq!(parser.nothing_followed(), []);
         assert_eq!(parser.patience(), None);
         assert_eq!(parser.feed(b"two"), []);
         parser.nothing_followed();
@@ -364,7 +356,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(parser.feed(&chunk), []);
         }
-        assert_eq!(parser.nothing_followed(), Some(Key::LostPaste), "a limit ends it too");
+        assert_eq!(parser.nothing_followed(), [Key::LostPaste], "a limit ends it too");
         assert_eq!(parser.feed(b"y"), [Key::Char('y')]);
     }
 

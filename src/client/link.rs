@@ -58,14 +58,16 @@ pub(super) struct Link {
     stream: Option<Arc<TcpStream>>,
     /// Bytes that are next for the socket and not taken yet.
     outgoing: Vec<u8>,
-    /// The lines that wait to be sent, each with its end: a large paste is as large in memory as it is.
-    waiting: VecDeque<u8>,
-    pub(super) waiting_lines: usize,
-    /// The lines that were sent and not confirmed.
-    pub(super) unconfirmed: VecDeque<String>,
-    /// How many lines were ever sent, and how many of them before the last ping.
-    sent: usize,
-    pinged: usize,
+    /// The user's lines that the server has not confirmed, each with its end: first those that were sent, then
+    /// those that wait. As bytes, a large paste takes no more memory than its size.
+    lines: VecDeque<u8>,
+    /// How many of these bytes were sent.
+    sent_bytes: usize,
+    /// The numbers of the last line that was said, of the last that was sent, and of the last that was confirmed.
+    /// The lines have the numbers from 1 on.
+    said: usize,
+    pub(super) sent: usize,
+    confirmed: usize,
     /// The next deadline: a ping is due, or the time for a login or a goodbye is over.
     pub(super) due: Option<Instant>,
     /// How many lines of a program were refused, by the client or by the server.
@@ -102,8 +104,8 @@ impl Link {
         self.enter(Phase::Login);
     }
 
-    /// Drops the connection, and returns the lines that may be lost with it.
-    pub(super) fn disconnected(&mut self) -> Vec<String> {
+    /// Drops the connection. The lines that may be lost with it wait again.
+    pub(super) fn disconnected(&mut self) {
         if self.phase == Phase::Chatting {
             self.last_seen = Some(Instant::now());
         }
@@ -114,21 +116,14 @@ impl Link {
         self.stream = None;
         self.outgoing.clear();
         self.quit = false;
-        self.unconfirmed.drain(..).collect()
-    }
-
-    /// Puts lines before the lines that wait.
-    pub(super) fn say_again(&mut self, lines: &[String]) {
-        let bytes: Vec<u8> = lines.iter().flat_map(|line| line.bytes().chain([b'\n'])).collect();
-        bytes.into_iter().rev().for_each(|byte| self.waiting.push_front(byte));
-        self.waiting_lines += lines.len();
+        (self.sent_bytes, self.sent) = (0, self.confirmed);
     }
 
     /// Puts a line behind the lines that wait.
     pub(super) fn say(&mut self, line: &str) {
-        self.waiting.extend(line.as_bytes());
-        self.waiting.push_back(b'\n');
-        self.waiting_lines += 1;
+        self.lines.extend(line.as_bytes());
+        self.lines.push_back(b'\n');
+        self.said += 1;
     }
 
     /// Says a text as it is, even if it looks like a command.
@@ -136,46 +131,64 @@ impl Link {
         self.say(&if text.starts_with('/') { format!("/{text}") } else { text.to_owned() });
     }
 
-    fn next_line(&mut self) -> Option<String> {
-        let end = self.waiting.iter().position(|&byte| byte == b'\n')?;
-        let line = self.waiting.drain(..=end).take(end).collect();
-        self.waiting_lines -= 1;
-        String::from_utf8(line).ok()
+    /// Returns the line that starts at this byte of the lines.
+    fn line(&self, start: usize) -> String {
+        let bytes: Vec<u8> =
+            self.lines.range(start..).copied().take_while(|&b| b != b'\n').collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Removes the lines up to this number, which were sent, and returns them.
+    pub(super) fn take_until(&mut self, number: usize) -> Vec<String> {
+        let mut taken = Vec::new();
+        while self.confirmed < number {
+            let line = self.line(0);
+            self.lines.drain(..=line.len());
+            self.sent_bytes -= line.len() + 1;
+            self.confirmed += 1;
+            taken.push(line);
+        }
+        taken
+    }
+
+    /// Returns how many lines wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.said - self.sent
     }
 
     /// Discards the lines that wait, and returns how many there were.
     pub(super) fn discard(&mut self) -> usize {
-        self.waiting = VecDeque::new();
-        std::mem::take(&mut self.waiting_lines)
+        let waiting = self.waiting();
+        self.said = self.sent;
+        self.lines.truncate(self.sent_bytes);
+        self.lines.shrink_to_fit();
+        waiting
     }
 
     /// Returns whether so much waits that nothing may be added.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= MAX_WAITING_BYTES
+        self.lines.len() >= MAX_WAITING_BYTES
     }
 
     /// Returns how many lines were not said, as far as is known.
     pub(super) fn unsaid(&self) -> usize {
-        self.refused + self.unconfirmed.len() + self.waiting_lines
+        self.refused + self.said - self.confirmed
     }
 
     /// Takes the answer to one of the client's own pings. Returns whether the line was such an answer. The user
     /// does not see it.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
-        let lines = word.and_then(|lines| lines.parse().ok());
-        let Some(later) = lines.and_then(|lines| self.sent.checked_sub(lines)) else {
-            return false;
-        };
-        self.unconfirmed.drain(..self.unconfirmed.len().saturating_sub(later));
+        let number = word.and_then(|number| number.parse().ok());
+        let Some(number) = number.filter(|&number| number <= self.sent) else { return false };
+        self.take_until(number);
         true
     }
 
-    /// Returns how long it is until the next deadline.
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        // Without a connection nothing would be done about a deadline, and it would stay due.
-        self.stream.as_ref()?;
-        Some(self.due?.saturating_duration_since(Instant::now()))
+    /// Returns the next deadline, if there is a connection. Without one nothing would be done about it, and it
+    /// would stay due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.stream.as_ref().and(self.due)
     }
 
     /// Returns whether it is time for that.
@@ -219,19 +232,20 @@ impl Link {
             return;
         }
         while self.outgoing.len() < OUTGOING_BYTES
-            && self.unconfirmed.len() < MAX_UNCONFIRMED_LINES
-            && let Some(line) = self.next_line()
+            && self.sent - self.confirmed < MAX_UNCONFIRMED_LINES
+            && self.waiting() > 0
         {
+            let line = self.line(self.sent_bytes);
             terminal.show_own(&line);
             self.send(&line);
-            self.unconfirmed.push_back(line);
+            self.sent_bytes += line.len() + 1;
             self.sent += 1;
             self.due.get_or_insert_with(|| Instant::now() + PING_DELAY);
-            if self.sent - self.pinged >= MAX_UNCONFIRMED_LINES / 2 {
+            if self.sent.is_multiple_of(MAX_UNCONFIRMED_LINES / 2) {
                 self.ping();
             }
         }
-        if self.leaving && !self.quit && self.waiting_lines == 0 {
+        if self.leaving && !self.quit && self.waiting() == 0 {
             self.quit = true;
             self.send("/quit");
         } else if self.is_due() {
@@ -242,7 +256,7 @@ impl Link {
     /// Asks whether everything that was sent so far was taken.
     pub(super) fn ping(&mut self) {
         self.send(&format!("/ping {PING_WORD}{}", self.sent));
-        (self.pinged, self.due) = (self.sent, None);
+        self.due = None;
     }
 
     /// Gives a line to the socket, before all that wait.
@@ -257,17 +271,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_out_as_they_went_in_whatever_is_put_before_them() {
-        let mut link = Link::default();
-        for number in 0..10 {
-            link.say(&format!("line {number}"));
+    fn lines_go_out_in_order_and_again_after_a_lost_connection() {
+        let mut link = Link { phase: Phase::Chatting, ..Link::default() };
+        let mut terminal = Terminal::default();
+        let lines: Vec<_> = (0..10).map(|number| format!("line {number}")).collect();
+        for line in &lines[..7] {
+            link.say(line);
         }
-        let first: Vec<_> = (0..7).filter_map(|_| link.next_line()).collect();
-        link.say_again(&first);
-        assert_eq!(link.waiting_lines, 10);
-        let all: Vec<_> = std::iter::from_fn(|| link.next_line()).collect();
-        assert_eq!(all, (0..10).map(|number| format!("line {number}")).collect::<Vec<_>>());
-        assert_eq!((link.waiting_lines, link.waiting.len()), (0, 0));
+        link.fill(&mut terminal);
+        for line in &lines[7..] {
+            link.say(line);
+        }
+        assert_eq!((link.waiting(), link.unsaid()), (3, 10));
+        assert_eq!(link.take_until(3), lines[..3]);
+        assert_eq!((link.waiting(), link.unsaid()), (3, 7));
+        link.disconnected();
+        assert_eq!((link.waiting(), link.unsaid()), (7, 7));
+        link.enter(Phase::Chatting);
+        link.fill(&mut terminal);
+        assert_eq!(String::from_utf8_lossy(&link.outgoing), lines[3..].join("\n") + "\n");
+        link.say("one more");
+        assert_eq!((link.discard(), link.unsaid()), (1, 7));
+        assert_eq!(link.take_until(10), lines[3..]);
+        assert_eq!((link.sent_bytes, link.lines.len(), link.unsaid()), (0, 0, 0));
     }
 
     #[test]
@@ -276,19 +302,22 @@ mod tests {
         let mut link = Link { due: Some(Instant::now()), ..Link::default() };
         assert_eq!(link.next_due(), None);
         link.enter(Phase::Chatting);
-        assert!(link.disconnected().is_empty());
+        link.disconnected();
         assert_eq!((link.phase, link.next_due()), (Phase::Login, None));
     }
 
     #[test]
     fn only_an_answer_to_a_ping_of_its_own_confirms_a_line() {
-        let mut link = Link { sent: 7, ..Link::default() };
-        link.unconfirmed = ["five", "six", "seven"].map(str::to_owned).into();
-        for line in ["[SERVER] pong 6", "[SERVER] pong client-8", "[SERVER] pong client-x", "al: x"]
+        let mut link = Link { phase: Phase::Chatting, ..Link::default() };
+        for line in ["one", "two", "three"] {
+            link.say(line);
+        }
+        link.fill(&mut Terminal::default());
+        for line in ["[SERVER] pong 2", "[SERVER] pong client-4", "[SERVER] pong client-x", "al: x"]
         {
             assert!(!link.confirm(line), "{line:?}");
         }
-        assert!(link.confirm("[SERVER] pong client-6") && link.confirm("[SERVER] pong client-5"));
-        assert_eq!(link.unconfirmed, ["seven"]);
+        assert!(link.confirm("[SERVER] pong client-2") && link.confirm("[SERVER] pong client-1"));
+        assert_eq!(link.take_until(3), ["three"]);
     }
 }

@@ -49,6 +49,7 @@ mod people;
 
 mod width;
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -56,15 +57,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keys::KeyParser;
 use link::{Link, Phase};
 use options::Options;
 use terminal::Terminal;
 
+use crate::protocol::MAX_MESSAGE_BYTES;
+use crate::protocol::framing::LineDecoder;
 use crate::system::terminal::{self as system, Input, Output};
 
 /// How much one `read` takes, in bytes. It is large, so that a flood is shown in a few large writes instead of
 /// many small ones.
 const READ_BYTES: usize = 64 * 1024;
+
+/// When so many lines wait, no more input of a program is read.
+const MAX_WAITING_LINES: usize = 1000;
 
 /// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
 /// When this time is over, the client closes the connection.
@@ -135,9 +142,7 @@ fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
     })?;
     let sender = Arc::clone(client);
     let send = thread::Builder::new().name("send".to_owned()).spawn(move || {
-        let edits = sender.lock().terminal.edits;
-        let Err(outcome) =
-            if edits { typed::key_loop(&sender, input) } else { piped::line_loop(&sender, input) };
+        let Err(outcome) = send_loop(&sender, input);
         outcome
     })?;
     Ok(send.join().unwrap_or(Outcome::Failed("Internal error.".to_owned())))
@@ -159,41 +164,59 @@ impl Client {
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
         drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
+}
 
-    /// One turn of the send thread. It sends and draws as much as it can without a wait. Then it blocks until
-    /// there is input (if it `wants` any), until more can be sent or drawn, until something has changed, or
-    /// until `timeout` is over. It returns how many bytes it read: `None` for nothing yet, 0 at the end of the
-    /// input.
-    ///
-    /// # Errors
-    ///
-    /// How the client ends: this user has left, the receive thread has ended, or the terminal is gone.
-    fn turn(
-        &self,
-        input: &mut Input,
-        buffer: &mut [u8],
-        wants: bool,
-        timeout: Option<Duration>,
-    ) -> Result<Option<usize>, Outcome> {
-        let mut shared = self.lock();
+/// What the send thread runs. In each turn it sends and draws as much as it can without a wait. Then it blocks
+/// until there is input (if it wants any), until more can be sent or drawn, until something has changed, or
+/// until something is due. While many lines of a program wait to be sent, it wants no input. So a program that
+/// writes into the pipe is slowed to the pace of the server.
+///
+/// # Errors
+///
+/// How the client ends: this user has left, the receive thread has ended, or the terminal is gone.
+fn send_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
+    let Client { options, output, .. } = client;
+    let mut buffer = vec![0; READ_BYTES];
+    let (mut keys, mut lines) = (KeyParser::default(), LineDecoder::new(MAX_MESSAGE_BYTES));
+    // When the rest of an incomplete key is no longer waited for.
+    let mut key_due = None;
+    loop {
+        let mut shared = client.lock();
         let Shared { link, terminal, outcome, .. } = &mut *shared;
         let has_left = terminal.person_types && link.leaving && link.is_due();
         if let Some(outcome) = outcome.take().or(has_left.then_some(Outcome::Done)) {
             return Err(outcome);
         }
+        let wants = terminal.edits
+            || !options.listen && !link.leaving && link.waiting() < MAX_WAITING_LINES;
         let socket = link.pump(terminal);
-        let is_drawn = shared.draw(&self.output, self.options.listen)?;
-        let due = shared.link.next_due();
+        let due = [key_due, link.next_due()].into_iter().flatten().min();
+        let is_drawn = shared.draw(output, options.listen)?;
         drop(shared);
-        self.changed.notify_all();
-        let output = (!is_drawn).then_some(&self.output);
-        let timeout = [timeout, due].into_iter().flatten().min();
-        let ready = input.wait(wants, socket.as_deref(), output, timeout);
+        client.changed.notify_all();
+        let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let ready = input.wait(wants, socket.as_deref(), (!is_drawn).then_some(output), timeout);
         let ready = ready.map_err(|_| Outcome::Done)?;
         if ready.redraw {
             system::raw_mode();
         }
-        Ok(if ready.input { input.read(buffer) } else { None })
+        let read = if ready.input { input.read(&mut buffer) } else { None };
+        let mut shared = client.lock();
+        let pressed = match read.map(|bytes| &buffer[..bytes]) {
+            Some(bytes) if !shared.terminal.edits => {
+                shared.read_lines(&mut lines, bytes, options.say)?;
+                continue;
+            }
+            // The terminal is gone.
+            Some([]) => return Err(Outcome::Done),
+            Some(bytes) => keys.feed(bytes),
+            None if key_due.is_some_and(|due| due <= Instant::now()) => keys.nothing_followed(),
+            None => continue,
+        };
+        key_due = keys.patience().map(|patience| Instant::now() + patience);
+        for key in &pressed {
+            shared.press(key, output);
+        }
     }
 }
 
@@ -211,19 +234,18 @@ impl Shared {
     /// The end: nobody reads any more. The lines of a program are still sent if only the output has failed, or
     /// if the input has ended.
     fn draw(&mut self, output: &Output, listens: bool) -> Result<bool, Outcome> {
-        let error = match self.terminal.draw(output, self.link.waiting_lines, Duration::ZERO) {
-            Ok(is_drawn) => return Ok(is_drawn),
-            Err(error) => error,
-        };
-        let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
-        if self.terminal.edits || is_closed && listens {
-            return Err(Outcome::Done);
-        }
-        if is_closed && !self.link.leaving {
-            return Err(Outcome::Failed("Nobody reads the output any more.".to_owned()));
-        }
-        self.output_error = Some(error);
-        Ok(false)
+        let drawn = self.terminal.draw(output, self.link.waiting());
+        drawn.or_else(|error| {
+            let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+            if self.terminal.edits || is_closed && listens {
+                return Err(Outcome::Done);
+            }
+            if is_closed && !self.link.leaving {
+                return Err(Outcome::Failed("Nobody reads the output any more.".to_owned()));
+            }
+            self.output_error = Some(error);
+            Ok(false)
+        })
     }
 
     /// Leaves. For a person, lines that still wait are not sent. The client waits a moment for the server's
@@ -251,13 +273,12 @@ impl Shared {
     /// Takes up the lines that a lost connection may not have delivered. A person gets them back. The lines of
     /// a program are sent again on the next connection.
     fn disconnected(&mut self) {
-        let lines = self.link.disconnected();
-        if !self.terminal.person_types {
-            return self.link.say_again(&lines);
+        if self.terminal.person_types {
+            for line in self.link.take_until(self.link.sent) {
+                self.terminal.note(&format!("Not confirmed: {line}"));
+            }
         }
-        for line in lines {
-            self.terminal.note(&format!("Not confirmed: {line}"));
-        }
+        self.link.disconnected();
     }
 
     /// Restores the terminal, and returns what went wrong: why the client ends, and what was not said.

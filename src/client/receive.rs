@@ -227,7 +227,7 @@ impl Shared {
         let link = &mut self.link;
         let why = match (link.farewell, error) {
             (Some(replies::GOODBYE), _) => {
-                link.unconfirmed.clear();
+                link.take_until(link.sent);
                 return Outcome::Done;
             }
             (Some(_kicked), _) => return Outcome::Failed("You were kicked.".to_owned()),

@@ -10,7 +10,9 @@
 //! note and the row, prints the new lines in their place, and draws both again below. The terminal scrolls by
 //! itself. No absolute position is used. So the text from before the program's start stays on the screen.
 
-use super::width::{cluster_width, clusters, next_boundary, text_width};
+use std::ops::Range;
+
+use super::width::{cluster_width, clusters, text_width};
 
 /// Empties the screen and starts at its top.
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
@@ -31,9 +33,10 @@ const INDENT: &str = "  ";
 /// The least room for text, in columns. If a prompt would leave less, there is no prompt.
 const MIN_TEXT_COLUMNS: usize = 10;
 
-/// The row at the bottom.
+/// What stays at the bottom: a note, which may be empty, and the row being typed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Input<'a> {
+pub(super) struct Bottom<'a> {
+    pub(super) note: &'a str,
     pub(super) prompt: &'a str,
     pub(super) text: &'a str,
     /// Where in the text the cursor stands, in bytes.
@@ -52,15 +55,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Draws lines (each with its line feed), and below them a note and the row being typed, in a terminal of
-    /// that many columns.
-    pub(super) fn draw(
-        &mut self,
-        above: &str,
-        note: &str,
-        input: Input<'_>,
-        columns: usize,
-    ) -> String {
+    /// Draws lines (each with its line feed), and below them what stays at the bottom, in a terminal of that many
+    /// columns.
+    pub(super) fn draw(&mut self, above: &str, bottom: Bottom<'_>, columns: usize) -> String {
+        let Bottom { note, prompt, text, cursor } = bottom;
         let mut bytes = self.erase(columns) + WRAP_OFF;
         if std::mem::take(&mut self.clears) {
             bytes += CLEAR_SCREEN;
@@ -77,18 +75,17 @@ impl Screen {
             bytes += &rows;
             bytes += "\r\n";
         }
-        let prompt_columns = text_width(input.prompt);
-        let fits = prompt_columns + MIN_TEXT_COLUMNS < columns;
-        let (prompt, prompt_columns) = if fits { (input.prompt, prompt_columns) } else { ("", 0) };
+        let fits = text_width(prompt) + MIN_TEXT_COLUMNS < columns;
+        let prompt = if fits { prompt } else { "" };
         // The last column stays empty, for the cursor behind the text.
-        let room = columns.saturating_sub(prompt_columns + 1);
+        let room = columns.saturating_sub(text_width(prompt) + 1);
         // If there is enough room, a column at each edge says that there is more.
         let more = if room < MIN_TEXT_COLUMNS { "" } else { MORE };
-        let (from, to) = self.window(input, room, 2 * text_width(more));
+        let Range { start: from, end: to } = self.window(text, cursor, room, 2 * text_width(more));
         let before = if from > 0 { more } else { "" };
-        let after = if to < input.text.len() { more } else { "" };
-        let before = format!("{prompt}{before}{}", &input.text[from..input.cursor]);
-        let after = format!("{}{after}", &input.text[input.cursor..to]);
+        let after = if to < text.len() { more } else { "" };
+        let before = format!("{prompt}{before}{}", &text[from..cursor]);
+        let after = format!("{}{after}", &text[cursor..to]);
         self.drawn.push(text_width(&before));
         // The terminal itself remembers where the cursor goes: with some characters it may have other
         // ideas of their width.
@@ -109,31 +106,34 @@ impl Screen {
 
     /// Returns the part of the text that is visible in `columns`, minus the margins. Scrolls as little as
     /// needed.
-    fn window(&mut self, input: Input<'_>, columns: usize, margins: usize) -> (usize, usize) {
-        let cursor = text_width(&input.text[..input.cursor]);
-        let text = text_width(input.text);
-        if text <= columns {
+    fn window(
+        &mut self,
+        text: &str,
+        cursor: usize,
+        columns: usize,
+        margins: usize,
+    ) -> Range<usize> {
+        let (before, width) = (text_width(&text[..cursor]), text_width(text));
+        if width <= columns {
             self.hidden = 0;
-            return (0, input.text.len());
+            return 0..text.len();
         }
         let columns = columns - margins;
-        if cursor < self.hidden || cursor > self.hidden + columns {
+        if before < self.hidden || before > self.hidden + columns {
             // Scrolls to the middle, so that not every key scrolls.
-            self.hidden = cursor.saturating_sub(columns.div_ceil(2));
+            self.hidden = before.saturating_sub(columns.div_ceil(2));
         }
         // When the end of the text was deleted, its start comes back into view.
-        self.hidden = self.hidden.min(text.saturating_sub(columns * 3 / 4));
-        let (mut from, mut to, mut column) = (input.cursor, input.cursor, 0);
-        let mut at = 0;
-        while at < input.text.len() {
-            let next = next_boundary(input.text, at);
-            let end = column + text_width(&input.text[at..next]);
+        self.hidden = self.hidden.min(width.saturating_sub(columns * 3 / 4));
+        let (mut window, mut at, mut column) = (cursor..cursor, 0, 0);
+        for cluster in clusters(text) {
+            let (next, end) = (at + cluster.len(), column + cluster_width(cluster));
             if column >= self.hidden && end <= self.hidden + columns {
-                (from, to) = (from.min(at), to.max(next));
+                window = window.start.min(at)..window.end.max(next);
             }
             (at, column) = (next, end);
         }
-        (from, to)
+        window
     }
 }
 
@@ -275,17 +275,17 @@ mod tests {
 
     const PROMPT: &str = "> ";
 
-    fn input(text: &str, cursor: usize) -> Input<'_> {
-        Input { prompt: PROMPT, text, cursor }
+    fn input(text: &str, cursor: usize) -> Bottom<'_> {
+        Bottom { note: "", prompt: PROMPT, text, cursor }
     }
 
     #[test]
     fn a_message_appears_above_the_line_and_the_line_stays_whole() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        model.feed(&screen.draw("", "", input("hello", 2), 20));
+        model.feed(&screen.draw("", input("hello", 2), 20));
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
-        model.feed(&screen.draw("bob: one\nbob: two\n", "", input("hello", 2), 20));
+        model.feed(&screen.draw("bob: one\nbob: two\n", input("hello", 2), 20));
         assert_eq!(model.text(), ["bob: one", "bob: two", "> hello"]);
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
     }
@@ -293,7 +293,7 @@ mod tests {
     /// The visible part of a line in a terminal of that many columns.
     fn rows(line: &str, columns: usize) -> Vec<String> {
         let mut model = Model::new(columns);
-        model.feed(&Screen::default().draw(&format!("{line}\n"), "", input("", 0), columns));
+        model.feed(&Screen::default().draw(&format!("{line}\n"), input("", 0), columns));
         model.rows.pop();
         model.text()
     }
@@ -332,14 +332,14 @@ mod tests {
     fn a_note_is_drawn_in_place() {
         let mut screen = Screen::default();
         let mut model = Model::new(20);
-        model.feed(&screen.draw("", "one two", input("hi", 2), 20));
+        model.feed(&screen.draw("", Bottom { note: "one two", ..input("hi", 2) }, 20));
         assert_eq!(model.text(), ["one two", "> hi"]);
         let long = "a note that is broken into rows";
-        model.feed(&screen.draw("bob: yes\n", long, input("hi", 2), 20));
+        model.feed(&screen.draw("bob: yes\n", Bottom { note: long, ..input("hi", 2) }, 20));
         assert_eq!(model.text(), ["bob: yes", "a note that is ", "  broken into rows", "> hi"]);
-        model.feed(&screen.draw("", "", input("hi", 2), 20));
+        model.feed(&screen.draw("", input("hi", 2), 20));
         assert_eq!(model.text(), ["bob: yes", "> hi", "", ""], "nothing is left below");
-        screen.draw("", long, input("hi", 2), 20);
+        screen.draw("", Bottom { note: long, ..input("hi", 2) }, 20);
         let rows = "\x1b[1A\x1b[K".repeat(4);
         assert_eq!(
             screen.erase(10),
@@ -355,7 +355,7 @@ mod tests {
         // A terminal of 16 columns has 13 for the text.
         let mut shown = |cursor| {
             let mut model = Model::new(16);
-            model.feed(&screen.draw("", "", input(text, cursor), 16));
+            model.feed(&screen.draw("", input(text, cursor), 16));
             let (before, after) = model.input();
             format!("{before}|{after}")
         };
@@ -371,7 +371,7 @@ mod tests {
     fn a_terminal_too_narrow_for_the_prompt_still_shows_what_is_typed() {
         for columns in 0..=12 {
             let mut model = Model::new(columns.max(1));
-            model.feed(&Screen::default().draw("", "", input("漢字abc", 6), columns));
+            model.feed(&Screen::default().draw("", input("漢字abc", 6), columns));
             assert_eq!(model.rows.len(), 1, "{columns}");
             assert!(columns < 4 || model.input().0.ends_with('字'), "{columns}");
         }
@@ -382,7 +382,7 @@ mod tests {
         let mut screen = Screen::default();
         let erased = |rows| format!("\x1b[J\r\x1b[K{}", "\x1b[1A\x1b[K".repeat(rows));
         let mut starts = |cursor, columns, rows| {
-            let bytes = screen.draw("", "", input("hello, world", cursor), columns);
+            let bytes = screen.draw("", input("hello, world", cursor), columns);
             assert!(bytes.starts_with(&(erased(rows) + "\x1b[?7l> ")), "{columns}: {bytes:?}");
         };
         starts(12, 40, 0);
@@ -451,7 +451,7 @@ mod tests {
                     expected.feed(&(rows + "\r\n"));
                 }
                 let (text, cursor) = (&editor.text[..], editor.cursor);
-                model.feed(&screen.draw(&above, "", input(text, cursor), columns));
+                model.feed(&screen.draw(&above, input(text, cursor), columns));
 
                 let context = format!("seed {seed}, step {step}, {columns} columns, {text:?}");
                 let above = expected.rows.len() - 1;

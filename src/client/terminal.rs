@@ -19,13 +19,15 @@ use super::completion::CLIENT_COMMANDS;
 use super::editor::Editor;
 use super::keys::Key;
 use super::options::Options;
-use super::screen::{Input, Screen};
+use super::screen::{Bottom, Screen};
 use super::transcript::Transcript;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
 use crate::system::terminal::{self as system, Output};
 
+/// Opens every line that the client says by itself.
+const CLIENT_PREFIX: &str = "[CLIENT] ";
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
 const BELL: char = '\x07';
 
@@ -59,6 +61,8 @@ pub(super) struct Terminal {
     above: String,
     /// Bytes that are drawn and that the output has not taken yet.
     drawn: Vec<u8>,
+    /// How long a write may wait for the output: not at all, until the program ends.
+    patience: Duration,
     rings: bool,
     /// The line that was being typed when the client asked for a nickname.
     draft: Option<String>,
@@ -89,7 +93,7 @@ impl Terminal {
             person_types,
             person_reads,
             edits,
-            transcript: Transcript::new(options, color, edits, person_types),
+            transcript: Transcript::new(options, color, edits),
             ..Self::default()
         };
         if let Some(Err(error)) = raw {
@@ -119,20 +123,19 @@ impl Terminal {
     /// Tells the user something: a person among the messages, a program beside them.
     pub(super) fn note(&mut self, text: &str) {
         if self.edits || !self.transcript.options.silent {
-            self.transcript.settle(&mut self.above);
-            self.tell(&format!("[CLIENT] {}\n", clean(text)));
+            self.tell(&format!("{CLIENT_PREFIX}{}\n", clean(text)));
         }
     }
 
     fn tell(&mut self, text: &str) {
+        self.transcript.settle(&mut self.above);
         if self.person_types && self.person_reads { self.above += text } else { complain(text) }
     }
 
     /// Tells the user the state of the connection. Where lines are edited, each state replaces the last one.
     pub(super) fn status(&mut self, text: &str) {
         if self.edits {
-            self.transcript.settle(&mut self.above);
-            self.status = if text.is_empty() { "" } else { "[CLIENT] " }.to_owned() + &clean(text);
+            self.status = clean(text).into_owned();
         } else if !text.is_empty() {
             self.note(text);
         }
@@ -179,8 +182,7 @@ impl Terminal {
         self.editor.finish();
         if self.edits && self.draft.is_some() {
             // The question stays on the screen with its answer.
-            self.transcript.settle(&mut self.above);
-            self.above += &format!("{NICKNAME_PROMPT}{line}\n");
+            self.tell(&format!("{NICKNAME_PROMPT}{line}\n"));
         } else {
             self.editor.remember(line);
         }
@@ -189,14 +191,12 @@ impl Terminal {
     /// Asks something, in a row of its own, until the next key. Enter sends `answer`. If that is one line, it
     /// stays visible.
     pub(super) fn ask(&mut self, text: &str, answer: String) {
-        // The question takes the row of the joins and leaves. These are printed for good before.
-        self.transcript.settle(&mut self.above);
         if !self.edits {
             self.note(text);
         } else if !answer.contains('\n') {
             self.editor.set(answer.clone());
         }
-        self.question = Some(Question { text: format!("[CLIENT] {text}"), answer });
+        self.question = Some(Question { text: text.to_owned(), answer });
     }
 
     /// Puts a line that could not be sent into the editor again, so that it can be sent later.
@@ -227,8 +227,8 @@ impl Terminal {
     /// The output cannot be written to.
     pub(super) fn close(&mut self, output: &Output) -> io::Result<()> {
         self.transcript.settle(&mut self.above);
-        let patience = if self.edits { CLOSE_TIMEOUT } else { Duration::MAX };
-        let drawn = self.draw(output, 0, patience);
+        self.patience = if self.edits { CLOSE_TIMEOUT } else { Duration::MAX };
+        let drawn = self.draw(output, 0);
         self.restore(output);
         drawn.map(drop)
     }
@@ -244,19 +244,18 @@ impl Terminal {
     /// # Errors
     ///
     /// The output cannot be written to. What it did not take is lost.
-    pub(super) fn draw(
-        &mut self,
-        output: &Output,
-        waiting: usize,
-        patience: Duration,
-    ) -> io::Result<bool> {
-        if !self.write(output, patience)? {
+    pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> io::Result<bool> {
+        if !self.write(output)? {
             return Ok(false);
+        }
+        if self.question.is_some() || !self.status.is_empty() {
+            // They take the row of the joins and leaves. These are printed for good before.
+            self.transcript.settle(&mut self.above);
         }
         let above = std::mem::take(&mut self.above);
         self.drawn =
             if self.edits { self.draw_screen(&above, waiting) } else { above }.into_bytes();
-        self.write(output, patience)
+        self.write(output)
     }
 
     /// Draws these lines, a note, and the line being typed.
@@ -267,16 +266,19 @@ impl Terminal {
             Some(query) => format!("search {query}: "),
             None => format!("{}> ", self.transcript.nickname),
         };
-        let input = Input { prompt: &prompt, text: &editor.text, cursor: editor.cursor };
         // One line at a time: the screen may have only five rows of twenty columns.
-        let waits = format!("[CLIENT] {waiting} lines are waiting; Ctrl-C discards them.");
+        let waits = format!("{waiting} lines are waiting; Ctrl-C discards them.");
         let note = match &self.question {
             Some(question) => &question.text,
             None if waiting > FEW_LINES => &waits,
-            None if self.status.is_empty() => &self.transcript.presence,
             None => &self.status,
         };
-        let mut drawn = self.screen.draw(above, note, input, system::columns());
+        let note = match note.as_str() {
+            "" => &self.transcript.presence,
+            note => &format!("{CLIENT_PREFIX}{note}"),
+        };
+        let bottom = Bottom { note, prompt: &prompt, text: &editor.text, cursor: editor.cursor };
+        let mut drawn = self.screen.draw(above, bottom, system::columns());
         if std::mem::take(&mut self.rings) {
             drawn.push(BELL);
         }
@@ -285,8 +287,8 @@ impl Terminal {
 
     /// Writes what was drawn, as far as the output takes it in time. Returns whether the output took
     /// everything.
-    fn write(&mut self, output: &Output, patience: Duration) -> io::Result<bool> {
-        let written = output.write_within(&self.drawn, patience);
+    fn write(&mut self, output: &Output) -> io::Result<bool> {
+        let written = output.write_within(&self.drawn, self.patience);
         let written = written.inspect_err(|_| self.drawn.clear())?;
         self.drawn.drain(..written);
         Ok(self.drawn.is_empty())
@@ -297,7 +299,7 @@ impl Terminal {
         if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
             // The terminal is restored even if it takes nothing or is gone.
-            let _ = self.write(output, Duration::ZERO);
+            let _ = self.write(output);
         }
         system::restore();
     }

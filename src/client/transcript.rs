@@ -8,8 +8,6 @@
 //! Joins and leaves in a row become one line. The line grows until something else is said, and is printed for
 //! good only then: see the field `presence` of [`Transcript`].
 //!
-//! A program gets all lines as they are. For a program nothing here is parsed.
-//!
 //! The styles are few. Notices are dim, lines for this user are bold, and each nickname has a color
 //! of its own.
 
@@ -35,8 +33,6 @@ pub(super) struct Transcript {
     /// A person reads this while editing a line below. So names are completed, old messages are marked, and
     /// joins and leaves in a row become one line.
     edits: bool,
-    /// A person types, and may use commands that need to know who is in the room.
-    person_types: bool,
     bell: bool,
     /// Notices of the server are hidden.
     pub(super) hides_notices: bool,
@@ -54,9 +50,8 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    pub(super) fn new(options: &Options, color: bool, edits: bool, person_types: bool) -> Self {
-        let options = options.clone();
-        Self { options, color, edits, person_types, bell: edits, ..Self::default() }
+    pub(super) fn new(options: &Options, color: bool, edits: bool) -> Self {
+        Self { options: options.clone(), color, edits, bell: edits, ..Self::default() }
     }
 
     /// Sets this user's nickname.
@@ -73,9 +68,72 @@ impl Transcript {
         names
     }
 
-    /// Appends what is shown of a line from the server, with its line feed. Returns whether it rings.
+    /// Learns from a line of the server and appends what is shown of it, with its line feed. Returns whether it
+    /// rings.
     pub(super) fn received(&mut self, line: &str, shown: &mut String) -> bool {
-        self.take(&clean(line), shown) && self.bell
+        let line = &*clean(line);
+        let is_history = self.history_lines > 0;
+        self.history_lines -= usize::from(is_history);
+        let parsed @ ServerLine { kind, by } = ServerLine::parse(line);
+        let is_presence = matches!(kind, Kind::Joined | Kind::Left);
+        let is_hidden = self.people.ignored.contains(&fold(by))
+            || self.options.no_history && (is_history || matches!(kind, Kind::History(_)))
+            || self.options.quiet && is_presence
+            || self.hides_notices
+                && matches!(kind, Kind::Connected | Kind::Online(_) | Kind::Notice);
+        let is_said = matches!(kind, Kind::Message(_) | Kind::Private) && !self.is_me(by);
+        if is_said && !is_history {
+            self.people.hear(by);
+        }
+        let mut is_for_me = is_said && kind == Kind::Private;
+        match kind {
+            Kind::Connected => {
+                // A lost connection may have left lines of the history unsent, and joins and leaves unfinished.
+                self.history_lines = 0;
+                self.people.clear();
+                self.people.meet(&self.nickname);
+            }
+            Kind::Online(names) => {
+                let names = names.split(", ").filter(|name| Nickname::parse(name).is_ok());
+                names.for_each(|name| self.people.meet(name));
+            }
+            Kind::History(lines) => self.history_lines = lines,
+            Kind::Joined => self.people.meet(by),
+            Kind::Left => self.people.forget(by),
+            Kind::Renamed(after) => {
+                if self.is_me(by) {
+                    after.clone_into(&mut self.nickname);
+                }
+                self.people.rename(by, after);
+            }
+            Kind::Message(text) => is_for_me = is_said && mentions(text, &self.nickname),
+            Kind::Private if is_said && !is_hidden => {
+                // For somebody who has written before, the time stays.
+                let last = self.correspondent.take().filter(|(name, _)| name == by);
+                self.correspondent = last.or_else(|| Some((by.to_owned(), Instant::now())));
+            }
+            Kind::Private | Kind::Notice | Kind::Other => {}
+        }
+        if is_hidden {
+            return false;
+        }
+        if self.edits && is_presence {
+            if self.joined.len() + self.left.len() == MAX_NAMES {
+                self.settle(shown);
+            }
+            let names = if kind == Kind::Joined { &mut self.joined } else { &mut self.left };
+            names.push(by.to_owned());
+            let lists = [list(&self.joined, "joined"), list(&self.left, "left")];
+            let text = match self.joined.len() + self.left.len() {
+                1 => line.to_owned(),
+                _ => format!("{NOTICE_PREFIX}{}.", lists.join("; ").trim_matches([';', ' '])),
+            };
+            self.presence = self.printed(&text, parsed, false, false);
+            return false;
+        }
+        self.settle(shown);
+        *shown += &(self.printed(line, parsed, is_history, is_for_me) + "\n");
+        self.bell && is_for_me && !is_history
     }
 
     /// Appends the line of joins and leaves for good. The next join or leave begins another line.
@@ -116,117 +174,40 @@ impl Transcript {
         })
     }
 
-    /// Learns from a cleaned line and appends what is shown of it. Returns whether it rings.
-    fn take(&mut self, line: &str, shown: &mut String) -> bool {
-        let as_it_is = !self.color && !self.options.timestamps && !self.person_types;
-        if as_it_is && !self.options.quiet && !self.options.no_history && !self.hides_notices {
-            *shown += line;
-            shown.push('\n');
-            return false;
-        }
-        let is_history = self.history_lines > 0;
-        self.history_lines -= usize::from(is_history);
-        let ServerLine { kind, by } = ServerLine::parse(line);
-        let is_hidden = !self.people.ignored.is_empty() && self.people.ignored.contains(&fold(by))
-            || self.options.no_history && (is_history || matches!(kind, Kind::History(_)))
-            || self.options.quiet && matches!(kind, Kind::Joined | Kind::Left)
-            || self.hides_notices
-                && matches!(kind, Kind::Connected | Kind::Online(_) | Kind::Notice);
-        let is_from_other = by != "you" && !self.is_me(by);
-        if matches!(kind, Kind::Message(_) | Kind::Private) && by != "you" && !is_history {
-            self.people.hear(by);
-        }
-        let mut is_for_me = false;
-        match kind {
-            Kind::Connected => {
-                // A lost connection may have left lines of the history unsent, and joins and leaves unfinished.
-                self.history_lines = 0;
-                self.people.clear();
-                self.people.meet(&self.nickname);
-            }
-            Kind::Online(names) => {
-                let names = names.split(", ").filter(|name| Nickname::parse(name).is_ok());
-                names.for_each(|name| self.people.meet(name));
-            }
-            Kind::History(lines) => self.history_lines = lines,
-            Kind::Joined => self.people.meet(by),
-            Kind::Left => self.people.forget(by),
-            Kind::Renamed(after) => {
-                if self.is_me(by) {
-                    after.clone_into(&mut self.nickname);
-                }
-                self.people.rename(by, after);
-            }
-            Kind::Message(text) => is_for_me = is_from_other && mentions(text, &self.nickname),
-            Kind::Private => {
-                is_for_me = is_from_other;
-                let is_same = self.correspondent.as_ref().is_some_and(|(name, _)| name == by);
-                if is_for_me && !is_same && !is_hidden {
-                    self.correspondent = Some((by.to_owned(), Instant::now()));
-                }
-            }
-            Kind::Notice | Kind::Other => {}
-        }
-        if is_hidden {
-            return false;
-        }
-        if self.edits && matches!(kind, Kind::Joined | Kind::Left) {
-            if self.joined.len() + self.left.len() == MAX_NAMES {
-                self.settle(shown);
-            }
-            let names = if kind == Kind::Joined { &mut self.joined } else { &mut self.left };
-            names.push(by.to_owned());
-            let lists = [list(&self.joined, "joined"), list(&self.left, "left")];
-            let text = match self.joined.len() + self.left.len() {
-                1 => line.to_owned(),
-                _ => format!("{NOTICE_PREFIX}{}.", lists.join("; ").trim_matches([';', ' '])),
-            };
-            self.presence = self.printed(&text, kind, by, false, false);
-            return false;
-        }
-        self.settle(shown);
-        *shown += &(self.printed(line, kind, by, is_history, is_for_me) + "\n");
-        is_for_me && !is_history
-    }
-
     /// Returns a line as it looks.
-    fn printed(
-        &self,
-        line: &str,
-        kind: Kind<'_>,
-        by: &str,
-        is_history: bool,
-        bold: bool,
-    ) -> String {
+    fn printed(&self, line: &str, parsed: ServerLine<'_>, is_history: bool, bold: bool) -> String {
+        let ServerLine { kind, by } = parsed;
         let mut shown = String::new();
         if self.options.timestamps {
             // The time of a message from before this client came is not known.
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
-            shown += &if self.color { styled(&time, DIM) } else { time };
-            shown.push(' ');
+            shown += &(styled(&time, if self.color { DIM } else { "" }) + " ");
         }
         if self.edits && is_history {
             shown += "| ";
         }
-        let bold = match kind {
-            _ if !self.color => return shown + line,
-            Kind::Message(_) if !is_history => bold,
-            Kind::Private if !is_history => true,
-            Kind::Other if !is_history => return shown + line,
-            _ => return shown + &styled(line, DIM),
+        let style = match kind {
+            _ if !self.color => "",
+            _ if is_history => DIM,
+            Kind::Message(_) | Kind::Private => {
+                // The first place where the speaker's name occurs in the line is the place that names the speaker.
+                let (before, after) = line.split_once(by).unwrap_or((line, ""));
+                let name = if by == "you" { &self.nickname } else { by };
+                let color = format!("{BOLD};38;5;{}", self.people.color(name));
+                let style = if bold || kind == Kind::Private { BOLD } else { "" };
+                return shown
+                    + &styled(before, style)
+                    + &styled(by, &color)
+                    + &styled(after, style);
+            }
+            Kind::Other => "",
+            _ => DIM,
         };
-        let text = |text: &str| {
-            if bold && !text.is_empty() { styled(text, BOLD) } else { text.to_owned() }
-        };
-        // The first place where the speaker's name occurs in the line is the place that names the speaker.
-        let (before, after) = line.split_once(by).unwrap_or((line, ""));
-        let name = if by == "you" { &self.nickname } else { by };
-        let color = format!("{BOLD};38;5;{}", self.people.color(name));
-        shown + &text(before) + &styled(by, &color) + &text(after)
+        shown + &styled(line, style)
     }
 
     fn is_me(&self, name: &str) -> bool {
-        fold(name) == fold(&self.nickname)
+        name == "you" || fold(name) == fold(&self.nickname)
     }
 }
 
@@ -241,8 +222,11 @@ fn list(names: &[String], did: &str) -> String {
     }
 }
 
-/// Puts a text in a style (SGR, ECMA-48).
+/// Puts a text in a style (SGR, ECMA-48), if there is a text and a style.
 fn styled(text: &str, style: &str) -> String {
+    if text.is_empty() || style.is_empty() {
+        return text.to_owned();
+    }
     format!("\x1b[{style}m{text}\x1b[m")
 }
 
@@ -252,8 +236,7 @@ mod tests {
     use crate::protocol::replies::{self, LeaveReason};
 
     fn transcript() -> Transcript {
-        let mut transcript =
-            Transcript { bell: true, edits: true, person_types: true, ..Transcript::default() };
+        let mut transcript = Transcript { bell: true, edits: true, ..Transcript::default() };
         transcript.set_nickname("me");
         transcript
     }

@@ -1,22 +1,19 @@
-//! The send thread for a person: it takes keys and does what they ask for.
-//!
-//! It blocks in [`Client::turn`] alone, and a key always wakes it there, no matter what the socket and the
-//! terminal do.
+//! What the send thread does for a person who edits lines: what each key does. It runs under the client's lock,
+//! and blocks nowhere.
 //!
 //! The client first asks about likely mistakes, in a row of its own: a paste of many lines, `quit` alone, a
 //! command behind a blank. Enter means yes. Any other key means no, and then has its usual effect.
 
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::keys::{Key, KeyParser};
+use super::keys::Key;
 use super::link::Phase;
-use super::{Client, Outcome, READ_BYTES, Shared, count_lines};
+use super::{Shared, count_lines};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
 use crate::protocol::replies;
-use crate::system::terminal::Input;
+use crate::system::terminal::Output;
 
 /// How many pasted lines are sent without a question.
 const MAX_UNASKED_LINES: usize = 5;
@@ -28,39 +25,12 @@ const SAMPLE_CHARS: usize = 24;
 /// holds for this time.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
-/// What the send thread runs where lines are edited. It takes keys as they are pressed. Returns how the client
-/// ended.
-pub(super) fn key_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
-    let mut parser = KeyParser::default();
-    let mut buffer = vec![0; READ_BYTES];
-    let mut last_key = Instant::now();
-    loop {
-        let patience = parser.patience().map(|time| time.saturating_sub(last_key.elapsed()));
-        let keys = match client.turn(&mut input, &mut buffer, true, patience)? {
-            // The terminal is gone.
-            Some(0) => return Err(Outcome::Done),
-            Some(bytes) => {
-                last_key = Instant::now();
-                parser.feed(&buffer[..bytes])
-            }
-            None if parser.patience().is_some_and(|time| time <= last_key.elapsed()) => {
-                parser.nothing_followed().into_iter().collect()
-            }
-            None => continue,
-        };
-        let mut shared = client.lock();
-        for key in keys {
-            if key == Key::Ctrl('z') {
-                shared.terminal.suspend(&client.output);
-            } else {
-                shared.press(&key);
-            }
-        }
-    }
-}
-
 impl Shared {
-    fn press(&mut self, key: &Key) {
+    /// Does what a key asks for.
+    pub(super) fn press(&mut self, key: &Key, output: &Output) {
+        if *key == Key::Ctrl('z') {
+            return self.terminal.suspend(output);
+        }
         let question = self.terminal.question.take();
         match key {
             Key::Enter => match question {
@@ -80,31 +50,28 @@ impl Shared {
     }
 
     /// Takes a line that was typed. If it looks like a mistake, asks first.
-    pub(super) fn enter(&mut self, line: String) {
+    pub(super) fn enter(&mut self, mut line: String) {
         let terminal = &mut self.terminal;
+        let mut doubt = None;
         if line.len() > MAX_MESSAGE_BYTES {
-            let why = replies::too_long(line.len());
-            return terminal.note(&format!("Not sent: {why}"));
-        }
-        if let Some(("/r", text)) = line.split_once(' ') {
+            return terminal.note(&format!("Not sent: {}", replies::too_long(line.len())));
+        } else if let Some(("/r", text)) = line.split_once(' ') {
             let Some((name, since)) = &terminal.transcript.correspondent else {
                 return terminal.note("Nobody has sent you a private message.");
             };
-            let line = format!("/msg {name} {text}");
-            if since.elapsed() >= REPLY_DOUBT {
-                return self.submit(&line);
+            if since.elapsed() < REPLY_DOUBT {
+                doubt = Some(format!("to tell {name}, who has just written."));
             }
-            let why = format!("Press Enter again to tell {name}, who has just written.");
-            terminal.ask(&why, line);
-        } else if matches!(line.trim(), "quit" | "exit") {
-            let why = "Press Enter again to leave, or type on to say something else.";
-            terminal.ask(why, line);
+            line = format!("/msg {name} {text}");
+        } else if is_leave(&line) {
+            doubt = Some("to leave, or type on to say something else.".to_owned());
         } else if !line.starts_with('/') && line.trim_start().starts_with('/') {
-            let why =
-                "Press Enter again to say this to everyone; without the blank it is a command.";
-            terminal.ask(why, line);
-        } else {
-            self.submit(&line);
+            let why = "to say this to everyone; without the blank it is a command.";
+            doubt = Some(why.to_owned());
+        }
+        match doubt {
+            Some(why) => terminal.ask(&format!("Press Enter again {why}"), line),
+            None => self.submit(&line),
         }
     }
 
@@ -154,22 +121,23 @@ impl Shared {
         if let Some(answer) = terminal.transcript.switch(line) {
             return terminal.note(&answer);
         }
-        match (Command::parse(line), link.phase) {
+        let command = Command::parse(line);
+        if command == Command::Help {
+            terminal.help();
+        }
+        match (command, link.phase) {
             (Command::Quit, _) => self.leave(),
-            _ if matches!(line.trim(), "quit" | "exit") => self.leave(),
-            (command @ (Command::Help | Command::Blank), phase) => {
-                if command == Command::Help {
-                    terminal.help();
-                }
-                match phase {
-                    Phase::Unnamed => terminal.ask_nickname(),
-                    Phase::Chatting if command == Command::Help => link.say(line),
-                    _ => {}
-                }
-            }
+            _ if is_leave(line) => self.leave(),
+            (Command::Help | Command::Blank, Phase::Unnamed) => terminal.ask_nickname(),
+            (Command::Blank, _) | (Command::Help, Phase::Login) => {}
             (_, Phase::Unnamed) => self.name(line),
+            (_, Phase::Login) => terminal.give_back(line),
             (_, Phase::Chatting) => link.say(line),
-            _ => terminal.give_back(line),
         }
     }
+}
+
+/// Returns whether a person who types this line alone most likely wants to leave.
+fn is_leave(line: &str) -> bool {
+    matches!(line.trim(), "quit" | "exit")
 }
