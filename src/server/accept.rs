@@ -180,13 +180,15 @@ pub fn accept_loop<'scope>(
         refused: VecDeque::new(),
     };
     let mut burst = Burst::default();
+    // This looks once, at the beginning: a terminal that is closed is no terminal any more.
+    let has_terminal = has_terminal();
     loop {
         let timeout = door.drain_refused();
         let failed = match wait_for_connections(listeners, wake, timeout) {
             Ok(true) => {
                 let mut byte = [0];
                 let is_hang_up = wake.read(&mut byte).is_ok() && byte == [HANG_UP];
-                if !is_hang_up || has_terminal() {
+                if !is_hang_up || has_terminal {
                     return;
                 }
                 shared.log.notice(&stats::line(shared));
