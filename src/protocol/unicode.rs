@@ -2,12 +2,12 @@
 //! of a text are the same text, and which take two columns of a terminal.
 //!
 //! Nicknames need the first three, and cleaning needs the second. The client needs the first and the last to
-//! count columns: a terminal gives most marks no column of their own. `std` knows the rest: letters, digits, and
-//! upper and lower case.
+//! count columns: a terminal gives most marks no column of their own. `std` knows the rest: letters, digits,
+//! and upper and lower case.
 //!
 //! Source: the Unicode Character Database, version 18.0. The tables were made by a program from its properties
 //! `General_Category`, `Canonical_Combining_Class`, `Decomposition_Mapping` and `Default_Ignorable_Code_Point`,
-//! and compared with them for every code point. [`WIDE`] is made from `EastAsianWidth.txt`. A letter that `std`
+//! and compared with them for every code point. The widths come from `EastAsianWidth.txt`. A letter that `std`
 //! does not know yet is not a letter here.
 
 /// The first and the last of some code points.

@@ -434,7 +434,7 @@ mod tests {
         assert!(outcomes.is_empty(), "{outcomes:?}");
         let left = behind.log.len();
         assert!((1..200_000).contains(&left), "{left} batches are left");
-        // The rest has its turn later.
+        // The rest is offered later.
         while outcomes.is_empty() {
             while peer.read(&mut buffer).is_ok() {}
             behind.offer(Duration::from_millis(1), &mut outcomes);
@@ -471,7 +471,7 @@ mod tests {
         behind.offer(Duration::ZERO, &mut outcomes);
         let (client, outcome) = outcomes.remove(0);
         assert!(client.id == slow && matches!(outcome, Outcome::TooSlow), "{outcome:?}");
-        // The system may have made space for so little meanwhile.
+        // So little may have fitted into the socket meanwhile.
         let other = outcomes.pop().map(|(_, outcome)| outcome);
         let outcome = other.unwrap_or_else(|| offer_while_reading(&mut behind, &mut peer).0);
         assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
@@ -494,7 +494,7 @@ mod tests {
 
     #[test]
     fn one_for_whom_much_private_text_is_kept_is_overloaded_until_it_has_taken_it() {
-        // One of them by its own bound, the other by the one of all.
+        // The first case reaches the limit of one client, the second the limit of all clients together.
         for (limit, bytes) in [(usize::MAX, MAX_PRIVATE_BYTES), (1 << 20, 1 << 20)] {
             let mut behind = Behind::new(limit);
             let (id, mut peer) = fall_behind(&mut behind, 1);
@@ -530,9 +530,9 @@ mod tests {
     fn a_stall_is_measured_in_time_for_which_the_program_ran() {
         let mut behind = Behind::new(1000);
         let (_, _peer) = fall_behind(&mut behind, 1);
-        // More than the system could make space for meanwhile.
+        // This is more than the socket could take meanwhile.
         behind.keep(&batch(&"x".repeat(64 << 20)));
-        // As after a stop of an hour.
+        // As if the process had been stopped for an hour.
         behind.clock.read -= Duration::from_secs(3600);
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);

@@ -115,8 +115,8 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Whether nobody can tell the member with this name more. A moment later the name may belong to another
-    /// member.
+    /// Whether private messages to the member with this name are refused. A moment later the name may belong to
+    /// another member.
     fn is_overloaded(&self, name: &str) -> bool {
         let id = self.shared.outbox.look(|room| room.find(name));
         let client = id.and_then(|id| self.shared.registry.get(id));
@@ -162,7 +162,7 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Where something else happens, after everything that the member said before.
+    /// Passes on what the member has said. Returns where it does something else next.
     fn after_what_was_said(&mut self) -> &'a Shared {
         self.pass_on();
         self.shared

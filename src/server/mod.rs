@@ -208,7 +208,7 @@ impl Server {
                 Writer::new(shared, scope).run();
             })?;
             let accept = || accept::accept_loop(shared, capacity, &listeners, &wake, scope);
-            // A panic in the accept loop ends the server in order as well. It is caught, because the scope
+            // A panic in the accept loop ends the server cleanly as well. It is caught, because the scope
             // waits for all threads, and they must first be told to end.
             let accepted = catch_unwind(AssertUnwindSafe(accept));
             drop(listeners);

@@ -317,7 +317,7 @@ mod tests {
             while !blocked() {
                 thread::yield_now();
             }
-            // Of two lines the second waits, like everything of the flood.
+            // The second of two lines waits, as every line of the flood does.
             let talking = scope.spawn(|| outbox.say(&quiet, b"quiet: hi\nquiet: ho\n"));
             while !outbox.lock().has_text_of(&quiet) {
                 thread::yield_now();

@@ -220,7 +220,7 @@ mod tests {
             panic!("{unfinished:?}")
         };
         assert!(part.is_empty() && *taken < much.len());
-        // From there on it goes on.
+        // The next send goes on from there.
         let mut got = vec![0; *taken];
         peer.read_exact(&mut got).unwrap();
         let mut more = *taken;

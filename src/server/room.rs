@@ -68,7 +68,7 @@ impl Room {
         Ok(self.let_in(client, nickname))
     }
 
-    /// Does so with a name that is the client's already. Returns how many bytes the welcome has.
+    /// Lets a client in under a name that is known to be free. Returns how many bytes the welcome has.
     pub fn let_in(&mut self, client: &Arc<Client>, nickname: &Nickname) -> usize {
         self.admit(client.id, nickname);
         self.batch.add(client);
@@ -81,7 +81,7 @@ impl Room {
         welcome + history.map_or(0, |history| history.len())
     }
 
-    /// Somebody is in, and everyone else is told. One who is at another server receives nothing here.
+    /// Adds a member, and tells everyone else. A member at another server receives nothing here.
     pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
         self.members.insert(id, nickname.clone());
         self.names.insert(nickname.folded(), id);
@@ -109,7 +109,7 @@ impl Room {
         self.whisper(from, recipient, text)
     }
 
-    /// Does so with a recipient that is known. `None` when one of the two is not in.
+    /// Sends a private message by numbers. Returns `None` if one of the two is not in.
     pub fn whisper(&mut self, from: ClientId, recipient: ClientId, text: &str) -> Option<usize> {
         let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
         let (told, confirmed) = (replies::told_you(sender, text), replies::you_told(to, text));
@@ -129,7 +129,7 @@ impl Room {
         Ok(())
     }
 
-    /// Does so with a name that is the member's already.
+    /// Gives a member a nickname that is known to be free, and tells everyone.
     pub fn set_nickname(&mut self, client: ClientId, nickname: &Nickname) {
         let Some(before) = self.members.insert(client, nickname.clone()) else { return };
         self.names.remove(&before.folded());
@@ -206,16 +206,16 @@ impl Room {
     }
 }
 
-/// What happens in a room that is shared with other servers, besides.
+/// What happens only in a room that is shared with other servers.
 impl Room {
-    /// Somebody leaves who is at another server, and everyone is told.
+    /// A member at another server leaves, and everyone is told.
     pub fn depart(&mut self, id: ClientId, reason: LeaveReason) {
         if let Some(nickname) = self.remove(id) {
             self.batch.announce(&replies::left(&nickname, reason));
         }
     }
 
-    /// The room is lost. Those who are here get their final line, and nobody is in any more.
+    /// The room is lost. The members at this server get their final line, and then nobody is in.
     pub fn turn_out<'a>(&mut self, here: impl Iterator<Item = &'a Arc<Client>>) {
         for client in here {
             let line = LeaveReason::ServerLost.final_line().unwrap_or_default();
@@ -227,7 +227,7 @@ impl Room {
         self.online = None;
     }
 
-    /// Nothing else was said before than this.
+    /// Replaces the history by these lines.
     pub fn recall(&mut self, said: &[u8]) {
         self.history.clear();
         self.history.add(said);

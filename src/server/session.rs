@@ -41,7 +41,7 @@ const GONE_TIME: Duration = Duration::from_secs(20);
 
 /// How a session ends.
 enum End {
-    /// The client leaves, unless another thread had it leave before.
+    /// The client leaves, unless another thread has already made it leave.
     Left(LeaveReason),
     /// It never came in, and this line tells it why.
     TurnedAway(&'static str),
@@ -321,7 +321,7 @@ impl Session<'_> {
     /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
     /// Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
-        // Once everyone is told, nobody writes any more who could say that it has caught up.
+        // After the farewell nobody notes any more that the client has caught up.
         let is_told = || self.shared.shutdown.is_told();
         self.client.wait_while(None, |client| client.is_behind.load(Relaxed) && !is_told());
         let start = Instant::now();

@@ -229,7 +229,7 @@ fn catch_up(client: &Client) {
 /// Ends the connection of a client to which sending has failed. Its session reads what the peer had sent
 /// before, to the end. Then the client leaves.
 fn lose(client: &Client, error: &io::Error) {
-    // A broken pipe means that the peer had closed in order, and that is no loss.
+    // A broken pipe means that the peer had closed cleanly, and that is no loss.
     client.is_lost.store(error.kind() != io::ErrorKind::BrokenPipe, Relaxed);
     client.shut_down(Both);
     catch_up(client);

@@ -1,7 +1,8 @@
-//! An engine that a test plays itself: as much of Redis as servers need who share a room, in memory, and all
-//! that can go wrong with it, when the test says so.
+//! A fake engine: the part of Redis that servers with a shared room need. It keeps everything in memory, and
+//! a test can make each of its [faults](Fault) happen.
 //!
-//! A thread accepts, and each connection has one; they end with the test's process or when they are cut.
+//! One thread accepts, and each connection has a thread of its own. These threads end when the connection is
+//! cut, or with the test's process.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The number of an entry.
 type Id = (u64, u64);
 
-/// A number and the fields.
+/// An entry: its number and its fields.
 pub(crate) type Entry = (Id, Vec<Vec<u8>>);
 
 /// What is wrong with the engine.
@@ -22,11 +23,11 @@ pub(crate) enum Fault {
     Nothing,
     /// Nobody gets a connection.
     Down,
-    /// It takes commands and does not act on them until that is over.
+    /// It takes commands, but acts on them only after this fault is over.
     Stalled,
-    /// It appends, and never says so.
+    /// It appends, but never answers.
     Mute,
-    /// It appends nothing, and says this.
+    /// It appends nothing, and answers this.
     Refusing(&'static str),
     /// It says that it is a replica.
     Replica,
@@ -93,7 +94,7 @@ impl FakeEngine {
         self.state.0.lock().expect("nobody panics while it is held")
     }
 
-    /// Has something go wrong, or be well again. A connection that was open is cut by [`Fault::Down`].
+    /// Begins a fault, or ends it. [`Fault::Down`] also cuts open connections.
     pub(crate) fn suffer(&self, fault: Fault) {
         self.lock().fault = fault;
         if fault == Fault::Down {
@@ -115,13 +116,13 @@ impl FakeEngine {
         self.lock().streams.get("chat:{lobby}:log").cloned().unwrap_or_default()
     }
 
-    /// Does something to the entries of the room.
+    /// Changes the entries of the room.
     pub(crate) fn change_log(&self, change: impl FnOnce(&mut Vec<Entry>)) {
         change(self.lock().streams.entry("chat:{lobby}:log".into()).or_default());
         self.state.1.notify_all();
     }
 
-    /// Appends an entry, as anybody could who has the password.
+    /// Appends an entry, as anybody with the password could.
     pub(crate) fn append(&self, fields: &[&[u8]]) {
         let fields = fields.iter().map(|field| field.to_vec()).collect();
         let mut state = self.lock();

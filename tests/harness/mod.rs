@@ -1,22 +1,22 @@
 //! The harness: the programs as processes, strangers on raw sockets, terminals, and a deadline on
 //! every wait.
 //!
-//! Nothing here knows how the server is built: it starts the binary, reads the address from the
-//! first line of its log, and from then on does what anybody with `nc` can do. The exact texts of the
-//! wire stand in the tests. Only those that are needed to get in stand here.
+//! Nothing here knows how the server is built: it starts the binary, reads the address from the first line of
+//! its log, and from then on does what anybody with `nc` can do. The tests have the exact texts of the wire.
+//! Only the texts of the login stand here.
 //!
 //! - [`Server`]: a running server. Dropped, it is killed and waited for. [`FakeServer`]: one whose
 //!   words a test chooses.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
-//! - [`engine::FakeEngine`]: what several servers share a room over, with every fault.
-//! - [`redis`]: a real one, and links to it that can be cut.
+//! - [`engine::FakeEngine`]: a fake of the engine over which several servers share a room, with every fault.
+//! - [`redis`]: a real engine, and links to it that can be cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
-//! - [`Tmux`]: a terminal, for what only a terminal gets.
+//! - [`Tmux`]: a terminal, for what a program does only on a terminal.
 //! - [`play`]: the sessions in the documentation, acted out.
-//! - [`proc`]: what Linux tells about processes and sockets. [`random`]: numbers from a seed.
-//! - [`Transcript`]: what all of them said, in order, printed when the test fails.
+//! - [`proc`]: what Linux tells about processes and sockets. [`random`]: random numbers from a seed.
+//! - [`Transcript`]: everything that was sent and received, in order. It is printed when the test fails.
 //!
-//! Every wait has a deadline, and what cannot be waited for is polled ([`poll_until`]). No pause
+//! Every wait has a deadline. Where nothing can wake a test, it polls ([`poll_until`]). No pause
 //! decides an order. To show that something does *not* arrive, a test sends a marker after it: the
 //! marker must be the next line that arrives.
 
@@ -65,14 +65,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Polls: looks again and again, with a short pause in between, until there is something to see, and
-/// returns that. Past the deadline it panics and says `what` was waited for. `what` is formatted only
+/// returns that. After the deadline it panics and says `what` was waited for. `what` is formatted only
 /// then.
 #[track_caller]
 pub(crate) fn poll_until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
     poll_every(POLL_INTERVAL, what, look)
 }
 
-/// The same with a pause of this length, where each look costs much.
+/// Does the same with a pause of this length, for a look that costs much.
 #[track_caller]
 pub(crate) fn poll_every<T>(
     pause: Duration,

@@ -1,7 +1,7 @@
 //! One connection, as a stranger with `nc` has it: bytes out, lines in.
 //!
-//! It runs on the test's thread alone. What was read and not asked for yet stays in `received`. So
-//! `expect` sees every line, in order, and a line that should not have come makes it fail.
+//! It runs on the test's own thread. Bytes that were read stay in `received` until the test asks for them. So
+//! `expect` sees every line, in order, and fails on a line that should not have come.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ impl Peer {
         Self::on(name, stream, transcript)
     }
 
-    /// Takes a connection that stands already.
+    /// Takes a connection that is already established.
     pub(crate) fn on(name: &str, stream: TcpStream, transcript: &Transcript) -> Self {
         // One write is one segment, so a test decides where its lines are split.
         stream.set_nodelay(true).expect("TCP_NODELAY on a connected socket");
@@ -36,7 +36,7 @@ impl Peer {
         Self { name: name.to_owned(), stream, received: Vec::new(), transcript }
     }
 
-    /// The name that it was given.
+    /// The name for the transcript.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -46,17 +46,16 @@ impl Peer {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
-    /// How many bytes that were sent to this peer and that it has not read are held by the system, on
-    /// both ends.
+    /// How many bytes on their way to this peer the system holds, at both ends of the connection.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
         let ends = proc::both_sockets(self.address(), far_end);
         let (arrived, sent) = ends.expect("the connection stands");
-        // Bytes that arrived and are not acknowledged yet are counted twice. So it is never too few.
+        // Bytes that have arrived but are not acknowledged yet count twice. So the number is never too small.
         sent.unacknowledged + arrived.unread
     }
 
-    /// The connection itself, for what only one test does.
+    /// The connection itself, for a test that does something unusual.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -76,7 +75,7 @@ impl Peer {
         }
     }
 
-    /// Ends what it sends, as the end of `nc`'s input does; it still reads.
+    /// Ends its stream, as `nc` does at the end of its input. It still reads.
     pub(crate) fn end_input(&mut self) {
         self.transcript.add(&self.name, '>', b"(end of input)");
         self.stream.shutdown(Shutdown::Write).expect("the connection stands");
@@ -89,7 +88,7 @@ impl Peer {
         assert!(got == line, "{} got the line\n  {got:?}\nnot\n  {line:?}", self.name);
     }
 
-    /// Waits for these lines, in this order and with none between.
+    /// Waits for these lines, in this order, with no other line between them.
     #[track_caller]
     pub(crate) fn expect_all<S: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = S>) {
         for line in lines {
@@ -114,8 +113,8 @@ impl Peer {
         }
     }
 
-    /// Waits for the next line that is no ping of the client's own and returns it. Such a ping comes some
-    /// time after a line.
+    /// Waits for the next line that is not a ping, and returns it. The client sends a ping by itself some time
+    /// after a line.
     #[track_caller]
     pub(crate) fn said(&mut self) -> String {
         loop {
@@ -126,7 +125,7 @@ impl Peer {
         }
     }
 
-    /// Waits for lines up to this one or that one. Returns whether it was this one.
+    /// Waits for lines up to one of these two. Returns whether it was the first.
     #[track_caller]
     pub(crate) fn comes_to(&mut self, this: &str, that: &str) -> bool {
         loop {
@@ -158,7 +157,7 @@ impl Peer {
         assert!(got == bytes, "{} got the bytes {got:x?}, not {bytes:x?}", self.name);
     }
 
-    /// Reads to the end of the connection, which must come in order.
+    /// Reads to the end of the stream. The connection must end cleanly.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.received);
@@ -167,7 +166,7 @@ impl Peer {
         rest
     }
 
-    /// The next so many bytes.
+    /// Waits for that many bytes and returns them.
     #[track_caller]
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.received.drain(..count.min(self.received.len())).collect();
@@ -178,7 +177,7 @@ impl Peer {
         bytes
     }
 
-    /// Waits for the connection to end in order, with nothing more said.
+    /// Waits for the connection to end cleanly. Nothing more may come before.
     #[track_caller]
     pub(crate) fn expect_end(&mut self) {
         while self.received.is_empty() && self.read("the end") > 0 {}
@@ -186,14 +185,14 @@ impl Peer {
         assert!(rest.is_empty(), "{} got {rest:?} where the connection should end", self.name);
     }
 
-    /// Waits for this line and then the end, with nothing between.
+    /// Waits for this line, and then for the end. Nothing may come between them.
     #[track_caller]
     pub(crate) fn expect_last(&mut self, line: &str) {
         self.expect(line);
         self.expect_end();
     }
 
-    /// Waits for the connection to end, in order or not, and drops what is said until then.
+    /// Waits for the connection to end, cleanly or not, and drops what comes before.
     #[track_caller]
     pub(crate) fn wait_for_any_end(&mut self) {
         let mut thrown_away = [0; READ_BYTES];
@@ -207,8 +206,8 @@ impl Peer {
         }
     }
 
-    /// Breaks the connection. Something unread must be on its way to this peer: a socket that is
-    /// closed over unread data is reset, not ended (RFC 2525, 2.17).
+    /// Breaks the connection. There must be data that this peer has not read: to close a socket with unread
+    /// data resets the connection (RFC 2525, 2.17).
     #[track_caller]
     pub(crate) fn reset(self) {
         match uninterrupted(|| self.stream.peek(&mut [0])) {
@@ -236,8 +235,8 @@ impl Peer {
     }
 }
 
-/// Reads again when a signal came between: stopping a process and letting it go on is enough to
-/// interrupt a read that has a timeout (`signal(7)`).
+/// Reads again if a signal interrupted the read. To stop and to continue a process is enough to interrupt a
+/// read with a timeout (`signal(7)`).
 fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match read() {

@@ -12,13 +12,13 @@
 //! 2  ...              any lines, or none
 //! ```
 //!
-//! What is printed is waited for before the next line is played, so a play has an order without
-//! waiting for time. A line that the text does not have fails the play.
+//! A play waits for each printed line before it goes on to the next line. So the order does not depend on
+//! time. A printed line that is not in the text fails the play.
 //!
-//! A terminal of a play is a shell whose keyboard and screen are pipes. What is typed goes to the
-//! shell or to the program that runs in it, as at a real terminal; what any of them prints is read by
-//! a thread, which ends with the last of them. A stand-in for `cargo run` starts the example that the
-//! test has built, on the port that the play has been given. Dropped, everything in it is killed.
+//! A terminal of a play is a shell whose keyboard and screen are pipes. What is typed goes to the shell or to
+//! the program that runs in it, as at a real terminal. A thread reads what they print, and ends with the last
+//! of them. A stand-in for `cargo run` starts the example that `cargo test` has built, on the port of the
+//! play. When the terminal is dropped, everything in it is killed.
 
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
@@ -61,7 +61,7 @@ pub(crate) fn act_out(text: &str) {
     }
     let plays = plays(text);
     assert!(!plays.is_empty(), "there is nothing to play");
-    // They mostly wait, so they do it at the same time.
+    // They mostly wait, so they run at the same time.
     thread::scope(|scope| {
         for play in plays {
             scope.spawn(|| act_out_one(play));
@@ -128,8 +128,8 @@ fn matches(line: &str, pattern: &str) -> bool {
     }
 }
 
-/// `cargo run -q --bin server -- ARGUMENTS` and `cargo run -q --example NAME ARGUMENTS`, with the port
-/// as the last argument, unless there is a `--` and the ports are behind it.
+/// A stand-in for `cargo run -q --bin server -- ARGUMENTS` and `cargo run -q --example NAME ARGUMENTS`. The
+/// port becomes the last argument. If there is a `--`, the text itself gives the ports after it.
 const CARGO: &str = r#"
 cargo() {
     if [ "$3" = --bin ]; then "$SERVER" "${@:6}"
@@ -142,11 +142,11 @@ cargo() {
 struct Terminal {
     shell: Child,
     keyboard: Option<ChildStdin>,
-    /// What was printed, piece by piece; a piece ends with a line end or is a prompt so far.
+    /// What was printed, byte by byte.
     screen: Receiver<u8>,
-    /// What was printed since the last line that was looked at.
+    /// What was printed after the last line that was checked.
     line: Vec<u8>,
-    /// Any lines may come before the next expected one.
+    /// Any lines may come before the next expected line.
     skips: bool,
 }
 
@@ -206,7 +206,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Lets any lines come before the next expected one.
+    /// Lets any lines come before the next expected line.
     fn skip(&mut self) {
         self.skips = true;
     }

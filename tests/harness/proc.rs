@@ -11,16 +11,16 @@ use std::path::Path;
 /// How often a second `stat` counts processor time: `USER_HZ`, 100 wherever Rust's std runs.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// How a process stood at one moment.
+/// What a process uses at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
     /// Processor time of all its threads, in seconds, to a hundredth.
     ticked_seconds: f64,
-    /// The same to the nanosecond, but of the threads alone that still live.
+    /// Processor time of the threads that still run, in seconds, to a nanosecond.
     live_seconds: f64,
     /// Resident memory, in KiB.
     pub(crate) resident_kib: u64,
-    /// The most that it ever was.
+    /// The most resident memory so far, in KiB.
     pub(crate) peak_kib: u64,
     /// Threads.
     pub(crate) threads: usize,

@@ -1,8 +1,8 @@
-//! A process and its log: standard streams that are pipes, read line by line under the deadline.
+//! A process, and what it prints. Its standard streams are pipes, which are read line by line, with a deadline.
 //!
-//! Each stream has a reader thread, which ends with the stream. The threads are not joined: a grandchild
-//! may hold a stream open, and joining would then hold the test. When it is dropped, a process that still
-//! runs is killed and waited for.
+//! Each stream has a reader thread, which ends with the stream. The threads are not joined: a grandchild may
+//! hold a stream open, and the test would wait for it. When a [`Program`] is dropped, its process is killed
+//! and waited for.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,10 +14,10 @@ use std::thread;
 
 use super::{DEADLINE, Transcript};
 
-/// How many servers were started.
+/// How many servers have been started.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// The server's binary, or the one that `CHAT_SERVER` names: so a test can be seen to fail with a server
+/// The server's binary, or the one that `CHAT_SERVER` names. That is how a test is seen to fail with a server
 /// that makes a mistake.
 pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
@@ -28,9 +28,9 @@ pub(crate) fn client_path() -> OsString {
     std::env::var_os("CHAT_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_client").into())
 }
 
-/// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable
-/// lets all tests run with another number of writers, for example. A `%` in it is a number that no other server
-/// has: so each can have a room of its own on one relay.
+/// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable lets all
+/// tests run with another number of writers, for example. Each server gets another number in the place of a
+/// `%`. So each can have a room of its own on one relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(server_path());
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
@@ -47,7 +47,7 @@ pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item 
     command
 }
 
-/// A line of shell, which finds the binaries as `$SERVER` and `$CLIENT`.
+/// Runs a line in a shell, in which `$SERVER` and `$CLIENT` are the binaries.
 pub(crate) fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
@@ -62,18 +62,18 @@ type Lines = Mutex<Receiver<String>>;
 /// A running process.
 pub(crate) struct Program {
     name: String,
-    /// `None` once it was waited for.
+    /// `None` once its end has been waited for.
     child: Option<Child>,
     pid: u32,
     input: Option<ChildStdin>,
-    /// The lines that were not asked for yet. They are in a lock so that a test's threads can share
-    /// their server.
+    /// The lines that the test has not asked for yet. There is a lock, so that several threads of a test can
+    /// use one server.
     output: Lines,
     errors: Lines,
     transcript: Transcript,
 }
 
-/// What a process did that has ended.
+/// What an ended process has left.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finished {
     /// The exit code; `None` if a signal ended it.
@@ -90,7 +90,7 @@ impl Program {
         Self::start_into(name, command, Stdio::piped(), transcript)
     }
 
-    /// Starts a process with a standard output of the test's own.
+    /// Starts a process that writes its standard output where the test says.
     pub(crate) fn start_into(
         name: &str,
         mut command: Command,
@@ -189,7 +189,7 @@ impl Program {
         child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for its end; its streams may be open in another process.
+    /// Waits for its end. Another process may still hold its streams open.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("a program ends once");
@@ -206,14 +206,14 @@ impl Program {
         )
     }
 
-    /// Waits for its end and returns what it wrote that was not asked for yet.
+    /// Waits for its end. Returns everything that it wrote and the test has not asked for yet.
     #[track_caller]
     pub(crate) fn finish(&mut self) -> Finished {
         let code = self.exit().code();
         Finished { code, output: rest(&self.output, &self.name), errors: self.last_errors() }
     }
 
-    /// Kills it if it still runs, and returns what it wrote to standard error that was not asked for.
+    /// Kills it if it still runs. Returns what it wrote to standard error and the test has not asked for.
     pub(crate) fn last_errors(&mut self) -> String {
         self.kill();
         rest(&self.errors, &self.name)
@@ -256,8 +256,8 @@ fn next(lines: &Lines, name: &str) -> Option<String> {
     }
 }
 
-/// Starts the thread that reads a stream's lines. It ends with the stream, or when nobody wants the
-/// lines any more; then it closes the pipe. A stream that is not a pipe has no lines.
+/// Starts the thread that reads the lines of a stream. It ends with the stream. It also ends, and closes the
+/// pipe, when nobody wants the lines any more. A stream that is not a pipe has no lines.
 fn read_lines<R: Read + Send + 'static>(
     name: &str,
     stream: Option<R>,

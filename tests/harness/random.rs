@@ -8,7 +8,7 @@
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The same seed gives the same numbers.
+    /// Begins with a seed. The same seed gives the same numbers.
     pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -21,13 +21,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0, less than `limit`.
+    /// A number from 0 to below `limit`.
     pub(crate) const fn below(&mut self, limit: usize) -> usize {
-        // 31 bits of it: the remainder favors small numbers by less than limit / 2^31.
+        // Of 31 bits, the remainder favors small numbers by less than limit / 2^31.
         (self.number() >> 33) as usize % limit
     }
 
-    /// So many bytes, each as likely as the others.
+    /// That many bytes. All values are equally likely.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.number().to_le_bytes()[0]).collect()
     }

@@ -1,7 +1,7 @@
 //! A real engine, `redis-server` or `valkey-server`, and links to it that a test can cut.
 //!
-//! `CHAT_ENGINE` names the program; it is `redis-server` otherwise. Each engine has a port and a directory of
-//! its own. Dropped, it is killed.
+//! The program is `redis-server`, unless `CHAT_ENGINE` names another one. Each engine has a port and a
+//! directory of its own. When it is dropped, it is killed.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -27,7 +27,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Whether there is one. If not, what needs it is left out, with a line; not every machine can have it.
+    /// Whether this machine has an engine. If not, this says so, and the test is left out.
     pub(crate) fn is_there() -> bool {
         let version = Command::new(program()).arg("--version").stdout(Stdio::null()).status();
         if version.is_err() {
@@ -39,8 +39,8 @@ impl Redis {
         version.is_ok()
     }
 
-    /// Starts one with these options, in the form of the command line. `None` where there is none; what needs
-    /// it is left out.
+    /// Starts an engine with these options of the command line. Returns `None` if this machine has none. The
+    /// test is then left out.
     #[track_caller]
     pub(crate) fn start(options: &[&str]) -> Option<Self> {
         if !Self::is_there() {
@@ -53,7 +53,7 @@ impl Redis {
         Some(redis)
     }
 
-    /// Starts one that forgets nothing that it has confirmed.
+    /// Starts an engine that keeps everything that it has confirmed, even if it is killed.
     #[track_caller]
     pub(crate) fn durable() -> Option<Self> {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
@@ -137,7 +137,7 @@ impl Drop for Redis {
     }
 }
 
-/// A link to an engine, for one server: it passes on both ways, until it is cut.
+/// A link between one server and an engine. It passes bytes on in both directions until it is cut.
 pub(crate) struct Link {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
@@ -184,7 +184,7 @@ impl Link {
 }
 
 fn pass_on(mut from: TcpStream, mut to: &TcpStream) {
-    // However it ends, the other way ends too.
+    // However this direction ends, the other one ends too.
     let _ = std::io::copy(&mut from, &mut to);
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);

@@ -1,4 +1,4 @@
-//! A running server and its log, and a server that a test plays itself.
+//! A running server and its log, and a fake server that a test drives.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -11,16 +11,16 @@ use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_comman
 /// The first line of the log, up to the address.
 const LISTENING: &str = "[SERVER] Server is listening on ";
 
-/// How many bytes a client must lack before a test may call it behind: more than a server delivers at
-/// once.
+/// A client that lacks this many bytes is certainly behind: a server never delivers so much at once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
-/// What the system holds at least for a client that does not read, in bytes. To look how much it is takes
-/// long where the system has many connections, so a test looks only once it has said more than this.
+/// The system holds at least this much for a client that does not read, in bytes. A look at how much it
+/// really is takes long on a system with many connections. So a test looks only after it has said more than
+/// this.
 const SURELY_HELD: u64 = 1 << 20;
 
-/// A server on an address of its own. Dropped, it is killed, and must not have written to standard
-/// error; in a failing test the transcript is printed.
+/// A server on an address of its own. When it is dropped, it is killed. It must not have written to standard
+/// error. If the test fails, the transcript is printed.
 pub(crate) struct Server {
     /// `None` if it runs in a terminal.
     program: Option<Program>,
@@ -29,7 +29,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server as it is without options, except for the port.
+    /// Starts a server with no option except a free port.
     #[track_caller]
     pub(crate) fn start() -> Self {
         Self::with(&[])
@@ -41,7 +41,7 @@ impl Server {
         Self::of(server_command(["--port", "0"].iter().chain(options)))
     }
 
-    /// Starts a command that is a server in the end, and waits until it listens.
+    /// Starts a command that becomes a server, and waits until it listens.
     #[track_caller]
     pub(crate) fn of(command: Command) -> Self {
         let transcript = Transcript::default();
@@ -53,8 +53,7 @@ impl Server {
         Self { program: Some(program), address, transcript }
     }
 
-    /// Starts a command that is a server on `port` in the end, and logs to `output`, where nobody
-    /// looks.
+    /// Starts a command that becomes a server on `port`. Its log goes to `output` and is not read.
     #[track_caller]
     pub(crate) fn unseen(command: Command, output: Stdio, port: u16) -> Self {
         let transcript = Transcript::default();
@@ -64,7 +63,7 @@ impl Server {
         server
     }
 
-    /// Starts a line of shell that is a server in the end, in a terminal. `None` without `tmux`.
+    /// Starts a line of shell that becomes a server, in a terminal. Returns `None` without `tmux`.
     #[track_caller]
     pub(crate) fn in_terminal(script: &str) -> Option<(Self, Tmux)> {
         let terminal = Tmux::run(100, script)?;
@@ -118,7 +117,7 @@ impl Server {
         peer
     }
 
-    /// Joins several, one after another; each has read the join notices of those after it.
+    /// Joins several clients, one after another. Each of them then reads the join notices of the later ones.
     #[track_caller]
     pub(crate) fn join_all<const N: usize>(&self, nicknames: [&str; N]) -> [Peer; N] {
         let mut peers: Vec<Peer> = Vec::new();
@@ -150,14 +149,14 @@ impl Server {
         self.program.as_ref().expect("it does not run in a terminal").signal(signal);
     }
 
-    /// Ends it as a service manager does, and checks that it ends in order.
+    /// Ends it as a service manager does, and checks that it ends cleanly.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         self.signal("TERM");
         self.expect_exit();
     }
 
-    /// Waits for its end, which must be in order.
+    /// Waits for its end. It must end cleanly.
     #[track_caller]
     pub(crate) fn expect_exit(&mut self) {
         let status = self.program().exit();
@@ -171,14 +170,15 @@ impl Server {
         Sample::of(&program.pid().to_string()).expect("the server runs")
     }
 
-    /// Has `talker` say so much that `stalled`, who does not read, is behind: less than was said is on
-    /// its way to it, so the server has the rest. `listener` hears all of it.
+    /// Makes `talker` say so much that `stalled`, which does not read, falls behind: the system holds less
+    /// than was said, so the server has the rest. `listener` receives all of it.
     #[track_caller]
     pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &Peer) {
         Self::leave_behind_by(SURELY_BEHIND, talker, listener, stalled);
     }
 
-    /// The same, by so many bytes: the fewer, the less time has passed since it took something.
+    /// Does the same until `stalled` lacks this many bytes. The fewer they are, the more recently it has
+    /// taken something.
     #[track_caller]
     pub(crate) fn leave_behind_by(
         bytes: u64,
@@ -206,7 +206,7 @@ impl Drop for Server {
         if let Some(program) = &mut self.program
             && !thread::panicking()
         {
-            // A thread that panics takes nobody else down, and so might go unseen.
+            // A panic of one thread ends no other thread, so a test might not notice it.
             let errors = program.last_errors();
             assert!(errors.is_empty(), "the server wrote to standard error:\n{errors}");
         }
@@ -214,7 +214,7 @@ impl Drop for Server {
     }
 }
 
-/// A server made by the test, so that it decides what a client gets and when.
+/// A fake server: the test decides what a client receives, and when.
 pub(crate) struct FakeServer {
     listener: TcpListener,
     transcript: Transcript,

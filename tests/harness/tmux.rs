@@ -1,8 +1,8 @@
-//! A real terminal, by way of `tmux`, which keeps its screen where a test can read it.
+//! A real terminal, made by `tmux`. A test can read its screen.
 //!
-//! Each test has a `tmux` server of its own, with one window that runs one shell script. What the
-//! script writes also goes, byte by byte, to a file. A screen cannot say when it changes, so it is
-//! polled; past the deadline that panics with the screen.
+//! Each test has a `tmux` server of its own, with one window that runs one shell script. What the script
+//! writes also goes, byte by byte, to a file. A screen cannot say when it changes, so it is polled. After the
+//! deadline the test fails and shows the screen.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::process::{client_path, server_path};
 use super::{leave_out, poll_until};
 
-/// A directory for a test's files, removed with it.
+/// A directory for the files of a test. When it is dropped, it is removed.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -48,7 +48,7 @@ pub(crate) struct Tmux {
 }
 
 impl Tmux {
-    /// Opens a terminal of so many columns and 12 rows that runs a script for `sh`; without `tmux`
+    /// Opens a terminal with this many columns and 12 rows that runs a script for `sh`. Without `tmux`
     /// the test is left out. In the script `$SERVER` and `$CLIENT` are the programs, and `$dir` is the
     /// test's directory.
     #[track_caller]
@@ -61,8 +61,8 @@ impl Tmux {
         let directory = tmux.directory.0.display();
         let (server, client) = (server_path(), client_path());
         let (server, client) = (server.display(), client.display());
-        // The script waits at its start, until all that is written can be recorded, and at its end,
-        // so that the screen stays.
+        // The script waits at its start, so that everything it writes is recorded. It waits at its end, so
+        // that the screen stays.
         let script = format!(
             "tmux wait-for start; export SERVER='{server}' CLIENT='{client}' dir='{directory}'
             {script}\ncat"
@@ -101,7 +101,7 @@ impl Tmux {
         self.tmux(&["send-keys", "-l", "--", text]);
     }
 
-    /// Pastes a text, as one does with a mouse.
+    /// Pastes a text, as a person does with a mouse.
     pub(crate) fn paste(&self, text: &str) {
         // By a file: an argument may have no more than 128 KiB.
         let file = self.directory.file("paste");
@@ -114,14 +114,14 @@ impl Tmux {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "12"]);
     }
 
-    /// Returns everything shown so far, row by row, what has scrolled away too, without the empty rows
-    /// at the end.
+    /// Returns everything shown so far, row by row, without the empty rows at the end. Rows that have
+    /// scrolled away are included.
     pub(crate) fn rows(&self) -> Vec<String> {
         let screen = self.tmux(&["capture-pane", "-p", "-S", "-"]);
         screen.trim_end().lines().map(str::to_owned).collect()
     }
 
-    /// Returns the row of the cursor as it stands left and right of it.
+    /// Returns the row of the cursor: the text to its left, and the text to its right.
     pub(crate) fn at_cursor(&self) -> (String, String) {
         let format = "#{cursor_x} #{cursor_y}";
         let position = self.tmux(&["display-message", "-p", format]);
@@ -144,8 +144,8 @@ impl Tmux {
         self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
     }
 
-    /// Returns every byte that was written to the terminal, once these are among them: they are
-    /// recorded a little later than they are seen.
+    /// Returns every byte that was written to the terminal. Waits until `bytes` are among them, since bytes
+    /// are recorded a little later than they are shown.
     pub(crate) fn recorded_up_to(&self, bytes: &str) -> String {
         let path = self.directory.file("recorded");
         poll_until(format_args!("the bytes {bytes:?}, shown is\n{self}"), || {
@@ -199,7 +199,7 @@ impl fmt::Display for Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // Ends the shell and the client by SIGHUP. It may have ended by itself.
+        // This ends the shell and the client by SIGHUP. The terminal may have ended by itself.
         let mut kill = Command::new("tmux");
         kill.arg("-S").arg(self.directory.file("socket")).arg("kill-server");
         drop(kill.output());

@@ -1,22 +1,22 @@
-//! What everybody in a test said and was told, in order.
+//! The transcript of a test: everything that was sent and received, in order.
 //!
-//! Shared by the peers, the programs and their reader threads; the lock is held to append a line and
-//! never while anything waits. Printed once, by the server when it is dropped in a failing test.
+//! The peers, the programs and their reader threads share it. Its lock is held to append a line, never while
+//! anything waits. When a test fails, the dropped server prints the transcript once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// So many lines are kept, the last ones: a test that joins a thousand people fails at its end.
+/// How many lines are kept: the last ones. A test that joins a thousand people fails at its end.
 const MAX_LINES: usize = 100;
-/// So much of a line is kept: a test that sends a megabyte is not about its text.
+/// How much of a line is kept. A test that sends a megabyte is not about its text.
 const MAX_CHARS: usize = 160;
 
-/// The transcript of one test; clones share it.
+/// The transcript of one test. Its clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Transcript(Arc<Mutex<VecDeque<String>>>);
 
 impl Transcript {
-    /// Adds a line: `who` said it (`>`) or was told it (`<`).
+    /// Adds a line that `who` sent (`>`) or received (`<`).
     pub(crate) fn add(&self, who: &str, direction: char, what: &[u8]) {
         let lossy = String::from_utf8_lossy(&what[..what.len().min(4 * MAX_CHARS)]);
         let mut text: String = lossy.escape_debug().take(MAX_CHARS).collect();

@@ -1,6 +1,6 @@
-//! The attacks. Each has some threads that fight its round again and again until the siege is over. A
-//! round is bounded in connections and time. It checks itself what the server promises to its kind of
-//! client, for example that one that is turned away reads why.
+//! The attacks. Each attack has some threads, which repeat its round until the siege is over. A round is
+//! bounded in connections and in time. It checks what the server promises to such a client: for example, that
+//! a client that is turned away reads why.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,30 +15,30 @@ use crate::random::Random;
 use crate::siege::Field;
 use crate::stranger::Stranger;
 
-/// How long a connection floods, holds still or drips before it goes.
+/// How long a connection floods, is silent, or sends a byte at a time, before it ends.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// The pause between two turns of `murmur`, whose clients say as much as they may and read little.
 const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 
-/// How long one round of it lasts. They fall behind only when the system keeps no more for them.
+/// How long one round of `murmur` lasts. Its clients fall behind only when the system keeps no more for them.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// How many come, say all they may, and leave in one round of `gush`, for how long at most, and the pause
-/// after it. They say more than the system keeps for a reader. On this machine an address has no rate, so
-/// the pause takes its place.
+/// A round of `gush`: how many clients say all they may and leave, how long that may take, and the pause
+/// after it. They say more than the system keeps for a reader. An address on this machine has no rate, so the
+/// pause takes its place.
 const GUSH_LEAVERS: usize = 120;
 const GUSH_TIME: Duration = Duration::from_secs(3);
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
-/// For how long a patient reader reads beside those who stall, and how long it pauses first.
+/// How long a patient reader reads while others stall, and how long it pauses before.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
 /// How long a reader stalls. The server gives it ten seconds.
 const STALL: Duration = Duration::from_secs(15);
 
-/// A named way to be a bad guest.
+/// An attack and its name.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Attack {
     pub(crate) round: fn(&Field, &mut Random) -> Result<(), String>,
 }
 
-/// All of them.
+/// All attacks.
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "flood", what: "lines as fast as they go", threads: 6, round: flood },
     Attack { name: "telnet", what: "telnet's questions, as fast", threads: 1, round: telnet },
@@ -78,14 +78,14 @@ fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
     pour_from(field, stranger, bytes)
 }
 
-/// The same from a client that is connected already.
+/// Does the same on a connection that is already established.
 fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), String> {
     let stream = stranger.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
     thread::scope(|scope| {
         scope.spawn(|| Stranger::drain(&stream));
         let end = Instant::now() + ROUND;
         let short = Some(Duration::from_millis(100));
-        // Set on a socket that stands; if it were refused, writing would take longer.
+        // If the system refused this, writing would only take longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
             // The server may slow it down or disconnect it.
@@ -163,7 +163,7 @@ fn half(field: &Field, random: &mut Random) -> Result<(), String> {
         stranger.send(b".")?;
         field.over.wait(ROUND / 40);
     }
-    // What was written until here is its last line.
+    // The last line is what was written until now.
     stranger.end_input();
     stranger.expect_last(&[replies::GOODBYE]).map(drop)
 }
@@ -191,8 +191,9 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Each client has a long name, a buffer full of lines and no tokens left, and reads nothing. A server that
-/// at its end says all it has read would have to say all of that. As the only attack it takes all places.
+/// Each client has a long name, a buffer full of lines and no tokens left, and reads nothing. If the server
+/// delivered all that it has read before it ends, it would have to deliver all of this. As the only attack it
+/// takes all places.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -215,7 +216,7 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
         let Some(stranger) = Stranger::join_as(field, &name)? else { break };
         let stream = stranger.stream.into_inner();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // One line is as long as it may be, the other becomes so when it is cleaned.
+        // One line has the greatest length, and the other reaches it when it is cleaned.
         let texts = ["y".repeat(970), "\x1b".repeat(323)];
         strangers.push((stream, texts.map(|text| format!("/msg {name} {text}\n")).concat()));
     }
@@ -233,15 +234,15 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Clients that say all they may and leave at once, and a patient reader: it must hear each of their lines
-/// and each of their leaves, and must not be disconnected for what they said.
+/// Clients that say all they may and leave at once, and a patient reader. The reader must receive each of
+/// their lines and each leave notice, and must not be disconnected because of them.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
     let (start, mut unheard) = (Instant::now(), HashMap::new());
     for _ in 0..GUSH_LEAVERS {
         let mut leaver = Stranger::connect(field)?;
         let name = field.nickname("gush");
-        // One line becomes as long as it may be when it is cleaned, the others are many.
+        // Either one line that reaches the greatest length when it is cleaned, or many short lines.
         let (line, times) = match random.below(4) {
             0 => ("\x1b".repeat(341), 1),
             _ => ("m".repeat(90), 198),
@@ -275,15 +276,15 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Clients that say much and do not read, and a patient reader, which must not be disconnected for what
-/// they said.
+/// Clients that say much and do not read, and a patient reader. The reader must not be disconnected because
+/// of them.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "patient")? else { return Ok(()) };
     let mut stalled = Vec::new();
     for _ in 0..30 {
         stalled.extend(Stranger::join(field, "stalled")?);
     }
-    // A burst from each of them, more than what the system keeps for those who do not read.
+    // Each of them sends a burst. That is more than the system keeps for a client that does not read.
     let burst = format!("{}\n", "stall ".repeat(160)).repeat(200);
     stalled.iter_mut().try_for_each(|stranger| stranger.send(burst.as_bytes()))?;
     let start = Instant::now();
@@ -294,7 +295,7 @@ fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Bursts of private messages to a client that does not read yet, and that must get all of them later.
+/// Bursts of private messages to a client that reads only later. It must receive all of them.
 fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
     const TIMES: usize = 190;
     let victim = field.nickname("whisper");

@@ -1,8 +1,8 @@
-//! One client: a connection, and what it takes in, from its login to its end.
+//! One client: a connection, and what it receives, from its login to its end.
 //!
-//! Nothing here waits: a reader thread calls [`Client::read`] again and again. Lines are cut
-//! without `protocol::framing`, which looks at every byte: to count messages it is enough to find
-//! the last line end of what a read brought, from behind, and to count a mark.
+//! Nothing here waits: a reader thread calls [`Client::read`] again and again. `protocol::framing` would look
+//! at every byte. To count messages, less is enough: the last line end of each read, searched from the end,
+//! and the number of marks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -22,15 +22,15 @@ use chat::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 /// system then tries again after 1, 3, 7 and 15 seconds.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client that pauses does so before one in so many reads, on the average.
+/// A client that pauses does so once in this many reads, on average.
 const READS_A_PAUSE: usize = 64;
 /// It pauses for less than this, in milliseconds: long enough that more than the socket buffers
 /// hold piles up in the server, and far from the time after which a server gives a reader up.
 const MAX_PAUSE_MILLIS: usize = 400;
 
-/// A visitor leaves when it has seen so many messages...
+/// A visitor leaves after this many messages...
 const VISIT_MESSAGES: u64 = 500;
-/// ...or when nothing came for so long.
+/// ...or when nothing has come for this long.
 const VISIT_SILENCE: Duration = Duration::from_millis(200);
 
 /// Every join notice holds this once, and no line of ours does.
@@ -53,13 +53,13 @@ pub(crate) enum Phase {
     Gone,
 }
 
-/// What is kept of the messages besides their number.
+/// What is kept about the messages besides their number.
 pub(crate) enum Tally {
     /// Nothing.
     Count,
-    /// How long each was under way, and how many stamps were damaged.
+    /// How long each message took, and how many stamps were damaged.
     Latencies(Histogram, u64),
-    /// Everything, and how long each was under way.
+    /// All lines, and how long each took.
     Lines(Inspector, Histogram),
 }
 
@@ -74,13 +74,12 @@ pub(crate) struct Client {
     pub(crate) phase: Phase,
     /// The phase that the talking ended with.
     pub(crate) end: Phase,
-    /// How many joins it knows of: those online when it came, itself included, and those it was
-    /// told.
+    /// How many joins it knows of: who was online when it came, itself included, and each join notice.
     pub(crate) notices: u64,
     pub(crate) received: u64,
     pub(crate) tally: Tally,
     began: Instant,
-    /// How long it took to be in.
+    /// How long the login took.
     pub(crate) login: Duration,
     /// When it had everything.
     pub(crate) arrived: Option<Instant>,
@@ -99,7 +98,7 @@ impl Client {
             let mut stream = TcpStream::connect_timeout(&run.address, CONNECT_TIMEOUT)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            // The server asks first, but it need not be waited for.
+            // The server asks first, but the client need not wait for the question.
             stream.write_all(format!("{nickname}\n").as_bytes())?;
             Ok(Arc::new(stream))
         };
@@ -190,7 +189,7 @@ impl Client {
         match self.phase {
             Phase::Joined => {
                 self.notices += count(lines, NOTICE_MARK);
-                // It is the last line there is: nobody talks before everyone has seen it.
+                // This is the last line for now: nobody talks before everyone has seen it.
                 if lines.trim_ascii_end().ends_with(run.roll_call.as_bytes()) {
                     self.phase = Phase::Talking;
                     run.ready.fetch_add(1, Relaxed);
@@ -236,8 +235,8 @@ impl Client {
         self.received += new;
         run.received.fetch_add(new, Relaxed);
         self.note_arrival(run);
-        // Notices may follow the closing line; but to look at every line costs more than to count,
-        // so that is left until there is nothing else to come, or done where lines are looked at.
+        // Notices may follow the closing line. To look at every line costs more than to count. So lines are
+        // looked at only once everything else has come, or when each line is checked anyway.
         let looks = self.arrived.is_some() || matches!(self.tally, Tally::Lines(..));
         let is_closing = |line: &[u8]| line.ends_with(run.closing.as_bytes());
         if is_closing(lines.trim_ascii_end())
@@ -283,7 +282,7 @@ impl Client {
     }
 }
 
-/// Records how long each message was under way; returns how many there were.
+/// Records how long each message took. Returns how many there were.
 fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
     let now = run.epoch.elapsed();
     let mut messages = 0;
@@ -298,7 +297,7 @@ fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -
     messages
 }
 
-/// Inspects each line, and records how long it was under way; returns how many had to come.
+/// Inspects each line, and records how long it took. Returns how many of them had to come.
 fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut Histogram) -> u64 {
     let now = run.stamp();
     let mut messages = 0;
@@ -310,7 +309,8 @@ fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut His
     messages
 }
 
-/// Counts a byte, in pieces whose sum fits a byte: the compiler makes vector instructions of that.
+/// Counts how often a byte occurs. It counts in pieces whose sum fits into a byte, which the compiler turns
+/// into vector instructions.
 fn count(bytes: &[u8], mark: u8) -> u64 {
     let in_piece = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == mark)).sum::<u8>();
     bytes.chunks(255).map(|piece| u64::from(in_piece(piece))).sum()

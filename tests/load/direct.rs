@@ -21,10 +21,10 @@ use crate::{say, scout, senders, siege};
 use chat::arguments::UsageError;
 use chat::system::descriptor;
 
-/// The most reader threads. One takes in some gigabytes a second, more than one server sends.
+/// The most reader threads. One of them reads some gigabytes a second, more than one server sends.
 const MAX_READERS: u32 = 4;
 
-/// How often the progress line appears, and how long a run is before it does.
+/// How often the progress line is printed. A shorter run prints none.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a server may take to close the connections of those who leave.
@@ -35,7 +35,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum Failure {
     /// The options do not allow it.
     Usage(UsageError),
-    /// It was tried; this line says what went wrong.
+    /// The run failed. This line says why.
     Failed(String),
 }
 
@@ -43,9 +43,9 @@ pub(crate) enum Failure {
 ///
 /// # Errors
 ///
-/// When the run did not come to its end. What was wrong with what came is in the report.
+/// When the run did not reach its end. Lines that were lost or wrong are in the report.
 pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
-    // Where the limit cannot be raised, connecting says so soon enough.
+    // If the limit cannot be raised, a connection fails later and says so.
     let _ = descriptor::raise_limit();
     let mut options = options.clone();
     let mut server = None;
@@ -98,7 +98,7 @@ fn failed(what: impl Display, error: impl Display) -> Failure {
 
 /// Directing.
 impl Run {
-    /// Directs a run from its start to its end. `server` is the one that a siege has of its own.
+    /// Directs a run from its start to its end. `server` is the server that a siege has started.
     fn direct<'s>(
         &'s self,
         scope: &'s Scope<'s, '_>,
@@ -119,7 +119,7 @@ impl Run {
             self.wait("settling", || sender.is_finished() || self.are_done())?;
             if let Some(server) = server.take() {
                 self.settle()?;
-                // The farewell is what ends the talking.
+                // Here the farewell ends the talking.
                 outcome.ended = Some(siege::stop(self, server).0);
             }
             findings.siege = Some(outcome);
@@ -145,8 +145,8 @@ impl Run {
         Ok(Report::new(self, findings))
     }
 
-    /// How many threads read for all clients. Half of the cores are the server's; in a siege the threads
-    /// of the attackers want them too, and a single reader's turn would be late.
+    /// How many threads read for all clients. Half of the cores are left to the server. In a siege the
+    /// attackers need cores too, and a single reader would get its turn too late.
     fn readers(&self) -> u32 {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let half = u32::try_from(cores / 2).map_or(MAX_READERS, |half| half.clamp(1, MAX_READERS));
@@ -163,15 +163,15 @@ impl Run {
         self.first_received.load(Relaxed) >= self.expected(0)
     }
 
-    /// Whether all receive no more that do not stall.
+    /// Whether all clients that do not stall have received everything.
     fn are_done(&self) -> bool {
         self.done.load(Relaxed) >= self.options.clients
     }
 
-    /// Has all clients join, and waits until each was told of all.
+    /// Lets all clients join, and waits until each knows of all the others.
     fn have_all_join(&self, findings: &mut Findings) -> Result<(), Failure> {
         let all = self.members();
-        // The first comes alone: it finds out whether the room is empty.
+        // The first client comes alone, and finds out whether the room is empty.
         self.wait("joining", || self.joined.load(Relaxed) == 1)?;
         if let Some(pid) = &self.options.pid {
             Sample::of(pid).map_err(|error| failed(format!("process {pid}"), error))?;
@@ -187,7 +187,8 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until everyone has received all lines of a siege, or for so long that some are lost.
+    /// Waits until everyone has received all lines of a siege, or until so much time is over that some are
+    /// lost.
     fn settle(&self) -> Result<(), Failure> {
         let all = u64::from(self.options.clients).saturating_mul(self.expected(0));
         let start = Instant::now();
@@ -198,7 +199,7 @@ impl Run {
         })
     }
 
-    /// Has those that stalled read on, and then all clients leave.
+    /// Lets the stalled clients read, and then lets all clients leave.
     fn have_all_leave(&self) -> Result<(), Failure> {
         let all = self.members();
         self.over.store(true, Relaxed);
@@ -214,7 +215,7 @@ impl Run {
         Ok(())
     }
 
-    /// Polls until something is reached, and meanwhile prints how far things are.
+    /// Polls until a condition holds, and prints the progress meanwhile.
     fn wait(&self, phase: &str, is_reached: impl Fn() -> bool) -> Result<(), Failure> {
         let mut progress = self.progress();
         while !is_reached() {
@@ -227,7 +228,7 @@ impl Run {
         Ok(())
     }
 
-    /// Starts to tell how far things are.
+    /// Makes the printer of the progress.
     pub(crate) fn progress(&self) -> Progress<'_> {
         Progress { run: self, next: Instant::now() + PROGRESS_INTERVAL }
     }
@@ -242,7 +243,7 @@ impl Run {
         self.options.pid.as_deref().and_then(|pid| Sample::of(pid).ok())
     }
 
-    /// Says, as the first client, an action: what everyone is to see, the first client too.
+    /// Says an action as the first client. Everyone sees it, and so does the first client.
     fn say_first(&self, text: &str) {
         if let Some(stream) = self.streams.first().and_then(OnceLock::get) {
             senders::write_all(self, stream, format!("/me {text}\n").as_bytes());
@@ -250,7 +251,7 @@ impl Run {
     }
 }
 
-/// Tells now and then how far things are.
+/// Prints the progress now and then.
 pub(crate) struct Progress<'a> {
     run: &'a Run,
     next: Instant,

@@ -1,19 +1,19 @@
-//! A histogram of durations: counts in buckets that are never wider than a thirty-second of what
-//! they hold, so percentiles of many millions of values cost a few kilobytes and are 3 % exact.
+//! A histogram of durations. No bucket is wider than a thirty-second of the values in it. So the percentiles
+//! of many millions of values take a few kilobytes, and are exact to 3 %.
 
 use std::time::Duration;
 
 /// Durations in microseconds, counted.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Histogram {
-    /// Thirty-two for each doubling; grown to the highest in use.
+    /// Thirty-two for each doubling, up to the highest one in use.
     buckets: Vec<u64>,
     total: u64,
     max: u32,
 }
 
 impl Histogram {
-    /// Counts a duration. One over 71 minutes is taken for that.
+    /// Counts a duration. A duration over 71 minutes counts as 71 minutes.
     pub(crate) fn record(&mut self, duration: Duration) {
         let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
         let bucket = bucket_of(micros);
@@ -33,7 +33,7 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// Returns the duration that so many of a thousand values do not exceed.
+    /// Returns the duration that `share` of a thousand values do not exceed.
     pub(crate) fn per_mille(&self, share: u64) -> Duration {
         let rank = (self.total * share).div_ceil(1000);
         let mut seen = 0;
@@ -45,8 +45,8 @@ impl Histogram {
         Duration::from_micros(end.min(self.max.into()))
     }
 
-    /// Draws it for people: a line for each doubling from the shortest to the longest, none if
-    /// nothing was counted.
+    /// Draws it for people: a line for each doubling, from the shortest to the longest. No line if nothing
+    /// was counted.
     pub(crate) fn bars(&self) -> Vec<String> {
         let counts: Vec<u64> =
             self.buckets.chunks(32).map(|doubling| doubling.iter().sum()).collect();

@@ -1,10 +1,10 @@
 //! The integrity check: lines in, verdict out. Pure: no socket, no thread, no clock.
 //!
-//! Every text of a run can be computed from its sender and its number, so a receiver needs nothing
-//! but the line to know whether it is whole. [`Inspector`] judges the lines of one receiver;
-//! [`common_order`] says whether what several receivers saw fits one order for all.
+//! Every text of a run can be computed from its sender and its number. So a receiver can tell from a line
+//! alone whether it is whole. [`Inspector`] judges the lines of one receiver. [`common_order`] finds out
+//! whether the lines of several receivers fit one order.
 //!
-//! Notices and actions are passed over: whether those are right is not the question here.
+//! Notices and actions are not checked here.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +15,20 @@ use chat::protocol::replies::{NOTICE_PREFIX, SHUTTING_DOWN};
 use crate::nickname;
 use crate::random::Random;
 
-/// Every message holds this once, at its end here, and no notice does: to count messages it is
-/// enough to count it.
+/// Every message has this mark once, here at its end, and no notice has it. So messages are counted by
+/// counting marks.
 pub(crate) const MARK: u8 = b'~';
 
 /// The shortest text: a header of 25 bytes, six letters and the mark.
 pub(crate) const MIN_TEXT_BYTES: usize = 32;
 
-/// How the nicknames of attackers open.
+/// How the nicknames of attackers begin.
 pub(crate) const ATTACKER_PREFIX: &str = "x-";
 
-/// So many texts of one sender have numbers of their own.
+/// How many texts of one sender have different numbers.
 pub(crate) const MAX_TEXTS: u32 = 1 << 24;
 
-/// What texts are cut from: letters without a pattern, so that no piece can pass for another.
+/// The letters from which texts are cut. They have no pattern, so no piece looks like another.
 const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
     let mut letters = [0; 2 * MAX_MESSAGE_BYTES];
     let (mut random, mut letter) = (Random::new(1), 0);
@@ -42,7 +42,7 @@ const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
 /// How the texts of one run are made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Texts {
-    /// Tells this run from others, whose lines may still be in the server's history.
+    /// The run's number. Lines of an earlier run may still be in the server's history.
     pub(crate) run: u32,
     /// How many clients send: those with the numbers below this.
     pub(crate) senders: u32,
@@ -63,7 +63,7 @@ impl Texts {
         to.push(MARK);
     }
 
-    /// Reads a text's header; `None` if it is of no text of this run.
+    /// Reads a text's header. Returns `None` if it is not a text of this run.
     fn parse(&self, text: &[u8]) -> Option<Text> {
         let header = str::from_utf8(text.get(..24)?).ok()?;
         let field = |range| u32::from_str_radix(header.get(range)?, 16).ok();
@@ -73,7 +73,7 @@ impl Texts {
     }
 }
 
-/// What is particular to one text.
+/// What makes one text different from the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sender: u32,
@@ -95,11 +95,11 @@ pub(crate) enum Fault {
     Doubled,
     /// It came after a later one of the same sender.
     Reordered,
-    /// It is no text of this run: torn, glued to another, or changed.
+    /// It is not a text of this run: it was torn, glued to another text, or changed.
     Corrupt,
     /// It is whole, but under the nickname of somebody who did not send it.
     Misattributed,
-    /// It came back to whoever sent it.
+    /// It came back to its sender.
     Own,
 }
 
@@ -108,12 +108,12 @@ pub(crate) enum Fault {
 pub(crate) struct Faults([u64; 6]);
 
 impl Faults {
-    /// Adds more of a fault.
+    /// Counts a fault `count` times.
     pub(crate) fn add(&mut self, fault: Fault, count: u64) {
         self.0[fault as usize] += count;
     }
 
-    /// Adds all that was found elsewhere.
+    /// Adds the faults that another inspector found.
     pub(crate) fn merge(&mut self, other: Self) {
         self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
@@ -128,18 +128,18 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct Inspector {
     texts: Texts,
-    /// Whose lines they are; `None` is a visitor, who stays for a part of the run only.
+    /// The receiver. `None` is a visitor, which stays only for a part of the run.
     client: Option<u32>,
     /// By sender, the number after the highest that came.
     next: Vec<u32>,
-    /// Skipped so far: reordered if they still come, lost if not.
+    /// Lines that were skipped. If they still come, they are reordered. If not, they are lost.
     missing: BTreeSet<Line>,
     order: Vec<Line>,
     faults: Faults,
     expected_text: Vec<u8>,
-    /// Whether others may talk too, who are none of the run's clients.
+    /// Whether others than the run's clients may talk too.
     strangers: bool,
-    /// Whether the server's farewell came, after which nothing may.
+    /// Whether the server's farewell came. Nothing may come after it.
     pub(crate) farewell: bool,
 }
 
@@ -167,7 +167,7 @@ impl Inspector {
         }
     }
 
-    /// Lets others talk too, who are none of the run's clients.
+    /// Lets others than the run's clients talk too.
     pub(crate) fn among_strangers(self) -> Self {
         Self { strangers: true, ..self }
     }
@@ -224,8 +224,8 @@ impl Inspector {
         self.expected_text == text
     }
 
-    /// Ends the inspection. `messages` is how many lines of each sender had to come; `None` if as many
-    /// as the server took, and only what is between them had to.
+    /// Ends the inspection. `messages` is how many lines of each sender had to come. `None` means that it is
+    /// not known how many the server took. Then only gaps between lines count as lost.
     pub(crate) fn finish(mut self, messages: Option<u32>) -> Findings {
         if let Some(client) = self.client {
             let others = (0..).zip(&self.next).filter(|&(sender, _)| sender != client);
@@ -249,11 +249,12 @@ fn is_stranger(from: &[u8]) -> bool {
     !is_ours && str::from_utf8(from).is_ok_and(|from| Nickname::parse(from).is_ok())
 }
 
-/// Finds the one order that all receivers saw, each without its own lines; `None` if there is none.
+/// Finds the one order that all receivers saw, each without its own lines. Returns `None` if there is no such
+/// order.
 ///
 /// `receivers` are client numbers, and what [`Inspector::finish`] returned for each. A line is next
-/// in the common order when it is next at everyone but its sender. So it is next at one of the
-/// first two receivers; when neither has such a line, somebody contradicts somebody.
+/// in the common order when it is next for everyone except its sender. So it is next for one of the
+/// first two receivers. If neither has such a line, two receivers contradict each other.
 pub(crate) fn common_order(receivers: &[(u32, Vec<Line>)]) -> Option<Vec<Line>> {
     let sent_by = |client: u32, line: Line| client == line.0;
     let mut order = Vec::new();
@@ -468,7 +469,7 @@ mod tests {
         for line in whole_run(LISTENER) {
             assert!(inspector.take(&line).is_some());
         }
-        // Half a line of ours is no stranger's.
+        // Half a line of the run is not a stranger's line.
         inspector.take(&line(0, 0)[..3]);
         inspector.take(b"u00001: abc");
         inspector.take(SHUTTING_DOWN.as_bytes());

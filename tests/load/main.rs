@@ -89,7 +89,7 @@ fn print(text: impl Display) -> ExitCode {
     }
 }
 
-/// Says a line to whoever watches. Nobody does when standard error is closed.
+/// Prints a line for the person who watches. If standard error is closed, nobody does.
 fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -21,12 +21,12 @@ type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("5556".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
-    // Where the tests read which port it got.
+    // The tests read the port from this line.
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = Registry::default();
     for stream in listener.incoming() {
         let (stream, registry) = (stream?, Arc::clone(&registry));
-        // What ends a client is of no interest here.
+        // Why a client ends does not matter here.
         thread::spawn(move || drop(serve(&stream, &registry)));
     }
     Ok(())
@@ -61,7 +61,7 @@ fn serve(mut stream: &TcpStream, registry: &Registry) -> io::Result<()> {
 fn broadcast(clients: &HashMap<String, TcpStream>, sender: Option<&str>, line: &str) {
     for (name, mut stream) in clients {
         if Some(name.as_str()) != sender {
-            // That a client is gone is found out by its own thread.
+            // If the client is gone, its own thread finds out.
             let _ = stream.write_all(line.as_bytes());
         }
     }

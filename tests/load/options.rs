@@ -1,4 +1,4 @@
-//! Options: the command line of `load`, and what each scenario is when nothing more is said.
+//! Options: the command line of `load`, and the defaults of each scenario.
 
 use std::time::Duration;
 
@@ -131,17 +131,18 @@ pub(crate) struct Options {
     pub(crate) bytes: u32,
     /// Messages a second from each sender; 0 for no limit.
     pub(crate) rate: u32,
-    /// How many clients more do not read until the others are done.
+    /// How many more clients read nothing until the others are done.
     pub(crate) stalled: u32,
-    /// How many clients are about to join at the same time.
+    /// How many clients may be joining at the same time.
     pub(crate) joining: u32,
-    /// How many clients more come and go.
+    /// How many more clients come and go.
     pub(crate) visitors: u32,
-    /// After how many seconds without a byte what has not come is lost.
+    /// After this many seconds without a byte, a missing line counts as lost.
     pub(crate) silence: u32,
-    /// The seed of what is random in the attacks.
+    /// The seed for the random choices of the attacks.
     pub(crate) seed: u32,
-    /// Connections beside the clients' that a server of our own takes: fewer than the attacks ask for.
+    /// How many more connections than the clients' a server that the siege starts accepts. The attacks ask
+    /// for more.
     pub(crate) places: u32,
     /// How many milliseconds 99 of 100 deliveries may take in a siege; 0 for no bound.
     pub(crate) bound: u32,
@@ -204,7 +205,7 @@ impl Options {
         Ok(Request::Run(options))
     }
 
-    /// Returns what a scenario is when nothing more is said.
+    /// Returns the defaults of a scenario.
     fn of(name: &str) -> Result<Self, UsageError> {
         if ["soak", "end"].contains(&name) {
             return Ok(Self::of_a_siege(name));
@@ -220,8 +221,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Returns what a siege is when nothing more is said. Without a port, as here, it takes a server of
-    /// its own.
+    /// Returns the defaults of a siege. They have no port, so the siege starts a server of its own.
     fn of_a_siege(name: &str) -> Self {
         let mut endpoint = Endpoint::default();
         endpoint.port = 0;
@@ -265,7 +265,7 @@ impl Options {
         ]
     }
 
-    /// Refuses what does not go together.
+    /// Refuses options that contradict each other.
     fn check(&self) -> Result<(), UsageError> {
         let all: u64 = [self.clients, self.stalled, self.visitors].map(u64::from).iter().sum();
         let bytes = MIN_TEXT_BYTES..=MAX_MESSAGE_BYTES;
@@ -286,7 +286,7 @@ impl Options {
         broken.map_or(Ok(()), |(_, why)| Err(UsageError::new(why)))
     }
 
-    /// Returns how far apart the messages of all senders together are; `None` if they flood.
+    /// Returns the time between two messages of any senders. `None` if they flood.
     pub(crate) fn interval(&self) -> Option<Duration> {
         if self.siege.is_some() {
             return SIEGE_PAUSE.checked_div(self.senders);

@@ -15,8 +15,7 @@ use crate::integrity::Findings;
 use crate::nickname;
 use crate::run::{Role, Run};
 
-/// How much one read can take, and so the longest line. No server sends lines of more than 64 KiB, and
-/// this is several times that.
+/// How much one read can take, which also limits a line. Servers send lines of at most 64 KiB.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A round that brought less than this from each client came too early: the server writes while
@@ -29,8 +28,8 @@ const MIN_SLEEP: Duration = Duration::from_micros(100);
 /// The longest: what this tool adds to the time of a delivery.
 const MAX_SLEEP: Duration = Duration::from_micros(500);
 
-/// Connects every `readers`th client, from number `reader` on, as they are admitted, and reads for
-/// them until the room is closed. Sleeps between rounds.
+/// Connects every `readers`th client, from number `reader` on, once it is admitted. Reads for these clients
+/// until the run is closed. Sleeps between rounds.
 pub(crate) fn read_loop(run: &Run, reader: u32, readers: u32) -> (Vec<Client>, Vec<Findings>) {
     let joining = run.options.joining.div_ceil(readers) as usize;
     let mut buffer = vec![0; BUFFER_BYTES];

@@ -19,9 +19,10 @@ use crate::siege;
 pub(crate) struct Findings {
     pub(crate) clients: Vec<Client>,
     pub(crate) visits: Vec<integrity::Findings>,
-    /// The server and this process when one client was in, all were, and all had read everything.
+    /// What the server and this process used at three moments: when one client was in, when all were in, and
+    /// when all had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
-    /// Until all were in, and until all were told of all.
+    /// How long it took until all were in, and until all knew of all the others.
     pub(crate) joined: Duration,
     pub(crate) told: Duration,
     /// When the talking began, and when the closing line was said.
@@ -68,7 +69,7 @@ struct Totals {
 impl Totals {
     fn add(&mut self, client: Client, run: &Run, closed: bool) {
         let ended_early = run.options.siege.as_ref().is_some_and(|siege| siege.ends);
-        // Of a server that ends in the middle, nobody knows how much it took.
+        // If the server ends in the middle, nobody knows how much it took.
         let messages = Some(run.messages.load(Relaxed)).filter(|_| !ended_early);
         let expected = messages.map_or(client.received, |_| run.expected(client.number));
         // A client that has read the farewell counts as one that has left.

@@ -1,4 +1,4 @@
-//! A run: what all of its threads share. By it they tell each other how far they are.
+//! A run: what all of its threads share. They use it to tell each other how far they are.
 
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
@@ -28,16 +28,17 @@ pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
     pub(crate) texts: Texts,
-    /// What the first client says, as an action, to end the joining, and to end the talking.
+    /// The actions with which the first client ends the joining and the talking.
     pub(crate) roll_call: String,
     pub(crate) closing: String,
     /// Stamps in messages count from here.
     pub(crate) epoch: Instant,
-    /// By number, for whoever writes: a second descriptor each would halve the number of clients.
+    /// The connections by client number, for the threads that write. A second descriptor for each client
+    /// would halve the number of clients.
     pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
     pub(crate) admitted: AtomicU32,
-    /// How many are in, have seen the roll call, receive no more, and are gone.
+    /// How many clients are in, have seen the roll call, have received everything, and are gone.
     pub(crate) joined: AtomicU32,
     pub(crate) ready: AtomicU32,
     pub(crate) done: AtomicU32,
@@ -45,16 +46,16 @@ pub(crate) struct Run {
     pub(crate) received: AtomicU64,
     /// How many messages the first client has received.
     pub(crate) first_received: AtomicU64,
-    /// How many messages each sender sends; unbounded until a siege says that it is enough.
+    /// How many messages each sender sends. In a siege there is no bound until the siege sets one.
     pub(crate) messages: AtomicU32,
-    /// The senders end their round, and note it in `messages`.
+    /// The senders end after this round, and note its number in `messages`.
     pub(crate) quiet: AtomicBool,
-    /// The members have: those that stall read now, and visitors do not come again.
+    /// The members have received everything. Stalled clients read now, and no more visitors come.
     pub(crate) over: AtomicBool,
     /// All threads end.
     pub(crate) closed: AtomicBool,
     failure: OnceLock<String>,
-    /// How many promises were broken that are not about lines.
+    /// How many broken promises there were, apart from lost or wrong lines.
     broken: AtomicU32,
 }
 
@@ -65,7 +66,7 @@ impl Run {
     /// A run that nobody has joined.
     pub(crate) fn new(options: &Options, address: SocketAddr) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Another run hardly has the same.
+        // Another run hardly ever has the same number.
         let run = now.subsec_nanos().rotate_left(16) ^ std::process::id();
         Self {
             options: options.clone(),
@@ -95,7 +96,7 @@ impl Run {
         }
     }
 
-    /// Ends the run: the main thread finds the first reason that was given.
+    /// Ends the run. The first reason counts, and the main thread reports it.
     pub(crate) fn fail(&self, why: String) {
         self.failure.get_or_init(|| why);
     }
@@ -139,7 +140,7 @@ impl Run {
         u64::from(others) * u64::from(self.messages.load(Relaxed))
     }
 
-    /// Returns after how long without a byte what has not come is lost.
+    /// Returns the time without a byte after which a missing line counts as lost.
     pub(crate) fn silence(&self) -> Duration {
         Duration::from_secs(self.options.silence.into())
     }

@@ -14,21 +14,22 @@ use crate::options::Options;
 /// Its nickname, which no client has.
 const NICKNAME: &str = "u-scout";
 
-/// How many lines are asked at once. They are few, because a server that limits the rate has to answer
-/// them all before the scout is gone.
+/// How many questions are sent at once. They are few, because a server that limits the rate has to answer all
+/// of them before the scout is gone.
 const AT_ONCE: u32 = 10;
 
-/// How many lines are asked in all at most: twice what this chat's server lets pass at once.
+/// The most questions in all: twice what this chat's server lets pass at once.
 const MAX_LINES: u32 = 400;
 
-/// Without a limit it takes a millisecond; at fifty lines a second, two hundred.
+/// Answers that take longer than this show a limit. Without a limit they take a millisecond. At fifty lines a
+/// second they take two hundred.
 const SLOW: Duration = Duration::from_millis(50);
 
 /// How long any answer may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Returns what to say about the server's limit if it will decide the result; `None` if it will not,
-/// or if that is not to be found out.
+/// Returns a warning if the server's limit will decide the result. Returns `None` if it will not, or if that
+/// cannot be found out.
 pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
     let lines = options.messages.min(MAX_LINES);
     if options.senders == 0 || lines < 2 * AT_ONCE {
@@ -73,7 +74,7 @@ impl Scout {
         Some(line.trim_end().to_owned())
     }
 
-    /// An action comes back from every server; the answer to a question before it, from some.
+    /// Every server sends an action back. Only some servers answer a `/ping` before it.
     fn knows_ping(&mut self) -> bool {
         let mut knows = false;
         if self.send("/ping 0\n/me looks around\n").is_none() {
@@ -92,7 +93,7 @@ impl Scout {
     fn limit(&mut self, lines: u32) -> Option<(u32, f64)> {
         while self.sent < lines {
             let at_once = self.sent;
-            // Twice, since a machine may be busy for a moment.
+            // It asks twice, since a machine may be busy for a moment.
             if self.ask()? > SLOW {
                 let took = self.ask()?;
                 if took > SLOW {
@@ -103,7 +104,7 @@ impl Scout {
         None
     }
 
-    /// Asks a few times at once. Returns how long it took until all was answered.
+    /// Sends a few questions at once. Returns the time until all were answered.
     fn ask(&mut self) -> Option<Duration> {
         let start = Instant::now();
         let word = self.sent;

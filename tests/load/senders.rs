@@ -1,8 +1,8 @@
 //! The senders: what is said, and the one thread that writes it for all of them.
 //!
-//! The senders take turns: a message each when it is due or, as fast as it goes, as many as a
-//! pasted text or a script would write at once. The thread sleeps until the next is due, and for a
-//! moment whenever a connection is full.
+//! The senders take turns. With a rate, each turn is one message, at its time. Without a rate, each turn is
+//! as many messages as a pasted text or a script would write at once. The thread sleeps until the next
+//! message is due, and for a moment when a connection is full.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -53,8 +53,8 @@ pub(crate) fn send(run: &Run) -> (Instant, Duration) {
     (start, late)
 }
 
-/// Writes everything to a stream whose writes do not wait. An error is left to whoever reads from
-/// it.
+/// Writes everything to a stream whose writes do not wait. An error ends this. The reader of the stream finds
+/// the error too.
 pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     while !bytes.is_empty() && !run.closed.load(Relaxed) {
         match stream.write(bytes) {
@@ -65,7 +65,7 @@ pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// Appends a message: what the integrity check makes, or a mark, a stamp and filling.
+/// Appends a message: a text of the integrity check, or a mark, a stamp and filling.
 fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     if run.options.measure == Measure::Check {
         run.texts.append(Text { sender, number, stamp: run.stamp() }, to);
@@ -80,7 +80,7 @@ fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Reads the stamp of a message, microseconds since the room's epoch; `None` if it is damaged.
+/// Reads the stamp of a message: microseconds since the run's epoch. Returns `None` if it is damaged.
 pub(crate) fn sent_at(text: &[u8], run: &Run) -> Option<Duration> {
     let stamp = text.get(1..13).filter(|_| text.len() == run.options.bytes as usize)?;
     str::from_utf8(stamp).ok()?.parse().map(Duration::from_micros).ok()

@@ -1,4 +1,4 @@
-//! A server of this program's own, to be besieged: a process, and what its log tells of faults.
+//! A server that this program starts and besieges: its process, and the faults in its log.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What the log says when a client's thread panicked.
 const FAULT: &str = "Internal error";
 
-/// A server. Dropped, it is killed.
+/// A running server. When it is dropped, it is killed.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
@@ -26,7 +26,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server that lies beside this program, on a free port.
+    /// Starts the server that is in the same directory as this program, on a free port.
     pub(crate) fn start(options: &[&str]) -> Result<Self, String> {
         let here = std::env::current_exe().map_err(|error| error.to_string())?;
         let binary = here.with_file_name("server");
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Ends it as a service manager does. Returns how long that took, the most memory that it ever had, in
-    /// KiB, and what was wrong with its life.
+    /// KiB, and what went wrong.
     pub(crate) fn stop(mut self) -> (Duration, u64, Vec<String>) {
         let start = Instant::now();
         let (mut peak_kib, mut wrong) = (0, Vec::new());
@@ -69,7 +69,7 @@ impl Server {
             Err(error) => wrong.push(format!("the server cannot be ended: {error}")),
         }
         let took = start.elapsed();
-        // Its standard output ends with it, and with that the log's reader.
+        // This ends its standard output, and so the thread that reads the log.
         self.kill();
         let faults = self.log.take().map(JoinHandle::join);
         wrong.extend(faults.and_then(Result::ok).into_iter().flatten());

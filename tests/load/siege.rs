@@ -1,4 +1,4 @@
-//! A siege: attackers beside the clients of a run, who must not notice.
+//! A siege: a run with attackers. The clients of the run must not notice them.
 //!
 //! What the clients are to receive is checked as in every run. The rest is checked here: the attackers get
 //! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
@@ -29,14 +29,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The pause of an attacker between two rounds.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How long the server may take to be as it was. It promises that ghosts are gone in two minutes.
+/// How long the server may take to be as it was before. It promises to notice a vanished peer within two
+/// minutes.
 const HEAL_TIME: Duration = Duration::from_secs(150);
 
-/// How much more memory it may hold in the end, in KiB. The allocator keeps some for each of the
-/// threads there were; a leak grows with the seconds.
+/// How much more memory the server may hold in the end, in KiB. The allocator keeps some memory for each
+/// thread that there was. A leak would grow with time.
 const MAX_KEPT_KIB: u64 = 128 << 10;
 
-/// How much more it may ever hold: the bounds of its queues, and what allocators waste.
+/// How much more memory it may hold at any time, in KiB: the bounds of its queues, and the waste of the
+/// allocator.
 const MAX_PEAK_KIB: u64 = 512 << 10;
 
 /// What the attackers share.
@@ -44,7 +46,7 @@ pub(crate) struct Field<'a> {
     pub(crate) run: &'a Run,
     /// The attacks are over.
     pub(crate) over: Flag,
-    /// The server is being ended: what breaks from now on breaks no promise.
+    /// The server is being ended. A connection that breaks from now on breaks no promise.
     ending: Flag,
     strangers: AtomicU64,
     /// How many rounds of each attack were fought.
@@ -54,7 +56,7 @@ pub(crate) struct Field<'a> {
 /// What a siege showed, besides what the clients received.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// By attack, how many rounds were fought.
+    /// How many rounds of each attack were fought.
     pub(crate) rounds: Vec<(&'static str, u64)>,
     /// What the server used at its worst.
     pub(crate) peak: Sample,
@@ -77,7 +79,8 @@ impl Flag {
         self.changed.notify_all();
     }
 
-    /// Blocks for so long at most, and returns whether it is raised: the pace of all loops here.
+    /// Blocks until it is raised, but at most for `time`. Returns whether it is raised. All loops here pause
+    /// with this.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(raised, time, |raised| !*raised);
@@ -144,12 +147,12 @@ pub(crate) fn stop(run: &Run, server: Server) -> (Duration, u64) {
 }
 
 impl Field<'_> {
-    /// A nickname that nobody had before.
+    /// A new nickname.
     pub(crate) fn nickname(&self, attack: &str) -> String {
         format!("{ATTACKER_PREFIX}{attack}-{}", self.strangers.fetch_add(1, Relaxed))
     }
 
-    /// A nickname as long as one may be that nobody had before: 32 letters, most of them of four bytes.
+    /// A new nickname of the greatest length: 32 letters, most of them of four bytes.
     pub(crate) fn long_nickname(&self, attack: &str) -> String {
         let start = self.nickname(attack);
         let filling = "\u{10428}".repeat(32 - start.chars().count());
@@ -173,8 +176,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints how far things are. Returns what the
-    /// server used at its worst.
+    /// Waits until the time of the attacks is over, and prints the progress. Returns the most that the server
+    /// used.
     fn watch(&self, time: Duration, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + time;

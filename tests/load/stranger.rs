@@ -1,4 +1,4 @@
-//! How an attacker talks to the server: a connection that blocks, under a deadline.
+//! How an attacker talks to the server: a blocking connection with a deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,14 +8,14 @@ use chat::protocol::replies;
 
 use crate::siege::Field;
 
-/// How long a stranger waits for anything. Far above what the server promises, since a busy machine
-/// is no failure.
+/// How long a stranger waits for anything. It is much longer than the server promises, since a busy machine
+/// is not a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a patient reader takes, in bytes a second: whoever takes this much must be able to stay.
+/// How much a patient reader takes, in bytes a second. A client that takes this much must be able to stay.
 const PATIENT_RATE: f64 = 1e6;
 
-/// A connection that is none of the run's clients.
+/// A connection that is not one of the run's clients.
 pub(crate) struct Stranger {
     pub(crate) stream: BufReader<TcpStream>,
 }
@@ -32,8 +32,7 @@ impl Stranger {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Connects and waits for the question for the nickname; `None` if the server is full, and says
-    /// so.
+    /// Connects and waits for the question for the nickname. Returns `None` if the server says that it is full.
     pub(crate) fn at_the_prompt(field: &Field) -> Result<Option<Self>, String> {
         let mut stranger = Self::connect(field)?;
         match stranger.line()?.as_str() {
@@ -75,7 +74,7 @@ impl Stranger {
         }
     }
 
-    /// Reads lines at a patient reader's pace, until `is_last` says so or the siege is over.
+    /// Reads lines as slowly as a patient reader, until `is_last` returns true or the siege is over.
     pub(crate) fn read_patiently(
         &mut self,
         field: &Field,
@@ -95,8 +94,7 @@ impl Stranger {
         Ok(())
     }
 
-    /// Reads to the end of the connection, before which one of these must have been the last line.
-    /// Returns that line.
+    /// Reads to the end of the connection. The last line must be one of these. Returns that line.
     pub(crate) fn expect_last(&mut self, expected: &[&str]) -> Result<String, String> {
         let mut last = String::new();
         loop {
@@ -109,16 +107,16 @@ impl Stranger {
         }
     }
 
-    /// Ends what it sends; it still reads.
+    /// Ends its own stream. It still reads.
     pub(crate) fn end_input(&self) {
         // It fails for a connection that is gone, which reading finds out.
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
-    /// Breaks the connection: closing with something unread is a reset (RFC 2525, 2.17), so this
-    /// waits until something is.
+    /// Breaks the connection. To close a socket with unread data resets the connection (RFC 2525, 2.17), so
+    /// this waits until there is unread data.
     pub(crate) fn reset(self) {
-        // Gone already: as good as reset.
+        // If this fails, the connection has broken already.
         let _ = self.stream.get_ref().peek(&mut [0]);
     }
 
