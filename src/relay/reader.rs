@@ -14,13 +14,18 @@
 
 use std::time::{Duration, Instant};
 
+use super::Relay;
 use super::engine::{Engine, Entry};
-use super::entry::{Id, Sid};
+use super::entry::{Header, Id, Sid};
+use super::link::{Phase, Side};
 use super::resp::Error;
 use super::stage::Stage;
 use super::state::{Applied, MISSES, Outcome, State};
-use super::{PATIENCE, Pauses, Phase, Relay, Side};
+use super::writer::Pauses;
 use crate::server::shared::Shared;
+
+/// How long the link may be down before people are told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long one `XREAD` waits for entries. Its reply shows that the engine lives.
 const READ_WAIT: Duration = Duration::from_secs(1);
@@ -119,8 +124,8 @@ struct Follower<'r, 'a> {
     reader: &'r mut Reader<'a>,
     state: State,
     sid: Sid,
-    /// Whether its hello was read.
-    is_in: bool,
+    /// How many of its own entries were read. The first is the hello.
+    read_back: u64,
     /// When the engine was last heard.
     heard: Instant,
     /// Whether the engine answers, and has not taken this server's entry for too long.
@@ -142,7 +147,7 @@ impl<'r, 'a> Follower<'r, 'a> {
             reader,
             state,
             sid,
-            is_in: false,
+            read_back: 0,
             heard: Instant::now(),
             is_stuck: false,
             down_since: None,
@@ -175,7 +180,7 @@ impl<'r, 'a> Follower<'r, 'a> {
                             self.lose_link(&error);
                             break;
                         }
-                        if self.is_in && self.state.server(self.sid).is_none() {
+                        if self.read_back > 0 && self.state.server(self.sid).is_none() {
                             return self.gone();
                         }
                     }
@@ -211,9 +216,9 @@ impl<'r, 'a> Follower<'r, 'a> {
     /// Takes the next entry of the stream.
     fn take(&mut self, entry: &Entry) -> Result<(), Error> {
         let Reader { relay, shared, engine, stage } = &mut *self.reader;
-        let own = relay.take_locals(self.sid, &entry.fields);
-        let is_own = own.is_some();
-        let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, own);
+        let is_own = Header::opens(self.sid, self.read_back + 1, &entry.fields);
+        let locals = if is_own { relay.take_locals() } else { Vec::new() };
+        let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, locals);
         let (sid, state) = (self.sid, &self.state);
         match outcome {
             Outcome::Counted | Outcome::Ignored => {}
@@ -232,7 +237,7 @@ impl<'r, 'a> Follower<'r, 'a> {
                 }
             }
         }
-        self.is_in |= is_own;
+        self.read_back += u64::from(is_own);
         relay.note_progress(state.point(), state.lag(sid), is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
             // This server's entry made the checkpoint due, so this server writes it. If that fails, there will

@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::replies::LeaveReason;
-use crate::server::client::Client;
+use crate::server::client::{Client, ClientId};
 use crate::server::room::{Room, Taken};
 
 /// The verdict on a wish: the size of the welcome in bytes, or that somebody else has the name. `None` if
@@ -85,62 +85,54 @@ pub struct Records {
 
 impl Records {
     /// A client says lines, each with its nickname and its line end.
-    pub fn say(&mut self, client: u64, lines: &str) {
+    pub fn say(&mut self, client: ClientId, lines: &str) {
         for line in lines.lines() {
             if let Some((_, text)) = line.split_once(": ") {
-                self.push(format_args!("S {client} {text}"));
+                self.push('S', client, format_args!("{text}"));
             }
         }
     }
 
     /// A client acts. `line` is the line that everyone sees.
-    pub fn act(&mut self, client: u64, line: &str) {
+    pub fn act(&mut self, client: ClientId, line: &str) {
         if let Some((_, text)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) {
-            self.push(format_args!("A {client} {text}"));
+            self.push('A', client, format_args!("{text}"));
         }
     }
 
     /// A client tells the member called `to` something.
-    pub fn tell(&mut self, client: u64, to: &str, text: &str) {
-        self.push(format_args!("T {client} {} {to} {text}", fold(to)));
+    pub fn tell(&mut self, client: ClientId, to: &str, text: &str) {
+        self.push('T', client, format_args!("{} {to} {text}", fold(to)));
     }
 
-    /// A client wants to join.
-    pub fn join(&mut self, asked: Asked, nickname: &Nickname) {
-        self.ask('J', asked, nickname);
-    }
-
-    /// A member wants another name.
-    pub fn rename(&mut self, asked: Asked, nickname: &Nickname) {
-        self.ask('R', asked, nickname);
-    }
-
-    fn ask(&mut self, kind: char, asked: Asked, nickname: &Nickname) {
-        let client = asked.client.id.number();
+    /// A client wants to join, `J`, or another name, `R`.
+    pub fn ask(&mut self, kind: char, asked: Asked, nickname: &Nickname) {
+        let client = asked.client.id;
         self.locals.push((self.count, Local::Asked(asked)));
-        self.push(format_args!("{kind} {client} {nickname} {}", nickname.folded()));
+        self.push(kind, client, format_args!("{nickname} {}", nickname.folded()));
     }
 
     /// A client leaves.
-    pub fn leave(&mut self, client: u64, reason: LeaveReason) {
-        self.push(format_args!("L {client} {}", letter(reason)));
+    pub fn leave(&mut self, client: ClientId, reason: LeaveReason) {
+        self.push('L', client, format_args!("{}", letter(reason)));
     }
 
     /// The operator says a line; it is a notice.
     pub fn announce(&mut self, text: &str) {
-        self.push(format_args!("N {text}"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "N {text}");
+        self.count += 1;
+    }
+
+    fn push(&mut self, kind: char, client: ClientId, rest: fmt::Arguments<'_>) {
+        let _ = writeln!(self.text, "{kind} {} {rest}", client.number());
+        self.count += 1;
     }
 
     /// Something that only this server's clients notice. It holds `bytes` bytes.
     pub fn locally(&mut self, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.locals.push((self.count, Local::Do(act)));
         self.local_bytes += bytes;
-    }
-
-    fn push(&mut self, record: fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "{record}");
-        self.count += 1;
     }
 
     /// Whether nothing has gathered.

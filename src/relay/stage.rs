@@ -10,15 +10,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::Relay;
 use super::engine::Entry;
 use super::entry::Sid;
+use super::link::Link;
 use super::records::{Asked, Local};
 use super::state::{Applied, Event, Gone, State, Who};
-use super::{Link, Relay};
+
 use crate::protocol::cleaning::clean;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason, NOTICE_PREFIX};
 use crate::server::client::{Client, ClientId};
+use crate::server::outbox::Gathers;
 use crate::server::room::{Room, Taken};
 use crate::server::shared::Shared;
 
@@ -78,15 +81,14 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Applies an entry. If it is this server's own, `own` is what stands between its records. Blocks while the
-    /// outbox is full.
+    /// Applies an entry. `locals` stands between its records. Blocks while the outbox is full.
     pub fn apply(
         &mut self,
         state: &mut State,
         entry: &Entry,
-        own: Option<Vec<(usize, Local)>>,
+        locals: Vec<(usize, Local)>,
     ) -> Applied {
-        self.locals = own.unwrap_or_default().into();
+        self.locals = locals.into();
         let applied = state.apply(entry.id, &entry.fields, &mut |number, event| {
             self.happen(number, event);
         });
@@ -283,7 +285,7 @@ impl<'a> Stage<'a> {
     /// Notes which other servers there are and who is there, for the console.
     fn note<T>(&self, change: impl FnOnce(&mut Link) -> T) {
         if let Some(relay) = &self.shared.relay {
-            change(&mut relay.lock());
+            relay.link.change(change);
         }
     }
 }

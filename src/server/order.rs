@@ -25,17 +25,17 @@ impl Shared {
     pub fn say(&self, client: &Client, lines: &[u8]) {
         match &self.relay {
             None => self.outbox.say(client, lines),
-            // The lines were checked to be UTF-8 when they came.
-            Some(relay) => relay.say(client, &String::from_utf8_lossy(lines)),
+            Some(relay) => relay.link.say(client, lines),
         }
     }
 
     /// A member acts: everyone sees this line. Returns whether it counts.
     pub fn act(&self, client: &Client, line: &str) -> bool {
         match &self.relay {
-            None => self.outbox.append_for(client, |room| room.act(line)).is_some(),
-            Some(relay) => relay.act(client, line),
+            None => self.outbox.append_for(client, |room| room.act(line)),
+            Some(relay) => relay.append(client, |records| records.act(client.id, line)),
         }
+        .is_some()
     }
 
     /// A member sends a private message. Returns how many bytes both of them are sent. Returns `None` if nobody
@@ -47,7 +47,7 @@ impl Shared {
                 told.unwrap_or(Some(0))
             }
             Some(relay) => {
-                relay.tell(client, to, text);
+                relay.append(client, |records| records.tell(client.id, to, text));
                 Some(2 * (to.len() + text.len()))
             }
         }

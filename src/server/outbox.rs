@@ -15,6 +15,9 @@
 //! keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster than with
 //! 512 KiB. In a flood that lasts, 512 KiB are faster.)
 //!
+//! What gathers is the room and its next batch. With other servers, the [`relay`](crate::relay) has a second
+//! outbox, in which its records gather by the same rules.
+//!
 //! Grew from step 11 of the [course](crate::lessons), its bound from step 13.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +25,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::client::Client;
+use super::client::{Client, ClientId};
 use super::room::Room;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::LeaveReason;
@@ -47,11 +50,23 @@ pub struct Taken {
     pub is_last: bool,
 }
 
+/// What gathers in an outbox.
+pub trait Gathers {
+    /// Whether there is nothing to take.
+    fn has_nothing(&self) -> bool;
+
+    /// How much has gathered, in bytes.
+    fn bytes(&self) -> usize;
+
+    /// A member says whole lines, each with its nickname and its line end.
+    fn say(&mut self, client: ClientId, lines: &[u8]);
+}
+
 /// The queue between the sessions and the writer.
 #[derive(Debug)]
-pub struct Outbox {
-    /// Held to change the room or to take the batch, never for a socket.
-    state: Mutex<State>,
+pub struct Outbox<T = Room> {
+    /// Held to change what gathers or to take it, never for a socket.
+    state: Mutex<State<T>>,
     /// Something was appended while the writer waited: wakes the writer.
     filled: Condvar,
     /// The batch was taken, or the outbox was closed: wakes the sessions that wait for space.
@@ -59,8 +74,8 @@ pub struct Outbox {
 }
 
 #[derive(Debug)]
-struct State {
-    room: Room,
+struct State<T> {
+    gathered: T,
     /// The number of the batch that is being filled.
     number: u64,
     /// How much may gather, in bytes.
@@ -74,11 +89,12 @@ struct State {
     is_closed: bool,
 }
 
-impl Outbox {
-    /// An empty outbox; the room in it remembers `history` lines.
-    pub fn new(history: usize) -> Self {
+/// What sessions do, and who takes what they have appended.
+impl<T: Gathers> Outbox<T> {
+    /// An outbox in which this gathers.
+    pub fn new(gathered: T) -> Self {
         let state = State {
-            room: Room::new(history),
+            gathered,
             number: 1,
             bound: GATHERED_BYTES,
             writer_waits: false,
@@ -104,7 +120,7 @@ impl Outbox {
             };
             let (first, rest) = lines.split_at(now);
             state.note_text_of(client);
-            state.room.say(client.id, first);
+            state.gathered.say(client.id, first);
             lines = rest;
         }
         self.release(state);
@@ -113,7 +129,7 @@ impl Outbox {
     /// Appends everything that `fill` adds, at one place of the order. A client has caused it. Blocks as
     /// [`Outbox::say`] does. Once the client has left or the outbox is closed, nothing happens and this returns
     /// `None`.
-    pub fn append_for<T>(&self, client: &Client, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+    pub fn append_for<R>(&self, client: &Client, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         while state.is_full() && state.has_text_of(client) && state.accepts(client) {
             state = self.wait_for_space(state);
@@ -122,26 +138,26 @@ impl Outbox {
             return None;
         }
         state.note_text_of(client);
-        let result = fill(&mut state.room);
+        let result = fill(&mut state.gathered);
         self.release(state);
         Some(result)
     }
 
     /// Appends everything that `fill` adds, at one place of the order. No client has caused it. Never blocks.
     /// Returns `None`, and nothing happens, once the outbox is closed.
-    pub fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+    pub fn append<R>(&self, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         if state.is_closed {
             return None;
         }
-        let result = fill(&mut state.room);
+        let result = fill(&mut state.gathered);
         self.release(state);
         Some(result)
     }
 
     /// Appends as [`Outbox::append`] does, but blocks first while too much has gathered. The writer wakes it.
     /// The relay's reader uses this for what the clients of all servers do.
-    pub fn append_in_turn<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
+    pub fn append_in_turn<R>(&self, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         while state.is_full() && !state.is_closed {
             state = self.wait_for_space(state);
@@ -150,42 +166,35 @@ impl Outbox {
         self.append(fill)
     }
 
-    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
-    pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
-        let mut state = self.lock();
-        if state.is_closed {
-            return state.room.forget(client);
-        }
-        let nickname = state.room.leave(client, reason);
-        self.release(state);
-        nickname
+    /// Looks at what has gathered as it is now.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock().gathered)
     }
 
-    /// Looks at the room as it is now.
-    pub fn look<T>(&self, look: impl FnOnce(&Room) -> T) -> T {
-        look(&self.lock().room)
-    }
-
-    /// Appends the last line: everyone is told `farewell`, and nothing can be appended any more.
-    pub fn close(&self, farewell: &str) {
+    /// Appends what `fill` adds, and closes the outbox: nothing can be appended any more. Wakes everybody.
+    pub fn close_with(&self, fill: impl FnOnce(&mut T)) {
         let mut state = self.lock();
-        state.room.announce(farewell);
-        state.room.end_history();
+        fill(&mut state.gathered);
         state.is_closed = true;
         drop(state);
-        self.filled.notify_one();
+        self.filled.notify_all();
         self.taken.notify_all();
     }
 
-    /// Takes what has gathered in exchange for `empty`. Blocks while there is nothing, or until `timeout` is
-    /// over, if there is one. Any append wakes it. Only the writer calls this. `is_too_fast` says that most of
-    /// the room cannot keep up.
-    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
+    /// Takes what has gathered, by `take`, which is given the number of the batch. Blocks while there is
+    /// nothing, or until `timeout` is over, if there is one. Any append wakes it. Only the writer calls this.
+    /// `is_too_fast` says that most of the room cannot keep up.
+    pub fn take_by<R>(
+        &self,
+        timeout: Option<Duration>,
+        is_too_fast: bool,
+        take: impl FnOnce(&mut T, u64) -> R,
+    ) -> (R, Taken) {
         let mut state = self.lock();
-        let was_there = !state.room.gathered().is_empty();
+        let was_there = !state.gathered.has_nothing();
         if !was_there {
             state.writer_waits = true;
-            let is_empty = |state: &mut State| state.room.gathered().is_empty() && !state.is_closed;
+            let is_empty = |state: &mut State<T>| state.gathered.has_nothing() && !state.is_closed;
             state = match timeout {
                 None => {
                     self.filled.wait_while(state, is_empty).unwrap_or_else(PoisonError::into_inner)
@@ -200,41 +209,111 @@ impl Outbox {
             state.writer_waits = false;
         }
         state.adapt_bound(is_too_fast);
-        state.room.take(empty);
-        state.number += 1;
         let is_last = state.is_closed;
-        let wake = std::mem::take(&mut state.senders_wait);
+        (self.take_from(state, take), Taken { was_there, is_last })
+    }
+
+    /// Takes what has gathered, and lets those go on who wait for space.
+    fn take_from<R>(
+        &self,
+        mut state: MutexGuard<'_, State<T>>,
+        take: impl FnOnce(&mut T, u64) -> R,
+    ) -> R {
+        let number = state.number;
+        let result = take(&mut state.gathered, number);
+        // What was left there is still the same batch.
+        let is_taken = state.gathered.bytes() == 0;
+        state.number += u64::from(is_taken);
+        let wake = is_taken && std::mem::take(&mut state.senders_wait);
         drop(state);
         if wake {
             self.taken.notify_all();
         }
-        Taken { was_there, is_last }
+        result
     }
 
-    fn wait_for_space<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait_for_space<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+    ) -> MutexGuard<'a, State<T>> {
         state.senders_wait = true;
         self.taken.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets go of the lock, and wakes the writer if it waits for what was appended.
-    fn release(&self, mut state: MutexGuard<'_, State>) {
-        let wake = !state.room.gathered().is_empty() && std::mem::take(&mut state.writer_waits);
+    fn release(&self, mut state: MutexGuard<'_, State<T>>) {
+        let wake = !state.gathered.has_nothing() && std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
-            self.filled.notify_one();
+            // Only in the relay's does more than one thread wait.
+            self.filled.notify_all();
         }
     }
 
     /// If another thread panics here, the room may be half changed, but not in a way that matters. So a
     /// poisoned lock is used as it is.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+/// What only the room's outbox does.
+impl Outbox {
+    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
+    pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return state.gathered.forget(client);
+        }
+        let nickname = state.gathered.leave(client, reason);
+        self.release(state);
+        nickname
+    }
+
+    /// Appends the last line: everyone is told `farewell`, and nothing can be appended any more.
+    pub fn close(&self, farewell: &str) {
+        self.close_with(|room| {
+            room.announce(farewell);
+            room.end_history();
+        });
+    }
+
+    /// Takes what has gathered in exchange for `empty`: see [`Outbox::take_by`].
+    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
+        self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
+    }
+}
+
+/// What only the relay's outbox does. There several threads wait for what others do.
+impl<T: Gathers> Outbox<T> {
+    /// Changes something that others may wait for, and wakes them. This works in a closed outbox, too.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.gathered);
+        drop(state);
+        self.filled.notify_all();
+        result
+    }
+
+    /// Blocks while `condition` holds, but at most for `time`. Returns whether it holds no longer.
+    /// [`Outbox::change`] and [`Outbox::close_with`] wake it.
+    pub fn wait_while(&self, time: Duration, condition: impl Fn(&T) -> bool) -> bool {
+        let holds = |state: &mut State<T>| condition(&state.gathered);
+        let waited = self.filled.wait_timeout_while(self.lock(), time, holds);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Takes what has gathered, by any thread, without waiting.
+    pub fn take_now<R>(&self, take: impl FnOnce(&mut T, u64) -> R) -> R {
+        let taken = self.take_from(self.lock(), take);
+        self.filled.notify_all();
+        taken
+    }
+}
+
+impl<T: Gathers> State<T> {
     fn is_full(&self) -> bool {
-        self.room.gathered().bytes() >= self.bound
+        self.gathered.bytes() >= self.bound
     }
 
     /// Whether lines of this client are still accepted.
@@ -253,7 +332,7 @@ impl State {
     /// Raises the bound after a full batch, and resets it after a batch that is less than half full. Halves it
     /// when the room cannot keep up.
     fn adapt_bound(&mut self, is_too_fast: bool) {
-        let bytes = self.room.gathered().bytes();
+        let bytes = self.gathered.bytes();
         if is_too_fast {
             self.bound = (self.bound / 2).max(MIN_GATHERED_BYTES);
         } else if bytes >= self.bound {
@@ -285,7 +364,7 @@ mod tests {
 
     #[test]
     fn batches_grow_while_a_flood_lasts() {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(Room::new(0));
         let mut bound = outbox.lock().bound;
         assert_eq!(bound, GATHERED_BYTES);
         while bound < MAX_GATHERED_BYTES {
@@ -299,7 +378,7 @@ mod tests {
 
     #[test]
     fn batches_shrink_while_the_room_cannot_keep_up() {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(Room::new(0));
         for bound in [64, 32, 16, 16] {
             assert_eq!(bound_after(&outbox, GATHERED_BYTES, true), bound << 10);
         }
@@ -307,7 +386,7 @@ mod tests {
 
     #[test]
     fn over_the_bound_a_flood_waits_and_a_first_line_does_not() {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(Room::new(0));
         let ((loud, _l), (quiet, _q)) = (connected(1), connected(2));
         let flood = "loud: x\n".repeat(GATHERED_BYTES / 8);
         outbox.say(&loud, flood.as_bytes());
@@ -331,7 +410,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_after_a_leave_or_after_the_farewell() {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(Room::new(0));
         let ((alice, _a), (bob, _b)) = (connected(1), connected(2));
         assert_eq!(outbox.leave(&alice, LeaveReason::Quit), None, "it was not in");
         outbox.say(&alice, b"alice: too late\n");
@@ -345,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_session_that_waits_for_space_is_let_go_when_the_outbox_is_closed() {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(Room::new(0));
         let (loud, _peer) = connected(1);
         outbox.say(&loud, "x\n".repeat(GATHERED_BYTES).as_bytes());
         thread::scope(|scope| {

@@ -18,6 +18,7 @@ use std::sync::mpsc::SyncSender;
 use super::batch::Batch;
 use super::client::{Client, ClientId};
 use super::history::History;
+use super::outbox::Gathers;
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::replies::{self, LeaveReason, Online};
 
@@ -88,12 +89,6 @@ impl Room {
         self.most = self.most.max(self.members.len());
         self.online = None;
         self.batch.announce(&replies::joined(nickname));
-    }
-
-    /// A member says whole lines, each with its nickname and its line end, to all others.
-    pub fn say(&mut self, client: ClientId, lines: &[u8]) {
-        self.batch.say(client, lines);
-        self.history.add(lines);
     }
 
     /// A member acts: everyone sees this line, and the member sees it too.
@@ -285,14 +280,26 @@ impl Room {
         self.history.set_wake(None);
     }
 
-    /// What has gathered since [`Room::take`].
-    pub fn gathered(&self) -> &Batch {
-        &self.batch
-    }
-
     /// Takes what has gathered. Leaves `empty` in its place.
     pub fn take(&mut self, empty: &mut Batch) {
         std::mem::swap(&mut self.batch, empty);
+    }
+}
+
+/// What gathers is the next batch.
+impl Gathers for Room {
+    fn has_nothing(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
+    /// All others see the lines.
+    fn say(&mut self, client: ClientId, lines: &[u8]) {
+        self.batch.say(client, lines);
+        self.history.add(lines);
     }
 }
 

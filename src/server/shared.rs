@@ -9,6 +9,7 @@ use super::operator::options::Options;
 use super::operator::stats::Stats;
 use super::outbox::Outbox;
 use super::registry::Registry;
+use super::room::Room;
 use super::shutdown::Shutdown;
 use crate::protocol::replies::LeaveReason;
 use crate::relay::Relay;
@@ -39,7 +40,7 @@ impl Shared {
     pub fn new(options: Options, bans: Bans, log: EventLog) -> Self {
         Self {
             registry: Registry::default(),
-            outbox: Outbox::new(options.history),
+            outbox: Outbox::new(Room::new(options.history)),
             relay: None,
             shutdown: Shutdown::default(),
             bans,
