@@ -1,7 +1,7 @@
 //! A real engine, `redis-server` or `valkey-server`, and links to it that a test can cut.
 //!
-//! The program is `redis-server`, unless `CHAT_ENGINE` names another one. Each engine has a port and a
-//! directory of its own. When it is dropped, it is killed.
+//! `CHAT_ENGINE` names the program. Where it is not set, no test makes an engine suffer: that takes its time, and
+//! `tests/relay.sh` does it. Each engine has a port and a directory of its own. When it is dropped, it is killed.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,6 +18,14 @@ fn program() -> String {
     std::env::var("CHAT_ENGINE").unwrap_or("redis-server".to_owned())
 }
 
+/// Says that a test is left out. It need not be complete: not every machine can have an engine.
+fn left_out(why: &str) {
+    let thread = thread::current();
+    let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
+    // Not by `eprintln!`, whose text is shown only if the test fails.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
 /// A running engine.
 pub(crate) struct Redis {
     directory: Directory,
@@ -31,18 +39,19 @@ impl Redis {
     pub(crate) fn is_there() -> bool {
         let version = Command::new(program()).arg("--version").stdout(Stdio::null()).status();
         if version.is_err() {
-            let name = thread::current().name().unwrap_or("a test").to_owned();
-            let line = format!("left out: {name}: there is no {}\n", program());
-            // Not by `eprintln!`, whose text is shown only if the test fails.
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            left_out(&format!("there is no {}", program()));
         }
         version.is_ok()
     }
 
-    /// Starts an engine with these options of the command line. Returns `None` if this machine has none. The
-    /// test is then left out.
+    /// Starts an engine with these options of the command line. Returns `None` if this machine has none, or if
+    /// `CHAT_ENGINE` does not ask for it. The test is then left out.
     #[track_caller]
     pub(crate) fn start(options: &[&str]) -> Option<Self> {
+        if std::env::var_os("CHAT_ENGINE").is_none() {
+            left_out("it is for tests/relay.sh, which sets CHAT_ENGINE");
+            return None;
+        }
         if !Self::is_there() {
             return None;
         }

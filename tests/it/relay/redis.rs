@@ -1,8 +1,8 @@
 //! The faults of a real engine: it is killed, stopped, restarted, cut off, it loses the end of its log, it is full, and
 //! another one takes its place.
 //!
-//! They need `redis-server` (or what `CHAT_ENGINE` names) and take their time, so they run when asked for:
-//! `tests/relay.sh`.
+//! They need an engine and take their time, so without `CHAT_ENGINE` each is left out, with a line that says so.
+//! `tests/relay.sh` sets it.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -124,7 +124,6 @@ fn pause(milliseconds: u64) {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_is_killed_and_restarted_four_times() {
     let Some(mut redis) = Redis::durable() else { return };
     two_talk_through(&mut redis, |redis| {
@@ -139,7 +138,6 @@ fn an_engine_is_killed_and_restarted_four_times() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_that_syncs_every_second_is_restarted_in_order() {
     let Some(mut redis) = Redis::start(&["--appendonly", "yes"]) else { return };
     two_talk_through(&mut redis, |redis| {
@@ -154,7 +152,6 @@ fn an_engine_that_syncs_every_second_is_restarted_in_order() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_is_stopped_for_longer_than_a_dead_server_has() {
     let Some(mut redis) = Redis::durable() else { return };
     two_talk_through(&mut redis, |redis| {
@@ -167,7 +164,6 @@ fn an_engine_is_stopped_for_longer_than_a_dead_server_has() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn all_connections_are_killed_again_and_again() {
     let Some(mut redis) = Redis::durable() else { return };
     two_talk_through(&mut redis, |redis| {
@@ -179,7 +175,6 @@ fn all_connections_are_killed_again_and_again() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_that_is_full_makes_talk_wait() {
     let Some(mut redis) = Redis::durable() else { return };
     two_talk_through(&mut redis, |redis| {
@@ -192,7 +187,6 @@ fn an_engine_that_is_full_makes_talk_wait() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_that_lost_the_end_of_its_log_turns_out_those_who_saw_it() {
     let Some(mut redis) = Redis::start(&["--appendonly", "yes"]) else { return };
     let (mut one, mut two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
@@ -220,7 +214,6 @@ fn an_engine_that_lost_the_end_of_its_log_turns_out_those_who_saw_it() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn an_engine_that_was_emptied_ends_in_one_room_again() {
     for command in
         [&["FLUSHALL"][..], &["DEL", "chat:{lobby}:log"], &["DEL", "chat:{lobby}:checkpoint"]]
@@ -248,7 +241,6 @@ fn an_engine_that_was_emptied_ends_in_one_room_again() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn one_link_is_cut_and_only_those_behind_it_are_told() {
     let Some(redis) = Redis::durable() else { return };
     let link = Link::to(redis.address());
@@ -268,7 +260,6 @@ fn one_link_is_cut_and_only_those_behind_it_are_told() {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_without_is_told() {
     let Some(redis) = Redis::durable() else { return };
     let rights = "+auth +role +xadd +xread +xrange +xrevrange +xtrim +del";
@@ -318,7 +309,6 @@ impl Drop for Sentinels {
 }
 
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn sentinel_promotes_a_replica_and_talk_goes_on() {
     let Some(mut primary) = Redis::durable() else { return };
     let replica = Redis::start(&["--replicaof", "127.0.0.1", &primary.port().to_string()]).unwrap();
@@ -373,7 +363,6 @@ fn listen_to(peer: &mut Peer) -> String {
 /// Random faults, as long as `CHAT_SOAK_SECONDS` says: three servers, each behind a link of its own, three who talk and
 /// one who listens at each. The seed is printed.
 #[test]
-#[ignore = "for tests/relay.sh"]
 fn soak() {
     let Some(mut redis) = Redis::durable() else { return };
     let seconds = std::env::var("CHAT_SOAK_SECONDS").map_or(20, |text| text.parse().unwrap());
