@@ -3,7 +3,7 @@
 //! It runs on the test's own thread. Bytes that were read stay in `received` until the test asks for them. So
 //! `expect` sees every line, in order, and fails on a line that should not have come.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{DEADLINE, Transcript, proc};
@@ -175,6 +175,12 @@ impl Peer {
         let read = self.stream.read_exact(&mut bytes[have..]);
         assert!(read.is_ok(), "{} waited for {count} bytes: {read:?}", self.name);
         bytes
+    }
+
+    /// What comes from here on, as a stream. It is read faster than line by line, and nothing is kept of it.
+    pub(crate) fn reader(&mut self) -> impl BufRead + '_ {
+        let received = Cursor::new(std::mem::take(&mut self.received));
+        received.chain(BufReader::with_capacity(READ_BYTES, &self.stream))
     }
 
     /// Waits for the connection to end cleanly. Nothing more may come before.

@@ -2,7 +2,7 @@
 //! twice.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -197,50 +197,59 @@ pub(crate) fn expect_newcomers_to_be_heard(
     server.expect_exit();
 }
 
-/// What readers wait for before the server is ended, in lines and in bytes: well into the flood.
-const ENOUGH_LINES: u64 = 50_000;
+/// What readers wait for before the server is ended, in bytes: well into the flood.
 const ENOUGH_BYTES: u64 = 6 << 20;
 
 /// How many clients talk without a pause.
 const FLOODS: usize = 6;
 
-/// The farewell comes within three seconds, and a busy machine may need longer for what was said before.
-/// So text is checked and not kept: it could be gigabytes.
-#[derive(Debug, PartialEq, Eq)]
+/// What a reader has seen. The text is checked and not kept: on a busy machine it could be gigabytes.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
-    lines: u64,
+    bytes: u64,
     /// Depends on every line and on their order.
     hash: u64,
     /// The number of the next line of each flood.
     next: [u64; FLOODS],
+    last: String,
 }
 
-/// Reads up to the farewell and the end. Reports when it has read enough.
-fn read_all(peer: &mut Peer, report: &mpsc::Sender<()>) -> Seen {
-    let mut seen = Seen { lines: 0, hash: 0, next: [0; FLOODS] };
-    loop {
-        let line = peer.line();
-        if line == FAREWELL {
-            peer.expect_end();
-            return seen;
+impl Seen {
+    /// Reads to the end, which is the farewell. Calls `enough` when it has read enough.
+    fn of(peer: &mut Peer, enough: impl FnOnce()) -> Self {
+        let (mut seen, mut reader, mut line) = (Self::default(), peer.reader(), Vec::new());
+        let mut enough = Some(enough);
+        while reader.read_until(b'\n', &mut line).expect("the connection ends in order") > 0 {
+            seen.take(&line);
+            line.clear();
+            if seen.bytes > ENOUGH_BYTES
+                && let Some(enough) = enough.take()
+            {
+                enough();
+            }
         }
-        seen.lines += 1;
+        assert_eq!(seen.last, format!("{FAREWELL}\n"));
+        seen
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        self.bytes += line.len() as u64;
         let mut hasher = DefaultHasher::new();
-        (seen.hash, &line).hash(&mut hasher);
-        seen.hash = hasher.finish();
-        if seen.lines == ENOUGH_LINES {
-            report.send(()).unwrap();
-        }
-        if let Some(text) = line.strip_prefix('f') {
-            // Nothing that was taken of one flood is missing: its lines are numbered.
-            let mut words = text.split(' ').skip(1).map(str::parse::<u64>);
-            let (Some(Ok(name)), Some(Ok(n))) = (words.next(), words.next()) else {
-                panic!("torn: {line:?}")
-            };
-            let next = &mut seen.next[usize::try_from(name).unwrap()];
-            assert_eq!(n, *next, "{line}");
-            *next += 1;
-        }
+        (self.hash, line).hash(&mut hasher);
+        self.hash = hasher.finish();
+        let Some(text) = line.strip_prefix(b"f") else {
+            self.last = String::from_utf8_lossy(line).into_owned();
+            return;
+        };
+        // Nothing that was taken of one flood is missing: its lines are numbered.
+        let text = std::str::from_utf8(text).unwrap();
+        let mut words = text.split(' ').skip(1).map(str::parse::<u64>);
+        let (Some(Ok(name)), Some(Ok(n))) = (words.next(), words.next()) else {
+            panic!("torn: {text:?}")
+        };
+        let next = &mut self.next[usize::try_from(name).unwrap()];
+        assert_eq!(n, *next, "{text}");
+        *next += 1;
     }
 }
 
@@ -248,13 +257,10 @@ fn read_all(peer: &mut Peer, report: &mpsc::Sender<()>) -> Seen {
 fn flood(mut peer: Peer, name: usize) {
     let mut stream = peer.stream().try_clone().expect("the connection stands");
     thread::scope(|scope| {
-        scope.spawn(move || {
-            while peer.line() != FAREWELL {}
-            peer.expect_end();
-        });
+        scope.spawn(move || Seen::of(&mut peer, || ()));
         let mut lines = String::new();
         for n in 0_u64.. {
-            lines += &format!("{name} {n} {}\n", "flood ".repeat(20));
+            lines += &format!("{name} {n} {}\n", "flood ".repeat(160));
             if lines.len() > 60_000 {
                 if stream.write_all(lines.as_bytes()).is_err() {
                     break;
@@ -281,7 +287,7 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
             .iter_mut()
             .map(|peer| {
                 let report = report.clone();
-                scope.spawn(move || read_all(peer, &report))
+                scope.spawn(move || Seen::of(peer, || report.send(()).unwrap()))
             })
             .collect();
         for (name, peer) in floods.into_iter().enumerate() {
