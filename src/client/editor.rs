@@ -37,6 +37,8 @@ pub(super) struct Editor {
     killed: String,
     /// What is searched for in the history.
     pub(super) search: Option<String>,
+    /// There was no room for the text of the last key.
+    pub(super) is_full: bool,
     completion: Option<Completion>,
     last_key: Option<Key>,
 }
@@ -68,25 +70,22 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key. `names` returns the nicknames for Tab, with the most likely one first. Returns whether
-    /// there was room for the key's text.
-    pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) -> bool {
+    /// Takes a key. `names` returns the nicknames for Tab, with the most likely one first.
+    pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) {
         if self.goes_on_searching(key) {
-            return true;
+            return;
         }
         let before = (self.text.clone(), self.cursor);
         let last = self.last_key.replace(key.clone());
         if *key != Key::Tab {
             self.completion = None;
         }
+        self.is_full = false;
         let (start, cursor, end) = (0, self.cursor, self.text.len());
-        let fits = match key {
+        match key {
             Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4]), MAX_MESSAGE_BYTES),
             Key::Paste(text) => self.insert(text, MAX_PASTED_BYTES),
             Key::Ctrl('y') => self.insert(&self.killed.clone(), MAX_MESSAGE_BYTES),
-            _ => true,
-        };
-        match key {
             Key::Tab => self.complete(&names()),
             Key::Ctrl('h') => self.delete(previous_boundary(&self.text, cursor), cursor),
             Key::Delete | Key::Ctrl('d') => self.delete(cursor, next_boundary(&self.text, cursor)),
@@ -115,21 +114,20 @@ impl Editor {
             self.undos.push(before);
             self.undos.drain(..self.undos.len().saturating_sub(MAX_UNDOS));
         }
-        fits
     }
 
-    /// Inserts text, made harmless, and returns whether there was room for it.
-    pub(super) fn insert(&mut self, text: &str, limit: usize) -> bool {
+    /// Inserts text, made harmless, if there is room for it.
+    fn insert(&mut self, text: &str, limit: usize) {
         let text = clean(text);
-        if self.text.len() + text.len() > limit {
-            return false;
+        self.is_full = self.text.len() + text.len() > limit;
+        if self.is_full {
+            return;
         }
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
         // The text after the cursor may have joined the new character to one cluster.
         let start = previous_boundary(&self.text, self.cursor);
         self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
-        true
     }
 
     fn delete(&mut self, from: usize, to: usize) {
@@ -240,7 +238,8 @@ mod tests {
                 let line = editor.finish();
                 editor.remember(&line);
             } else {
-                fits &= editor.press(&key, names);
+                editor.press(&key, names);
+                fits &= !editor.is_full;
             }
         }
         fits

@@ -35,6 +35,9 @@ const PING_WORD: &str = "client-";
 /// a user forever.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How many bytes a user can have waiting. It is more than anybody has to say, and little memory.
 const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
@@ -48,6 +51,8 @@ pub(super) enum Phase {
     Login,
     /// In the room.
     Chatting,
+    /// This person has sent `/quit`, and waits a moment for the server's goodbye.
+    Leaving,
 }
 
 /// The connection, if there is one, and what is to be sent.
@@ -72,9 +77,9 @@ pub(super) struct Link {
     pub(super) due: Option<Instant>,
     /// How many lines of a program were refused, by the client or by the server.
     pub(super) refused: usize,
-    /// `/quit` is to follow the lines that wait.
+    /// The user leaves. For a program, `/quit` is to follow the lines that wait.
     pub(super) leaving: bool,
-    /// `/quit` was sent.
+    /// That `/quit` was sent.
     quit: bool,
     /// The server's last line, if the server closes the connection after it.
     pub(super) farewell: Option<&'static str>,
@@ -83,23 +88,20 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Goes on to a phase. The login has a limit of time.
+    /// Goes on to a phase. Some have a limit of time.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.due = (phase == Phase::Login).then(|| Instant::now() + LOGIN_TIMEOUT);
-    }
-
-    /// Takes a nickname: to connect with, or to answer the server that has refused another one.
-    pub(super) fn name(&mut self, nickname: &str) {
-        self.enter(Phase::Login);
-        if self.stream.is_some() {
-            self.send(nickname);
-        }
+        self.due = match phase {
+            Phase::Unnamed | Phase::Chatting => None,
+            Phase::Login => Some(Instant::now() + LOGIN_TIMEOUT),
+            Phase::Leaving => Some(Instant::now() + LEAVE_TIMEOUT),
+        };
     }
 
     /// Takes a new connection.
     pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
         self.stream = Some(stream);
+        self.outgoing.clear();
         self.farewell = None;
         self.enter(Phase::Login);
     }
@@ -114,7 +116,6 @@ impl Link {
             self.enter(Phase::Login);
         }
         self.stream = None;
-        self.outgoing.clear();
         self.quit = false;
         (self.sent_bytes, self.sent) = (0, self.confirmed);
     }
@@ -192,13 +193,13 @@ impl Link {
     }
 
     /// Returns whether it is time for that.
-    pub(super) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())
     }
 
-    /// Returns whether the login has taken too long.
+    /// Returns whether the login or the goodbye has taken too long.
     pub(super) fn is_late(&self) -> bool {
-        self.phase == Phase::Login && self.is_due()
+        self.phase != Phase::Chatting && self.is_due()
     }
 
     /// Sends as much as the socket takes without a wait. If there is more to send, returns the socket, to wait
@@ -287,6 +288,8 @@ mod tests {
         assert_eq!((link.waiting(), link.unsaid()), (3, 7));
         link.disconnected();
         assert_eq!((link.waiting(), link.unsaid()), (7, 7));
+        // A new connection begins with nothing to send.
+        link.outgoing.clear();
         link.enter(Phase::Chatting);
         link.fill(&mut terminal);
         assert_eq!(String::from_utf8_lossy(&link.outgoing), lines[3..].join("\n") + "\n");

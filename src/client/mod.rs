@@ -49,13 +49,12 @@ mod people;
 
 mod width;
 
-use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use keys::KeyParser;
 use link::{Link, Phase};
@@ -73,10 +72,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// When so many lines wait, no more input of a program is read.
 const MAX_WAITING_LINES: usize = 1000;
 
-/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
-/// When this time is over, the client closes the connection.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// What the two threads have in common.
 struct Client {
     options: Options,
@@ -89,10 +84,8 @@ struct Client {
 struct Shared {
     link: Link,
     terminal: Terminal,
-    /// How the receive thread has ended.
+    /// How the client ends, once that is known. The send thread then ends.
     outcome: Option<Outcome>,
-    /// Why the standard output can no longer be written to.
-    output_error: Option<io::Error>,
 }
 
 /// How a connection or the client ended. The texts are for a person.
@@ -118,7 +111,7 @@ pub fn run(options: Options) -> ExitCode {
 fn chat(options: Options) -> io::Result<Vec<String>> {
     let (input, output) = system::open()?;
     let terminal = Terminal::open(&options);
-    let mut shared = Shared { link: Link::default(), terminal, outcome: None, output_error: None };
+    let mut shared = Shared { link: Link::default(), terminal, outcome: None };
     match &options.nickname {
         Some(nickname) => shared.name(nickname),
         None => shared.terminal.ask_nickname(),
@@ -141,10 +134,8 @@ fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
         receiver.change(|shared| shared.outcome = Some(outcome));
     })?;
     let sender = Arc::clone(client);
-    let send = thread::Builder::new().name("send".to_owned()).spawn(move || {
-        let Err(outcome) = send_loop(&sender, input);
-        outcome
-    })?;
+    let send = thread::Builder::new().name("send".to_owned());
+    let send = send.spawn(move || send_loop(&sender, input))?;
     Ok(send.join().unwrap_or(Outcome::Failed("Internal error.".to_owned())))
 }
 
@@ -171,10 +162,8 @@ impl Client {
 /// until something is due. While many lines of a program wait to be sent, it wants no input. So a program that
 /// writes into the pipe is slowed to the pace of the server.
 ///
-/// # Errors
-///
-/// How the client ends: this user has left, the receive thread has ended, or the terminal is gone.
-fn send_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
+/// Returns how the client ends: this user has left, the receive thread has ended, or the terminal is gone.
+fn send_loop(client: &Client, mut input: Input) -> Outcome {
     let Client { options, output, .. } = client;
     let mut buffer = vec![0; READ_BYTES];
     let (mut keys, mut lines) = (KeyParser::default(), LineDecoder::new(MAX_MESSAGE_BYTES));
@@ -182,21 +171,20 @@ fn send_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
     let mut key_due = None;
     loop {
         let mut shared = client.lock();
-        let Shared { link, terminal, outcome, .. } = &mut *shared;
-        let has_left = terminal.person_types && link.leaving && link.is_due();
-        if let Some(outcome) = outcome.take().or(has_left.then_some(Outcome::Done)) {
-            return Err(outcome);
-        }
+        let Shared { link, terminal, .. } = &mut *shared;
         let wants = terminal.edits
             || !options.listen && !link.leaving && link.waiting() < MAX_WAITING_LINES;
         let socket = link.pump(terminal);
         let due = [key_due, link.next_due()].into_iter().flatten().min();
-        let is_drawn = shared.draw(output, options.listen)?;
+        let is_drawn = terminal.draw(output, link.waiting());
+        if let Some(outcome) = shared.ending(options.listen) {
+            return outcome;
+        }
         drop(shared);
         client.changed.notify_all();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let ready = input.wait(wants, socket.as_deref(), (!is_drawn).then_some(output), timeout);
-        let ready = ready.map_err(|_| Outcome::Done)?;
+        let Ok(ready) = ready else { return Outcome::Done };
         if ready.redraw {
             system::raw_mode();
         }
@@ -204,11 +192,11 @@ fn send_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
         let mut shared = client.lock();
         let pressed = match read.map(|bytes| &buffer[..bytes]) {
             Some(bytes) if !shared.terminal.edits => {
-                shared.read_lines(&mut lines, bytes, options.say)?;
+                shared.read_lines(&mut lines, bytes);
                 continue;
             }
             // The terminal is gone.
-            Some([]) => return Err(Outcome::Done),
+            Some([]) => return Outcome::Done,
             Some(bytes) => keys.feed(bytes),
             None if key_due.is_some_and(|due| due <= Instant::now()) => keys.nothing_followed(),
             None => continue,
@@ -221,43 +209,45 @@ fn send_loop(client: &Client, mut input: Input) -> Result<Infallible, Outcome> {
 }
 
 impl Shared {
-    /// Takes a line for a nickname.
+    /// Takes a line for a nickname: to connect with, or to answer the server that has refused another one.
     fn name(&mut self, nickname: &str) {
         self.terminal.set_nickname(nickname.trim());
-        self.link.name(nickname.trim());
+        self.link.enter(Phase::Login);
+        self.link.send(nickname.trim());
     }
 
-    /// Shows as much as the output takes without a wait. Returns whether the output took everything.
-    ///
-    /// # Errors
-    ///
-    /// The end: nobody reads any more. The lines of a program are still sent if only the output has failed, or
-    /// if the input has ended.
-    fn draw(&mut self, output: &Output, listens: bool) -> Result<bool, Outcome> {
-        let drawn = self.terminal.draw(output, self.link.waiting());
-        drawn.or_else(|error| {
-            let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
-            if self.terminal.edits || is_closed && listens {
-                return Err(Outcome::Done);
+    /// Returns how the client ends, if it is time for that. If nobody reads the output of a program any more, or it
+    /// cannot be written, the lines that were read are still sent.
+    fn ending(&mut self, listens: bool) -> Option<Outcome> {
+        let Self { link, terminal, outcome } = self;
+        let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        match terminal.error.as_ref().map(is_closed) {
+            _ if outcome.is_some() => outcome.take(),
+            // The receive thread may be waiting for a terminal that takes nothing.
+            _ if link.phase == Phase::Leaving && link.is_late() => Some(Outcome::Done),
+            Some(_) if terminal.edits => Some(Outcome::Done),
+            Some(true) if listens => Some(Outcome::Done),
+            Some(true) if !link.leaving => {
+                Some(Outcome::Failed("Nobody reads the output any more.".to_owned()))
             }
-            if is_closed && !self.link.leaving {
-                return Err(Outcome::Failed("Nobody reads the output any more.".to_owned()));
-            }
-            self.output_error = Some(error);
-            Ok(false)
-        })
+            _ => None,
+        }
     }
 
     /// Leaves. For a person, lines that still wait are not sent. The client waits a moment for the server's
     /// goodbye. It does not wait if no goodbye can come, or if the person leaves for the second time. A program
     /// must know whether the server has taken all its lines, so for a program there is no limit.
     fn leave(&mut self) {
-        let waits = self.link.phase == Phase::Chatting && !self.link.leaving;
         self.link.leaving = true;
-        if self.terminal.person_types {
-            self.discard();
-            let patience = if waits { LEAVE_TIMEOUT } else { Duration::ZERO };
-            self.link.due = Some(Instant::now() + patience);
+        if !self.terminal.person_types {
+            return;
+        }
+        self.discard();
+        if self.link.phase == Phase::Chatting {
+            self.link.send("/quit");
+            self.link.enter(Phase::Leaving);
+        } else {
+            self.outcome = Some(Outcome::Done);
         }
     }
 
@@ -286,18 +276,14 @@ impl Shared {
         self.disconnected();
         if self.terminal.person_types {
             self.discard();
-            let draft = self.terminal.take_draft();
-            if !draft.is_empty() {
-                self.terminal.note(&format!("Not sent: {draft}"));
-            }
         }
-        let written = self.terminal.close(output);
+        self.terminal.close(output);
         let mut reasons = match outcome {
             Outcome::Done => Vec::new(),
             Outcome::Failed(why) | Outcome::Lost(why) => why.lines().map(str::to_owned).collect(),
         };
-        let error = self.output_error.take().or(written.err());
-        let error = error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        let error =
+            self.terminal.error.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
         reasons.extend(error.map(|error| format!("Could not write the output: {error}")));
         if self.link.last_seen.is_some() && self.link.unsaid() > 0 {
             reasons.push(format!("Not said: {}.", count_lines(self.link.unsaid())));

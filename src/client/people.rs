@@ -42,8 +42,7 @@ struct Person {
 impl People {
     /// Forgets who is there. Ignored people stay ignored.
     pub(super) fn clear(&mut self) {
-        self.known.clear();
-        self.color_uses = Default::default();
+        *self = Self { ignored: std::mem::take(&mut self.ignored), ..Self::default() };
     }
 
     /// Notes that somebody is there.

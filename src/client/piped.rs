@@ -8,48 +8,36 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 
 impl Shared {
-    /// Acts on the input. If `bytes` is empty, the input has ended. `says` means that no line is a command.
-    ///
-    /// # Errors
-    ///
-    /// The input has ended without a nickname.
-    pub(super) fn read_lines(
-        &mut self,
-        decoder: &mut LineDecoder,
-        mut bytes: &[u8],
-        says: bool,
-    ) -> Result<(), Outcome> {
+    /// Acts on the input. If `bytes` is empty, the input has ended.
+    pub(super) fn read_lines(&mut self, decoder: &mut LineDecoder, mut bytes: &[u8]) {
         let has_ended = bytes.is_empty();
         while !self.link.leaving
             && let Some(frame) = decoder.next(&mut bytes)
         {
-            self.read_line(&frame, says);
+            self.read_line(&frame);
         }
         if has_ended {
             // A last line counts even without its end.
             if let Some(last) = decoder.finish() {
-                self.read_line(&last, says);
+                self.read_line(&last);
             }
             if self.link.phase == Phase::Unnamed && !self.terminal.person_types {
-                return Err(Outcome::Failed("There is no nickname.".to_owned()));
+                self.outcome = Some(Outcome::Failed("There is no nickname.".to_owned()));
             }
             self.leave();
         }
-        Ok(())
     }
 
-    /// Acts on a line of the input. `says` means that no line is a command.
-    fn read_line(&mut self, frame: &Frame<'_>, says: bool) {
+    fn read_line(&mut self, frame: &Frame<'_>) {
+        let says = self.terminal.transcript.options.say;
         let why = match *frame {
             Frame::Line(line) if self.terminal.person_types => {
                 return match self.terminal.question.take() {
-                    Some(question) if line.is_empty() => self.submit(&question.answer),
+                    Some((_, answer)) if line.is_empty() => self.submit(&answer),
                     _ => self.enter(line.to_owned()),
                 };
             }
-            Frame::Line(line) if self.link.phase == Phase::Unnamed => {
-                return self.name(line);
-            }
+            Frame::Line(line) if self.link.phase == Phase::Unnamed => return self.name(line),
             Frame::Line(line) if says => return self.link.say_text(line),
             Frame::Line(line) if Command::parse(line) == Command::Quit => return self.leave(),
             Frame::Line(line) => return self.link.say(line),

@@ -6,7 +6,7 @@
 //! waits for the reader of the output.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,10 +18,9 @@ use crate::arguments::Endpoint;
 use crate::protocol::MAX_SERVER_LINE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
-use crate::system::socket::{DeadPeer, detect_dead_peer, read};
+use crate::system::socket::{DeadPeer, connect, detect_dead_peer, read};
 
-/// How long one address may take to answer. The system by itself waits for minutes, and a name may have several
-/// addresses. When this time is over, the next address is tried.
+/// How long one address may take to answer. When this time is over, the next address of the host is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When to give up a server that vanished without a word: after a minute of silence and three questions. There
@@ -51,29 +50,27 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     client.change(|shared| shared.terminal.note(&format!("Connecting to {endpoint}...")));
     let mut pause = FIRST_PAUSE;
     loop {
-        let outcome = match connect(endpoint) {
-            Ok(stream) => chat(client, &Arc::new(stream)),
-            Err(error) => Outcome::Lost(not_connected(endpoint, &error)),
-        };
+        let stream = connect((endpoint.host.as_str(), endpoint.port), CONNECT_TIMEOUT);
+        let stream = stream.map_err(|error| not_connected(endpoint, &error));
+        let outcome = stream.map_or_else(Outcome::Lost, |stream| chat(client, &Arc::new(stream)));
         let why = match outcome {
             Outcome::Lost(why) if *reconnect => why,
             outcome => return outcome,
         };
-        let jittered = client.change(|shared| {
+        // A room of clients that lost their server together must not come back in one storm. The nanoseconds of
+        // the clock are as good as a random number for that.
+        let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+        let jitter = 0.75 + f64::from(nanoseconds) / 2e9;
+        let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
+        client.change(|shared| {
             if shared.link.phase == Phase::Chatting {
                 pause = FIRST_PAUSE;
             }
             shared.disconnected();
-            // A room of clients that lost their server together must not come back in one storm. The
-            // nanoseconds of the clock are as good as a random number for that.
-            let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
-            let jittered = pause.mul_f64(0.75 + f64::from(nanoseconds) / 2e9);
-            let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
-            let text = format!("{why}. Trying again in {:.1} s.", jittered.as_secs_f64());
-            shared.terminal.status(&text);
-            jittered
+            let seconds = pause.mul_f64(jitter).as_secs_f64();
+            shared.terminal.status(&format!("{why}. Trying again in {seconds:.1} s."));
         });
-        thread::sleep(jittered);
+        thread::sleep(pause.mul_f64(jitter));
         client.wait_until(is_named);
         pause = LONGEST_PAUSE.min(pause * 2);
     }
@@ -82,41 +79,18 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
 /// Says why there is no connection, and what to do about it if that is known.
 fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
     let why = format!("Could not connect to server at {endpoint}");
+    let advice = "Make sure the server is running!";
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("{why}\nMake sure the server is running!"),
-        io::ErrorKind::AddrInUse => {
-            format!("{why}: nobody listens there\nMake sure the server is running!")
-        }
+        io::ErrorKind::ConnectionRefused => format!("{why}\n{advice}"),
+        io::ErrorKind::AddrInUse => format!("{why}: nobody listens there\n{advice}"),
         _ => format!("{why}: {error}"),
     }
 }
 
-/// Connects to the first of the host's addresses that answers.
-fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            // If nobody listens on a port, the system may give that port to this client. Then the client
-            // connects to itself (RFC 9293, 3.5: a simultaneous open).
-            Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
-                last_error = io::ErrorKind::AddrInUse.into();
-            }
-            Ok(stream) => {
-                // macOS refuses this if the server has already reset the connection. The read then reports
-                // that.
-                let _ = stream.set_nodelay(true);
-                // If the system refuses this, a dead server is noticed when something is sent to it.
-                let _ = detect_dead_peer(&stream, DEAD_SERVER);
-                return Ok(stream);
-            }
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
-}
-
 /// Follows one connection to its end.
 fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
+    // If the system refuses this, a dead server is noticed when something is sent to it.
+    let _ = detect_dead_peer(stream, DEAD_SERVER);
     client.change(|Shared { link, terminal, .. }| {
         terminal.status("");
         terminal.note("Connected successfully!");
@@ -158,21 +132,14 @@ impl Shared {
     ///
     /// The end of the connection.
     fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
-        let line = match *frame {
-            Frame::Line(line) => line,
-            // Only telnet needs this.
-            Frame::TimingMark => return Ok(()),
-            Frame::NotUtf8 | Frame::TooLong { .. } => {
-                self.terminal.note("Skipped a line that was too long or not UTF-8.");
-                return Ok(());
-            }
-        };
-        if self.link.phase == Phase::Login && self.log_in(line, options)? {
-            return Ok(());
-        }
         let Self { link, terminal, .. } = self;
-        link.farewell =
-            [replies::GOODBYE, replies::KICKED].into_iter().find(|words| *words == line);
+        // A timing mark is for telnet. No server sends one by itself.
+        let Frame::Line(line) = *frame else {
+            terminal.note("Skipped a line that was too long or not UTF-8.");
+            return Ok(());
+        };
+        let farewells = [replies::GOODBYE, replies::KICKED];
+        link.farewell = farewells.into_iter().find(|words| *words == line);
         let hides_notices = &mut terminal.transcript.hides_notices;
         if link.confirm(line) {
             *hides_notices = false;
@@ -181,35 +148,37 @@ impl Shared {
         // Lines between the welcome and the answer to the first ping are about this user's own join. Lines at
         // the end are about this user's own leave.
         *hides_notices |= options.silent && [replies::CONNECTED, replies::GOODBYE].contains(&line);
+        if link.phase == Phase::Login {
+            if line == replies::ENTER_NICKNAME {
+                link.send(&terminal.transcript.nickname);
+                return Ok(());
+            }
+            if line.ends_with(replies::NICKNAME_QUESTION) {
+                return self.refused(line, options);
+            }
+            if line == replies::CONNECTED {
+                link.enter(Phase::Chatting);
+                if options.silent {
+                    link.ping();
+                }
+            }
+        }
         link.refused += usize::from(!terminal.person_types && replies::is_refusal(line));
         terminal.show(line);
         Ok(())
     }
 
-    /// Answers the server until this user is in. Returns whether nobody needs to see the line.
+    /// Follows a refused nickname: asks a person for another one.
     ///
     /// # Errors
     ///
-    /// The end of the connection, since the nickname was refused.
-    fn log_in(&mut self, line: &str, options: &Options) -> Result<bool, Outcome> {
+    /// The end of the connection. If one's own ghost may hold the nickname, it is free later.
+    fn refused(&mut self, line: &str, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
-        let nickname = &terminal.transcript.nickname;
-        if line == replies::ENTER_NICKNAME {
-            link.send(nickname);
-            return Ok(true);
-        }
-        if line == replies::CONNECTED {
-            link.enter(Phase::Chatting);
-            if options.silent {
-                link.ping();
-            }
-        }
-        if !line.ends_with(replies::NICKNAME_QUESTION) {
-            return Ok(false);
-        }
         let person = terminal.person_types;
         let is_ghost = !person || link.last_seen.is_some_and(|at| at.elapsed() < GHOST_TIMEOUT);
         if options.reconnect && is_ghost && line.contains(replies::IS_TAKEN) {
+            let nickname = &terminal.transcript.nickname;
             return Err(Outcome::Lost(format!("The nickname {nickname} is still taken.")));
         }
         terminal.show(line);
@@ -219,13 +188,13 @@ impl Shared {
         }
         link.enter(Phase::Unnamed);
         terminal.ask_nickname();
-        Ok(true)
+        Ok(())
     }
 
     /// Says how a stream ended.
     fn end(&mut self, error: Option<io::Error>) -> Outcome {
         let link = &mut self.link;
-        let why = match (link.farewell, error) {
+        Outcome::Lost(match (link.farewell, error) {
             (Some(replies::GOODBYE), _) => {
                 link.take_until(link.sent);
                 return Outcome::Done;
@@ -240,7 +209,6 @@ impl Shared {
                 "The server did not say goodbye: not everything may have arrived.".to_owned()
             }
             _ => "The server closed the connection.".to_owned(),
-        };
-        Outcome::Lost(why)
+        })
     }
 }

@@ -30,6 +30,9 @@ const MORE: &str = "…";
 /// The indentation of every row of a line except the first.
 const INDENT: &str = "  ";
 
+/// Ends a row. In raw mode a line feed alone would only go down.
+const ROW_END: &str = "\r\n";
+
 /// The least room for text, in columns. If a prompt would leave less, there is no prompt.
 const MIN_TEXT_COLUMNS: usize = 10;
 
@@ -65,15 +68,11 @@ impl Screen {
         }
         for line in above.lines() {
             wrap(line, columns, &mut bytes);
-            // In raw mode a line feed alone would only go down.
-            bytes += "\r\n";
         }
         if !note.is_empty() {
-            let mut rows = String::new();
-            wrap(note, columns, &mut rows);
-            self.drawn.extend(rows.split("\r\n").map(text_width));
-            bytes += &rows;
-            bytes += "\r\n";
+            let start = bytes.len();
+            wrap(note, columns, &mut bytes);
+            self.drawn.extend(bytes[start..].lines().map(text_width));
         }
         let fits = text_width(prompt) + MIN_TEXT_COLUMNS < columns;
         let prompt = if fits { prompt } else { "" };
@@ -106,29 +105,23 @@ impl Screen {
 
     /// Returns the part of the text that is visible in `columns`, minus the margins. Scrolls as little as
     /// needed.
-    fn window(
-        &mut self,
-        text: &str,
-        cursor: usize,
-        columns: usize,
-        margins: usize,
-    ) -> Range<usize> {
+    fn window(&mut self, text: &str, cursor: usize, room: usize, margins: usize) -> Range<usize> {
         let (before, width) = (text_width(&text[..cursor]), text_width(text));
-        if width <= columns {
+        if width <= room {
             self.hidden = 0;
             return 0..text.len();
         }
-        let columns = columns - margins;
-        if before < self.hidden || before > self.hidden + columns {
+        let room = room - margins;
+        if before < self.hidden || before > self.hidden + room {
             // Scrolls to the middle, so that not every key scrolls.
-            self.hidden = before.saturating_sub(columns.div_ceil(2));
+            self.hidden = before.saturating_sub(room.div_ceil(2));
         }
         // When the end of the text was deleted, its start comes back into view.
-        self.hidden = self.hidden.min(width.saturating_sub(columns * 3 / 4));
+        self.hidden = self.hidden.min(width.saturating_sub(room * 3 / 4));
         let (mut window, mut at, mut column) = (cursor..cursor, 0, 0);
         for cluster in clusters(text) {
             let (next, end) = (at + cluster.len(), column + cluster_width(cluster));
-            if column >= self.hidden && end <= self.hidden + columns {
+            if column >= self.hidden && end <= self.hidden + room {
                 window = window.start.min(at)..window.end.max(next);
             }
             (at, column) = (next, end);
@@ -152,7 +145,7 @@ fn wrap(line: &str, columns: usize, rows: &mut String) {
                 continue;
             }
             if std::mem::take(&mut breaks) || is_over {
-                *rows += "\r\n";
+                *rows += ROW_END;
                 *rows += indent;
                 column = indent.len();
             }
@@ -160,6 +153,7 @@ fn wrap(line: &str, columns: usize, rows: &mut String) {
             column += width;
         }
     }
+    *rows += ROW_END;
 }
 
 #[cfg(test)]
@@ -448,7 +442,7 @@ mod tests {
                 for line in above.lines() {
                     let mut rows = String::new();
                     wrap(line, columns, &mut rows);
-                    expected.feed(&(rows + "\r\n"));
+                    expected.feed(&rows);
                 }
                 let (text, cursor) = (&editor.text[..], editor.cursor);
                 model.feed(&screen.draw(&above, input(text, cursor), columns));

@@ -29,7 +29,7 @@ use crate::system::terminal::{self as system, Output};
 /// Opens every line that the client says by itself.
 const CLIENT_PREFIX: &str = "[CLIENT] ";
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
-const BELL: char = '\x07';
+const BELL: u8 = 0x07;
 
 /// How much text waits to be drawn before the server is slowed down, in bytes.
 const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
@@ -42,7 +42,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the user sees, and the data for it.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "states, independent of each other")]
 pub(super) struct Terminal {
     /// The standard input is a terminal.
     pub(super) person_types: bool,
@@ -54,7 +53,8 @@ pub(super) struct Terminal {
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    pub(super) question: Option<Question>,
+    /// A question in a row of its own, until the next key. And what Enter then sends: a line, or the lines of a paste.
+    pub(super) question: Option<(String, String)>,
     /// The state of the connection, in a row of its own. Empty if all is well.
     status: String,
     /// Text that is still to be shown, usually whole lines.
@@ -63,18 +63,10 @@ pub(super) struct Terminal {
     drawn: Vec<u8>,
     /// How long a write may wait for the output: not at all, until the program ends.
     patience: Duration,
-    rings: bool,
+    /// Why the output can no longer be written to.
+    pub(super) error: Option<io::Error>,
     /// The line that was being typed when the client asked for a nickname.
     draft: Option<String>,
-    /// The user was already told that the line is full.
-    told_full: bool,
-}
-
-/// A question in a row of its own, until the next key.
-pub(super) struct Question {
-    text: String,
-    /// What Enter then sends: a line, or the lines of a paste.
-    pub(super) answer: String,
 }
 
 impl Terminal {
@@ -86,16 +78,11 @@ impl Terminal {
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let raw = (person_types && person_reads && !plain).then(system::enter_raw_mode);
         let edits = matches!(raw, Some(Ok(())));
-        let color = options
-            .color
-            .unwrap_or_else(|| person_reads && !plain && !no_color && system::shows_colors());
-        let mut terminal = Self {
-            person_types,
-            person_reads,
-            edits,
-            transcript: Transcript::new(options, color, edits),
-            ..Self::default()
-        };
+        let suits_colors = person_reads && !plain && !no_color;
+        let color = options.color.unwrap_or_else(|| suits_colors && system::shows_colors());
+        let transcript = Transcript::new(options, color, edits);
+        let mut terminal =
+            Self { person_types, person_reads, edits, transcript, ..Self::default() };
         if let Some(Err(error)) = raw {
             terminal.note(&format!("No line editing on this terminal ({error}): plain input."));
         }
@@ -107,7 +94,9 @@ impl Terminal {
 
     /// Adds a line from the server to what is shown.
     pub(super) fn show(&mut self, line: &str) {
-        self.rings |= self.transcript.received(line, &mut self.above);
+        if self.transcript.received(line, &mut self.above) {
+            self.drawn.push(BELL);
+        }
     }
 
     /// Adds the user's own message, if the line is a message. Without line editing it is on the screen already,
@@ -162,7 +151,7 @@ impl Terminal {
 
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
-        self.transcript.set_nickname(nickname);
+        nickname.clone_into(&mut self.transcript.nickname);
         if let Some(draft) = self.draft.take() {
             self.editor.set(draft);
         }
@@ -170,11 +159,11 @@ impl Terminal {
 
     /// Edits the line being typed.
     pub(super) fn edit(&mut self, key: &Key) {
-        let fits = self.editor.press(key, || self.transcript.names());
-        if !fits && !self.told_full {
+        let was_full = self.editor.is_full;
+        self.editor.press(key, || self.transcript.names());
+        if self.editor.is_full && !was_full {
             self.note(&format!("No more fits on that line: {MAX_MESSAGE_BYTES} bytes."));
         }
-        self.told_full = !fits;
     }
 
     /// Ends the line being typed. `line` is what was taken from it.
@@ -196,7 +185,7 @@ impl Terminal {
         } else if !answer.contains('\n') {
             self.editor.set(answer.clone());
         }
-        self.question = Some(Question { text: text.to_owned(), answer });
+        self.question = Some((text.to_owned(), answer));
     }
 
     /// Puts a line that could not be sent into the editor again, so that it can be sent later.
@@ -214,23 +203,17 @@ impl Terminal {
         system::raw_mode();
     }
 
-    /// Takes the text that was typed and not sent.
-    pub(super) fn take_draft(&mut self) -> String {
-        self.draft.take().unwrap_or(self.editor.finish())
-    }
-
     /// Shows what was received last, and gives the terminal back. The client waits only a moment for a terminal
     /// that takes nothing. It waits without a limit for a program that reads.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be written to.
-    pub(super) fn close(&mut self, output: &Output) -> io::Result<()> {
+    pub(super) fn close(&mut self, output: &Output) {
+        let draft = self.draft.take().unwrap_or(self.editor.finish());
+        if !draft.is_empty() {
+            self.note(&format!("Not sent: {draft}"));
+        }
         self.transcript.settle(&mut self.above);
         self.patience = if self.edits { CLOSE_TIMEOUT } else { Duration::MAX };
-        let drawn = self.draw(output, 0);
+        self.draw(output, 0);
         self.restore(output);
-        drawn.map(drop)
     }
 
     /// Returns whether so much waits to be shown that no more should be added.
@@ -238,15 +221,10 @@ impl Terminal {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }
 
-    /// Shows what has changed, as far as the output takes it in time. Returns whether the output took
-    /// everything.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be written to. What it did not take is lost.
-    pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> io::Result<bool> {
-        if !self.write(output)? {
-            return Ok(false);
+    /// Shows what has changed, as far as the output takes it in time. Returns whether nothing is left to show.
+    pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> bool {
+        if !self.write(output) {
+            return false;
         }
         if self.question.is_some() || !self.status.is_empty() {
             // They take the row of the joins and leaves. These are printed for good before.
@@ -269,7 +247,7 @@ impl Terminal {
         // One line at a time: the screen may have only five rows of twenty columns.
         let waits = format!("{waiting} lines are waiting; Ctrl-C discards them.");
         let note = match &self.question {
-            Some(question) => &question.text,
+            Some((text, _)) => text,
             None if waiting > FEW_LINES => &waits,
             None => &self.status,
         };
@@ -278,20 +256,20 @@ impl Terminal {
             note => &format!("{CLIENT_PREFIX}{note}"),
         };
         let bottom = Bottom { note, prompt: &prompt, text: &editor.text, cursor: editor.cursor };
-        let mut drawn = self.screen.draw(above, bottom, system::columns());
-        if std::mem::take(&mut self.rings) {
-            drawn.push(BELL);
-        }
-        drawn
+        self.screen.draw(above, bottom, system::columns())
     }
 
-    /// Writes what was drawn, as far as the output takes it in time. Returns whether the output took
-    /// everything.
-    fn write(&mut self, output: &Output) -> io::Result<bool> {
-        let written = output.write_within(&self.drawn, self.patience);
-        let written = written.inspect_err(|_| self.drawn.clear())?;
-        self.drawn.drain(..written);
-        Ok(self.drawn.is_empty())
+    /// Writes what was drawn, as far as the output takes it in time. What a failed output does not take is lost.
+    /// Returns whether nothing is left.
+    fn write(&mut self, output: &Output) -> bool {
+        match output.write_within(&self.drawn, self.patience) {
+            Ok(written) => drop(self.drawn.drain(..written)),
+            Err(error) => {
+                self.drawn.clear();
+                self.error = Some(error);
+            }
+        }
+        self.drawn.is_empty()
     }
 
     /// Erases the line being typed and restores the terminal.
@@ -299,7 +277,7 @@ impl Terminal {
         if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
             // The terminal is restored even if it takes nothing or is gone.
-            let _ = self.write(output);
+            self.write(output);
         }
         system::restore();
     }

@@ -54,13 +54,6 @@ impl Transcript {
         Self { options: options.clone(), color, edits, bell: edits, ..Self::default() }
     }
 
-    /// Sets this user's nickname.
-    pub(super) fn set_nickname(&mut self, nickname: &str) {
-        self.people.forget(&self.nickname);
-        nickname.clone_into(&mut self.nickname);
-        self.people.meet(nickname);
-    }
-
     /// Returns the nicknames of all other people. The person who is most likely to be addressed comes first.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = self.people.names();
@@ -181,13 +174,12 @@ impl Transcript {
         if self.options.timestamps {
             // The time of a message from before this client came is not known.
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
-            shown += &(styled(&time, if self.color { DIM } else { "" }) + " ");
+            shown += &(self.styled(&time, DIM) + " ");
         }
         if self.edits && is_history {
             shown += "| ";
         }
         let style = match kind {
-            _ if !self.color => "",
             _ if is_history => DIM,
             Kind::Message(_) | Kind::Private => {
                 // The first place where the speaker's name occurs in the line is the place that names the speaker.
@@ -196,14 +188,22 @@ impl Transcript {
                 let color = format!("{BOLD};38;5;{}", self.people.color(name));
                 let style = if bold || kind == Kind::Private { BOLD } else { "" };
                 return shown
-                    + &styled(before, style)
-                    + &styled(by, &color)
-                    + &styled(after, style);
+                    + &self.styled(before, style)
+                    + &self.styled(by, &color)
+                    + &self.styled(after, style);
             }
             Kind::Other => "",
             _ => DIM,
         };
-        shown + &styled(line, style)
+        shown + &self.styled(line, style)
+    }
+
+    /// Puts a text in a style (SGR, ECMA-48), if there is a text and a style, and the user wants colors.
+    fn styled(&self, text: &str, style: &str) -> String {
+        if !self.color || text.is_empty() || style.is_empty() {
+            return text.to_owned();
+        }
+        format!("\x1b[{style}m{text}\x1b[m")
     }
 
     fn is_me(&self, name: &str) -> bool {
@@ -222,14 +222,6 @@ fn list(names: &[String], did: &str) -> String {
     }
 }
 
-/// Puts a text in a style (SGR, ECMA-48), if there is a text and a style.
-fn styled(text: &str, style: &str) -> String {
-    if text.is_empty() || style.is_empty() {
-        return text.to_owned();
-    }
-    format!("\x1b[{style}m{text}\x1b[m")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +229,7 @@ mod tests {
 
     fn transcript() -> Transcript {
         let mut transcript = Transcript { bell: true, edits: true, ..Transcript::default() };
-        transcript.set_nickname("me");
+        transcript.nickname = "me".to_owned();
         transcript
     }
 
@@ -380,7 +372,7 @@ mod tests {
     /// Paints, and writes the escape sequences so that they can be read.
     fn painted(line: &str) -> String {
         let mut transcript = Transcript { color: true, ..Transcript::default() };
-        transcript.set_nickname("me");
+        transcript.nickname = "me".to_owned();
         let shown = received(&mut transcript, &[line]);
         shown.trim_end().replace("\x1b[m", "}").replace("\x1b[", "{")
     }

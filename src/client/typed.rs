@@ -34,8 +34,8 @@ impl Shared {
         let question = self.terminal.question.take();
         match key {
             Key::Enter => match question {
-                Some(question) if question.answer.contains('\n') => self.paste(&question.answer),
-                Some(question) => self.submit(&question.answer),
+                Some((_, answer)) if answer.contains('\n') => self.paste(&answer),
+                Some((_, answer)) => self.submit(&answer),
                 None => self.enter(self.terminal.editor.text.clone()),
             },
             Key::Ctrl('c') if question.is_some() || self.discard() => {}
@@ -101,11 +101,8 @@ impl Shared {
         let mut refused = 0;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let line = clean(line);
-            if line.len() > MAX_MESSAGE_BYTES || self.link.is_full() || !is_in {
-                refused += 1;
-            } else {
-                self.link.say_text(&line);
-            }
+            let fits = line.len() <= MAX_MESSAGE_BYTES && !self.link.is_full();
+            if is_in && fits { self.link.say_text(&line) } else { refused += 1 }
         }
         if refused > 0 {
             let limit = format!("as each has over {MAX_MESSAGE_BYTES} bytes, or too many wait");
@@ -129,10 +126,11 @@ impl Shared {
             (Command::Quit, _) => self.leave(),
             _ if is_leave(line) => self.leave(),
             (Command::Help | Command::Blank, Phase::Unnamed) => terminal.ask_nickname(),
-            (Command::Blank, _) | (Command::Help, Phase::Login) => {}
             (_, Phase::Unnamed) => self.name(line),
-            (_, Phase::Login) => terminal.give_back(line),
+            (Command::Blank, _) => {}
             (_, Phase::Chatting) => link.say(line),
+            (Command::Help, _) => {}
+            _ => terminal.give_back(line),
         }
     }
 }

@@ -12,8 +12,10 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::Duration;
+
+use crate::system::socket::connect;
 
 /// How long a connect may take. A server must end within three seconds, and it may be connecting when it is
 /// asked to.
@@ -135,20 +137,11 @@ impl Connection {
     ///
     /// What the system said about the last address.
     pub fn open(address: &str) -> io::Result<Self> {
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
-                    stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
-                    let reader = BufReader::with_capacity(64 << 10, stream);
-                    return Ok(Self { reader, command: Vec::new() });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let stream = connect(address, CONNECT_TIMEOUT)?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
+        let reader = BufReader::with_capacity(64 << 10, stream);
+        Ok(Self { reader, command: Vec::new() })
     }
 
     /// Returns the socket. Another thread can shut it down, and so wake this thread from [`Connection::call`].

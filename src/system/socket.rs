@@ -1,12 +1,38 @@
 //! Sockets: the calls and options that `std::net` does not have.
 
 use std::io::{self, IoSlice, PipeReader};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
 use super::os::poll::{Polled, wait};
 use super::os::socket as os;
+
+/// Connects to the first address of a host that answers. Each address has this time to answer: the system by itself
+/// waits for minutes. What is written to the stream is sent at once (`TCP_NODELAY`).
+///
+/// # Errors
+///
+/// The host has no address, or what the system says about the last one. `AddrInUse` if nobody listens there and the
+/// stream was connected to itself: the system may give it the very port that it connects to (RFC 9293, 3.5: a
+/// simultaneous open).
+pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) if stream.local_addr()? == address => {
+                last_error = io::ErrorKind::AddrInUse.into();
+            }
+            Ok(stream) => {
+                // macOS refuses this if the peer has already reset the connection. The next read reports that.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
 
 /// Sets how many connections may wait to be accepted; `std` asks for 128, which a storm overflows.
 ///

@@ -110,6 +110,21 @@ fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_ends_the_client() {
+    let server = Server::start();
+    // The signal that tells of it is ignored, as under nohup.
+    let script = format!("trap '' HUP; exec \"$CLIENT\" --port {} --nick alice", server.port());
+    let Some(terminal) = Tmux::run(80, &script) else { return };
+    terminal.wait_for_row("[SERVER] Connected to the server!");
+    let mut bob = server.join("bob");
+    terminal.wait_for_row("[SERVER] bob joined the chat!");
+    terminal.text("half a line");
+    terminal.wait_for_last_row("alice> half a line");
+    drop(terminal);
+    while !bob.line().starts_with("[SERVER] alice left the chat!") {}
+}
+
+#[test]
 fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     let server = Server::start();
     let script = format!("client=\"$CLIENT --port {} --nick alice\" PS1='$ ' sh -i", server.port());
