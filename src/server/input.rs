@@ -32,6 +32,8 @@ pub struct Input {
     max_bytes: usize,
     unread: Range<usize>,
     decoder: LineDecoder,
+    /// How many bytes have come since the last frame, less what [`Input::take_endless`] has returned.
+    since_frame: usize,
     /// The stream has ended, and its last line is not cut yet.
     has_ended: bool,
 }
@@ -45,6 +47,7 @@ impl Input {
             max_bytes: if is_limited { MAX_LIMITED_BUFFER_BYTES } else { MAX_BUFFER_BYTES },
             unread: 0..0,
             decoder: LineDecoder::new(MAX_MESSAGE_BYTES),
+            since_frame: 0,
             has_ended: false,
         }
     }
@@ -57,8 +60,18 @@ impl Input {
         }
         let mut rest = &self.buffer[self.unread.clone()];
         let frame = self.decoder.next(&mut rest);
-        self.unread.start = self.unread.end - rest.len();
+        let looked_at = self.unread.len() - rest.len();
+        self.unread.start += looked_at;
+        self.since_frame = if frame.is_some() { 0 } else { self.since_frame + looked_at };
         frame
+    }
+
+    /// Returns how many whole kibibytes have come since the last frame, each only once. Somebody may send a line
+    /// or a telnet sequence without an end.
+    pub fn take_endless(&mut self) -> usize {
+        let endless = self.since_frame / 1024;
+        self.since_frame %= 1024;
+        endless
     }
 
     /// Whether [`Input::next_frame`] has nothing more to look at.

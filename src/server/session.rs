@@ -155,6 +155,7 @@ impl Session<'_> {
             flow = self.act(frame);
             lines += 1;
         }
+        self.charge_endless(input.take_endless());
         self.shared.stats.lines_in.fetch_add(lines, Relaxed);
         if let Phase::In(member) = &mut self.phase {
             member.pass_on();
@@ -244,6 +245,18 @@ impl Session<'_> {
             self.reserved = None;
         }
         Continue(())
+    }
+
+    /// Charges for kibibytes without a line end: each costs as much as a line.
+    fn charge_endless(&mut self, kibibytes: usize) {
+        if kibibytes == 0 {
+            return;
+        }
+        let tokens = u32::try_from(kibibytes).unwrap_or(u32::MAX).into();
+        self.bucket.take(tokens);
+        if let Some(quota) = &self.client.quota {
+            quota.charge(tokens);
+        }
     }
 
     /// Does what the login decided.

@@ -9,7 +9,7 @@ use crate::harness::random::Random;
 
 #[test]
 fn a_megabyte_without_a_line_end_is_refused_with_its_size() {
-    let server = Server::start();
+    let server = Server::with(&["--rate", "0"]);
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     let megabyte = vec![b'x'; 1 << 20];
     alice.send_bytes(&megabyte);
@@ -25,7 +25,7 @@ fn a_megabyte_without_a_line_end_is_refused_with_its_size() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_line_over_the_limit_costs_no_memory() {
-    let server = Server::start();
+    let server = Server::with(&["--rate", "0"]);
     let mut alice = server.join("alice");
     let before = server.usage().peak_kib;
     let megabyte = vec![b'x'; 1 << 20];

@@ -29,6 +29,23 @@ fn lines_over_the_rate_are_said_at_the_rate_and_before_the_leave() {
 }
 
 #[test]
+fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
+    // A telnet sequence without an end as well: nothing of it is text.
+    for start in [&b""[..], b"\xFF\xFA"] {
+        let server = Server::with(&["--rate", "100"]);
+        let begun = Instant::now();
+        let mut alice = server.join("alice");
+        let over = 50;
+        alice.send_bytes(start);
+        alice.send_bytes(&vec![b'x'; ((BURST + over) as usize) << 10]);
+        alice.send_bytes(b"\xFF\xF0\n/ping end\n");
+        alice.lines_until("[SERVER] pong end");
+        // The last read may be ahead of the rate. Otherwise no clock can run faster than this.
+        assert!(begun.elapsed() >= Duration::from_millis(10) * (over - 10));
+    }
+}
+
+#[test]
 fn who_waits_for_the_rate_delays_nobody_else() {
     let server = Server::with(&["--rate", "1"]);
     let [mut alice, mut bob, mut carol] =
