@@ -97,6 +97,8 @@ pub struct Batch {
     /// How much common text there is. Set when the batch is sealed.
     total: Total,
     private: Vec<u8>,
+    /// How many bytes of shared text there are to deliver.
+    shared: usize,
     edits: Vec<Edit>,
     changes: Vec<Change>,
 }
@@ -141,6 +143,7 @@ impl Batch {
 
     /// Shows text to one client, here, without a copy: others are shown the same text at other places.
     pub fn show_shared(&mut self, client: ClientId, text: &Arc<[u8]>) {
+        self.shared += text.len();
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
     }
 
@@ -179,9 +182,10 @@ impl Batch {
         self.common.is_empty() && self.edits.is_empty()
     }
 
-    /// How much has gathered, in bytes: the text and its edits.
+    /// How much has gathered, in bytes: the text and its edits. Shared text counts for each client, because it
+    /// has to be delivered to each.
     pub fn bytes(&self) -> usize {
-        self.common.len() + self.private.len() + size_of_val(&*self.edits)
+        self.common.len() + self.private.len() + self.shared + size_of_val(&*self.edits)
     }
 }
 
@@ -261,6 +265,7 @@ impl Batch {
             buffer.clear();
             buffer.shrink_to(KEPT_BYTES);
         }
+        self.shared = 0;
         self.edits.clear();
         self.edits.shrink_to(KEPT_BYTES / size_of::<Edit>());
         self.changes.clear();
