@@ -178,6 +178,7 @@ pub fn accept_loop<'scope>(
         prune_at: PRUNED_AT_LEAST,
         share: MAX_UNSENT_BYTES,
         refused: VecDeque::new(),
+        drain_at: Instant::now(),
     };
     let mut burst = Burst::default();
     // This looks once, at the beginning: a terminal that is closed is no terminal any more.
@@ -265,6 +266,8 @@ struct Door<'scope> {
     share: usize,
     /// Newcomers that were refused, each with the time until which it may read why.
     refused: VecDeque<(Instant, TcpStream)>,
+    /// When to read from them next. However many come, that is not more often.
+    drain_at: Instant,
 }
 
 impl<'scope> Door<'scope> {
@@ -390,6 +393,9 @@ impl<'scope> Door<'scope> {
         let now = Instant::now();
         let surplus = self.refused.len().saturating_sub(self.capacity.refused);
         self.refused.drain(..surplus);
+        if now < self.drain_at {
+            return Some(self.drain_at - now);
+        }
         self.refused.retain_mut(|(until, stream)| {
             let is_open = match stream.read(&mut [0; 4096]) {
                 Ok(bytes) => bytes > 0,
@@ -397,6 +403,7 @@ impl<'scope> Door<'scope> {
             };
             is_open && now < *until
         });
+        self.drain_at = now + REFUSED_INTERVAL;
         (!self.refused.is_empty()).then_some(REFUSED_INTERVAL)
     }
 }

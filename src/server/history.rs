@@ -37,8 +37,9 @@ impl History {
     /// A flood brings thousands of lines at once. Only those that will be kept are looked at.
     pub fn add(&mut self, lines: &[u8]) {
         let Some(lines) = lines.strip_suffix(b"\n") else { return };
-        let newest_first = lines.rsplit(|&byte| byte == b'\n').take(self.limit);
-        let new = newest_first.clone().count();
+        let newest_first = || lines.rsplit(|&byte| byte == b'\n').take(self.limit);
+        let (new, bytes) =
+            (newest_first().count(), newest_first().map(|line| line.len() + 1).sum::<usize>());
         if new == 0 {
             return;
         }
@@ -47,15 +48,16 @@ impl History {
         while self.lines.len() + new > self.limit {
             spare = self.forget_oldest();
         }
-        let old = self.lines.len();
-        for line in newest_first {
+        // The last of them has no line end here.
+        let first = (lines.len() + 1).saturating_sub(bytes);
+        for line in lines[first..].split(|&byte| byte == b'\n') {
             // In a steady room one line comes and one goes, into the same memory.
             let mut kept = std::mem::take(&mut spare);
             kept.clear();
             kept.extend_from_slice(line);
-            self.bytes += kept.len() + 1;
-            self.lines.insert(old, kept);
+            self.lines.push_back(kept);
         }
+        self.bytes += bytes;
         while self.bytes > MAX_BYTES {
             self.forget_oldest();
         }
