@@ -90,16 +90,28 @@ impl SubAssign for Total {
     }
 }
 
-/// Text for many clients, and what each of them sees of it.
-#[derive(Debug, Default)]
-pub struct Batch {
-    common: Vec<u8>,
-    /// How much common text there is. Set when the batch is sealed.
+/// The text that everybody gets.
+#[derive(Debug, Default, Clone)]
+pub struct Common {
+    text: Vec<u8>,
+    /// How much it is. Set when the batch is sealed.
     total: Total,
+}
+
+/// What the views of one client or of many have instead of common text.
+#[derive(Debug, Default)]
+pub struct Edits {
+    list: Vec<Edit>,
     private: Vec<u8>,
     /// How many bytes of shared text there are to deliver.
     shared: usize,
-    edits: Vec<Edit>,
+}
+
+/// Text for many clients, and what each of them sees of it.
+#[derive(Debug, Default)]
+pub struct Batch {
+    common: Common,
+    edits: Edits,
     changes: Vec<Change>,
 }
 
@@ -107,18 +119,18 @@ pub struct Batch {
 impl Batch {
     /// Appends whole lines that everyone except `client` sees.
     pub fn say(&mut self, client: ClientId, lines: &[u8]) {
-        let start = self.common.len();
-        self.common.extend_from_slice(lines);
-        self.edit(client, start..self.common.len(), Shown::Nothing);
+        let start = self.common.text.len();
+        self.common.text.extend_from_slice(lines);
+        self.edit(client, start..self.common.text.len(), Shown::Nothing);
     }
 
     /// Appends a line that everyone sees. `line` has no line end. Returns where the line stands in the common
     /// text.
     pub fn announce(&mut self, line: &str) -> Range<usize> {
-        let start = self.common.len();
-        self.common.extend_from_slice(line.as_bytes());
-        self.common.push(b'\n');
-        start..self.common.len()
+        let start = self.common.text.len();
+        self.common.text.extend_from_slice(line.as_bytes());
+        self.common.text.push(b'\n');
+        start..self.common.text.len()
     }
 
     /// Shows text to one client, here. Returns how many bytes that is.
@@ -126,45 +138,45 @@ impl Batch {
     /// The text is formatted directly into the batch. If each session made a `String` for its welcome, the
     /// allocator would keep four kibibytes of freed memory for each thread.
     pub fn show(&mut self, client: ClientId, text: impl Display) -> usize {
-        let start = self.private.len();
+        let start = self.edits.private.len();
         // Writing into memory cannot fail.
-        let _ = write!(self.private, "{text}");
-        let shown = start..self.private.len();
+        let _ = write!(self.edits.private, "{text}");
+        let shown = start..self.edits.private.len();
         self.edit(client, self.end(), Shown::Private(shown.clone()));
         shown.len()
     }
 
     /// Shows bytes that are not text to one client, here.
     pub fn show_bytes(&mut self, client: ClientId, bytes: &[u8]) {
-        let start = self.private.len();
-        self.private.extend_from_slice(bytes);
-        self.edit(client, self.end(), Shown::Private(start..self.private.len()));
+        let start = self.edits.private.len();
+        self.edits.private.extend_from_slice(bytes);
+        self.edit(client, self.end(), Shown::Private(start..self.edits.private.len()));
     }
 
     /// Shows text to one client, here, without a copy: others are shown the same text at other places.
     pub fn show_shared(&mut self, client: ClientId, text: &Arc<[u8]>) {
-        self.shared += text.len();
+        self.edits.shared += text.len();
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
     }
 
     /// Makes a client receive what follows.
     pub fn add(&mut self, client: &Arc<Client>) {
-        self.edit(client.id, 0..self.common.len(), Shown::Nothing);
+        self.edit(client.id, 0..self.common.text.len(), Shown::Nothing);
         self.changes.push(Change::Joined(Arc::clone(client)));
     }
 
     /// Makes a client receive nothing of what follows.
     pub fn remove(&mut self, client: ClientId, reason: LeaveReason) {
-        self.edit(client, self.common.len()..usize::MAX, Shown::Nothing);
+        self.edit(client, self.common.text.len()..usize::MAX, Shown::Nothing);
         self.changes.push(Change::Left(client, reason));
     }
 
     fn end(&self) -> Range<usize> {
-        self.common.len()..self.common.len()
+        self.common.text.len()..self.common.text.len()
     }
 
     fn edit(&mut self, client: ClientId, hidden: Range<usize>, shown: Shown) {
-        if let Some(last) = self.edits.last_mut()
+        if let Some(last) = self.edits.list.last_mut()
             && last.client == client
             && matches!((&last.shown, &shown), (Shown::Nothing, Shown::Nothing))
             && last.hidden.end == hidden.start
@@ -173,19 +185,18 @@ impl Batch {
             last.hidden.end = hidden.end;
             return;
         }
-        let place = u32::try_from(self.edits.len()).unwrap_or(u32::MAX);
-        self.edits.push(Edit { client, place, hidden, shown });
+        let place = u32::try_from(self.edits.list.len()).unwrap_or(u32::MAX);
+        self.edits.list.push(Edit { client, place, hidden, shown });
     }
 
     /// Whether nothing has happened at all.
     pub fn is_empty(&self) -> bool {
-        self.common.is_empty() && self.edits.is_empty()
+        self.common.text.is_empty() && self.edits.is_empty()
     }
 
-    /// How much has gathered, in bytes: the text and its edits. Shared text counts for each client, because it
-    /// has to be delivered to each.
+    /// How much has gathered, in bytes.
     pub fn bytes(&self) -> usize {
-        self.common.len() + self.private.len() + self.shared + size_of_val(&*self.edits)
+        self.common.text.len() + self.edits.bytes()
     }
 }
 
@@ -193,82 +204,66 @@ impl Batch {
 impl Batch {
     /// Ends the filling. Returns who starts to receive and who stops.
     pub fn seal(&mut self) -> Vec<Change> {
-        self.total = Total::of(&self.common);
-        self.edits.sort_unstable_by_key(|edit| (edit.client, edit.place));
+        self.common.total = Total::of(&self.common.text);
+        self.edits.list.sort_unstable_by_key(|edit| (edit.client, edit.place));
         std::mem::take(&mut self.changes)
     }
 
     /// The text that is common to all.
     pub fn common(&self) -> &[u8] {
-        &self.common
+        &self.common.text
+    }
+
+    /// Copies the text that is common to all. The copy takes no more memory than the text.
+    ///
+    /// What is kept is a copy, so that the batch itself can be filled again. If the batch were kept, each round
+    /// would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would come to
+    /// hold the largest batch that was ever grown there.
+    pub fn copy_common(&self) -> Common {
+        self.common.clone()
     }
 
     /// Finds the edits of clients in ascending order.
     pub fn cursor(&self) -> Cursor<'_> {
-        Cursor { batch: self, rest: &self.edits }
-    }
-
-    /// What one client sees.
-    pub fn view(&self, client: ClientId) -> View<'_> {
-        self.cursor_at(client).view(client)
-    }
-
-    /// Finds the edits of clients from this one on, in ascending order.
-    pub fn cursor_at(&self, client: ClientId) -> Cursor<'_> {
-        let before = self.edits.partition_point(|edit| edit.client < client);
-        Cursor { batch: self, rest: &self.edits[before..] }
-    }
-
-    /// How many bytes of a copy made by [`Batch::copy_for`] are private text and edits.
-    pub fn private_bytes(&self) -> usize {
-        self.private.len() + size_of_val(&*self.edits)
-    }
-
-    /// Copies the sealed batch for a log that serves only these clients, given in ascending order. The copy
-    /// has the common text and their edits, and not the edits of others.
-    ///
-    /// The log gets a copy, so that the batch itself can be filled again. If the batch stayed in the log, each
-    /// round would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would
-    /// come to hold the largest batch that was ever grown there.
-    #[must_use]
-    pub fn copy_for(&self, clients: impl Iterator<Item = ClientId>) -> Self {
-        let (common, total) = (self.common.clone(), self.total);
-        let mut copy = Self { common, total, ..Self::default() };
-        let mut cursor = self.cursor();
-        for client in clients {
-            for edit in cursor.edits_of(client) {
-                let shown = match &edit.shown {
-                    Shown::Private(range) => {
-                        let start = copy.private.len();
-                        copy.private.extend_from_slice(&self.private[range.clone()]);
-                        Shown::Private(start..copy.private.len())
-                    }
-                    other => other.clone(),
-                };
-                copy.edits.push(Edit { shown, ..edit.clone() });
-            }
-        }
-        copy
-    }
-
-    fn shown<'a>(&'a self, edit: &'a Edit) -> &'a [u8] {
-        match &edit.shown {
-            Shown::Nothing => &[],
-            Shown::Private(range) => &self.private[range.clone()],
-            Shown::Shared(text) => text,
-        }
+        Cursor { batch: self, rest: &self.edits.list }
     }
 
     /// Empties it for the next round.
     pub fn clear(&mut self) {
-        for buffer in [&mut self.common, &mut self.private] {
+        for buffer in [&mut self.common.text, &mut self.edits.private] {
             buffer.clear();
             buffer.shrink_to(KEPT_BYTES);
         }
-        self.shared = 0;
-        self.edits.clear();
-        self.edits.shrink_to(KEPT_BYTES / size_of::<Edit>());
+        self.edits.list.clear();
+        self.edits.list.shrink_to(KEPT_BYTES / size_of::<Edit>());
+        self.edits.shared = 0;
         self.changes.clear();
+    }
+}
+
+impl Common {
+    /// The text itself.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// What a client with these edits sees.
+    pub fn view<'a>(&'a self, edits: &'a Edits) -> View<'a> {
+        let Edits { list, private, .. } = edits;
+        View { common: self, edits: list, private, shown: &[], at: 0 }
+    }
+}
+
+impl Edits {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many bytes they hold, and how many are to be delivered because of them. Shared text counts for each
+    /// client that sees it.
+    pub fn bytes(&self) -> usize {
+        self.private.len() + self.shared + size_of_val(&*self.list)
     }
 }
 
@@ -282,17 +277,29 @@ pub struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Moves on to a client, and returns what it sees. Clients must be asked for in ascending order.
     pub fn view(&mut self, client: ClientId) -> View<'a> {
-        View { batch: self.batch, edits: self.edits_of(client), shown: &[], at: 0 }
+        let Batch { common, edits: Edits { private, .. }, .. } = self.batch;
+        View { common, edits: self.edits_of(client), private, shown: &[], at: 0 }
     }
 
-    /// Moves on to a client as [`Cursor::view`] does, and returns how many bytes of the batch are only for it.
-    pub fn private_bytes(&mut self, client: ClientId) -> usize {
-        let edits = self.edits_of(client);
-        let text = edits.iter().map(|edit| match &edit.shown {
-            Shown::Private(range) => range.len(),
-            Shown::Nothing | Shown::Shared(_) => 0,
-        });
-        text.sum::<usize>() + size_of_val(edits)
+    /// Moves on to a client as [`Cursor::view`] does, and copies its edits.
+    pub fn copy_edits(&mut self, client: ClientId) -> Edits {
+        let mut copy = Edits::default();
+        for edit in self.edits_of(client) {
+            let shown = match &edit.shown {
+                Shown::Private(range) => {
+                    let start = copy.private.len();
+                    copy.private.extend_from_slice(&self.batch.edits.private[range.clone()]);
+                    Shown::Private(start..copy.private.len())
+                }
+                Shown::Shared(text) => {
+                    copy.shared += text.len();
+                    Shown::Shared(Arc::clone(text))
+                }
+                Shown::Nothing => Shown::Nothing,
+            };
+            copy.list.push(Edit { shown, ..edit.clone() });
+        }
+        copy
     }
 
     fn edits_of(&mut self, client: ClientId) -> &'a [Edit] {
@@ -308,8 +315,10 @@ impl<'a> Cursor<'a> {
 /// What one client sees of a batch: the slices to send, in order, none of them empty.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
-    batch: &'a Batch,
+    common: &'a Common,
     edits: &'a [Edit],
+    /// What the private edits refer to.
+    private: &'a [u8],
     /// Text to be returned before the common text at `at`.
     shown: &'a [u8],
     at: usize,
@@ -318,18 +327,26 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// The whole view, if it is exactly the common text. For most clients it is.
     pub fn as_common(&self) -> Option<&'a [u8]> {
-        self.edits.is_empty().then_some(&self.batch.common)
+        self.edits.is_empty().then_some(&self.common.text)
     }
 
     /// How much text it is. This looks only at what differs from the common text.
     pub fn total(&self) -> Total {
-        let mut total = self.batch.total;
+        let mut total = self.common.total;
         for edit in self.edits {
-            let end = edit.hidden.end.min(self.batch.common.len());
-            total -= Total::of(&self.batch.common[edit.hidden.start..end]);
-            total += Total::of(self.batch.shown(edit));
+            let end = edit.hidden.end.min(self.common.text.len());
+            total -= Total::of(&self.common.text[edit.hidden.start..end]);
+            total += Total::of(self.text_of(edit));
         }
         total
+    }
+
+    fn text_of(&self, edit: &'a Edit) -> &'a [u8] {
+        match &edit.shown {
+            Shown::Nothing => &[],
+            Shown::Private(range) => &self.private[range.clone()],
+            Shown::Shared(text) => text,
+        }
     }
 
     /// Whether the view has private text.
@@ -347,15 +364,15 @@ impl<'a> Iterator for View<'a> {
             if !shown.is_empty() {
                 return Some(shown);
             }
-            let common = &self.batch.common[self.at..];
+            let common = &self.common.text[self.at..];
             let Some((edit, rest)) = self.edits.split_first() else {
-                self.at = self.batch.common.len();
+                self.at = self.common.text.len();
                 return (!common.is_empty()).then_some(common);
             };
             self.edits = rest;
-            self.shown = self.batch.shown(edit);
+            self.shown = self.text_of(edit);
             let before = edit.hidden.start.saturating_sub(self.at);
-            self.at = edit.hidden.end.min(self.batch.common.len()).max(self.at);
+            self.at = edit.hidden.end.min(self.common.text.len()).max(self.at);
             if before > 0 {
                 return Some(&common[..before]);
             }
@@ -372,8 +389,8 @@ mod tests {
     const CAROL: ClientId = ClientId::new(3);
 
     fn seen(batch: &Batch, client: ClientId) -> String {
-        let seen = batch.view(client).collect::<Vec<_>>().concat();
-        assert_eq!(batch.view(client).total(), Total::of(&seen));
+        let seen = batch.cursor().view(client).collect::<Vec<_>>().concat();
+        assert_eq!(batch.cursor().view(client).total(), Total::of(&seen));
         String::from_utf8(seen).unwrap()
     }
 
@@ -396,9 +413,12 @@ mod tests {
         assert_eq!(seen(&batch, ALICE), "b1\npsst\npsst!\nb2\n");
         assert_eq!(seen(&batch, BOB), "a1\na2\na3\n2 online\n");
         assert_eq!(seen(&batch, CAROL), "b1\na1\na2\na3\nb2\n");
-        assert_eq!(batch.view(CAROL).as_common(), Some(batch.common()));
-        assert!(batch.view(ALICE).as_common().is_none());
-        assert_eq!([ALICE, BOB, CAROL].map(|id| batch.view(id).has_private()), [true, true, false]);
+        assert_eq!(batch.cursor().view(CAROL).as_common(), Some(batch.common()));
+        assert!(batch.cursor().view(ALICE).as_common().is_none());
+        assert_eq!(
+            [ALICE, BOB, CAROL].map(|id| batch.cursor().view(id).has_private()),
+            [true, true, false]
+        );
     }
 
     #[test]
@@ -407,7 +427,7 @@ mod tests {
         let mut cursor = batch.cursor();
         for client in (0..5).map(ClientId::new) {
             let walked: Vec<&[u8]> = cursor.view(client).collect();
-            assert_eq!(walked, batch.view(client).collect::<Vec<_>>());
+            assert_eq!(walked, batch.cursor().view(client).collect::<Vec<_>>());
         }
     }
 
@@ -418,7 +438,7 @@ mod tests {
             batch.say(ALICE, b"a\n");
         }
         batch.seal();
-        assert_eq!(batch.edits.len(), 1);
+        assert_eq!(batch.edits.list.len(), 1);
         assert_eq!(seen(&batch, ALICE), "");
         assert_eq!(seen(&batch, BOB).len(), 200);
     }
@@ -438,18 +458,35 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_the_edits_of_those_it_is_for_and_takes_no_more_memory_than_that() {
+    fn a_copy_shows_a_client_the_same_and_takes_no_more_memory_than_that() {
         let mut batch = talk();
-        let copy = batch.copy_for([BOB, CAROL].into_iter());
-        assert_eq!(seen(&copy, BOB), seen(&batch, BOB));
-        assert_eq!(seen(&copy, CAROL), seen(&batch, CAROL));
-        assert_eq!((copy.private.len(), copy.edits.len()), (0, 3));
+        let (common, mut cursor) = (batch.copy_common(), batch.cursor());
+        for client in [ALICE, BOB, CAROL] {
+            let edits = cursor.copy_edits(client);
+            assert_eq!(
+                common.view(&edits).collect::<Vec<_>>().concat(),
+                seen(&batch, client).as_bytes()
+            );
+            assert_eq!(edits.is_empty(), client == CAROL);
+            assert!(edits.bytes() < batch.edits.bytes());
+        }
         batch.clear();
         batch.say(ALICE, &vec![b'x'; 1 << 20]);
         batch.clear();
         batch.say(ALICE, b"a line\n");
         batch.seal();
-        assert!(batch.common.capacity() >= 1 << 20);
-        assert!(batch.copy_for([BOB].into_iter()).common.capacity() < 1000);
+        assert!(batch.common.text.capacity() >= 1 << 20);
+        assert!(batch.copy_common().text.capacity() < 1000);
+    }
+
+    #[test]
+    fn shared_text_counts_for_each_who_is_shown_it() {
+        let (mut batch, answer) = (Batch::default(), Arc::from(&[b'x'; 1000][..]));
+        for client in [ALICE, BOB] {
+            batch.show_shared(client, &answer);
+        }
+        assert!(batch.bytes() >= 2000);
+        batch.clear();
+        assert_eq!(batch.bytes(), 0);
     }
 }

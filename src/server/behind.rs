@@ -11,9 +11,14 @@
 //! dave                              ^ 0 bytes taken     and is current again after batch 10
 //! ```
 //!
+//! The log holds what everybody gets. What one recipient sees instead, such as private text, is kept with that
+//! recipient, and dropped as soon as it is taken.
+//!
 //! A recipient is too slow when its next batch has been dropped from the log, or when it has taken nothing
-//! for ten seconds. Private text cannot make it too slow. When too much private text is kept for it, it is
-//! [overloaded](Client::is_overloaded), and the next person who tells it something is refused.
+//! for ten seconds. Private text cannot make it too slow. It may have half as much private text kept as there is
+//! space left for all. With more it is [overloaded](Client::is_overloaded), and the next person who tells it
+//! something is refused. So nobody can use up the space: one recipient gets a third of it, two get a quarter
+//! each, and some is always left for the next. (This is the dynamic threshold of shared-memory switches.)
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
@@ -23,13 +28,13 @@
 //!
 //! Grew from the places of step 12 of the [course](crate::lessons).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Total};
+use super::batch::{Batch, Edits, Total};
 use super::client::{Client, ClientId};
 use super::log::Log;
 use super::part::{Unfinished, send_view};
@@ -58,10 +63,6 @@ const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A recipient that has taken something within this time still reads.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// How much private text is kept for one recipient, in bytes, before others may tell it nothing more. Sixty
-/// clients together say less in a burst.
-const MAX_PRIVATE_BYTES: usize = 16 << 20;
-
 /// The clock that measures stalls goes forward by at most this much at once.
 const MAX_STEP: Duration = Duration::from_millis(250);
 
@@ -70,6 +71,8 @@ const MAX_STEP: Duration = Duration::from_millis(250);
 pub struct Behind {
     laggards: BTreeMap<ClientId, Laggard>,
     log: Log,
+    /// How many bytes of private text may be kept for all of them together.
+    private_limit: usize,
     delivered: Total,
     clock: Clock,
     poll: Poll,
@@ -92,7 +95,9 @@ struct Laggard {
     tried_at: Duration,
     /// It fell behind on private text.
     on_private: bool,
-    /// How many bytes of private text are kept for it.
+    /// What only it sees, each with the number of its batch.
+    own: VecDeque<(u64, Edits)>,
+    /// How many bytes that is.
     private: usize,
     leaving: Option<Leaving>,
 }
@@ -120,12 +125,14 @@ pub enum Outcome {
 }
 
 impl Behind {
-    /// Nobody is behind, and the log is empty. It may hold `limit` bytes.
+    /// Nobody is behind, and the log is empty. It may hold `limit` bytes, and so much private text may be kept
+    /// besides.
     pub fn new(limit: usize) -> Self {
         let now = Instant::now();
         Self {
             laggards: BTreeMap::new(),
             log: Log::new(limit),
+            private_limit: limit,
             delivered: Total::default(),
             clock: Clock { running: Duration::ZERO, read: now },
             poll: Poll::default(),
@@ -173,6 +180,7 @@ impl Behind {
             took_at: now,
             tried_at: now,
             on_private: has_private,
+            own: VecDeque::new(),
             private: 0,
             leaving: None,
         };
@@ -187,18 +195,22 @@ impl Behind {
         if self.is_empty() {
             return;
         }
-        let copy = batch.copy_for(self.laggards.keys().copied());
-        if copy.is_empty() {
-            // All of it was private text for others.
-            return;
-        }
-        let mut cursor = copy.cursor();
+        let number = self.log.end();
+        let mut cursor = batch.cursor();
+        let mut is_for_some = !batch.common().is_empty();
         for (&id, laggard) in &mut self.laggards {
-            laggard.private += cursor.private_bytes(id);
+            let edits = cursor.copy_edits(id);
+            if !edits.is_empty() {
+                is_for_some = true;
+                laggard.private += edits.bytes();
+                laggard.own.push_back((number, edits));
+            }
         }
-        self.log.append(copy);
-        let is_log_full = self.log.is_full_of_private();
-        self.laggards.values().for_each(|laggard| laggard.note_load(is_log_full));
+        // Otherwise all of it was private text for others.
+        if is_for_some {
+            self.log.append(batch.copy_common());
+            self.note_loads();
+        }
     }
 
     /// Lets a recipient leave: the newest batch in the log is the last that it gets. Returns whether it is
@@ -264,7 +276,6 @@ impl Behind {
             } else {
                 let before = (laggard.batch, laggard.taken);
                 let outcome = laggard.take(&self.log, start + OFFER_TIME, &mut self.delivered);
-                laggard.note_load(self.log.is_full_of_private());
                 laggard.tried_at = now;
                 if (laggard.batch, laggard.taken) != before {
                     laggard.took_at = now;
@@ -311,6 +322,16 @@ impl Behind {
     /// Drops the batches that everyone has taken.
     fn forget_taken(&mut self) {
         self.log.drop_before(self.laggards.values().map(|laggard| laggard.batch).min());
+        self.note_loads();
+    }
+
+    /// Notes for which of them too much private text is kept.
+    fn note_loads(&self) {
+        let kept: usize = self.laggards.values().map(|laggard| laggard.private).sum();
+        let share = self.private_limit.saturating_sub(kept) / 2;
+        for laggard in self.laggards.values() {
+            laggard.client.is_overloaded.store(laggard.private > share, Relaxed);
+        }
     }
 }
 
@@ -321,27 +342,26 @@ impl Laggard {
         self.batch < log.first() || now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
-    /// Notes whether too much private text is kept for it, or for all recipients.
-    fn note_load(&self, is_log_full: bool) {
-        let is_overloaded = self.private > MAX_PRIVATE_BYTES || (is_log_full && self.private > 0);
-        self.client.is_overloaded.store(is_overloaded, Relaxed);
-    }
-
     /// Offers it the batches of the log from its place on until `deadline`, and moves its place. Returns what
     /// has become of it once it is not behind any more.
     ///
     /// A quiet room leaves a great many small batches. To send them all at once could take seconds.
     fn take(&mut self, log: &Log, deadline: Instant, delivered: &mut Total) -> Option<Outcome> {
+        let none = Edits::default();
         for batch in log.from(self.batch) {
             if Instant::now() > deadline {
                 return None;
             }
-            let view = batch.view(self.client.id);
+            let own = self.own.front().filter(|(number, _)| *number == self.batch);
+            let view = batch.view(own.map_or(&none, |(_, edits)| edits));
             match send_view(&self.client.stream, view.clone(), self.taken) {
                 Ok(None) => {
                     *delivered += view.total();
+                    if let Some((_, edits)) = own {
+                        self.private -= edits.bytes();
+                        self.own.pop_front();
+                    }
                     (self.batch, self.taken) = (self.batch + 1, 0);
-                    self.private -= batch.cursor_at(self.client.id).private_bytes(self.client.id);
                 }
                 Ok(Some(taken)) => {
                     self.taken = taken;
@@ -376,6 +396,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::Common;
     use super::*;
     use crate::server::client::tests::connected;
     use std::io::Read;
@@ -460,7 +481,7 @@ mod tests {
 
     #[test]
     fn one_whose_batch_was_dropped_is_too_slow_and_the_others_are_not() {
-        let mut behind = Behind::new(10 + 2 * size_of::<Batch>());
+        let mut behind = Behind::new(10 + 2 * size_of::<Common>());
         let (slow, _slow) = fall_behind(&mut behind, 1);
         behind.keep(&batch("one"));
         behind.keep(&batch("two"));
@@ -492,25 +513,34 @@ mod tests {
         assert!(rest.ends_with(b"before\n"));
     }
 
+    fn told(id: ClientId, bytes: usize) -> Batch {
+        let mut batch = Batch::default();
+        batch.show(id, "x".repeat(bytes));
+        batch.seal();
+        batch
+    }
+
     #[test]
-    fn one_for_whom_much_private_text_is_kept_is_overloaded_until_it_has_taken_it() {
-        // The first case reaches the limit of one client, the second the limit of all clients together.
-        for (limit, bytes) in [(usize::MAX, MAX_PRIVATE_BYTES), (1 << 20, 1 << 20)] {
-            let mut behind = Behind::new(limit);
-            let (id, mut peer) = fall_behind(&mut behind, 1);
-            let client = Arc::clone(&behind.laggards[&id].client);
-            let mut told = Batch::default();
-            told.show(id, "x".repeat(bytes / 2));
-            told.seal();
-            behind.keep(&told);
-            assert!(!client.is_overloaded.load(Relaxed));
-            behind.keep(&told);
-            assert!(client.is_overloaded.load(Relaxed));
-            let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
-            assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
-            assert!(!client.is_overloaded.load(Relaxed));
-            assert_eq!((behind.log.len(), behind.log.bytes()), (0, 0));
-        }
+    fn private_text_is_kept_up_to_half_of_the_space_that_is_left_and_dropped_when_taken() {
+        let mut behind = Behind::new(40_000_000);
+        let is_overloaded =
+            |behind: &Behind, id| behind.laggards[&id].client.is_overloaded.load(Relaxed);
+        let (one, mut peer) = fall_behind(&mut behind, 1);
+        behind.keep(&told(one, 13_000_000));
+        assert!(!is_overloaded(&behind, one));
+        behind.keep(&told(one, 1_000_000));
+        assert!(is_overloaded(&behind, one));
+        let (two, _two) = fall_behind(&mut behind, 2);
+        behind.keep(&told(two, 8_000_000));
+        assert!(!is_overloaded(&behind, two), "there is space left for others");
+        behind.keep(&told(two, 2_000_000));
+        assert!(is_overloaded(&behind, two));
+        let client = Arc::clone(&behind.laggards[&one].client);
+        let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
+        assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
+        assert!(!client.is_overloaded.load(Relaxed));
+        assert!(!is_overloaded(&behind, two), "what the other has taken is space for this one");
+        assert!(behind.log.bytes() < 1000, "only the batches that the other still needs");
     }
 
     #[test]
@@ -523,7 +553,7 @@ mod tests {
         behind.keep(&others);
         assert_eq!(behind.log.len(), 0);
         (0..100_000).for_each(|_| behind.keep(&batch("")));
-        assert!(behind.log.len() * size_of::<Batch>() < 1 << 20);
+        assert!(behind.log.len() * size_of::<Common>() < 1 << 20);
     }
 
     #[test]

@@ -3,38 +3,34 @@
 //! Batches are numbered. A recipient that is [`behind`](super::behind) remembers the number of the batch that
 //! it is taking. So one copy of the text serves all of them.
 //!
-//! The log has a limit on the *common* text, which everybody gets. When there is more, the oldest batches are
-//! dropped. Private text does not count for this limit, so nobody loses their place because of what others tell
-//! them. Private text has a second limit, just as high. While there is more of it, nobody who is behind can be
-//! told anything more.
+//! The log has a limit. When there is more, the oldest batches are dropped. It holds only the *common* text of
+//! the batches, which everybody gets. So nobody loses their place because of what others tell them.
 //!
 //! Grew from the log of step 12 of the [course](crate::lessons).
 
 use std::collections::VecDeque;
 
-use super::batch::Batch;
+use super::batch::Common;
 
 /// The log is filling when it uses this fraction of its limit: one part in sixty-four. Until then the writer
 /// waits for no slow reader. So clients that have just stopped reading delay nobody.
 const FILLING_PART: usize = 64;
 
-/// Batches, each with its number.
+/// The common text of batches, each with its number.
 #[derive(Debug)]
 pub struct Log {
-    batches: VecDeque<Batch>,
+    batches: VecDeque<Common>,
     /// The number of the first one.
     first: u64,
-    /// How many bytes the common text takes, with the cost of each batch, and the limit for that.
+    /// How many bytes the text takes, with the cost of each batch, and the limit for that.
     bytes: usize,
     limit: usize,
-    /// How many bytes of private text the log holds.
-    private: usize,
 }
 
 impl Log {
     /// Makes an empty log that may hold `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { batches: VecDeque::new(), first: 0, bytes: 0, limit, private: 0 }
+        Self { batches: VecDeque::new(), first: 0, bytes: 0, limit }
     }
 
     /// The number of the first batch that is still there.
@@ -57,7 +53,7 @@ impl Log {
         self.batches.is_empty()
     }
 
-    /// How many bytes of common text the log holds.
+    /// How many bytes the log holds.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -67,21 +63,15 @@ impl Log {
         self.bytes >= self.limit / FILLING_PART
     }
 
-    /// Whether private text is over its limit.
-    pub fn is_full_of_private(&self) -> bool {
-        self.private > self.limit
-    }
-
     /// Returns the batches from `number` on. That batch must not have been dropped.
-    pub fn from(&self, number: u64) -> impl Iterator<Item = &Batch> {
+    pub fn from(&self, number: u64) -> impl Iterator<Item = &Common> {
         let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         self.batches.range(place.min(self.batches.len())..)
     }
 
     /// Appends a batch. If the log is then over its limit, the oldest batches are dropped.
-    pub fn append(&mut self, batch: Batch) {
+    pub fn append(&mut self, batch: Common) {
         self.bytes += cost(&batch);
-        self.private += batch.private_bytes();
         self.batches.push_back(batch);
         while self.bytes > self.limit && self.batches.len() > 1 {
             self.drop_first();
@@ -98,43 +88,37 @@ impl Log {
     fn drop_first(&mut self) {
         if let Some(batch) = self.batches.pop_front() {
             self.bytes -= cost(&batch);
-            self.private -= batch.private_bytes();
             self.first += 1;
         }
     }
 }
 
 /// How much of the limit a batch takes. Even a batch without text takes memory.
-fn cost(batch: &Batch) -> usize {
-    size_of::<Batch>() + batch.common().len()
+fn cost(batch: &Common) -> usize {
+    size_of::<Common>() + batch.text().len()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::ClientId;
+    use super::super::batch::Batch;
     use super::*;
 
-    fn told(text: &str) -> Batch {
+    fn said(text: &str) -> Common {
         let mut batch = Batch::default();
         batch.announce(text);
-        batch.show(ClientId::new(1), text);
         batch.seal();
-        batch
+        batch.copy_common()
     }
 
     #[test]
-    fn what_is_over_the_limit_is_dropped_from_the_front_and_private_text_is_not() {
-        let mut log = Log::new(10 + 2 * size_of::<Batch>());
+    fn what_is_over_the_limit_is_dropped_from_the_front() {
+        let mut log = Log::new(10 + 2 * size_of::<Common>());
         for text in ["one", "two", "six"] {
-            log.append(told(text));
+            log.append(said(text));
         }
         assert_eq!((log.first(), log.end(), log.len()), (1, 3, 2));
-        assert_eq!(log.from(2).map(Batch::common).collect::<Vec<_>>(), [b"six\n"]);
-        let mut private = Batch::default();
-        private.show(ClientId::new(1), "x".repeat(10_000));
-        log.append(private);
-        assert_eq!((log.first(), log.is_full_of_private()), (2, true), "only what it costs itself");
+        assert_eq!(log.from(2).map(Common::text).collect::<Vec<_>>(), [b"six\n"]);
         log.drop_before(None);
-        assert_eq!((log.len(), log.bytes, log.private), (0, 0, 0));
+        assert_eq!((log.len(), log.bytes), (0, 0));
     }
 }

@@ -224,7 +224,9 @@ mod tests {
         let mut got = vec![0; *taken];
         peer.read_exact(&mut got).unwrap();
         let mut more = *taken;
-        while let Some(now) = send_view(&client.stream, batch.view(client.id), more).unwrap() {
+        while let Some(now) =
+            send_view(&client.stream, batch.cursor().view(client.id), more).unwrap()
+        {
             got.resize(now, 0);
             peer.read_exact(&mut got[more..]).unwrap();
             more = now;

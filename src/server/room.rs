@@ -323,7 +323,7 @@ mod tests {
         room.take(&mut batch);
         batch.seal();
         clients.map(|client| {
-            String::from_utf8(batch.view(client.id).collect::<Vec<_>>().concat()).unwrap()
+            String::from_utf8(batch.cursor().view(client.id).collect::<Vec<_>>().concat()).unwrap()
         })
     }
 

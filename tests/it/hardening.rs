@@ -80,6 +80,53 @@ fn a_reader_stays_whatever_it_is_told_in_private() {
     senders[0].lines_until("victim: here I am");
 }
 
+/// Tells somebody who does not read so much that the server has to keep at least `kept` bytes of it.
+/// Returns whether it was told all of it.
+fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
+    let text = "y".repeat(1000);
+    let name = reader.name().to_owned();
+    let told = format!("[you -> {name}] {text}");
+    let mut said = 0;
+    while said < kept + reader.bytes_held_by_system() {
+        talker.send_bytes(format!("/msg {name} {text}\n").repeat(100).as_bytes());
+        let answers = std::iter::repeat_with(|| talker.line());
+        // On a slow machine somebody may be too slow meanwhile.
+        let answers = answers.filter(|line| !line.ends_with(" left the chat! (too slow)"));
+        if answers.take(100).filter(|line| *line == told).count() < 100 {
+            return false;
+        }
+        said += 100_000;
+    }
+    true
+}
+
+#[test]
+fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind() {
+    let server = Server::with(&["--rate", "0", "--backlog", "8000000"]);
+    let [mut talker, reader, mut pulse] = server.join_all(["talker", "reader", "pulse"]);
+    // Everything that comes now comes after the place of the reader.
+    assert!(tell_too_much(&mut talker, &reader, 500_000));
+    for turn in 0..12 {
+        assert!(tell_too_much(&mut talker, &pulse, 1_000_000), "in turn {turn}");
+        talker.send(&format!("/msg pulse turn {turn}"));
+        talker.expect(&format!("[you -> pulse] turn {turn}"));
+        pulse.lines_until(&format!("[talker -> you] turn {turn}"));
+    }
+}
+
+#[test]
+fn those_who_do_not_read_their_private_text_leave_space_for_others() {
+    let server = Server::with(&["--rate", "0", "--backlog", "4000000"]);
+    let mut talker = server.join("talker");
+    let hoarders: Vec<Peer> = (0..3).map(|n| server.join(&format!("hoarder{n}"))).collect();
+    let reader = server.join("reader");
+    talker.lines_until("[SERVER] reader joined the chat!");
+    for hoarder in &hoarders {
+        while tell_too_much(&mut talker, hoarder, 100_000_000) {}
+    }
+    assert!(tell_too_much(&mut talker, &reader, 200_000), "others have used up its space");
+}
+
 #[test]
 fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
     let server = Server::with(&["--rate", "0", "--backlog", "2000000"]);
