@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, ClientId, Place};
 use super::operator::options::Options;
 use super::operator::stats;
-use super::rate::AddressQuota;
+use super::rate::{AddressQuota, TokenBucket};
 use super::session;
 use super::shared::Shared;
 use super::shutdown::PARTING_TIME;
@@ -174,7 +174,7 @@ pub fn accept_loop<'scope>(
         capacity,
         connections: 0,
         places: Arc::default(),
-        quotas: HashMap::new(),
+        origins: HashMap::new(),
         prune_at: PRUNED_AT_LEAST,
         share: MAX_UNSENT_BYTES,
         refused: VecDeque::new(),
@@ -250,6 +250,14 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// How many addresses are remembered before those without a connection are forgotten.
 const PRUNED_AT_LEAST: usize = 1024;
 
+/// An address that clients come from.
+struct Origin {
+    /// What its clients share. Each client owns a reference, so the references count them.
+    quota: Arc<AddressQuota>,
+    /// An address may connect as often as one client may say a line.
+    connections: TokenBucket,
+}
+
 /// Who may come in. It belongs to the accept loop, so there is no lock.
 struct Door<'scope> {
     shared: &'scope Shared,
@@ -258,8 +266,8 @@ struct Door<'scope> {
     connections: u64,
     /// How many connections there are now.
     places: Arc<AtomicUsize>,
-    /// What the clients of each address share. Each client owns a reference, so the references count them.
-    quotas: HashMap<IpAddr, Arc<AddressQuota>>,
+    /// Where clients come from.
+    origins: HashMap<IpAddr, Origin>,
     /// How many addresses there must be before some are forgotten the next time.
     prune_at: usize,
     /// How many unsent bytes the kernel may hold for a client.
@@ -278,16 +286,21 @@ impl<'scope> Door<'scope> {
         address: SocketAddr,
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<(), String> {
-        self.prepare(&stream).map_err(|error| error.to_string())?;
-        if counted_as(address.ip()).is_some_and(|address| self.shared.bans.has(address)) {
+        let origin = counted_as(address.ip());
+        if origin.is_some_and(|origin| self.shared.bans.has(origin)) {
             self.refuse(stream, replies::BANNED);
             return Err("banned".into());
         }
+        if origin.is_some_and(|origin| !self.may_connect(origin)) {
+            self.refuse(stream, replies::TOO_MANY_FROM_ADDRESS);
+            return Err("it connects too often".into());
+        }
+        self.prepare(&stream).map_err(|error| error.to_string())?;
         let Some(place) = Place::take(&self.places, self.capacity.clients) else {
             self.refuse(stream, replies::SERVER_FULL);
             return Err("the server is full".into());
         };
-        let quota = self.quota_of(address.ip());
+        let quota = origin.map(|origin| Arc::clone(&self.origin(origin).quota));
         let others = quota.as_ref().map_or(0, |quota| Arc::strong_count(quota) - 2);
         let limit = self.shared.options.max_per_address;
         if limit > 0 && others >= limit {
@@ -361,18 +374,29 @@ impl<'scope> Door<'scope> {
         Ok(())
     }
 
-    /// Returns what the clients of an address share. `None` for the server's own machine, where everyone has
-    /// the same address.
-    fn quota_of(&mut self, address: IpAddr) -> Option<Arc<AddressQuota>> {
-        let address = counted_as(address)?;
-        let now = Instant::now();
-        if self.quotas.len() >= self.prune_at {
-            // A quota that no client holds and that has no debt is the same as a new one.
-            self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1 || !quota.is_full(now));
-            self.prune_at = (self.quotas.len() * 2).max(PRUNED_AT_LEAST);
+    /// Takes a token for a connection from an address. Returns whether there was one.
+    fn may_connect(&mut self, address: IpAddr) -> bool {
+        let connections = &mut self.origin(address).connections;
+        let may_connect = connections.wait(Instant::now()).is_zero();
+        if may_connect {
+            connections.take(1.0);
         }
-        let new = || Arc::new(AddressQuota::new(self.shared.options.rate, now));
-        Some(Arc::clone(self.quotas.entry(address).or_insert_with(new)))
+        may_connect
+    }
+
+    fn origin(&mut self, address: IpAddr) -> &mut Origin {
+        let (now, rate) = (Instant::now(), self.shared.options.rate);
+        if self.origins.len() >= self.prune_at {
+            // One that no client has come from lately is the same as a new one.
+            self.origins.retain(|_, Origin { quota, connections }| {
+                Arc::strong_count(quota) > 1 || !quota.is_full(now) || !connections.is_full(now)
+            });
+            self.prune_at = (self.origins.len() * 2).max(PRUNED_AT_LEAST);
+        }
+        self.origins.entry(address).or_insert_with(|| Origin {
+            quota: Arc::new(AddressQuota::new(rate, now)),
+            connections: TokenBucket::new(rate, now),
+        })
     }
 
     /// Sends a newcomer its only line, and keeps the socket open while the newcomer reads it.

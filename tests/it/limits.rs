@@ -54,6 +54,24 @@ fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
 }
 
 #[test]
+fn an_address_that_connects_too_often_is_told_and_those_who_are_in_stay() {
+    let Some(address) = own_address() else { return };
+    let server =
+        Server::with(&["--host", &address.to_string(), "--rate", "1", "--max-per-address", "0"]);
+    let mut alice = server.join("alice");
+    let mut told = (0..1000).map(|_| {
+        let mut peer = server.connect("again and again");
+        let line = peer.line();
+        peer.end_input();
+        peer.rest();
+        line
+    });
+    assert!(told.any(|line| line == replies::TOO_MANY_FROM_ADDRESS));
+    alice.send("/who");
+    alice.expect("[SERVER] 1 online: alice");
+}
+
+#[test]
 fn max_per_address_is_not_for_this_machine_itself() {
     let server = Server::with(&["--max-per-address", "1"]);
     let _peers = ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
