@@ -4,9 +4,8 @@
 //! `--port=80` and `--` have their usual meaning. The first thing that is wrong becomes one sentence.
 //!
 //! An argument can come from a link or a script. So it is a stranger's text, and a terminal would obey its
-//! escape sequences. Every text that leaves this module to be printed is cleaned. The `Display` of
-//! [`UsageError`] and of [`Endpoint`] cleans. [`fail`] also cleans: every program prints its last words with
-//! it.
+//! escape sequences. Every text that leaves this module to be printed is cleaned: by the `Display` of
+//! [`UsageError`] and of [`Endpoint`], and by [`fail`], with which every program prints its last words.
 //!
 //! What an option means is not known here. Each program has its own `options` module.
 
@@ -24,7 +23,7 @@ use crate::protocol::{DEFAULT_HOST, DEFAULT_PORT};
 /// [ERROR] Could not listen on 127.0.0.1:80: Permission denied (os error 13)
 /// ```
 ///
-/// Blocks while standard error takes nothing.
+/// Blocks while nobody takes what is written to standard error.
 pub fn fail(code: u8, error: impl fmt::Display) -> ExitCode {
     // With standard error closed there is nowhere left to complain.
     let _ = io::stderr().write_all(error_line(error).as_bytes());

@@ -1,8 +1,8 @@
 //! The limit on open descriptors, of which each connection takes one.
 
-/// Raises the soft limit on open descriptors to the hard one, and returns what it is then.
+/// Raises the soft limit on open descriptors to the hard limit, and returns the new limit.
 ///
-/// The soft limit is often 1,024 or 256, for the sake of old programs that use `select`; this one does not.
+/// The soft limit is often 1,024 or 256, for old programs that use `select`. This program does not use it.
 /// `None` if there is no limit, as on Windows, or if the limit is not known. Source: `getrlimit(2)`,
 /// `RLIMIT_NOFILE`.
 pub fn raise_limit() -> Option<usize> {

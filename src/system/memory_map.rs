@@ -2,12 +2,12 @@
 
 use std::fs;
 
-/// What `vm.max_map_count` usually is. Assumed where it cannot be read.
+/// The usual value of `vm.max_map_count`. It is assumed where the real value cannot be read.
 const USUAL_LIMIT: usize = 65_530;
 
 /// Returns how many memory maps a process may have. Source: `proc(5)`, `vm.max_map_count`.
 ///
-/// Elsewhere than on Linux no such limit is known, and what is usual there is returned.
+/// On other systems no such limit is known. There this returns the usual value of Linux.
 pub fn limit() -> usize {
     let read = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
     read.and_then(|limit| limit.trim().parse().ok()).unwrap_or(USUAL_LIMIT)

@@ -1,4 +1,5 @@
-//! Waiting for many sockets at once. Source: `poll(2)`; on Windows `WSAPoll`, which is the same for sockets alone.
+//! Waiting for many sockets at once. Source: `poll(2)`. On Windows it is `WSAPoll`, which waits for sockets
+//! only.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -12,8 +13,8 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Blocks until one of `sockets` takes more or is over, until `timeout` has passed, or until a signal was
-    /// handled. Returns for each of them, in their order, whether it is so.
+    /// Blocks until one of `sockets` takes more or has ended, until `timeout` has passed, or until a signal was
+    /// handled. Returns for each socket, in their order, whether it takes more or has ended.
     pub fn writable<'a, 's>(
         &'a mut self,
         sockets: impl Iterator<Item = &'s TcpStream>,
@@ -21,7 +22,7 @@ impl Poll {
     ) -> impl Iterator<Item = bool> + 'a {
         self.polled.clear();
         self.polled.extend(sockets.map(Polled::writable));
-        // An error, a signal perhaps, leaves the entries as they were. Then none is known to be writable.
+        // After an error, such as a signal, the entries are unchanged, and no socket counts as writable.
         let waited = wait(&mut self.polled, Some(timeout));
         self.polled.iter().map(move |polled| waited.is_ok() && polled.is_ready())
     }

@@ -29,24 +29,24 @@ static FIRST: AtomicU64 = AtomicU64::new(0);
 
 /// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP [`HANG_UP`], instead of ending the process.
 ///
-/// SIGINT or SIGTERM ends it at once when it comes more than a second after the first of them. Service managers
-/// and `timeout` send the signal both to the process and to its group. So a second signal that comes sooner
-/// does not count. SIGHUP never ends it at once: when a terminal is closed it comes twice, from the system and
-/// from the shell.
+/// A SIGINT or SIGTERM more than a second after the first one ends the process at once. Service managers and
+/// `timeout` send the signal both to the process and to its group. So a second signal that comes sooner does
+/// not count. SIGHUP never ends the process at once: when a terminal is closed, SIGHUP comes twice, from the
+/// system and from the shell.
 ///
-/// SIGHUP stays ignored where the program was started so (`nohup`). SIGTTIN is ignored, so that
-/// reading the terminal from the background fails instead of stopping the process. Source: `signal(2)`.
+/// If SIGHUP was ignored when the program started (`nohup`), it stays ignored. SIGTTIN is ignored, so that a
+/// read of the terminal from the background fails and does not stop the process. Source: `signal(2)`.
 ///
-/// On Windows Ctrl-C, Ctrl-Break and the end of the console (its window is closed, the user logs off) stand
-/// for SIGINT. After the last of these the system ends the process within five seconds. Source:
+/// On Windows, Ctrl-C, Ctrl-Break and the end of the console count as SIGINT. The console ends when its
+/// window is closed or its user logs off. The system then ends the process within five seconds. Source:
 /// `SetConsoleCtrlHandler`.
 pub fn stop_through(pipe: PipeWriter) {
     SET.get_or_init(Instant::now);
     os::stop_through(pipe);
 }
 
-/// Whether a request to stop that comes now is a second request that counts. To be asked by a handler, once for
-/// each: `Instant` is `clock_gettime`, which is async-signal-safe.
+/// Whether a request to stop that comes now is a second request that counts. A handler calls this once for each
+/// request. `Instant` is `clock_gettime`, which is async-signal-safe.
 pub(super) fn is_second_request() -> bool {
     let now = SET.get().map_or(Duration::ZERO, Instant::elapsed);
     let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);

@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::os::poll::{Polled, wait};
 use super::os::socket as os;
 
-/// Connects to the first address of a host that answers. Each address has this time to answer: the system by itself
-/// waits for minutes. What is written to the stream is sent at once (`TCP_NODELAY`).
+/// Connects to the first address of a host that answers. Each address has `timeout` to answer, since the system
+/// alone would wait for minutes. What is written to the stream is sent at once (`TCP_NODELAY`).
 ///
 /// # Errors
 ///
-/// The host has no address, or what the system says about the last one. `AddrInUse` if nobody listens there and the
-/// stream was connected to itself: the system may give it the very port that it connects to (RFC 9293, 3.5: a
-/// simultaneous open).
+/// When the host has no address. Otherwise what the system says about the last address. `AddrInUse` if nobody
+/// listens there and the stream was connected to itself: the system may give it the very port that it connects
+/// to (RFC 9293, 3.5: a simultaneous open).
 pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in host.to_socket_addrs()? {
@@ -34,10 +34,10 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
     Err(last_error)
 }
 
-/// Sets how many connections may wait to be accepted; `std` asks for 128, which a storm overflows.
+/// Sets how many connections may wait to be accepted. `std` sets 128, which a storm of connections overflows.
 ///
-/// The system lowers it to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Nothing on Windows,
-/// where a socket listens with the backlog that it was given first.
+/// The system lowers the number to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Does nothing on
+/// Windows, where a socket keeps the backlog that it was given first.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Resul
 ///
 /// # Errors
 ///
-/// As there.
+/// The errors of [`wait_for_connections`].
 pub fn wait_for_connection(
     listener: &TcpListener,
     wake: &PipeReader,
@@ -60,15 +60,15 @@ pub fn wait_for_connection(
 }
 
 /// Blocks until a connection waits to be accepted by one of `listeners`, there is something to read in `wake`,
-/// or `timeout` is over. Returns whether it was `wake`.
+/// or `timeout` is over. Returns whether `wake` ended the wait.
 ///
-/// Unlike `accept` it can be woken, and unlike a connection to oneself it needs no descriptor.
-/// Source: `poll(2)`. `WSAPoll` of Windows waits for sockets alone: there `wake` is looked at twenty times a
-/// second, and a connection is there at once as elsewhere.
+/// Another thread can end this wait, but not a wait in `accept`. A connection to oneself would also wake
+/// `accept`, but it needs a descriptor. Source: `poll(2)`. `WSAPoll` of Windows waits for sockets only. So on
+/// Windows this looks at `wake` twenty times a second. A connection ends the wait at once on every system.
 ///
 /// # Errors
 ///
-/// What the system says. A signal is no error: the wait is over.
+/// What the system says. A signal is not an error: it ends the wait.
 pub fn wait_for_connections(
     listeners: &[TcpListener],
     wake: &PipeReader,
@@ -77,11 +77,12 @@ pub fn wait_for_connections(
     os::wait_for_connections(listeners, wake, timeout)
 }
 
-/// Sends what the socket's buffer takes at once, never waiting, and returns how many bytes.
+/// Sends as much as the socket's buffer takes, without waiting. Returns how many bytes that was.
 ///
-/// `MSG_DONTWAIT` concerns this call alone: the socket stays blocking for the thread that reads from it. Where
-/// there is no such flag, or it does not do what it says (macOS), the socket is made non-blocking for the call;
-/// the thread that reads must then use [`read`], and no two threads may send at once. Source: `send(2)`.
+/// `MSG_DONTWAIT` concerns only this call: the socket stays blocking for the thread that reads from it.
+/// Windows has no such flag, and on macOS it does not work. There the socket is made non-blocking for the
+/// call. The thread that reads must then use [`read`], and no two threads may send at once. Source:
+/// `send(2)`.
 ///
 /// # Errors
 ///
@@ -99,20 +100,21 @@ pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result
     os::send_slices_now(stream, slices)
 }
 
-/// Reads as `Read::read` does, and is not disturbed by another thread that sends with [`send_now`], nor by a
-/// signal. Returns 0 at the end of the stream, and when it is [shut down](shut_down).
+/// Reads as `Read::read` does. Neither a signal nor another thread that sends with [`send_now`] disturbs it.
+/// Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
 ///
-/// Blocks until something comes, the stream ends, another thread shuts it down, or its read timeout is over.
+/// Blocks until something comes, the stream ends, another thread shuts the connection down, or its read
+/// timeout is over.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the read timeout is over, or a moment earlier: after a timeout, look at the clock. Any
+/// `WouldBlock` when the read timeout is over, or a moment earlier, so the caller must look at the clock. Any
 /// other error means that the connection is broken.
 pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match os::read(stream, buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Without a timeout: another thread is just sending, on a socket that does not block meanwhile.
+            // There is no timeout. So another thread is sending, and the socket does not block meanwhile.
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock
                     && matches!(stream.read_timeout(), Ok(None)) =>
@@ -124,9 +126,9 @@ pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Shuts a connection down, and wakes a thread that blocks in [`read`] unless only writing ends.
+/// Shuts a connection down. This wakes a thread that blocks in [`read`], unless only writing is shut down.
 ///
-/// On Windows `shutdown` by itself wakes nobody, so there the read is cancelled as well (`CancelIoEx`).
+/// On Windows `shutdown` alone wakes nobody, so this also cancels the read (`CancelIoEx`).
 /// Source: `shutdown(2)`.
 ///
 /// # Errors
@@ -136,19 +138,19 @@ pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     os::shut_down(stream, how)
 }
 
-/// Returns whether the connection is over in both directions: reset, or timed out. Never blocks.
+/// Returns whether the connection has ended in both directions: it was reset, or timed out. Never blocks.
 ///
-/// A peer that only ended its own stream may still be there and read. What it had sent can be read
-/// in either case. Source: `poll(2)`, `POLLHUP`.
+/// A peer that has only ended its own stream may still read. What the peer had sent can be read in either case.
+/// Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
     // Even a `poll` that waits for nothing reports errors and hang-ups, but not on macOS.
     let mut polled = [Polled::writable(stream)];
     wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }
 
-/// Bounds how much the system takes from a writer before it is sent, in bytes, and so what it keeps
-/// for a peer that does not read. What is under way does not count, so a fast peer is not slowed.
-/// Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Nothing on FreeBSD and Windows.
+/// Limits how many unsent bytes the system takes from a writer. So it limits what the system keeps for a peer
+/// that does not read. Bytes that are sent and not yet acknowledged do not count, so a fast peer is not
+/// slowed. Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Does nothing on FreeBSD and Windows.
 ///
 /// # Errors
 ///
@@ -157,8 +159,8 @@ pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     os::limit_unsent(stream, bytes)
 }
 
-/// Leaves urgent data where it stands in the stream (`SO_OOBINLINE`). Taken out, it would leave a hole: a
-/// telnet client sends a part of its Ctrl-C so. Source: `socket(7)`, RFC 6093.
+/// Leaves urgent data in its place in the stream (`SO_OOBINLINE`). Without this, the stream would lack a
+/// byte: a telnet client sends a part of its Ctrl-C as urgent data. Source: `socket(7)`, RFC 6093.
 ///
 /// # Errors
 ///
@@ -167,18 +169,18 @@ pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
     os::keep_urgent_data_in_line(stream)
 }
 
-/// How a peer that vanished without a word is found out.
+/// How the system finds out that a peer has vanished.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadPeer {
-    /// Silence after which the system asks whether the peer is there (`TCP_KEEPIDLE`).
+    /// How long a peer is silent before the system asks whether it is there (`TCP_KEEPIDLE`).
     pub idle: Duration,
     /// The time from one question to the next (`TCP_KEEPINTVL`).
     pub interval: Duration,
     /// How many questions without an answer end the connection (`TCP_KEEPCNT`).
     pub probes: u32,
-    /// How long what was sent may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482): keep-alive is
-    /// silent while anything is under way. Linux counts a peer that takes nothing, too. FreeBSD has no such
-    /// option, and gives up by itself after some minutes.
+    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). Keep-alive asks nothing
+    /// while there is such data. On Linux the time also counts for a peer that takes nothing. FreeBSD has no
+    /// such option, and gives up by itself after some minutes.
     pub unacknowledged: Duration,
 }
 
@@ -187,13 +189,13 @@ pub struct DeadPeer {
 ///
 /// # Errors
 ///
-/// What the system says; the options before the refused one are set.
+/// What the system says. The options before the refused one are set then.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     os::detect_dead_peer(stream, after)
 }
 
-/// Sets anew how long what was sent may stay [unacknowledged](DeadPeer::unacknowledged). It holds after the
-/// socket is closed, too: until then the system keeps what the peer does not take.
+/// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also holds after
+/// the socket is closed: the system keeps what the peer does not take for this long.
 ///
 /// # Errors
 ///
@@ -267,7 +269,7 @@ mod tests {
         });
     }
 
-    /// On Windows it is this that `shutdown` by itself does not do.
+    /// On Windows, `shutdown` alone does not do this.
     #[test]
     fn shutting_down_wakes_a_thread_that_reads_whether_it_had_begun_or_not() {
         for (round, how) in (0..200).flat_map(|n| [(n, Shutdown::Read), (n, Shutdown::Both)]) {
@@ -279,7 +281,7 @@ mod tests {
                     read(&stream, &mut [0; 16])
                 });
                 is_about_to.recv().unwrap();
-                // In each round a little later.
+                // The shutdown comes a little later in each round.
                 (0..round).for_each(|_| thread::yield_now());
                 shut_down(&stream, how).unwrap();
                 assert_eq!(reader.join().unwrap().unwrap(), 0);
@@ -311,7 +313,7 @@ mod tests {
             waker.write_all(b"!").unwrap();
             assert!(waiting.join().unwrap().unwrap());
         });
-        // What woke it is still there to be read.
+        // The byte that woke it can still be read.
         (&wake).read_exact(&mut [0]).unwrap();
     }
 
@@ -324,7 +326,7 @@ mod tests {
         assert!(!is_gone(&stream));
         send_now(&stream, b"unread").unwrap();
         wait_until(|| matches!(peer.peek(&mut [0]), Ok(1)));
-        // Closed over something unread, a connection is reset.
+        // To close a socket with unread data resets the connection.
         drop(peer);
         wait_until(|| is_gone(&stream));
     }

@@ -1,5 +1,5 @@
-//! Sending without waiting where no flag of a call does it: on macOS, whose `MSG_DONTWAIT` waits for space all
-//! the same, on Windows, which has no such flag, and with `--cfg portable`.
+//! Sending without waiting, where no flag of a call does it. On macOS a send with `MSG_DONTWAIT` still waits
+//! for space. Windows has no such flag. With `--cfg portable`, Linux sends this way too.
 //!
 //! The socket is made non-blocking for the one call. A thread that already blocks in `read` goes on blocking. A
 //! thread that begins to read during the call gets `WouldBlock`, and [`socket::read`](super::socket::read)

@@ -33,7 +33,7 @@ impl Sample {
     ///
     /// # Errors
     ///
-    /// When there is none, it belongs to somebody else, or the system has no `/proc`.
+    /// When there is no such process, when it belongs to somebody else, or when the system has no `/proc`.
     pub(crate) fn of(pid: &str) -> io::Result<Self> {
         let directory = Path::new("/proc").join(pid);
         let mut sample = Self::default();

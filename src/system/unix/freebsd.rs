@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_ulong, c_ushort};
 use std::ops::Range;
 
-/// `rlim_t`, which has a sign there, and is never negative.
+/// `rlim_t`. It is signed on FreeBSD, but never negative.
 pub(super) type Limit = u64;
 pub(super) const RLIMIT_NOFILE: c_int = 8;
 

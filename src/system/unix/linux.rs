@@ -1,4 +1,4 @@
-//! The numbers of Linux on every processor but MIPS and PowerPC, and of Android.
+//! The numbers of Linux, on every processor except MIPS and PowerPC, and of Android.
 
 use std::ffi::{c_int, c_uint, c_ulong};
 use std::ops::Range;
@@ -25,7 +25,7 @@ pub(super) const SIGCONT: c_int = 18;
 /// See [`terminal`](super::terminal).
 pub(super) const DEADLY: [c_int; 19] =
     [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31];
-/// The real-time signals, which are deadly too; the C library keeps two.
+/// The real-time signals, which are deadly too. The C library keeps two for itself.
 pub(super) const REAL_TIME: Range<c_int> = 34..65;
 pub(super) const TIOCGWINSZ: c_ulong = 0x5413;
 

@@ -1,7 +1,7 @@
 //! The calls of Linux, Android, macOS and FreeBSD, each against the C library.
 //!
-//! What they do is documented where they are called, in the modules of [`system`](super). The numbers in which
-//! these systems differ have a file for each: `linux.rs` (and Android), `macos.rs`, `freebsd.rs`.
+//! The modules of [`system`](super) call them, and document what they do. Each system has a file for its own
+//! numbers: `linux.rs` (also for Android), `macos.rs`, `freebsd.rs`.
 
 #[cfg_attr(any(target_os = "linux", target_os = "android"), path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]

@@ -26,7 +26,7 @@ unsafe extern "C" {
 }
 
 impl Polled {
-    /// Waits until there is something to read, or its end.
+    /// Waits until there is something to read, or until the stream ends.
     pub(crate) fn readable(file: &impl AsFd) -> Self {
         Self { descriptor: file.as_fd().as_raw_fd(), events: POLLIN, returned: 0 }
     }
@@ -36,7 +36,7 @@ impl Polled {
         Self { events: POLLOUT, ..Self::readable(file) }
     }
 
-    /// Waits for nothing: a negative descriptor is passed over.
+    /// Waits for nothing: `poll` skips a negative descriptor.
     pub(crate) fn nothing() -> Self {
         Self { descriptor: -1, events: 0, returned: 0 }
     }
@@ -46,7 +46,7 @@ impl Polled {
         self.returned != 0
     }
 
-    /// Whether the connection is over in both directions.
+    /// Whether the connection has ended in both directions.
     pub(crate) fn is_over(&self) -> bool {
         self.returned & (POLLERR | POLLHUP) != 0
     }
@@ -55,7 +55,7 @@ impl Polled {
 /// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one. It is
 /// async-signal-safe.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up: after a wait that ends early the caller would only wait again.
+    // This is rounded up. After a wait that ends too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
     // SAFETY: the slice has that many entries of the layout of `struct pollfd`, and outlives the call.

@@ -26,11 +26,11 @@ unsafe extern "C" {
 
 /// Sets a handler, which may do only what `signal-safety(7)` allows, and returns the one before.
 pub(super) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> usize {
-    // SAFETY: all handlers in this module and its neighbours keep to that.
+    // SAFETY: all handlers in this module and in its neighbors do only that.
     unsafe { signal(number, handler as usize) }
 }
 
-/// Sets a handler, unless the signal is ignored, as SIGHUP is under `nohup`: then it stays so.
+/// Sets a handler. A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
 pub(super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)) {
     if handle(number, handler) == IGNORE {
         // SAFETY: no code of ours runs.
@@ -38,11 +38,11 @@ pub(super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)
     }
 }
 
-/// Does what a handler has to do and leaves `errno` as it was: the code that the signal interrupted
-/// may be about to look at it. Source: `signal-safety(7)`.
+/// Does what a handler has to do, and leaves `errno` unchanged. The interrupted code may be about to look at
+/// `errno`. Source: `signal-safety(7)`.
 pub(super) fn keep_errno(handle: impl FnOnce()) {
-    // SAFETY: the function returns where this thread's number lies, which is there for as long as
-    // the thread is.
+    // SAFETY: the function returns the address of this thread's `errno`, which exists as long as the thread
+    // does.
     unsafe {
         let before = *errno();
         handle();
@@ -50,10 +50,11 @@ pub(super) fn keep_errno(handle: impl FnOnce()) {
     }
 }
 
-/// Where the handler writes. Never closed once set, since a signal may come at any time.
+/// Where the handler writes. It is never closed, since a signal may come at any time.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// If nobody reads the pipe, this would block once it is full, after 65,536 bytes.
+/// Writes a byte to the pipe. If nobody reads the pipe, this would block once the pipe is full, after 65,536
+/// bytes.
 fn write_to_pipe(byte: u8) {
     // SAFETY: `write` is async-signal-safe, and the byte outlives the call.
     keep_errno(|| unsafe {
@@ -63,8 +64,8 @@ fn write_to_pipe(byte: u8) {
 
 extern "C" fn stop(number: c_int) {
     if is_second_request() {
-        // SAFETY: both are async-signal-safe. The signal is blocked in its handler, and comes again as
-        // that returns.
+        // SAFETY: both are async-signal-safe. The signal is blocked in its handler, and comes again when the
+        // handler returns.
         unsafe {
             signal(number, DEFAULT);
             raise(number);

@@ -38,7 +38,7 @@ fn check(result: c_int) -> io::Result<()> {
 }
 
 pub(crate) fn listen(listener: &TcpListener, connections: u16) -> io::Result<()> {
-    // SAFETY: no memory is passed; the descriptor is open, since the listener is borrowed.
+    // SAFETY: no memory is passed. The descriptor is open, since the listener is borrowed.
     check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
 }
 

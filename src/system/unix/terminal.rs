@@ -1,7 +1,7 @@
 //! The terminal: `tcsetattr`, signals, and `poll` on the standard streams.
 //!
-//! A handler does little: it restores the terminal and lets the signal do what it does, or it writes a byte into
-//! a pipe, which [`Input::wait`] waits for together with the keys.
+//! A handler does little. Either it restores the terminal and lets the signal take its effect, or it writes a
+//! byte into a pipe. [`Input::wait`] waits for this pipe together with the keys.
 
 use std::ffi::{c_char, c_int, c_ulong};
 use std::fs::File;
@@ -28,10 +28,10 @@ const SIGTTOU: c_int = 22;
 const SIGWINCH: c_int = 28;
 const TCSANOW: c_int = 0;
 
-/// The runtime of `std` handles these, on a stack of their own, to tell an overflowed stack from other faults.
+/// Signals that the runtime of `std` handles, on a separate stack, to tell a stack overflow from other faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
-/// Where the handler lies in `struct sigaction`: first, but on Android after the flags.
+/// Where the handler is in `struct sigaction`: first, but after the flags on Android.
 const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_width = "64")) {
     8..16
 } else {
@@ -42,8 +42,8 @@ const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_
 /// byte only. But terminals then have space for at least this much, so the write does not wait.
 const CHUNK_BYTES: usize = 512;
 
-/// A structure of the system that nobody here looks into, so that there is no layout to get wrong:
-/// larger than `struct termios`, `struct tm` and `struct sigaction` are anywhere.
+/// Space for a structure of the system. It is larger than `struct termios`, `struct tm` and `struct
+/// sigaction` on any system. Nothing here looks into it, so no layout can be wrong.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 struct Opaque([u8; 256]);
@@ -63,12 +63,12 @@ unsafe extern "C" {
     fn strftime(text: *mut c_char, bytes: usize, format: *const c_char, time: *const Opaque) -> usize;
 }
 
-/// The settings before raw mode and in it. Set once; reading a `OnceLock` that is set takes no lock, so
-/// a signal handler may.
+/// The settings before raw mode, and the settings of raw mode. They are set once. To read a `OnceLock` that
+/// is set takes no lock, so a signal handler may do it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
 /// What the runtime does on a fault.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
-/// The pipe into which handlers write that only wake. Never closed once set.
+/// The pipe for handlers that only wake a thread. It is never closed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 /// A wake is pending already. Without this check the pipe could fill, and `write` would block.
 static AWAKE: AtomicBool = AtomicBool::new(false);
@@ -117,8 +117,8 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
 /// Enters or leaves raw mode, and writes these escape sequences. It is async-signal-safe.
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if let Some((before, raw)) = SETTINGS.get() {
-        // The settings change at once, not after the output is written: a terminal that takes no output would
-        // block this. SAFETY: the settings come from `tcgetattr`.
+        // The settings change at once. If the call waited for the output, a terminal that takes no output would
+        // block it. SAFETY: the settings come from `tcgetattr`.
         unsafe { tcsetattr(STDIN, TCSANOW, if is_raw { raw } else { before }) };
         put(escapes);
     }
@@ -129,7 +129,7 @@ pub(crate) fn show_colors() -> bool {
     true
 }
 
-/// Writes to the terminal what is not worth an error or a wait. It is async-signal-safe.
+/// Writes to the terminal, without waiting, and ignores errors. It is async-signal-safe.
 pub(crate) fn put(bytes: &[u8]) {
     // SAFETY: standard output is never closed.
     let output = unsafe { BorrowedFd::borrow_raw(STDOUT) };
@@ -142,10 +142,10 @@ pub(crate) fn put(bytes: &[u8]) {
 
 /// Handles a signal that ends the process: restores the terminal, and then lets the signal take its effect.
 extern "C" fn end_by(number: c_int) {
-    // SAFETY: all of these are async-signal-safe, as is what restoring calls. In the background
-    // `tcsetattr` would stop the process instead, if SIGTTOU were not ignored. The signal is blocked
-    // in its handler, and comes again as that returns; but not to process 1, which the system does
-    // not end by signals.
+    // SAFETY: all of these calls are async-signal-safe, and so is everything that restores the terminal. If
+    // SIGTTOU were not ignored, `tcsetattr` would stop a process in the background. The signal is blocked in
+    // its handler, and comes again when the handler returns. Process 1 is an exception: the system does not
+    // end it by signals.
     unsafe {
         signal(SIGTTOU, IGNORE);
         restore_after_fault();
@@ -157,7 +157,7 @@ extern "C" fn end_by(number: c_int) {
     }
 }
 
-/// Puts [`fault_by`] in the place of the runtime's handler, with the same flags. Source: `sigaction(2)`.
+/// Replaces the runtime's handler by [`fault_by`], with the same flags. Source: `sigaction(2)`.
 fn handle_fault(number: c_int) {
     let mut action = Opaque([0; 256]);
     // SAFETY: the buffer is larger than any system's `struct sigaction`, and outlives the call.
@@ -174,9 +174,9 @@ fn handle_fault(number: c_int) {
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
     let is_handled = |runtime: &&Opaque| runtime.0[HANDLER] != [0; size_of::<usize>()];
-    // SAFETY: where the runtime has a handler, there is a `siginfo_t`, which begins with three numbers. The
-    // third says who has sent the signal: above 0 and below 0x10000, the system, which has found a fault. Then
-    // the same instruction faults again as this returns. What a process has sent comes only once.
+    // SAFETY: if the runtime has a handler, there is a `siginfo_t`, which begins with three numbers. The
+    // third number says who sent the signal. From 1 to 0xFFFF it was the system, which has found a fault.
+    // Then the same instruction faults again when this returns. A signal from a process comes only once.
     unsafe {
         match RUNTIME.get().filter(is_handled) {
             Some(runtime) if (1..0x1_0000).contains(&*information.add(2)) => {
@@ -211,11 +211,11 @@ pub(crate) fn exit_on_interrupt() {
     handle(SIGINT, exit_by);
 }
 
-/// A signal to a process stops it a while later, by whichever thread comes first. A signal that a thread sends
-/// to itself has stopped the process when `raise` returns. So the others in the group are stopped first, and
-/// this process then stops itself.
+/// A signal to a process stops it only after a while, when one of its threads receives the signal. A signal
+/// that a thread sends to itself has stopped the process before `raise` returns. So this stops the other
+/// processes of the group first, and then its own process.
 pub(crate) fn suspend() {
-    // SAFETY: no memory is passed, and no code of ours runs; 0 means the own process group.
+    // SAFETY: no memory is passed, and none of our code runs. 0 means this process group.
     unsafe {
         let before = signal(SIGTSTP, IGNORE);
         kill(0, SIGTSTP);
@@ -234,7 +234,7 @@ pub(crate) fn columns() -> Option<usize> {
 
 pub(crate) fn time_of_day() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // `time_t`. Where it has 32 bits, a little-endian machine finds the right ones.
+    // This is a `time_t`. If that has 32 bits, a little-endian machine still finds the right number there.
     let seconds = now.as_secs().cast_signed();
     let (mut time, mut text) = (Opaque([0; 256]), [0_u8; 16]);
     // SAFETY: the buffer is larger than any `struct tm`, and only passed on; nothing in this program
@@ -248,7 +248,7 @@ pub(crate) fn time_of_day() -> String {
     String::from_utf8_lossy(&text[..bytes]).into_owned()
 }
 
-/// Whether there may be more in a moment.
+/// Whether the call may succeed a moment later.
 fn is_for_now(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
@@ -271,7 +271,7 @@ impl Input {
         let input = match wait(&mut polled, timeout) {
             Ok(()) => {
                 if polled[0].is_ready() {
-                    // In this order a wake between the two wakes once more, and is not lost.
+                    // In this order, a wake between the two steps wakes the thread once more, and is not lost.
                     AWAKE.store(false, Ordering::SeqCst);
                     self.wake.read_exact(&mut [0])?;
                 }

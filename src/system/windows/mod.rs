@@ -1,6 +1,6 @@
 //! The calls of Windows 10 (version 1709) and later, each against the libraries `ws2_32` and `kernel32`.
 //!
-//! What they do is documented where they are called, in the modules of [`system`](super).
+//! The modules of [`system`](super) call them, and document what they do.
 
 pub(super) mod poll;
 

@@ -25,7 +25,7 @@ unsafe extern "system" {
 }
 
 impl Polled {
-    /// Waits until there is something to read, or its end.
+    /// Waits until there is something to read, or until the stream ends.
     pub(crate) fn readable(socket: &impl AsSocket) -> Self {
         Self { socket: socket.as_socket().as_raw_socket(), events: POLLRDNORM, returned: 0 }
     }
@@ -40,8 +40,8 @@ impl Polled {
         self.returned != 0
     }
 
-    /// Whether the connection is over in both directions. A peer that has only ended its own stream is reported
-    /// as `POLLHUP` here.
+    /// Whether the connection has ended in both directions. `POLLHUP` does not show this: Windows also
+    /// reports it for a peer that has only ended its own stream.
     pub(crate) fn is_over(&self) -> bool {
         self.returned & POLLERR != 0
     }
@@ -49,7 +49,7 @@ impl Polled {
 
 /// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up: after a wait that ends early the caller would only wait again.
+    // This is rounded up. After a wait that ends too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
     if polled.is_empty() {

@@ -12,7 +12,7 @@ use super::super::signal::{STOP, is_second_request};
 /// ends.
 const CTRL_CLOSE_EVENT: u32 = 2;
 
-/// Longer than the system lets a process live after its window is closed.
+/// This is longer than the system lets a process live after its window is closed.
 const LONGER: Duration = Duration::from_secs(10);
 
 /// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless it
@@ -26,7 +26,7 @@ unsafe extern "system" {
 /// The system asks this handler before the handlers that were set earlier. The first of those would end the
 /// process.
 pub(super) fn handle(handler: Handler) {
-    // SAFETY: a handler may do anything, and is there for as long as the process is. The call fails if there is
+    // SAFETY: a handler may do anything, and exists as long as the process does. The call fails if there is
     // no memory.
     unsafe { SetConsoleCtrlHandler(handler, 1) };
 }
@@ -43,7 +43,7 @@ extern "system" fn stop(event: u32) -> c_int {
         let _ = pipe.write_all(&[STOP]);
     }
     if event >= CTRL_CLOSE_EVENT {
-        // The system ends the process as this returns. The orderly end is quicker.
+        // The system ends the process when this returns. The server's own shutdown is quicker.
         thread::sleep(LONGER);
     }
     1

@@ -61,7 +61,7 @@ pub(crate) fn wait_for_connections(
     }
 }
 
-/// Whether there is something to read in a pipe, or its end.
+/// Whether there is something to read in a pipe, or the pipe has ended.
 fn has_bytes(pipe: &PipeReader) -> bool {
     let mut available = 0;
     let count = &raw mut available;

@@ -178,7 +178,7 @@ pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     }
 }
 
-/// Writes to the console what is not worth an error or a wait.
+/// Writes to the console, and ignores errors. In raw mode it does not wait.
 pub(crate) fn put(bytes: &[u8]) {
     if IS_RAW.load(SeqCst) {
         lock().undrawn.extend_from_slice(bytes);
