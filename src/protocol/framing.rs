@@ -11,8 +11,8 @@
 //!   some telnet clients send it for the Enter key.
 //! - LF CR, also as LF CR NUL.
 //!
-//! A byte order mark (U+FEFF) at the start of a stream is dropped: editors put it at the start of
-//! files, and files are piped into `nc`.
+//! A byte order mark (U+FEFF) at the start of a stream is dropped. Editors put it at the start of files, and
+//! people pipe files into `nc`.
 //!
 //! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed. So
 //! lines are cut first, and the commands are taken out on the way. Cleaning is not done here: see
@@ -80,7 +80,7 @@ pub struct LineDecoder {
     telnet: Telnet,
 }
 
-/// What is dropped, not part of a line, if it comes next.
+/// What is dropped if it comes next, because it is not part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,

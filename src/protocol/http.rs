@@ -1,6 +1,6 @@
 //! HTTP: telling a web client from a person at the nickname prompt.
 //!
-//! A web page can make a browser send anything, and to any port. An HTTP request is text in lines, so its body
+//! A web page can make a browser send anything to any port. An HTTP request is text in lines, so its body
 //! would join the room and speak there. A request is recognized by its first line or by its `Host` header.
 //! Neither can be a nickname, so nobody is refused by mistake.
 

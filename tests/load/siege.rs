@@ -53,14 +53,14 @@ pub(crate) struct Field<'a> {
     rounds: Vec<(&'static Attack, AtomicU64)>,
 }
 
-/// What a siege showed, besides what the clients received.
+/// The results of a siege, apart from what the clients received.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// How many rounds of each attack were fought.
     pub(crate) rounds: Vec<(&'static str, u64)>,
-    /// What the server used at its worst.
+    /// The most that the server used.
     pub(crate) peak: Sample,
-    /// What it used when it had healed.
+    /// What the server used after it had recovered.
     pub(crate) healed: Option<Sample>,
     /// How long it took to end.
     pub(crate) ended: Option<Duration>,

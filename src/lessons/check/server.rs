@@ -56,7 +56,7 @@ impl<'a> Server<'a> {
         // The start may take long: it may start an interpreter.
         let time = examination.patience.max(Duration::from_secs(10));
         while start.elapsed() < time {
-            // Most servers say something when they are ready, but only the kernel knows.
+            // Most servers print something when they are ready, but only the kernel knows whether they listen.
             let printed = first_line.recv_timeout(LOOK_INTERVAL);
             if printed == Err(RecvTimeoutError::Disconnected) {
                 // The server has closed its output.

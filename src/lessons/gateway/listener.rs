@@ -17,8 +17,8 @@ use crate::unframed;
 /// The last line to a client, if the server sent no last line.
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
-/// The thread that reads the server and writes to the client, until either is gone; then it ends both
-/// connections, which ends the other thread.
+/// The thread that reads from the server and writes to the client. When one of them is gone, it ends both
+/// connections, and so the other thread ends too.
 ///
 /// Blocks while it reads from the server, and while it writes to a client that does not read.
 pub(crate) fn listen_loop(

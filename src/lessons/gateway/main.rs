@@ -1,7 +1,7 @@
 //! A gateway for chat clients without framing, and so a lesson: why this chat has framing.
 //!
-//! Many first chat programs take each `recv` for one message. This program stands between the clients of two
-//! such programs, which work with it unmodified, and the real server:
+//! Many beginners' chat programs take each `recv` for one message. This program stands between the clients of
+//! two such programs and the real server. The clients work with it unmodified.
 //!
 //! ```text
 //! client without framing <─ what one recv returns ─> gateway <─ lines ─> server
@@ -23,17 +23,17 @@
 //! alice receives  b"bob: twobob: three\n"
 //! ```
 //!
-//! In the same way a name that is glued to the message behind it is a longer name. Line ends do not help a
-//! program that takes each `recv` for a message: where a read ends within a line, the line becomes two. The
-//! other direction is no better. A client that reads late finds `NICKNAME` and the messages after it in one
-//! `recv`. That is not the question that it knows. Each write below is whole characters and begins with the
-//! name of the speaker. But a late `recv` takes 1024 bytes from the middle of several writes: it may begin
-//! within a line, and with half a character, which the client cannot decode. No gateway can repair that. What
-//! helps is a line end behind each message, and a reader that waits for it. That is framing: see
-//! `chat::protocol::framing`.
+//! In the same way, a name and a message that are glued together look like a longer name. Line ends do not
+//! help a program that takes each `recv` for a message: when a read ends within a line, the line becomes two
+//! messages. The other direction is no better. A client that reads late finds `NICKNAME` and the messages
+//! after it in one `recv`. It does not recognize the question then. Each write below is whole characters and
+//! begins with the name of the speaker. But a late `recv` takes 1024 bytes from the middle of several writes.
+//! It may begin within a line, or with half a character, which the client cannot decode. No gateway can
+//! repair that. The remedy is a line end after each message, and a reader that waits for it. That is framing:
+//! see `chat::protocol::framing`.
 //!
-//! To see it, with `nc` for alice and a shell for bob, whose last two messages arrive together. (There
-//! is one second to answer `NICKNAME`, and nobody types that fast, so alice starts as a guest.)
+//! Here it can be seen, with `nc` for alice and a shell for bob. bob's last two messages arrive together. (A
+//! client has one second to answer `NICKNAME`. Nobody types that fast, so alice starts as a guest.)
 //!
 //! ```console
 //! 1$ cargo run -q --bin server -- --port 5555
@@ -59,15 +59,15 @@
 //! # How it works
 //!
 //! Each client has a connection of its own to the server, and two threads: [`speaker`] reads the client and
-//! writes to the server, [`listener`] reads the server and writes to the client. So each socket has one reader
-//! and one writer, and nothing is queued here. TCP passes every delay on. While the server does not take a
-//! client's lines, the gateway does not read from the client. While a client does not read, the gateway does
-//! not read from the server for it. The server then deals with this slow reader. The server also refuses what
-//! is too long or not UTF-8. So each rule has one place.
+//! writes to the server, [`listener`] reads the server and writes to the client. So each socket has one
+//! reader and one writer, and nothing is queued here. TCP passes every delay on. While the server does not
+//! take a client's lines, the gateway does not read from the client. While a client does not read, the
+//! gateway does not read from the server for it. The server then deals with this slow reader. The server also
+//! refuses lines that are too long or not UTF-8. So each rule has one place.
 //!
-//! Deliberately not here: telnet's commands (talk to the server itself), history (these clients show everything
-//! that comes as new), a farewell when this program is interrupted (the system closes the connections), and a
-//! way to listen on a network: it is for this machine.
+//! Deliberately absent: telnet's commands (telnet can talk to the server itself), history (these clients show
+//! everything as new), a farewell when this program is interrupted (the system closes the connections), and a
+//! way to listen on a network (the gateway is for this machine).
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -93,10 +93,10 @@ mod unframed;
 
 mod options;
 
-/// The most clients at once: what a server takes from one address, unless it is told otherwise.
+/// The most clients at once: as many as a server takes from one address by default.
 const MAX_CLIENTS: usize = 64;
 
-/// How many clients over this limit may be told so at the same time. Further ones are closed without a word.
+/// How many clients over this limit may read why at the same time. More clients are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 
 const FULL: &str = "[GATEWAY] The gateway is full. Try again later.";

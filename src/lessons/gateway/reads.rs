@@ -1,18 +1,18 @@
-//! The gateway's end of a connection to a client: messages, as programs without framing make them of
-//! the stream.
+//! The gateway's end of a connection to a client. It makes messages of the stream, as programs without
+//! framing do.
 //!
-//! Only the client's own thread reads, first for the name and then for what is said. Compare it with
-//! the lines of the server in the file beside: here it matters how the bytes arrive.
+//! Only the client's own thread reads: first the name, and then the messages. Compare this with the lines of
+//! the server in `server_lines.rs`: here it matters how the bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
 use crate::unframed;
 
-/// The most that one read takes, in bytes: one message, or as many as have line ends.
+/// The most that one read takes, in bytes: one message, or one for each line end.
 const READ_BYTES: usize = 64 << 10;
 
-/// What a client sends, read by read.
+/// The stream of a client, read by read.
 pub(crate) struct Reads<'a> {
     client: &'a TcpStream,
     buffer: Vec<u8>,

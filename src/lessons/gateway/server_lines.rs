@@ -1,8 +1,8 @@
-//! The gateway's end of a connection to the server: lines, as framing makes them of the stream.
+//! The gateway's end of a connection to the server. Framing makes lines of the stream.
 //!
-//! The client's own thread connects and joins; then [`ServerLines`] belongs to the thread that passes
-//! on what the server says. Compare it with what the gateway has to do to read a client: here it does
-//! not matter how the bytes arrive.
+//! The client's own thread connects and joins. Then [`ServerLines`] belongs to the thread that passes on what
+//! the server says. Compare this with `reads.rs`, which reads from a client: here it does not matter how the
+//! bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,7 +13,7 @@ use chat::arguments::Endpoint;
 use chat::protocol::MAX_SERVER_LINE_BYTES;
 use chat::protocol::framing::{Frame, LineDecoder};
 
-/// How long each of the server's addresses may take to connect, and the server to answer.
+/// How long a connection to one of the server's addresses may take, and how long its answer may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How much one read takes, in bytes.
@@ -29,8 +29,8 @@ pub(crate) struct ServerLines {
 }
 
 impl ServerLines {
-    /// Connects to the server, at the first of its addresses that answers. The connection has a read
-    /// timeout: something that never says a word is no chat server.
+    /// Connects to the first of the server's addresses that answers. The connection has a read timeout: a
+    /// program that says nothing is not a chat server.
     ///
     /// # Errors
     ///

@@ -1,8 +1,7 @@
-//! The wire without framing: what a read means there, and how a line is written for one `recv`.
+//! The wire without framing: what a read means, and how a line is written for one `recv`.
 //!
-//! Everything here is pure: bytes in, bytes out. It is a file of its own so that its tests can run:
-//! cargo builds an example as a program or as a test, not as both, so the integration tests include
-//! this file.
+//! Everything here is pure: bytes in, bytes out. The integration tests include this file to run its tests,
+//! because cargo builds an example as a program or as a test, but not as both.
 
 use chat::protocol::command::Command;
 use chat::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};

@@ -84,8 +84,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Output(File);
 
-/// Makes every signal that ends the process first restore the terminal. The signals have the order of
-/// `signal(7)`. SIGKILL cannot be handled, and SIGPIPE is ignored by `std`.
+/// Sets handlers for all signals that end the process, so that each first restores the terminal. They have
+/// the order of `signal(7)`. SIGKILL cannot be handled, and SIGPIPE is ignored by `std`.
 pub(crate) fn open() -> io::Result<Input> {
     let (wake, waker) = io::pipe()?;
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
