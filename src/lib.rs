@@ -91,17 +91,19 @@
 //!
 //! | lock | guards | held for | taken by |
 //! | --- | --- | --- | --- |
-//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, a look, or a swap | sessions, writer, accept loop, console, history |
+//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, a look, or a swap | sessions, writer, accept loop, console, history, the relay's reader |
 //! | [`Registry`](server::registry::Registry) | all connections by number | a look, or a copy of the list | sessions, accept loop, console |
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
-//! | [`Relay`](relay::Relay) | what goes to other servers, and how far this server has read | one change | sessions, console, the relay's threads |
+//! | the outbox of the [`Relay`](relay::Relay) | what goes to other servers, and how far this server has read | one change | sessions, console, the relay's threads |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
-//! The shutdown runs in the accept loop's thread. No two of these locks are ever held at once, so there is no
-//! order in which to take them. Atomic flags are `Relaxed` everywhere: where the order matters, one of these
-//! locks makes it, or the waking of a thread.
+//! These are the locks of the server. Its shutdown runs in the accept loop's thread. No two of these locks are
+//! ever held at once, so there is no order in which to take them. Atomic flags are `Relaxed`: where the order
+//! matters, one of these locks makes it, or the waking of a thread. The client has one lock, for everything that
+//! its two threads share: see [`client`]. (The flags of the [terminal](system::terminal), which signal handlers
+//! set, are `SeqCst`.)
 //!
 //! # Where to see a pattern
 //!

@@ -73,10 +73,13 @@ impl<'a> Stage<'a> {
         let history = history.concat();
         let shared = self.shared;
         self.note(|link| link.servers.extend(state.servers()));
+        // The link has a lock too, so the numbers are given before the outbox is locked.
+        let members: Vec<_> =
+            state.members().map(|(who, nick)| (self.number(who), nickname(nick))).collect();
         shared.outbox.append(|room| {
             room.recall(history.as_bytes());
-            for (who, nick) in state.members() {
-                room.admit(self.number(who), &nickname(nick));
+            for (id, nickname) in &members {
+                room.admit(*id, nickname);
             }
         });
     }
