@@ -60,9 +60,11 @@ impl Writer {
             for one in current {
                 one.offer(&self.log, self.first);
             }
-            let can_take = poll.writable(streams.iter().copied(), Duration::ZERO);
-            for (one, _) in late.into_iter().zip(can_take).filter(|(_, can_take)| *can_take) {
-                one.offer(&self.log, self.first);
+            if !late.is_empty() {
+                let can_take = poll.writable(streams.iter().copied(), Duration::ZERO);
+                for (one, _) in late.into_iter().zip(can_take).filter(|(_, can_take)| *can_take) {
+                    one.offer(&self.log, self.first);
+                }
             }
             self.tidy();
         }
