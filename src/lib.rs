@@ -12,12 +12,12 @@
 //! # The house
 //!
 //! ```text
-//!  bin/server.rs        bin/client.rs     arguments in, exit code out
+//!  bin/server.rs        bin/client.rs    arguments in, exit code out
 //!       │                    │
-//!    server ── relay      client           the two programs
+//!    server ── relay      client         the two programs
 //!       └─────────┬──────────┘
-//!       protocol  │  arguments             what both speak: pure, no I/O of their own
-//!               system                     the calls that std does not have; the only unsafe
+//!       protocol  │  arguments           what both speak: pure, no I/O of their own
+//!               system                   the calls that std does not have; the only unsafe
 //! ```
 //!
 //! A module uses only what stands below it, and the two programs do not know each other. The relay is a part of

@@ -1,6 +1,8 @@
 //! Commands: what a line from a client asks for.
 //!
 //! Only the form of a line is looked at here. Whether a name exists is for the server to say.
+//!
+//! Grew from the two commands of step 5 of the [course](crate::lessons).
 
 /// What a line means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,8 @@
 //! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed. So
 //! lines are cut first, and the commands are taken out on the way. Cleaning is not done here: see
 //! [`cleaning`](super::cleaning).
+//!
+//! Grew from `Input` of step 6 of the [course](crate::lessons).
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';

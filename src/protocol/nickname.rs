@@ -11,6 +11,8 @@
 //! - Names that differ in case alone are the same.
 //!
 //! Letters of different scripts that look alike are different, such as Latin `a` and Cyrillic `а`.
+//!
+//! Grew from the rule for names in step 7 of the [course](crate::lessons).
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! XADD   chat:{lobby}:log * e TEXT          append an entry, at the end of the one order
 //! XREAD  … STREAMS chat:{lobby}:log ID      the entries after one, and wait for them
 //! XRANGE chat:{lobby}:log ID ID             is that entry still there?
-//! XADD   chat:{lobby}:checkpoint … ID s …   keep a checkpoint, under the number of its entry
+//! XADD   chat:{lobby}:checkpoint … ID s …   keep a checkpoint, under its entry's number
 //! XTRIM  chat:{lobby}:log MINID ID          forget what is before a checkpoint
 //! ```
 //!

@@ -11,8 +11,11 @@
 //! each other. This is called *state-machine replication*.
 //!
 //! ```text
-//!  sessions ─> records ─> relay-writer ─ XADD ─> engine ─ XREAD ─> relay-reader ─> room in the outbox ─> writer ─> sockets
-//!              (bounded)  one entry under way    one order          state, stage    (as without a relay)
+//!  sessions ─> records ─> relay-writer ─ XADD ─> engine
+//!              (bounded)  one entry under way    one order
+//!
+//!  engine ─ XREAD ─> relay-reader ─> room in the outbox ─> writer ─> sockets
+//!                    state, stage    (as without a relay)
 //! ```
 //!
 //! 1. What a client does is appended to the [`records`] of the [`link`], not to the room. Nobody knows yet

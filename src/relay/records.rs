@@ -5,7 +5,7 @@
 //! J C NICK FOLDED            client C of this server wants to join under that name
 //! R C NICK FOLDED            it wants another name
 //! S C TEXT      A C TEXT     it says, it does
-//! T C FOLDED ASKED TEXT      it tells the member of that name; ASKED is the name as it was typed
+//! T C FOLDED ASKED TEXT      it tells that member; ASKED is the name as it was typed
 //! L C q|l|s|k                it leaves: it quits, is lost, is too slow, is kicked
 //! N TEXT                     the operator says to everyone
 //! B                          a beat: the server lives

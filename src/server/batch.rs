@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! common   alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n
-//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n     her own line cut out
-//! carol    ------------------------------------------------- + welcome   her join replaced
-//! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n     all of it, in one slice
+//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n   her own line cut out
+//! carol    ------------------------------------------------- + welcome  her join replaced
+//! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n   all of it
 //! ```
 //!
 //! A batch is filled in the outbox. The writer seals it, and from then on it is only read. Its memory is used

@@ -8,7 +8,7 @@
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
 //! carol         ^ 1,200 bytes taken
-//! dave                              ^ 0 bytes taken     and is current again after batch 10
+//! dave                              ^ 0 bytes taken    and is current again after batch 10
 //! ```
 //!
 //! The log holds what everybody gets. What one recipient sees instead, such as private text, is kept with that

@@ -2,6 +2,8 @@
 //!
 //! The room owns it and adds to it in the order of the outbox. So a newcomer's history ends exactly where
 //! its live lines begin.
+//!
+//! No step of the [course](crate::lessons) has this. It goes with the registry of step 11.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

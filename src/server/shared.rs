@@ -1,4 +1,6 @@
 //! Shared: what all threads of the server use together. Any thread can make a client leave here.
+//!
+//! Grew from the registry that the threads share from step 5 of the [course](crate::lessons) on.
 
 use std::net::Shutdown::Both;
 

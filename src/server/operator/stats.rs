@@ -1,7 +1,7 @@
 //! Statistics: what the server has done so far, and its state, in one line of `key=value`.
 //!
 //! ```text
-//! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1 behind_names=bob
+//! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1
 //! ```
 //!
 //! The line goes on. Times are in seconds, `memory` is in KiB, and the rest are numbers and bytes. Threads count

@@ -12,6 +12,9 @@ const MAX_STEP_LINES: usize = 150;
 /// The most lines that a patch adds or takes away to put a mistake back.
 const MAX_PATCH_LINES: usize = 5;
 
+/// The most columns of diagrams and commands. A page in the documentation shows no more without scrolling.
+const MAX_WIDTH: usize = 88;
+
 /// The files of links that pages in the documentation have, by how deep the page is.
 const LINKS: [&str; 3] = ["links/1.md", "links/2.md", "links/3.md"];
 
@@ -145,6 +148,54 @@ fn the_crossing_says_how_large_each_part_is() {
         count += 1;
     }
     assert!(count >= 11, "only {count} rows");
+}
+
+#[test]
+fn each_part_of_the_real_server_says_from_which_step_it_grew() {
+    let crossing = lesson("crossing.md");
+    let targets = definitions(&crossing);
+    let mut count = 0;
+    for row in crossing.lines().filter(|line| line.starts_with("| [`built")) {
+        let real = row.split(" | ").nth(3).expect("it has five cells");
+        for part in real.split("[`").skip(1).filter_map(|part| part.split_once("`]")) {
+            let target = &targets[&format!("`{}`", part.0)];
+            let source = lesson(target);
+            let head: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+            assert!(head.contains("[course](crate::lessons)"), "{target} does not say it");
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "only {count} modules");
+}
+
+#[test]
+fn what_stands_in_a_fixed_width_fits_on_a_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    files.extend(pages().iter().map(|page| root.join("src/lessons").join(page)));
+    let mut blocks = 0;
+    for file in files {
+        let source = fs::read_to_string(&file).expect("it is text");
+        let is_code = file.extension().is_some_and(|extension| extension == "rs");
+        let mut block = None;
+        for line in source.lines() {
+            let line = match (is_code, line.trim_start().strip_prefix("//!")) {
+                (false, _) => line,
+                (true, Some(text)) => text.strip_prefix(' ').unwrap_or(text),
+                (true, None) => continue,
+            };
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                block = block.is_none().then(|| language.to_owned());
+                blocks += usize::from(block.is_some());
+            } else if block.as_ref().is_some_and(|language| language != "console") {
+                let width = line.chars().count();
+                assert!(width <= MAX_WIDTH, "{}: {width} columns: {line}", file.display());
+            }
+        }
+        assert_eq!(block, None, "{}: a block does not end", file.display());
+    }
+    assert!(blocks >= 60, "only {blocks} blocks");
 }
 
 /// All source files below a folder.
