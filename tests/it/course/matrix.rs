@@ -7,13 +7,15 @@
 use std::process::{Command, Output};
 
 use crate::harness::leave_out;
-use crate::harness::play::{STEPS, example, text};
+use crate::harness::play::{STEPS, examples, text};
 
 /// Has the program run some cells, which must be as the page says.
 #[track_caller]
 fn try_matrix(arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } =
-        Command::new(example("matrix")).args(arguments).output().expect("the program starts");
+    let Output { status, stdout, stderr } = Command::new(examples().join("matrix"))
+        .args(arguments)
+        .output()
+        .expect("the program starts");
     let said = String::from_utf8_lossy(&stdout).into_owned();
     assert!(status.success(), "{said}{}", String::from_utf8_lossy(&stderr));
     for line in said.lines().filter_map(|line| line.strip_prefix("left out: ")) {
@@ -62,7 +64,7 @@ fn a_stalled_reader_is_seen_to_stop_step_11_and_not_step_13() {
 
 #[test]
 fn a_choice_without_a_cell_is_an_error_and_not_a_success() {
-    let none = Command::new(example("matrix")).args(["--servers", "step 99"]).output();
+    let none = Command::new(examples().join("matrix")).args(["--servers", "step 99"]).output();
     assert_eq!(none.expect("the program starts").status.code(), Some(2));
 }
 
