@@ -70,14 +70,12 @@ impl Engine {
     ) -> Result<Self, Error> {
         let host = match &address.sentinel {
             None => address.hosts[0].clone(),
-            Some(primary) => find_primary(&address.hosts, primary, register)?,
+            Some(primary) => find_primary(address, primary, register)?,
         };
         let mut connection = Connection::open(&host)?;
         register(connection.stream())?;
         if !address.auth.is_empty() {
-            let mut words = vec![&b"AUTH"[..]];
-            words.extend(address.auth.iter().map(String::as_bytes));
-            connection.call(&words)?;
+            authenticate(&mut connection, &address.auth)?;
         }
         // A replica can be read, but it lags. A demoted engine may still answer before its links break.
         let role = connection.call(&[b"ROLE"])?.array().ok_or(UNEXPECTED)?;
@@ -193,29 +191,43 @@ impl Engine {
     }
 }
 
+fn authenticate(connection: &mut Connection, auth: &[String]) -> Result<(), Error> {
+    let words = auth.iter().map(String::as_bytes);
+    let words: Vec<&[u8]> = std::iter::once(&b"AUTH"[..]).chain(words).collect();
+    connection.call(&words).map(drop)
+}
+
 /// Asks one Sentinel after the other which engine is the primary. An old primary that comes back still calls
 /// itself primary for some seconds. The Sentinels know better.
+///
+/// A Sentinel gets the engine's password if it wants one. It refuses a password if it has none itself.
 fn find_primary(
-    sentinels: &[String],
+    address: &Address,
     primary: &str,
     register: &dyn Fn(&TcpStream) -> io::Result<()>,
 ) -> Result<String, Error> {
     let mut failed = io::Error::other("no Sentinel knows the primary").into();
-    for sentinel in sentinels {
+    for sentinel in &address.hosts {
         let asked = Connection::open(sentinel).map_err(Error::from).and_then(|mut connection| {
             register(connection.stream())?;
-            connection.call(&[b"SENTINEL", b"get-master-addr-by-name", primary.as_bytes()])
+            let question = [&b"SENTINEL"[..], b"get-master-addr-by-name", primary.as_bytes()];
+            match connection.call(&question) {
+                Err(Error::Refused(why))
+                    if why.starts_with("NOAUTH") && !address.auth.is_empty() =>
+                {
+                    authenticate(&mut connection, &address.auth)?;
+                    connection.call(&question)
+                }
+                answer => answer,
+            }
         });
         match asked {
             Ok(Value::Array(parts)) => {
                 let parts: Vec<String> = parts.into_iter().filter_map(Value::text).collect();
                 let [host, port] = &*parts else { return Err(UNEXPECTED) };
                 let is_ipv6 = host.contains(':');
-                return Ok(if is_ipv6 {
-                    format!("[{host}]:{port}")
-                } else {
-                    format!("{host}:{port}")
-                });
+                let host = if is_ipv6 { format!("[{host}]") } else { host.clone() };
+                return Ok(format!("{host}:{port}"));
             }
             Ok(_) => {}
             Err(error) => failed = error,

@@ -165,6 +165,11 @@ impl FakeEngine {
                 let role = if state.fault == Fault::Replica { "slave" } else { "master" };
                 array(&[bulk(role.as_bytes()), b":0\r\n".to_vec()])
             }
+            // It is its own Sentinel.
+            ["SENTINEL", ..] => {
+                let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+                array(&[bulk(host.as_bytes()), bulk(port.as_bytes())])
+            }
             ["XADD", key, rest @ ..] => {
                 if let Fault::Refusing(why) = state.fault {
                     return format!("-{why}\r\n").into_bytes();

@@ -366,6 +366,20 @@ fn what_an_operator_has_to_mend_is_one_line_and_code_1() {
 }
 
 #[test]
+fn a_sentinel_that_wants_the_password_gets_it() {
+    let engine = FakeEngine::with_password("secret");
+    let directory = Directory::new();
+    let file = directory.file("auth");
+    std::fs::write(&file, "secret\n").unwrap();
+    let sentinel = ["--relay-sentinel", "chat"];
+    let ended = Program::run(command(&engine, "one", &sentinel), "");
+    assert!(ended.code == Some(1) && ended.errors.contains("NOAUTH"), "{}", ended.errors);
+    let auth = ["--relay-auth", file.to_str().unwrap()];
+    let mut server = Server::of(command(&engine, "one", &[sentinel, auth].concat()));
+    server.log_until(IN_THE_ROOM);
+}
+
+#[test]
 fn a_server_that_may_not_append_ends() {
     let engine = FakeEngine::start();
     engine.suffer(Fault::Refusing("NOPERM this user has no permissions to run 'xadd'"));
