@@ -40,7 +40,33 @@
 //! There is one lock, that of the [`link`]. It is never held over a socket.
 //!
 //! The engine's user needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
-//! `~chat:{lobby}:*`, where `lobby` is the name of the room. `--relay-auth FILE` holds its password.
+//! `~chat:{lobby}:*`, where `lobby` is the name of the room. `--relay-auth FILE` holds its password. A
+//! Sentinel that wants a password gets the same one.
+//!
+//! # Faults
+//!
+//! `tests/relay.sh` has a real engine suffer each of these, while people talk at several servers. Each row is a
+//! test in `tests/it/relay/redis.rs`; `cargo test` has most of them with an engine that it plays itself. What
+//! was said is compared at every listener: it must be the same lines in the same order, each of them once.
+//!
+//! | fault | what people see | lost | doubled, reordered |
+//! | --- | --- | --- | --- |
+//! | the engine is killed and restarted, four times | talk waits | 0 | 0 |
+//! | it is ended and restarted, with `appendfsync everysec` | talk waits | 0 | 0 |
+//! | it is down for 14 s, or stands still; a server is given up after 12 s there | link down, link back | 0 | 0 |
+//! | all connections are killed, 70 times | nothing | 0 | 0 |
+//! | its memory is full for 4 s | talk waits | 0 | 0 |
+//! | the link of one server is cut | link down and back, at that server | 0 | 0 |
+//! | Sentinel has a replica take over that has everything | link down, link back | 0 | 0 |
+//! | a replica takes over that lags | all are disconnected and told | what it had not got | 0 |
+//! | two primaries, until one is demoted | those at that one are disconnected and told | what was said there | 0 |
+//! | the log loses its end, as when the power fails | all are disconnected and told | that end | 0 |
+//! | the log is trimmed by hand | those who had not read it are disconnected and told | for them, that | 0 |
+//! | everything is deleted | some are disconnected and told; then there is one room | what was deleted | 0 |
+//! | a flood of 40 MB, and a server that stands still for 7 s | the flood waits for it | 0 | 0 |
+//! | all servers are killed | their names are taken for six beats | 0 | 0 |
+//! | two rooms on one engine | nothing of each other | 0 | 0 |
+//! | all of it at random, three servers (`tests/relay.sh SECONDS`) | talk waits | 0 | 0 |
 
 use std::fs;
 use std::io;

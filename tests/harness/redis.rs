@@ -149,6 +149,7 @@ impl Drop for Redis {
 /// A link between one server and an engine. It passes bytes on in both directions until it is cut.
 pub(crate) struct Link {
     address: SocketAddr,
+    engine: Arc<Mutex<String>>,
     is_cut: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -157,14 +158,17 @@ impl Link {
     pub(crate) fn to(engine: String) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let link = Self { address, is_cut: Arc::default(), streams: Arc::default() };
+        let engine = Arc::new(Mutex::new(engine));
+        let link = Self { address, engine, is_cut: Arc::default(), streams: Arc::default() };
+        let engine = Arc::clone(&link.engine);
         let (is_cut, streams) = (Arc::clone(&link.is_cut), Arc::clone(&link.streams));
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 if is_cut.load(Ordering::Relaxed) {
                     continue;
                 }
-                let Ok(far) = TcpStream::connect(&engine) else { continue };
+                let engine = engine.lock().expect("nobody panics while it is held").clone();
+                let Ok(far) = TcpStream::connect(engine) else { continue };
                 let mut streams = streams.lock().expect("nobody panics while it is held");
                 for stream in [&near, &far] {
                     streams.extend(stream.try_clone());
@@ -180,6 +184,11 @@ impl Link {
 
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Leads new connections to another engine.
+    pub(crate) fn lead_to(&self, engine: String) {
+        *self.engine.lock().expect("nobody panics while it is held") = engine;
     }
 
     /// Cuts it, or mends it.

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use super::{IN_THE_ROOM, LINK_DOWN, LINK_UP, LOST, NO_LINK, in_step};
 use crate::harness::random::Random;
 use crate::harness::redis::{Link, Redis};
-use crate::harness::{Directory, Peer, Program, Server, free_port, poll_until, server_command};
+use crate::harness::{
+    Directory, Peer, Program, Server, free_port, poll_until, server_command, taken,
+};
 
 /// Starts a server at an engine, and waits until it is in the room.
 #[track_caller]
@@ -27,8 +29,10 @@ fn server(address: &str, name: &str, options: &[&str]) -> Server {
 }
 
 /// Two servers, and one who listens at each.
+type Peers = (Server, Server, Peer, Peer);
+
 #[track_caller]
-fn two_servers(address: &str, options: &[&str]) -> (Server, Server, Peer, Peer) {
+fn two_servers(address: &str, options: &[&str]) -> Peers {
     let (one, two) = (server(address, "one", options), server(address, "two", options));
     let mut alice = one.join("alice");
     let bob = two.join("bob");
@@ -164,6 +168,18 @@ fn an_engine_is_stopped_for_longer_than_a_dead_server_has() {
 }
 
 #[test]
+fn an_engine_is_down_for_longer_than_a_dead_server_has() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        pause(500);
+        redis.end("KILL");
+        pause(14_000);
+        redis.run();
+        pause(500);
+    });
+}
+
+#[test]
 fn all_connections_are_killed_again_and_again() {
     let Some(mut redis) = Redis::durable() else { return };
     two_talk_through(&mut redis, |redis| {
@@ -292,6 +308,185 @@ fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_witho
             "{}",
             ended.errors
         );
+    }
+}
+
+/// Both come anew and talk.
+#[track_caller]
+fn one_room_again(one: &Server, two: &Server) {
+    let mut alice = one.join("alice");
+    // The other server may still have been on its way.
+    let mut bob = two.join("bob");
+    alice.lines_until("[SERVER] bob joined the chat!");
+    bob.send("one room again");
+    alice.lines_until("bob: one room again");
+    alice.send("it is");
+    bob.lines_until("alice: it is");
+}
+
+/// A primary and a replica that has all of its entries, and two servers that come to the primary by a link each.
+#[track_caller]
+fn primary_and_replica() -> Option<(Redis, Redis, [Link; 2], Peers)> {
+    let primary = Redis::durable()?;
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &primary.port().to_string()])?;
+    let links = [(); 2].map(|()| Link::to(primary.address()));
+    let (one, two) =
+        (server(&links[0].address(), "one", &[]), server(&links[1].address(), "two", &[]));
+    let (mut alice, mut bob) = (one.join("alice"), two.join("bob"));
+    alice.expect("[SERVER] bob joined the chat!");
+    in_step(&mut alice, &mut [&mut bob], "before");
+    poll_until("a replica that has all", || {
+        let of_primary = primary.call(&["XLEN", "chat:{lobby}:log"]);
+        (replica.call(&["XLEN", "chat:{lobby}:log"]) == of_primary).then_some(())
+    });
+    Some((primary, replica, links, (one, two, alice, bob)))
+}
+
+#[test]
+fn a_replica_that_lags_takes_over_and_those_who_saw_more_are_turned_out() {
+    let Some((mut primary, replica, links, peers)) = primary_and_replica() else { return };
+    let (one, two, mut alice, mut bob) = peers;
+    replica.call(&["REPLICAOF", "NO", "ONE"]);
+    for number in 0..20 {
+        in_step(&mut alice, &mut [&mut bob], &format!("lost {number}"));
+    }
+    primary.end("KILL");
+    for link in &links {
+        link.lead_to(replica.address());
+    }
+    for peer in [&mut alice, &mut bob] {
+        peer.lines_until(LOST);
+        assert_eq!(peer.rest(), b"");
+    }
+    one_room_again(&one, &two);
+}
+
+#[test]
+fn of_two_primaries_one_is_demoted_and_those_who_were_there_are_turned_out() {
+    let Some((primary, replica, links, peers)) = primary_and_replica() else { return };
+    let (one, two, mut alice, mut bob) = peers;
+    replica.call(&["REPLICAOF", "NO", "ONE"]);
+    links[1].lead_to(replica.address());
+    links[1].cut(true);
+    links[1].cut(false);
+    bob.send("/me is at the new one");
+    bob.lines_until("* bob is at the new one");
+    alice.send("/me is at the old one");
+    alice.lines_until("* alice is at the old one");
+    // No connection breaks by that.
+    primary.call(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
+    links[0].lead_to(replica.address());
+    alice.lines_until(LOST);
+    assert_eq!(alice.rest(), b"");
+    let mut alice = one.join("alice");
+    let heard = bob.lines_until("[SERVER] alice joined the chat!");
+    assert!(!heard.iter().any(|line| line == LOST), "{heard:?}");
+    bob.send("one room again");
+    alice.lines_until("bob: one room again");
+    drop(two);
+}
+
+#[test]
+fn entries_that_are_trimmed_by_hand_turn_out_those_who_have_not_read_them() {
+    let Some(redis) = Redis::durable() else { return };
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
+    in_step(&mut bob, &mut [&mut alice], "before");
+    two.signal("STOP");
+    for number in 0..20 {
+        alice.send(&format!("/me says {number}"));
+        alice.expect(&format!("* alice says {number}"));
+    }
+    redis.call(&["XTRIM", "chat:{lobby}:log", "MAXLEN", "0"]);
+    two.signal("CONT");
+    bob.lines_until(LOST);
+    assert_eq!(bob.rest(), b"");
+    alice.expect("[SERVER] bob left the chat! (server lost)");
+    let mut bob = two.join("bob");
+    alice.expect("[SERVER] bob joined the chat!");
+    alice.send("one room again");
+    bob.lines_until("alice: one room again");
+    drop(one);
+}
+
+#[test]
+fn a_flood_waits_for_a_server_that_is_slow() {
+    /// More than the stream keeps.
+    const LINES: usize = 40_000;
+    let Some(redis) = Redis::durable() else { return };
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
+    let mut carol = one.join("carol");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] carol joined the chat!");
+    }
+    let heard = thread::scope(|scope| {
+        let flooding = scope.spawn(move || {
+            let lines = (0..LINES).map(|number| format!("{number} {}\n", "x".repeat(1000)));
+            for lines in lines.collect::<Vec<_>>().chunks(100) {
+                alice.send_bytes(lines.concat().as_bytes());
+            }
+            alice.send("/me is done");
+            alice
+        });
+        let heard = [&mut bob, &mut carol].map(|peer| scope.spawn(move || listen(peer, 1)));
+        // Not for as long as a dead server has.
+        two.signal("STOP");
+        pause(7000);
+        two.signal("CONT");
+        drop(flooding.join().unwrap());
+        heard.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(heard[0].len(), LINES + 1);
+    assert!(heard[0] == heard[1]);
+    for (number, line) in heard[0][..LINES].iter().enumerate() {
+        assert!(line.starts_with(&format!("alice: {number} ")), "line {number}: {line:.40}");
+    }
+    println!("{LINES} lines said, none lost, doubled or reordered");
+}
+
+#[test]
+fn all_servers_are_killed_at_once_and_their_names_are_free_after_six_beats() {
+    let Some(redis) = Redis::durable() else { return };
+    let beat = ["--relay-beat", "0.5"];
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &beat);
+    in_step(&mut alice, &mut [&mut bob], "before");
+    for server in [&one, &two] {
+        server.signal("KILL");
+    }
+    let three = server(&redis.address(), "three", &beat);
+    let mut carol = three.join("carol");
+    carol.expect_all(["[SERVER] Last messages: 1", "alice: before"]);
+    let mut early = three.connect("early");
+    early.expect("[SERVER] Enter your nickname:");
+    early.send("alice");
+    early.expect(&taken("alice"));
+    let mut left = [carol.line(), carol.line()];
+    left.sort();
+    assert_eq!(
+        left,
+        ["alice", "bob"].map(|name| format!("[SERVER] {name} left the chat! (server lost)"))
+    );
+    early.send("alice");
+    early.expect("[SERVER] Connected to the server!");
+    carol.expect("[SERVER] alice joined the chat!");
+}
+
+#[test]
+fn two_rooms_on_one_engine_hear_nothing_of_each_other() {
+    let Some(redis) = Redis::durable() else { return };
+    let rooms = ["red", "blue"].map(|room| {
+        let room = ["--relay-room", room];
+        // Names of servers and people are a room's own.
+        two_servers(&redis.address(), &room)
+    });
+    let mut peers = rooms.map(|(one, two, alice, bob)| ((one, two), alice, bob));
+    for number in 0..50 {
+        for (room, (_, alice, bob)) in peers.iter_mut().enumerate() {
+            in_step(alice, &mut [bob], &format!("line {number} in room {room}"));
+        }
+    }
+    for (_, alice, _) in &mut peers {
+        alice.send("/who");
+        alice.expect("[SERVER] 2 online: alice, bob");
     }
 }
 
