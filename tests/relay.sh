@@ -2,7 +2,9 @@
 # One room on several servers, over a real engine that suffers: it is killed, stopped, restarted, full, emptied, loses
 # the end of its log, and another takes its place; links are cut. Then a soak of all that at random.
 #
-#   tests/relay.sh [SECONDS]        (how long the soak lasts; 20 if not given)
+#   tests/relay.sh [SECONDS]           (how long the soak lasts; 20 if not given)
+#   tests/relay.sh measure [ROUNDS]    (3 if not given) what a relay costs, instead of all that: a server without one, with
+#                                      an engine that syncs every second, and with one that always syncs, in turn
 #
 # It builds and runs the tests in tests/it/relay/redis.rs, which are left out where CHAT_ENGINE is not set. Each line of a
 # talker must be heard once, in order, and by all listeners in the same order. CHAT_ENGINE names another engine than
@@ -19,5 +21,40 @@ if ! command -v "$CHAT_ENGINE" > /dev/null; then
     exit
 fi
 "$CHAT_ENGINE" --version
+
+if [[ ${1-} == measure ]]; then
+    cargo build --quiet --release --bins
+    work=$(mktemp -d)
+    pids=()
+    trap 'kill "${pids[@]}" 2> /dev/null || true; wait; rm -rf "$work"' EXIT
+    declare -A relay=([without]="" [everysec]="--relay 127.0.0.1:17381" [always]="--relay 127.0.0.1:17382")
+    for sync in everysec:17381 always:17382; do
+        mkdir "$work/${sync%:*}"
+        "$CHAT_ENGINE" --port "${sync#*:}" --bind 127.0.0.1 --save "" --dir "$work/${sync%:*}" \
+            --appendonly yes --appendfsync "${sync%:*}" > /dev/null &
+        pids+=($!)
+    done
+    for ((round = 1; round <= ${2-3}; round++)); do
+        for kind in without everysec always; do
+            # shellcheck disable=SC2086  # words
+            target/release/server 127.0.0.1 17380 --rate 0 --history 0 --quiet ${relay[$kind]} > "$work/log" 2>&1 &
+            server=$!
+            pids+=("$server")
+            until grep -q "Waiting for connections" "$work/log" &&
+                { [[ $kind == without ]] || grep -q "In the room" "$work/log"; }; do
+                kill -0 "$server" && sleep 0.05
+            done
+            for load in "paced --clients 50" flood; do
+                # shellcheck disable=SC2086  # words
+                result=$(target/release/load $load --port 17380 --pid "$server" 2> /dev/null | tail -n 1)
+                printf '%-8s  %s\n' "$kind" "$result"
+            done
+            kill "$server"
+            wait "$server"
+        done
+    done
+    exit
+fi
+
 export CHAT_SOAK_SECONDS=${1-20}
 cargo test --quiet --test it -- --nocapture relay::redis
