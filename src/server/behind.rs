@@ -202,7 +202,7 @@ impl Behind {
             let edits = cursor.copy_edits(id);
             if !edits.is_empty() {
                 is_for_some = true;
-                laggard.private += edits.bytes();
+                laggard.private += cost(&edits);
                 laggard.own.push_back((number, edits));
             }
         }
@@ -358,7 +358,7 @@ impl Laggard {
                 Ok(None) => {
                     *delivered += view.total();
                     if let Some((_, edits)) = own {
-                        self.private -= edits.bytes();
+                        self.private -= cost(edits);
                         self.own.pop_front();
                     }
                     (self.batch, self.taken) = (self.batch + 1, 0);
@@ -375,6 +375,12 @@ impl Laggard {
         }
         Some(Outcome::Current)
     }
+}
+
+/// How much of the space for private text it takes to keep this. Even very little text takes memory, about twice
+/// as much as its place.
+fn cost(edits: &Edits) -> usize {
+    2 * size_of::<(u64, Edits)>() + edits.bytes()
 }
 
 /// How long this program has been running. While the process is stopped or the laptop sleeps, the server sends
