@@ -250,6 +250,11 @@ impl<'a> Stage<'a> {
         let is_here = |who: Who| who.sid == self.sid;
         match to {
             Ok(to) if is_here(from) || is_here(to) => {
+                // Another server does not know how much is kept here, and goes on.
+                let here = self.here.get(&to.client).filter(|_| is_here(to) && !is_here(from));
+                if let Some(client) = here.filter(|client| client.is_overloaded.load(Relaxed)) {
+                    return self.shared.leave(client, LeaveReason::TooSlow);
+                }
                 if let (Some(from), Some(to)) = (self.find(from), self.find(to)) {
                     self.append(|room| room.whisper(from, to, text));
                 }

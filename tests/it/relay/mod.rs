@@ -538,3 +538,24 @@ fn whoever_is_told_in_private_is_told_at_the_place_where_it_was_said() {
         bob.expect(&format!("[alice -> you] told {number}"));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn who_reads_nothing_is_kept_little_of_what_another_server_tells() {
+    let engine = FakeEngine::start();
+    let one = server(&engine, "one");
+    let mut two = Server::of(command(&engine, "two", &["--backlog", "1000000"]));
+    two.log_until(IN_THE_ROOM);
+    let mut alice = one.join("alice");
+    let _bob = two.join("bob");
+    alice.expect("[SERVER] bob joined the chat!");
+    let before = two.usage().peak_kib;
+    let burst = format!("/msg bob {}\n", "y".repeat(1000)).repeat(100);
+    for _ in 0..300 {
+        alice.send_bytes(burst.as_bytes());
+        alice.send("/me goes on");
+        alice.lines_until("* alice goes on");
+    }
+    let grown = two.usage().peak_kib - before;
+    assert!(grown < 12 << 10, "{grown} KiB more for one who reads nothing");
+}
