@@ -62,7 +62,7 @@
 //!    [`log`](server::log), and notes his place there: which batch, and how many bytes of his view are sent.
 //! 2. The rounds go on without Bob. While anybody is behind, the writer appends each further batch to the log.
 //!    One copy serves all who are behind.
-//! 3. Bob's session cuts no further line: a client that does not read is not read.
+//! 3. Bob's session cuts no further line. The server reads nothing from a client that does not read.
 //! 4. Between rounds, every few milliseconds, the writer asks `poll` which sockets have space again. It offers
 //!    each of them the text that follows the reader's place.
 //! 5. Once Bob has taken the whole log, he is current. The writer puts him back into his part, and wakes his

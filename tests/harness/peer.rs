@@ -96,7 +96,7 @@ impl Peer {
         }
     }
 
-    /// Waits for the next line and returns it without its `\n`. A `\r` would stay.
+    /// Waits for the next line and returns it without its `\n`. It would still have a `\r`.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         let end = loop {
