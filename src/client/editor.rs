@@ -64,9 +64,7 @@ impl Editor {
         if !line.is_empty() && self.history.last().is_none_or(|last| last != line) {
             self.history.push(line.to_owned());
         }
-        if self.history.len() > MAX_HISTORY_LINES {
-            self.history.remove(0);
-        }
+        self.history.drain(..self.history.len().saturating_sub(MAX_HISTORY_LINES));
         self.recalled = self.history.len();
     }
 
@@ -81,26 +79,25 @@ impl Editor {
             self.completion = None;
         }
         self.is_full = false;
-        let (start, cursor, end) = (0, self.cursor, self.text.len());
+        // Where a key leads to that moves the cursor, or that deletes what is between.
+        let target = match key {
+            Key::Ctrl('b' | 'h') => previous_boundary(&self.text, self.cursor),
+            Key::Ctrl('f' | 'd') | Key::Delete => next_boundary(&self.text, self.cursor),
+            Key::Alt('b') | Key::Ctrl('w') => self.word_edge(previous_boundary),
+            Key::Alt('f' | 'd') => self.word_edge(next_boundary),
+            Key::Ctrl('a' | 'u') => 0,
+            _ => self.text.len(),
+        };
         match key {
             Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4]), MAX_MESSAGE_BYTES),
             Key::Paste(text) => self.insert(text, MAX_PASTED_BYTES),
             Key::Ctrl('y') => self.insert(&self.killed.clone(), MAX_MESSAGE_BYTES),
             Key::Tab => self.complete(&names()),
-            Key::Ctrl('h') => self.delete(previous_boundary(&self.text, cursor), cursor),
-            Key::Delete | Key::Ctrl('d') => self.delete(cursor, next_boundary(&self.text, cursor)),
-            Key::Ctrl('b') => self.cursor = previous_boundary(&self.text, cursor),
-            Key::Ctrl('f') => self.cursor = next_boundary(&self.text, cursor),
-            Key::Alt('b') => self.cursor = self.word_edge(previous_boundary),
-            Key::Alt('f') => self.cursor = self.word_edge(next_boundary),
-            Key::Ctrl('a') => self.cursor = start,
-            Key::Ctrl('e') => self.cursor = end,
+            Key::Ctrl('a' | 'b' | 'e' | 'f') | Key::Alt('b' | 'f') => self.cursor = target,
+            Key::Ctrl('h' | 'd') | Key::Delete => drop(self.delete(target)),
+            Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d') => self.kill(target, last.as_ref()),
             Key::Ctrl('p') => self.recall(self.recalled.checked_sub(1)),
             Key::Ctrl('n') => self.recall(Some(self.recalled + 1)),
-            Key::Ctrl('u') => self.kill(start, cursor, last.as_ref()),
-            Key::Ctrl('k') => self.kill(cursor, end, last.as_ref()),
-            Key::Ctrl('w') => self.kill(self.word_edge(previous_boundary), cursor, last.as_ref()),
-            Key::Alt('d') => self.kill(cursor, self.word_edge(next_boundary), last.as_ref()),
             Key::Ctrl('t') => self.transpose(),
             Key::Ctrl('r') => self.search = Some(String::new()),
             Key::Ctrl('c') => drop(self.finish()),
@@ -130,19 +127,21 @@ impl Editor {
         self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
     }
 
-    fn delete(&mut self, from: usize, to: usize) {
-        self.text.drain(from..to);
-        self.cursor = from;
+    /// Deletes what is between the cursor and another place, and returns it.
+    fn delete(&mut self, to: usize) -> String {
+        let range = to.min(self.cursor)..to.max(self.cursor);
+        self.cursor = range.start;
+        self.text.drain(range).collect()
     }
 
     /// Deletes what Ctrl-Y brings back. What several of these keys in a row delete comes back together.
-    fn kill(&mut self, from: usize, to: usize, last: Option<&Key>) {
+    fn kill(&mut self, to: usize, last: Option<&Key>) {
         if !matches!(last, Some(Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d'))) {
             self.killed.clear();
         }
-        let at = if to == self.cursor { 0 } else { self.killed.len() };
-        self.killed.insert_str(at, &self.text[from..to]);
-        self.delete(from, to);
+        let at = if to < self.cursor { 0 } else { self.killed.len() };
+        let text = self.delete(to);
+        self.killed.insert_str(at, &text);
     }
 
     /// Swaps the characters before and after the cursor. At the end of the line, swaps the last two.

@@ -91,11 +91,9 @@ impl Link {
     /// Goes on to a phase. Some have a limit of time.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.due = match phase {
-            Phase::Unnamed | Phase::Chatting => None,
-            Phase::Login => Some(Instant::now() + LOGIN_TIMEOUT),
-            Phase::Leaving => Some(Instant::now() + LEAVE_TIMEOUT),
-        };
+        let limit = if phase == Phase::Leaving { LEAVE_TIMEOUT } else { LOGIN_TIMEOUT };
+        let is_limited = matches!(phase, Phase::Login | Phase::Leaving);
+        self.due = is_limited.then(|| Instant::now() + limit);
     }
 
     /// Takes a new connection.

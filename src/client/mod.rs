@@ -225,8 +225,7 @@ impl Shared {
             _ if outcome.is_some() => outcome.take(),
             // The receive thread may be waiting for a terminal that takes nothing.
             _ if link.phase == Phase::Leaving && link.is_late() => Some(Outcome::Done),
-            Some(_) if terminal.edits => Some(Outcome::Done),
-            Some(true) if listens => Some(Outcome::Done),
+            Some(is_closed) if terminal.edits || is_closed && listens => Some(Outcome::Done),
             Some(true) if !link.leaving => {
                 Some(Outcome::Failed("Nobody reads the output any more.".to_owned()))
             }

@@ -152,9 +152,7 @@ impl Terminal {
     /// Sets the nickname that is offered to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         nickname.clone_into(&mut self.transcript.nickname);
-        if let Some(draft) = self.draft.take() {
-            self.editor.set(draft);
-        }
+        self.editor.set(self.draft.take().unwrap_or_default());
     }
 
     /// Edits the line being typed.
