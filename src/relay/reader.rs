@@ -130,8 +130,9 @@ struct Follower<'r, 'a> {
     heard: Instant,
     /// Whether the engine answers, and has not taken this server's entry for too long.
     is_stuck: bool,
-    /// Since when the connection has been broken.
+    /// Since when the connection has been broken, and when it was last made.
     down_since: Option<Instant>,
+    up_since: Instant,
     /// Whether people were told that the link is down.
     is_told: bool,
     /// How many entries were foreign.
@@ -151,6 +152,7 @@ impl<'r, 'a> Follower<'r, 'a> {
             heard: Instant::now(),
             is_stuck: false,
             down_since: None,
+            up_since: Instant::now(),
             is_told: false,
             foreign: 0,
             doubt: None,
@@ -171,8 +173,10 @@ impl<'r, 'a> Follower<'r, 'a> {
                 Ok(Some(entries)) => {
                     pauses = Pauses::new();
                     self.hear();
-                    // It has read to the end, and its own entry is not there; or that was so and still is.
+                    // It has read to the end, and its own entry is not there; or that was so and still is. The
+                    // writer may send the entry again only some time after the link is back.
                     self.is_stuck = (entries.is_empty() || self.is_stuck)
+                        && self.up_since.elapsed() >= PATIENCE
                         && self.reader.relay.is_under_way_for(PATIENCE);
                     self.tell_people(self.is_stuck);
                     for entry in entries {
@@ -292,6 +296,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         if let Some(since) = self.down_since.take() {
             let time = since.elapsed().as_millis();
             self.reader.shared.log.notice(&format!("The link to the engine is up after {time} ms"));
+            self.up_since = Instant::now();
         }
         self.heard = Instant::now();
     }

@@ -78,6 +78,6 @@ impl Pauses {
     pub(super) fn next(&mut self) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(Duration::from_secs(2));
-        pause / 2 + pause * u32::try_from(random() % 1024).unwrap_or(0) / 1024
+        (pause + pause * u32::try_from(random() % 1024).unwrap_or(0) / 1024) / 2
     }
 }
