@@ -116,7 +116,7 @@ fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind()
 
 #[test]
 fn those_who_do_not_read_their_private_text_leave_space_for_others() {
-    let server = Server::with(&["--rate", "0", "--backlog", "4000000"]);
+    let server = Server::with(&["--rate", "0", "--backlog", "16000000"]);
     let mut talker = server.join("talker");
     let hoarders: Vec<Peer> = (0..3).map(|n| server.join(&format!("hoarder{n}"))).collect();
     let reader = server.join("reader");
