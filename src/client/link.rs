@@ -38,8 +38,8 @@ pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many bytes a user can have waiting. It is more than anybody has to say, and little memory.
-const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// How many lines a user can have waiting. It is more than anybody has to say, and a bound for the memory.
+const MAX_LINES: usize = 500_000;
 
 /// How far the client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,15 +63,11 @@ pub(super) struct Link {
     stream: Option<Arc<TcpStream>>,
     /// Bytes that are next for the socket and not taken yet.
     outgoing: Vec<u8>,
-    /// The user's lines that the server has not confirmed, each with its end: first those that were sent, then
-    /// those that wait. As bytes, a large paste takes no more memory than its size.
-    lines: VecDeque<u8>,
-    /// How many of these bytes were sent.
-    sent_bytes: usize,
-    /// The numbers of the last line that was said, of the last that was sent, and of the last that was confirmed.
-    /// The lines have the numbers from 1 on.
-    said: usize,
-    pub(super) sent: usize,
+    /// The user's lines that the server has not confirmed: first those that were sent, then those that wait.
+    lines: VecDeque<String>,
+    /// How many of these lines were sent.
+    unconfirmed: usize,
+    /// How many lines the server has confirmed, of all that were ever said.
     confirmed: usize,
     /// The next deadline: a ping is due, or the time for a login or a goodbye is over.
     pub(super) due: Option<Instant>,
@@ -115,14 +111,12 @@ impl Link {
         }
         self.stream = None;
         self.quit = false;
-        (self.sent_bytes, self.sent) = (0, self.confirmed);
+        self.unconfirmed = 0;
     }
 
     /// Puts a line behind the lines that wait.
     pub(super) fn say(&mut self, line: &str) {
-        self.lines.extend(line.as_bytes());
-        self.lines.push_back(b'\n');
-        self.said += 1;
+        self.lines.push_back(line.to_owned());
     }
 
     /// Says a text as it is, even if it looks like a command.
@@ -130,48 +124,37 @@ impl Link {
         self.say(&if text.starts_with('/') { format!("/{text}") } else { text.to_owned() });
     }
 
-    /// Returns the line that starts at this byte of the lines.
-    fn line(&self, start: usize) -> String {
-        let bytes: Vec<u8> =
-            self.lines.range(start..).copied().take_while(|&b| b != b'\n').collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+    /// Removes the unconfirmed lines up to this number of all lines, and returns them.
+    pub(super) fn take_until(&mut self, number: usize) -> Vec<String> {
+        let count = number.saturating_sub(self.confirmed);
+        self.confirmed += count;
+        self.unconfirmed -= count;
+        self.lines.drain(..count).collect()
     }
 
-    /// Removes the lines up to this number, which were sent, and returns them.
-    pub(super) fn take_until(&mut self, number: usize) -> Vec<String> {
-        let mut taken = Vec::new();
-        while self.confirmed < number {
-            let line = self.line(0);
-            self.lines.drain(..=line.len());
-            self.sent_bytes -= line.len() + 1;
-            self.confirmed += 1;
-            taken.push(line);
-        }
-        taken
+    /// Returns the number of the last line that was sent, of all lines.
+    pub(super) fn sent(&self) -> usize {
+        self.confirmed + self.unconfirmed
     }
 
     /// Returns how many lines wait.
     pub(super) fn waiting(&self) -> usize {
-        self.said - self.sent
+        self.lines.len() - self.unconfirmed
     }
 
     /// Discards the lines that wait, and returns how many there were.
     pub(super) fn discard(&mut self) -> usize {
-        let waiting = self.waiting();
-        self.said = self.sent;
-        self.lines.truncate(self.sent_bytes);
-        self.lines.shrink_to_fit();
-        waiting
+        self.lines.drain(self.unconfirmed..).count()
     }
 
     /// Returns whether so much waits that nothing may be added.
     pub(super) fn is_full(&self) -> bool {
-        self.lines.len() >= MAX_WAITING_BYTES
+        self.lines.len() >= MAX_LINES
     }
 
     /// Returns how many lines were not said, as far as is known.
     pub(super) fn unsaid(&self) -> usize {
-        self.refused + self.said - self.confirmed
+        self.refused + self.lines.len()
     }
 
     /// Takes the answer to one of the client's own pings. Returns whether the line was such an answer. The user
@@ -179,7 +162,7 @@ impl Link {
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
         let number = word.and_then(|number| number.parse().ok());
-        let Some(number) = number.filter(|&number| number <= self.sent) else { return false };
+        let Some(number) = number.filter(|&number| number <= self.sent()) else { return false };
         self.take_until(number);
         true
     }
@@ -190,14 +173,10 @@ impl Link {
         self.stream.as_ref().and(self.due)
     }
 
-    /// Returns whether it is time for that.
-    fn is_due(&self) -> bool {
+    /// Returns whether it is time for that. In the room it is time for a ping. Otherwise the login or the goodbye
+    /// has taken too long.
+    pub(super) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())
-    }
-
-    /// Returns whether the login or the goodbye has taken too long.
-    pub(super) fn is_late(&self) -> bool {
-        self.phase != Phase::Chatting && self.is_due()
     }
 
     /// Sends as much as the socket takes without a wait. If there is more to send, returns the socket, to wait
@@ -207,7 +186,7 @@ impl Link {
     /// before they are sent. Otherwise an answer could appear above the message that it answers.
     pub(super) fn pump(&mut self, terminal: &mut Terminal) -> Option<Arc<TcpStream>> {
         let stream = Arc::clone(self.stream.as_ref()?);
-        while !self.is_late() {
+        while self.phase == Phase::Chatting || !self.is_due() {
             self.fill(terminal);
             if self.outgoing.is_empty() {
                 return None;
@@ -231,16 +210,14 @@ impl Link {
             return;
         }
         while self.outgoing.len() < OUTGOING_BYTES
-            && self.sent - self.confirmed < MAX_UNCONFIRMED_LINES
-            && self.waiting() > 0
+            && self.unconfirmed < MAX_UNCONFIRMED_LINES
+            && let Some(line) = self.lines.get(self.unconfirmed).cloned()
         {
-            let line = self.line(self.sent_bytes);
             terminal.show_own(&line);
             self.send(&line);
-            self.sent_bytes += line.len() + 1;
-            self.sent += 1;
+            self.unconfirmed += 1;
             self.due.get_or_insert_with(|| Instant::now() + PING_DELAY);
-            if self.sent.is_multiple_of(MAX_UNCONFIRMED_LINES / 2) {
+            if self.sent().is_multiple_of(MAX_UNCONFIRMED_LINES / 2) {
                 self.ping();
             }
         }
@@ -254,7 +231,7 @@ impl Link {
 
     /// Asks whether everything that was sent so far was taken.
     pub(super) fn ping(&mut self) {
-        self.send(&format!("/ping {PING_WORD}{}", self.sent));
+        self.send(&format!("/ping {PING_WORD}{}", self.sent()));
         self.due = None;
     }
 
@@ -294,7 +271,7 @@ mod tests {
         link.say("one more");
         assert_eq!((link.discard(), link.unsaid()), (1, 7));
         assert_eq!(link.take_until(10), lines[3..]);
-        assert_eq!((link.sent_bytes, link.lines.len(), link.unsaid()), (0, 0, 0));
+        assert_eq!((link.unconfirmed, link.unsaid()), (0, 0));
     }
 
     #[test]

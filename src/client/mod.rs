@@ -224,7 +224,7 @@ impl Shared {
         match terminal.error.as_ref().map(is_closed) {
             _ if outcome.is_some() => outcome.take(),
             // The receive thread may be waiting for a terminal that takes nothing.
-            _ if link.phase == Phase::Leaving && link.is_late() => Some(Outcome::Done),
+            _ if link.phase == Phase::Leaving && link.is_due() => Some(Outcome::Done),
             Some(is_closed) if terminal.edits || is_closed && listens => Some(Outcome::Done),
             Some(true) if !link.leaving => {
                 Some(Outcome::Failed("Nobody reads the output any more.".to_owned()))
@@ -263,7 +263,7 @@ impl Shared {
     /// a program are sent again on the next connection.
     fn disconnected(&mut self) {
         if self.terminal.person_types {
-            for line in self.link.take_until(self.link.sent) {
+            for line in self.link.take_until(self.link.sent()) {
                 self.terminal.note(&format!("Not confirmed: {line}"));
             }
         }

@@ -60,17 +60,16 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
         // A room of clients that lost their server together must not come back in one storm. The nanoseconds of
         // the clock are as good as a random number for that.
         let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
-        let jitter = 0.75 + f64::from(nanoseconds) / 2e9;
+        let wait = pause.mul_f64(0.75 + f64::from(nanoseconds) / 2e9);
         let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
         client.change(|shared| {
             if shared.link.phase == Phase::Chatting {
                 pause = FIRST_PAUSE;
             }
             shared.disconnected();
-            let seconds = pause.mul_f64(jitter).as_secs_f64();
-            shared.terminal.status(&format!("{why}. Trying again in {seconds:.1} s."));
+            shared.terminal.status(&format!("{why}. Trying again in {:.1} s.", wait.as_secs_f64()));
         });
-        thread::sleep(pause.mul_f64(jitter));
+        thread::sleep(wait);
         client.wait_until(is_named);
         pause = LONGEST_PAUSE.min(pause * 2);
     }
@@ -196,12 +195,12 @@ impl Shared {
         let link = &mut self.link;
         Outcome::Lost(match (link.farewell, error) {
             (Some(replies::GOODBYE), _) => {
-                link.take_until(link.sent);
+                link.take_until(link.sent());
                 return Outcome::Done;
             }
             (Some(_kicked), _) => return Outcome::Failed("You were kicked.".to_owned()),
             _ if link.leaving && self.terminal.person_types => return Outcome::Done,
-            _ if link.is_late() => {
+            _ if link.phase != Phase::Chatting && link.is_due() => {
                 format!("The server did not answer for {} s.", LOGIN_TIMEOUT.as_secs())
             }
             (_, Some(error)) => format!("The connection is lost: {error}."),
