@@ -3,14 +3,8 @@
 use crate::protocol::command::COMMANDS;
 use crate::protocol::nickname::fold;
 
-/// The commands that the client itself takes, and what each does.
-pub(super) const CLIENT_COMMANDS: [(&str, &str); 5] = [
-    ("/r TEXT", "answer the last private message"),
-    ("/ignore NICK", "hide what a person says and does"),
-    ("/unignore NICK", "show it again"),
-    ("/bell", "switch the bell that rings when you are named"),
-    ("/quiet", "hide or show who comes and goes"),
-];
+/// The commands that the client itself takes, a line for each, as `/help` shows them.
+pub(super) const CLIENT_COMMANDS: &str = include_str!("commands.txt");
 
 /// The words that one word can become. Pressing Tab again takes the next word. After the last word comes what
 /// was typed.
@@ -38,10 +32,11 @@ impl Completion {
             0 if !is_command => ": ",
             _ => " ",
         };
-        let usages = COMMANDS.iter().chain(&CLIENT_COMMANDS).map(|(usage, _)| *usage);
-        let commands = usages.filter_map(|usage| usage.split(' ').next()).filter(|_| is_command);
+        let usages = COMMANDS.iter().map(|(usage, _)| *usage).chain(CLIENT_COMMANDS.lines());
+        let commands = usages.filter_map(|usage| usage.split_whitespace().next());
         // No nickname starts with a slash.
         let mut words: Vec<_> = commands
+            .filter(|_| is_command)
             .chain(names.iter().map(String::as_str))
             .filter(|word| fold(word).starts_with(&fold(typed)))
             .map(|word| format!("{word}{end}"))

@@ -32,7 +32,7 @@ pub(super) enum Key {
 }
 
 const ESCAPE: u8 = 0x1B;
-const BELL: u8 = 0x07;
+pub(super) const BELL: u8 = 0x07;
 const CTRL_C: u8 = 0x03;
 
 const PASTE_START: &[u8] = b"\x1B[200~";

@@ -63,9 +63,7 @@ impl Screen {
     pub(super) fn draw(&mut self, above: &str, bottom: Bottom<'_>, columns: usize) -> String {
         let Bottom { note, prompt, text, cursor } = bottom;
         let mut bytes = self.erase(columns) + WRAP_OFF;
-        if std::mem::take(&mut self.clears) {
-            bytes += CLEAR_SCREEN;
-        }
+        bytes += if std::mem::take(&mut self.clears) { CLEAR_SCREEN } else { "" };
         for line in above.lines() {
             wrap(line, columns, &mut bytes);
         }
@@ -145,8 +143,7 @@ fn wrap(line: &str, columns: usize, rows: &mut String) {
                 continue;
             }
             if std::mem::take(&mut breaks) || is_over {
-                *rows += ROW_END;
-                *rows += indent;
+                rows.extend([ROW_END, indent]);
                 column = indent.len();
             }
             *rows += cluster;

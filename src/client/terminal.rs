@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::completion::CLIENT_COMMANDS;
 use super::editor::Editor;
-use super::keys::Key;
+use super::keys::{BELL, Key};
 use super::options::Options;
 use super::screen::{Bottom, Screen};
 use super::transcript::Transcript;
@@ -29,7 +29,6 @@ use crate::system::terminal::{self as system, Output};
 /// Opens every line that the client says by itself.
 const CLIENT_PREFIX: &str = "[CLIENT] ";
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
-const BELL: u8 = 0x07;
 
 /// How much text waits to be drawn before the server is slowed down, in bytes.
 const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
@@ -132,9 +131,7 @@ impl Terminal {
 
     /// Says what the client adds to the server's help.
     pub(super) fn help(&mut self) {
-        for (command, purpose) in CLIENT_COMMANDS {
-            self.note(&format!("  {command:<14}  {purpose}"));
-        }
+        CLIENT_COMMANDS.lines().for_each(|line| self.note(line));
         if self.edits {
             self.note("  Up and Down recall lines, Tab completes names and commands,");
             self.note("  Ctrl-L empties the screen, Ctrl-Z suspends, Ctrl-C or Ctrl-D leaves.");
@@ -288,7 +285,5 @@ pub(super) fn fail(text: &str) {
 
 /// Writes to standard error. If it is closed, or stuck, there is nowhere left to complain.
 fn complain(text: &str) {
-    if let Ok(stderr) = Output::stderr() {
-        let _ = stderr.write_within(text.as_bytes(), CLOSE_TIMEOUT);
-    }
+    drop(Output::stderr().map(|stderr| stderr.write_within(text.as_bytes(), CLOSE_TIMEOUT)));
 }

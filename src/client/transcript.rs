@@ -56,9 +56,7 @@ impl Transcript {
 
     /// Returns the nicknames of all other people. The person who is most likely to be addressed comes first.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names = self.people.names();
-        names.retain(|name| !self.is_me(name));
-        names
+        self.people.names().into_iter().filter(|name| !self.is_me(name)).collect()
     }
 
     /// Learns from a line of the server and appends what is shown of it, with its line feed. Returns whether it
@@ -176,25 +174,19 @@ impl Transcript {
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
             shown += &(self.styled(&time, DIM) + " ");
         }
-        if self.edits && is_history {
-            shown += "| ";
+        shown += if self.edits && is_history { "| " } else { "" };
+        if matches!(kind, Kind::Message(_) | Kind::Private) && !is_history {
+            // The first place where the speaker's name occurs in the line is the place that names the speaker.
+            let (before, after) = line.split_once(by).unwrap_or((line, ""));
+            let name = if by == "you" { &self.nickname } else { by };
+            let color = format!("{BOLD};38;5;{}", self.people.color(name));
+            let style = if bold || kind == Kind::Private { BOLD } else { "" };
+            return shown
+                + &self.styled(before, style)
+                + &self.styled(by, &color)
+                + &self.styled(after, style);
         }
-        let style = match kind {
-            _ if is_history => DIM,
-            Kind::Message(_) | Kind::Private => {
-                // The first place where the speaker's name occurs in the line is the place that names the speaker.
-                let (before, after) = line.split_once(by).unwrap_or((line, ""));
-                let name = if by == "you" { &self.nickname } else { by };
-                let color = format!("{BOLD};38;5;{}", self.people.color(name));
-                let style = if bold || kind == Kind::Private { BOLD } else { "" };
-                return shown
-                    + &self.styled(before, style)
-                    + &self.styled(by, &color)
-                    + &self.styled(after, style);
-            }
-            Kind::Other => "",
-            _ => DIM,
-        };
+        let style = if is_history || kind != Kind::Other { DIM } else { "" };
         shown + &self.styled(line, style)
     }
 

@@ -66,8 +66,7 @@ impl Shared {
         } else if is_leave(&line) {
             doubt = Some("to leave, or type on to say something else.".to_owned());
         } else if !line.starts_with('/') && line.trim_start().starts_with('/') {
-            let why = "to say this to everyone; without the blank it is a command.";
-            doubt = Some(why.to_owned());
+            doubt = Some("to say this to everyone; without the blank it is a command.".to_owned());
         }
         match doubt {
             Some(why) => terminal.ask(&format!("Press Enter again {why}"), line),
