@@ -124,6 +124,8 @@ impl<'a> Terminal<'a> {
             let last = shown.pop_if(|last| {
                 [SHELL_PROMPT, NICKNAME_PROMPT].contains(&last.as_str()) || last.ends_with('>')
             });
+            // A server that is faster than the engine says that it waits.
+            shown.retain(|row| !row.starts_with("[SERVER] Waiting for the engine at "));
             for row in &mut shown {
                 *row = without_what_changes(&self.ports.as_in_text(row));
             }
