@@ -14,9 +14,9 @@ fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     println!("Connected to {}", stream.peer_addr()?);
+    prompt()?;
     let incoming = stream.try_clone()?;
     thread::Builder::new().name("receive".into()).spawn(move || receive(incoming))?;
-    prompt()?;
     for line in io::stdin().lines() {
         let line = line?;
         if line == "quit" {
