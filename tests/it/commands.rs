@@ -133,6 +133,9 @@ fn one_may_write_the_own_nickname_in_another_case() {
     alice.send("/nick Alice");
     alice.expect("[SERVER] alice is now known as Alice");
     bob.expect("[SERVER] alice is now known as Alice");
+    // The name that one has already is nobody else's business.
+    alice.send("/nick Alice");
+    alice.expect("[SERVER] You are Alice already.");
     bob.send("/nick ALICE");
     assert!(bob.line().contains("taken"));
 }
