@@ -205,6 +205,9 @@ fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
         hoarder.send(&lines)?;
         hoarders.push(hoarder);
     }
+    if field.has_one_attack() {
+        field.complete.raise();
+    }
     field.over.wait(STALL);
     Ok(())
 }

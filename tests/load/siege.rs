@@ -46,6 +46,8 @@ pub(crate) struct Field<'a> {
     pub(crate) run: &'a Run,
     /// The attacks are over.
     pub(crate) over: Flag,
+    /// An attack has all that it wanted, and the server may be ended at once.
+    pub(crate) complete: Flag,
     /// The server is being ended. A connection that breaks from now on breaks no promise.
     ending: Flag,
     strangers: AtomicU64,
@@ -74,7 +76,7 @@ pub(crate) struct Flag {
 }
 
 impl Flag {
-    fn raise(&self) {
+    pub(crate) fn raise(&self) {
         *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
@@ -105,6 +107,7 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
     let field = Field {
         run,
         over: Flag::default(),
+        complete: Flag::default(),
         ending: Flag::default(),
         strangers: AtomicU64::new(0),
         rounds: ATTACKS.iter().filter(chosen).map(|attack| (attack, AtomicU64::new(0))).collect(),
@@ -118,7 +121,7 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
                 attackers.spawn(move || field.fight(attack, seed, rounds));
             }
         }
-        outcome.peak = field.watch(siege.time, before);
+        outcome.peak = field.watch(siege, before);
         if siege.ends {
             field.ending.raise();
             outcome.ended = server.take().map(|server| {
@@ -176,25 +179,33 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. Returns the most that the server
-    /// used.
-    fn watch(&self, time: Duration, before: Option<Sample>) -> Sample {
+    /// Waits until the time of the attacks is over, and prints the progress. A server that is to be ended is
+    /// ended sooner if an attack is complete. Returns the most that the server used.
+    fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
-        let end = Instant::now() + time;
+        let end = Instant::now() + siege.time;
+        let enough = if siege.ends { &self.complete } else { &self.over };
         let mut progress = self.run.progress();
-        while Instant::now() < end && self.run.failure().is_none() && !self.over.wait(LOOK_AGAIN) {
+        loop {
+            let last =
+                enough.wait(LOOK_AGAIN) || Instant::now() >= end || self.run.failure().is_some();
             progress.tell("under attack");
-            let Some((now, before)) = self.run.server_sample().zip(before) else { continue };
-            peak.resident_kib = peak.resident_kib.max(now.resident_kib);
-            peak.descriptors = peak.descriptors.max(now.descriptors);
-            peak.threads = peak.threads.max(now.threads);
-            if now.resident_kib > before.resident_kib + MAX_PEAK_KIB {
-                self.run
-                    .accuse(format_args!("the server's memory grew to {} KiB", now.resident_kib));
-                break;
+            if let Some((now, before)) = self.run.server_sample().zip(before) {
+                peak.resident_kib = peak.resident_kib.max(now.resident_kib);
+                peak.descriptors = peak.descriptors.max(now.descriptors);
+                peak.threads = peak.threads.max(now.threads);
+                if now.resident_kib > before.resident_kib + MAX_PEAK_KIB {
+                    self.run.accuse(format_args!(
+                        "the server's memory grew to {} KiB",
+                        now.resident_kib
+                    ));
+                    return peak;
+                }
+            }
+            if last {
+                return peak;
             }
         }
-        peak
     }
 }
 
