@@ -4,7 +4,8 @@
 //! whom there is no place gets one line, which always fits into an empty socket. No error of `accept` ends
 //! the loop.
 //!
-//! The limits on connections count open descriptors, in every state of a connection: see [`Place`].
+//! The limits on connections count open descriptors, in every state of a connection. Each client owns a
+//! reference to its [place](Client::place) and to the quota of its address. So the references are the count.
 //!
 //! Grew from step 8 of the [course](crate::lessons), where errors stop ending the loop, and step 10, where it
 //! can be woken.
@@ -16,11 +17,10 @@ use std::io::{self, IsTerminal, PipeReader, Read};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, ClientId, Place};
+use super::client::{Client, ClientId};
 use super::operator::options::Options;
 use super::operator::stats;
 use super::rate::{AddressQuota, TokenBucket};
@@ -264,8 +264,8 @@ struct Door<'scope> {
     capacity: Capacity,
     /// How many connections there have been so far.
     connections: u64,
-    /// How many connections there are now.
-    places: Arc<AtomicUsize>,
+    /// Each connection that is open has a reference to this.
+    places: Arc<()>,
     /// Where clients come from.
     origins: HashMap<IpAddr, Origin>,
     /// How many addresses there must be before some are forgotten the next time.
@@ -296,10 +296,10 @@ impl<'scope> Door<'scope> {
             return Err("it connects too often".into());
         }
         self.prepare(&stream).map_err(|error| error.to_string())?;
-        let Some(place) = Place::take(&self.places, self.capacity.clients) else {
+        if self.places_taken() >= self.capacity.clients {
             self.refuse(stream, replies::SERVER_FULL);
             return Err("the server is full".into());
-        };
+        }
         let quota = origin.map(|origin| Arc::clone(&self.origin(origin).quota));
         let others = quota.as_ref().map_or(0, |quota| Arc::strong_count(quota) - 2);
         let limit = self.shared.options.max_per_address;
@@ -310,6 +310,7 @@ impl<'scope> Door<'scope> {
         self.shared.log.event(&format!("Connected with {address}"));
         self.connections += 1;
         let id = ClientId::new(self.connections);
+        let place = Arc::clone(&self.places);
         let client = Arc::new(Client::new(id, stream, address, quota, place));
         self.adapt_shares();
         self.start_session(&client, scope).map_err(|error| {
@@ -341,9 +342,14 @@ impl<'scope> Door<'scope> {
         builder.spawn_scoped(scope, session).map(drop)
     }
 
+    /// How many connections are open, in every state.
+    fn places_taken(&self) -> usize {
+        Arc::strong_count(&self.places) - 1
+    }
+
     /// Returns what the kernel may hold unsent for a newcomer.
     fn unsent_share(&self) -> usize {
-        let share = ALL_UNSENT_BYTES / (self.places.load(Relaxed) + 1);
+        let share = ALL_UNSENT_BYTES / (self.places_taken() + 1);
         share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! There is one [`Client`] for each connection, with the connection's only descriptor in it. The registry, the
 //! client's session and the writer each hold an `Arc` of it. When the last of them drops it, the descriptor is
-//! closed. Only then is the client's place free for another: see [`Place`].
+//! closed. Only then is the client's [place](Client::place) free for another.
 //!
 //! One thread sets a flag to tell another something about the client. Flags are `Relaxed`: where the order
 //! matters, a lock or [`Client::wake`] makes it (`std::thread::park` has acquire and release semantics).
@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -60,7 +60,11 @@ pub struct Client {
     /// When it came.
     pub since: Instant,
     /// What all clients from its address may send together. `None` for a client on the server's own machine.
+    /// The references to it count the connections from this address.
     pub quota: Option<Arc<AddressQuota>>,
+    /// Its place among the connections. The references to this count them all. It is dropped after the stream,
+    /// so a connection counts until its descriptor is closed.
+    pub place: Arc<()>,
     /// The client has left the room. What it still sends is ignored. Set under the outbox's lock.
     pub has_left: AtomicBool,
     /// The client is behind: it has not taken everything that it was sent. Set by the writer.
@@ -72,7 +76,6 @@ pub struct Client {
     /// The number of the last batch that has text of this client. Used under the outbox's lock.
     pub last_batch: AtomicU64,
     thread: OnceLock<Thread>,
-    _place: Place,
 }
 
 impl Client {
@@ -82,7 +85,7 @@ impl Client {
         stream: TcpStream,
         address: SocketAddr,
         quota: Option<Arc<AddressQuota>>,
-        place: Place,
+        place: Arc<()>,
     ) -> Self {
         Self {
             id,
@@ -90,13 +93,13 @@ impl Client {
             address,
             since: Instant::now(),
             quota,
+            place,
             has_left: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
             is_overloaded: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             last_batch: AtomicU64::new(0),
             thread: OnceLock::new(),
-            _place: place,
         }
     }
 
@@ -131,46 +134,19 @@ impl Client {
     }
 }
 
-/// A place among the connections. Dropping it gives it back.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes one of `limit` places. `taken` counts the places in use. Returns `None` if none is free.
-    pub fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        // The count can be over the limit for a moment: if no place was free, dropping this one gives it back.
-        let place = Self(Arc::clone(taken));
-        (taken.fetch_add(1, Relaxed) < limit).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::sync::atomic::Ordering::Relaxed;
 
     /// A client with a connection of its own, and its peer.
     pub(in crate::server) fn connected(number: u64) -> (Arc<Client>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, address) = listener.accept().unwrap();
-        let place = Place::take(&Arc::default(), 1).unwrap();
-        (Arc::new(Client::new(ClientId::new(number), stream, address, None, place)), peer)
-    }
-
-    #[test]
-    fn a_place_is_free_again_when_its_client_is_dropped() {
-        let taken = Arc::default();
-        let first = Place::take(&taken, 1).unwrap();
-        assert!(Place::take(&taken, 1).is_none());
-        drop(first);
-        assert!(Place::take(&taken, 1).is_some());
+        let client = Client::new(ClientId::new(number), stream, address, None, Arc::default());
+        (Arc::new(client), peer)
     }
 
     #[test]
