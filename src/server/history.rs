@@ -17,8 +17,10 @@ const MAX_BYTES: usize = 256 << 10;
 /// The last lines that were said.
 #[derive(Debug)]
 pub struct History {
-    lines: VecDeque<Vec<u8>>,
-    bytes: usize,
+    /// The lines one after the other, each with its line end.
+    text: VecDeque<u8>,
+    /// How many lines these are, and how many there may be.
+    lines: usize,
     limit: usize,
     /// How many lines there have been.
     added: u64,
@@ -31,36 +33,23 @@ pub struct History {
 impl History {
     /// Makes a history that remembers at most `limit` lines. With 0 it remembers none.
     pub fn new(limit: usize) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, limit, added: 0, wake: None, shown: None }
+        Self { text: VecDeque::new(), lines: 0, limit, added: 0, wake: None, shown: None }
     }
 
     /// Adds whole lines.
     ///
     /// A flood brings thousands of lines at once. Only those that will be kept are looked at.
     pub fn add(&mut self, lines: &[u8]) {
-        let Some(lines) = lines.strip_suffix(b"\n") else { return };
-        let newest_first = || lines.rsplit(|&byte| byte == b'\n').take(self.limit);
+        let newest_first = lines.split_inclusive(|&byte| byte == b'\n').rev().take(self.limit);
         let (new, bytes) =
-            (newest_first().count(), newest_first().map(|line| line.len() + 1).sum::<usize>());
+            newest_first.fold((0, 0), |(count, bytes), line| (count + 1, bytes + line.len()));
         if new == 0 {
             return;
         }
         self.shown = None;
-        let mut spare = Vec::new();
-        while self.lines.len() + new > self.limit {
-            spare = self.forget_oldest();
-        }
-        // The last of them has no line end here.
-        let first = (lines.len() + 1).saturating_sub(bytes);
-        for line in lines[first..].split(|&byte| byte == b'\n') {
-            // In a steady room one line comes and one goes, into the same memory.
-            let mut kept = std::mem::take(&mut spare);
-            kept.clear();
-            kept.extend_from_slice(line);
-            self.lines.push_back(kept);
-        }
-        self.bytes += bytes;
-        while self.bytes > MAX_BYTES {
+        self.text.extend(&lines[lines.len() - bytes..]);
+        self.lines += new;
+        while self.lines > self.limit || self.text.len() > MAX_BYTES {
             self.forget_oldest();
         }
         self.added += new as u64;
@@ -72,8 +61,8 @@ impl History {
 
     /// Forgets all lines.
     pub fn clear(&mut self) {
-        self.lines.clear();
-        self.bytes = 0;
+        self.text.clear();
+        self.lines = 0;
         self.shown = None;
     }
 
@@ -85,29 +74,26 @@ impl History {
     /// Returns how many lines there have been so far. Also returns the lines after the first `lines` of these,
     /// as far as they are remembered.
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
-        let forgotten = self.added - self.lines.len() as u64;
+        let forgotten = self.added - self.lines as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);
-        let mut text = Vec::new();
-        for line in self.lines.iter().skip(skip) {
-            text.extend_from_slice(line);
-            text.push(b'\n');
-        }
-        (self.added, text)
+        let text: Vec<u8> = self.text.iter().copied().collect();
+        let since = text.split_inclusive(|&byte| byte == b'\n').skip(skip);
+        (self.added, since.collect::<Vec<_>>().concat())
     }
 
-    fn forget_oldest(&mut self) -> Vec<u8> {
-        let oldest = self.lines.pop_front().unwrap_or_default();
-        self.bytes = self.bytes.saturating_sub(oldest.len() + 1);
-        oldest
+    fn forget_oldest(&mut self) {
+        let end = self.text.iter().position(|&byte| byte == b'\n');
+        self.text.drain(..end.map_or(self.text.len(), |end| end + 1));
+        self.lines -= 1;
     }
 
     /// Returns the history as a newcomer is shown it; `None` if nothing was said yet.
     pub fn shown(&mut self) -> Option<&Arc<[u8]>> {
-        if self.lines.is_empty() {
+        if self.lines == 0 {
             return None;
         }
         if self.shown.is_none() {
-            let first = replies::last_messages(self.lines.len()) + "\n";
+            let first = replies::last_messages(self.lines) + "\n";
             self.shown = Some([first.into_bytes(), self.since(0).1].concat().into());
         }
         self.shown.as_ref()
@@ -157,7 +143,7 @@ mod tests {
         let mut history = History::new(1000);
         let line = [&[b'x'; 1000][..], b"\n"].concat();
         (0..1000).for_each(|_| history.add(&line));
-        assert_eq!(history.bytes, MAX_BYTES / 1001 * 1001);
-        assert_eq!(history.bytes, history.lines.iter().map(|line| line.len() + 1).sum());
+        assert_eq!(history.text.len(), MAX_BYTES / 1001 * 1001);
+        assert_eq!(history.lines, MAX_BYTES / 1001);
     }
 }
