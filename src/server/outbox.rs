@@ -195,17 +195,9 @@ impl<T: Gathers> Outbox<T> {
         if !was_there {
             state.writer_waits = true;
             let is_empty = |state: &mut State<T>| state.gathered.has_nothing() && !state.is_closed;
-            state = match timeout {
-                None => {
-                    self.filled.wait_while(state, is_empty).unwrap_or_else(PoisonError::into_inner)
-                }
-                Some(timeout) => {
-                    self.filled
-                        .wait_timeout_while(state, timeout, is_empty)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+            let timeout = timeout.unwrap_or(Duration::MAX);
+            let waited = self.filled.wait_timeout_while(state, timeout, is_empty);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.writer_waits = false;
         }
         state.adapt_bound(is_too_fast);
