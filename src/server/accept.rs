@@ -54,8 +54,8 @@ const LEAST_CLIENTS: usize = 4;
 /// first number and at most the second.
 const REFUSED_AT_ONCE: (usize, usize) = (16, 256);
 
-/// How often the accept loop reads from refused newcomers.
-const REFUSED_INTERVAL: Duration = Duration::from_millis(20);
+/// How much of what a refused newcomer has sent is discarded before its connection is closed, in bytes.
+const DISCARDED_BYTES: u64 = 64 << 10;
 
 /// How many memory maps a thread takes on Linux: its stack and the guard page below it, and the same again
 /// for its signal stack. When the system has none left, `std` aborts the process.
@@ -178,13 +178,12 @@ pub fn accept_loop<'scope>(
         prune_at: PRUNED_AT_LEAST,
         share: MAX_UNSENT_BYTES,
         refused: VecDeque::new(),
-        drain_at: Instant::now(),
     };
     let mut burst = Burst::default();
     // This looks once, at the beginning: a terminal that is closed is no terminal any more.
     let has_terminal = has_terminal();
     loop {
-        let timeout = door.drain_refused();
+        let timeout = door.close_refused();
         let failed = match wait_for_connections(listeners, wake, timeout) {
             Ok(true) => {
                 let mut byte = [0];
@@ -272,10 +271,8 @@ struct Door<'scope> {
     prune_at: usize,
     /// How many unsent bytes the kernel may hold for a client.
     share: usize,
-    /// Newcomers that were refused, each with the time until which it may read why.
+    /// Newcomers that were refused, each with the time until which it may read why. The oldest is the first.
     refused: VecDeque<(Instant, TcpStream)>,
-    /// When to read from them next. However many come, that is not more often.
-    drain_at: Instant,
 }
 
 impl<'scope> Door<'scope> {
@@ -416,25 +413,21 @@ impl<'scope> Door<'scope> {
         }
     }
 
-    /// Discards what refused newcomers still send, until they close or until their time is over. To close a
-    /// socket that has unread input would reset the connection, and the peer might not read why it was refused.
-    /// Returns after what time to call this again. Never blocks.
-    fn drain_refused(&mut self) -> Option<Duration> {
+    /// Closes the connections of refused newcomers whose time is over. If there are too many of them, the
+    /// oldest have less time. Returns after what time to call this again. Never blocks.
+    fn close_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let surplus = self.refused.len().saturating_sub(self.capacity.refused);
-        self.refused.drain(..surplus);
-        if now < self.drain_at {
-            return Some(self.drain_at - now);
+        while let Some((until, stream)) = self.refused.front() {
+            let left = until.saturating_duration_since(now);
+            if !left.is_zero() && self.refused.len() <= self.capacity.refused {
+                return Some(left);
+            }
+            // To close a socket that has unread input would reset the connection, and the peer might not read
+            // why it was refused. This fails when nothing more is there, or when the peer is gone.
+            let _ = io::copy(&mut stream.take(DISCARDED_BYTES), &mut io::sink());
+            self.refused.pop_front();
         }
-        self.refused.retain_mut(|(until, stream)| {
-            let is_open = match stream.read(&mut [0; 4096]) {
-                Ok(bytes) => bytes > 0,
-                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            };
-            is_open && now < *until
-        });
-        self.drain_at = now + REFUSED_INTERVAL;
-        (!self.refused.is_empty()).then_some(REFUSED_INTERVAL)
+        None
     }
 }
 
