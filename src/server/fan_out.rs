@@ -12,9 +12,9 @@
 //! goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and so a
 //! socket has one writer. If a helper gets no processor, the other threads take its parts.
 //!
-//! In a small room the writer works alone. While much is said, only half of the threads take part. The clients
-//! and the sessions need the processors more than the writer needs help. Much is said when a batch is large, or
-//! when it was there before the writer asked for it.
+//! In a small room the writer works alone. While much is said, at most half of the processors send. The clients
+//! and the sessions need the others more than the writer needs help. Much is said when a batch is large, or when
+//! it was there before the writer asked for it.
 //!
 //! Measured with two processors: a helper is worth its cost from fifty recipients for each thread on. If both
 //! threads always worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would
@@ -25,7 +25,7 @@
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, Scope};
+use std::thread::{self, Builder, Scope};
 
 use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
@@ -44,6 +44,8 @@ pub struct FanOut {
     parts: Vec<Part>,
     /// How many threads there are, the writer included.
     threads: usize,
+    /// How many of them take part while much is said.
+    threads_in_flood: usize,
     /// How many recipients there must be for each thread that is woken.
     share: usize,
     table: Arc<Table>,
@@ -97,7 +99,9 @@ impl FanOut {
         let threads = 1 + (1..threads.get()).take_while(start).count();
         let parts = if threads == 1 { 1 } else { threads * PARTS_PER_THREAD };
         let parts = (0..parts).map(|_| Part::default()).collect();
-        Self { parts, threads, share: share.get(), table }
+        let processors = thread::available_parallelism().map_or(threads, NonZeroUsize::get);
+        let threads_in_flood = threads.min(processors / 2);
+        Self { parts, threads, threads_in_flood, share: share.get(), table }
     }
 
     /// How many recipients there are.
@@ -140,7 +144,7 @@ impl FanOut {
     /// When a helper has panicked: the recipients that it was sending to are lost.
     pub fn send(&mut self, batch: &Arc<Batch>, is_busy: bool) {
         let is_loud = is_busy || batch.common().len() > FLOOD_BYTES;
-        let most = if is_loud { self.threads / 2 } else { self.threads };
+        let most = if is_loud { self.threads_in_flood } else { self.threads };
         let threads = (self.count() / self.share).min(most);
         if threads < 2 {
             self.parts.iter_mut().for_each(|part| part.send(batch));
@@ -250,7 +254,6 @@ mod tests {
     use super::*;
     use crate::server::client::tests::connected;
     use std::io::Read;
-    use std::thread;
 
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
