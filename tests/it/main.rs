@@ -67,6 +67,9 @@ mod quickstart;
 mod telnet;
 
 #[cfg(unix)]
+mod deadlines;
+
+#[cfg(unix)]
 mod terminal;
 
 mod load;

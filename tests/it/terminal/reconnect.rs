@@ -86,19 +86,6 @@ fn a_person_who_is_asked_for_a_nickname_still_is_after_a_loss() {
 }
 
 #[test]
-fn a_server_that_is_silent_after_another_nickname_is_given_up() {
-    let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice") else { return };
-    let mut connection = server.ask("alice");
-    connection.send(TAKEN);
-    terminal.wait_for_last_row("Enter your nickname:");
-    terminal.line("al");
-    assert_eq!(connection.said(), "al");
-    terminal.wait_for_row("[ERROR] The server did not answer for 30 s.");
-    terminal.wait_for_row("code 1");
-}
-
-#[test]
 fn lines_that_were_not_confirmed_are_given_back() {
     for options in ["--nick alice", "--nick alice --reconnect"] {
         let server = FakeServer::start();
