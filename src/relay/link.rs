@@ -1,7 +1,7 @@
 //! The link: what is to be appended next, and how far this server has read.
 //!
-//! Records gather in an [outbox](crate::server::outbox) of their own, by the rules by which text gathers in the room's. Beside them
-//! stands the run: this server's part in the room, from its hello on. A lost room ends the run, and then
+//! Records gather in an [outbox](crate::server::outbox) of their own. It has the same rules as the room's. Beside
+//! them stands the run: this server's part in the room, from its hello on. A lost room ends the run, and then
 //! another one begins. What was to be done in between is dropped: those who did it are disconnected and told.
 //!
 //! One lock guards all of this. Sessions append, `relay-writer` takes, and `relay-reader` notes its progress.
@@ -46,7 +46,7 @@ pub struct Link {
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
-    /// What the other servers are called, and which of the members are at which of them.
+    /// The names of the other servers, and which members each of them has.
     pub(super) servers: HashMap<Sid, String>,
     pub(super) elsewhere: HashMap<ClientId, Sid>,
 }

@@ -17,7 +17,7 @@ use crate::server::batch::Total;
 use crate::server::client::Client;
 use crate::server::shared::Shared;
 
-/// How many of the clients that are behind are named in the line.
+/// The most clients that the line names, of those that are behind.
 const MAX_NAMED: usize = 10;
 
 /// The line with which a connection is turned away, and the key under which that is counted.

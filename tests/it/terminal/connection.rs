@@ -42,7 +42,7 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     drop(connection);
     wait_for_the_loss(&terminal);
     let mut connection = server.let_in("alice");
-    // Typed before the client knows that it is in, a line would be given back.
+    // A line that is typed before the client knows that it is in would be given back.
     connection.send("bob: welcome back");
     terminal.wait_for_row("bob: welcome back");
     terminal.wait_for_last_row("alice> half a li");
