@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::entry::Id;
 use super::resp::{Connection, Error, Value};
-use super::state::State;
+use super::state::{Place, State};
 
 /// How many entries one reply may bring. Each may have half a megabyte.
 const ENTRIES_AT_ONCE: &[u8] = b"32";
@@ -143,6 +143,21 @@ impl Engine {
         let (log, id) = (self.log.as_bytes(), id.to_string());
         let range = self.connection.call(&[b"XRANGE", log, id.as_bytes(), id.as_bytes()])?;
         Ok(entries(range)?.pop())
+    }
+
+    /// Whether an entry is still in the stream. That of an empty room always is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn has(&mut self, (id, key): Place) -> Result<bool, Error> {
+        if id == Id::default() {
+            return Ok(true);
+        }
+        let Some(entry) = self.entry(id)? else { return Ok(false) };
+        let mut probe = State::default();
+        probe.apply(entry.id, &entry.fields, &mut |_, _| {});
+        Ok(probe.last_key() == key)
     }
 
     /// Returns the newest checkpoint, if there is one that can be read.

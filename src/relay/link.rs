@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::entry::{Header, Sid};
 use super::records::{Asked, Local, Records};
 use super::resp::Error;
-use super::state::State;
+use super::state::{Place, State};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{LeaveReason, NOTICE_PREFIX};
 use crate::server::client::{Client, ClientId};
@@ -75,6 +75,9 @@ struct Run {
     locals: Vec<(usize, Local)>,
     batch: u64,
     since: Instant,
+    /// The entry that was read last, and whether the engine has lost it.
+    last: Place,
+    is_lost: bool,
     /// How far the room was read, and how much of that the others know.
     point: (u64, u64),
     reported: u64,
@@ -268,8 +271,10 @@ impl Relay {
 
 /// What the relay's own threads do.
 impl Relay {
-    /// Connects to the engine if there is no connection. Blocks until the connection stands, but at most for
-    /// some seconds. [`Relay::close`] wakes it.
+    /// Connects to the engine if there is no connection. A new connection is used only if the entry that was
+    /// read last is there. Otherwise the run ends, and nothing of it may be appended: servers that come in anew
+    /// could not know what was before it. Blocks until the connection stands, but at most for some seconds.
+    /// [`Relay::close`] wakes it.
     pub(super) fn connected<'e>(
         &self,
         engine: &'e mut Option<Engine>,
@@ -284,10 +289,26 @@ impl Relay {
                 Ok(())
             })
         };
-        match engine {
-            Some(engine) => Ok(engine),
-            None => Ok(engine.insert(Engine::connect(&self.address, &register)?)),
+        if engine.is_none() {
+            let mut new = Engine::connect(&self.address, &register)?;
+            let last = self.link.look(|link| link.run.as_ref().map(|run| (run.sid, run.last)));
+            if let Some((sid, last)) = last
+                && !new.has(last)?
+            {
+                self.link.change(|link| {
+                    let run = link.run.as_mut().filter(|run| run.sid == sid);
+                    run.map(|run| run.is_lost = true)
+                });
+                return Err(io::Error::other("it has lost what was read here").into());
+            }
+            *engine = Some(new);
         }
+        engine.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    }
+
+    /// Whether the engine has lost what was read in this run.
+    pub(super) fn is_lost(&self) -> bool {
+        self.link.look(|link| link.run.as_ref().is_some_and(|run| run.is_lost))
     }
 
     /// Sleeps, and returns whether the relay goes on. Its close wakes it.
@@ -306,6 +327,8 @@ impl Relay {
                 locals: Vec::new(),
                 batch: link.done,
                 since: now,
+                last: state.place(),
+                is_lost: false,
                 point: state.point(),
                 reported: state.point().0,
                 lag: 0,
@@ -342,10 +365,10 @@ impl Relay {
 
     /// Notes how far the room was read, and how far the slowest other server is behind. Also notes whether the
     /// entry that is under way was read back.
-    pub(super) fn note_progress(&self, point: (u64, u64), lag: u64, is_read_back: bool) {
+    pub(super) fn note_progress(&self, state: &State, is_read_back: bool) {
         self.link.change(|link| {
             let Some(run) = &mut link.run else { return };
-            (run.point, run.lag) = (point, lag);
+            (run.last, run.point, run.lag) = (state.place(), state.point(), state.lag(run.sid));
             if is_read_back {
                 run.read_back += 1;
                 run.next_beat.get_or_insert_with(|| Instant::now() + self.beat);

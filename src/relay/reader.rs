@@ -4,8 +4,8 @@
 //! There are two ways to recover from a failure.
 //!
 //! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and
-//!   everybody waits. When the link is back, the reader makes sure that the entry which it read last is still
-//!   there. It goes on after that entry.
+//!   everybody waits. Each new connection is used only if the entry that was read last is still there: see
+//!   the [`link`](super::link). Then the reader goes on after that entry, and the writer appends.
 //! - **The room is lost**: the engine has lost what was read here, or this server has not read the same as the
 //!   others, or the others have given it up. The server tells its clients so and disconnects them. Then it
 //!   comes in again: it reads the newest checkpoint, and the stream after that.
@@ -98,7 +98,7 @@ impl Reader<'_> {
         if is_new {
             engine.check_rights()?;
         }
-        if let Some((state, None)) = replay(engine, None)? {
+        if let Replayed { state, doubted: None, .. } = replay_all(engine)? {
             return Ok(Some(state));
         }
         // The stream does not go back far enough. The other servers are asked for a checkpoint.
@@ -106,16 +106,23 @@ impl Reader<'_> {
         let until = Instant::now() + self.relay.beat * MISSES;
         while Instant::now() < until {
             if engine.newest_checkpoint()?.is_some_and(|state| state.last() >= question) {
-                return Ok(replay(engine, None)?.map(|(state, _)| state));
+                return Ok(Some(replay_all(engine)?.state));
             }
             if !self.relay.pause(ANSWER_INTERVAL) {
                 return Ok(None);
             }
         }
-        // No living server has one. So the room begins empty.
-        let state = State::after(question);
-        keep_checkpoint(engine, &state)?;
-        Ok(Some(state))
+        // No living server has one. So the room begins empty, unless another server has just begun it. All who
+        // find no room must begin the same one, so the stream says where: at its first question after
+        // everything that does not fit. If something came after that, this server asks again.
+        let Replayed { state, doubted, asked } = replay_all(engine)?;
+        if doubted.is_none() {
+            return Ok(Some(state));
+        }
+        if let Some(question) = asked {
+            keep_checkpoint(engine, &State::after(question))?;
+        }
+        Ok(None)
     }
 }
 
@@ -169,8 +176,11 @@ impl<'r, 'a> Follower<'r, 'a> {
             if self.reader.relay.phase() == Phase::Stopped {
                 return End::Over;
             }
+            if self.reader.relay.is_lost() {
+                return End::Lost("the engine has lost what was read here");
+            }
             match read {
-                Ok(Some(entries)) => {
+                Ok(entries) => {
                     pauses = Pauses::new();
                     self.hear();
                     // It has read to the end, and its own entry is not there; or that was so and still is. The
@@ -194,7 +204,6 @@ impl<'r, 'a> Follower<'r, 'a> {
                         return end;
                     }
                 }
-                Ok(None) => return End::Lost("the engine has lost what was read here"),
                 Err(error) => {
                     self.lose_link(&error);
                     self.tell_people(self.is_told || self.heard.elapsed() >= PATIENCE);
@@ -206,15 +215,11 @@ impl<'r, 'a> Follower<'r, 'a> {
         }
     }
 
-    /// Reads the next entries. `None` if the one before them is not there any more.
-    fn read(&mut self) -> Result<Option<Vec<Entry>>, Error> {
+    /// Reads the next entries.
+    fn read(&mut self) -> Result<Vec<Entry>, Error> {
         let Reader { relay, engine, .. } = &mut *self.reader;
-        let is_new = engine.is_none();
         let engine = relay.connected(engine, Side::Reader)?;
-        if is_new && self.state.last() != Id::default() && !is_there(engine, &self.state)? {
-            return Ok(None);
-        }
-        engine.read(self.state.last(), Some(READ_WAIT.min(relay.beat))).map(Some)
+        engine.read(self.state.last(), Some(READ_WAIT.min(relay.beat)))
     }
 
     /// Takes the next entry of the stream.
@@ -223,7 +228,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         let is_own = Header::opens(self.sid, self.read_back + 1, &entry.fields);
         let locals = if is_own { relay.take_locals() } else { Vec::new() };
         let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, locals);
-        let (sid, state) = (self.sid, &self.state);
+        let state = &self.state;
         match outcome {
             Outcome::Counted | Outcome::Ignored => {}
             Outcome::Doubtful(why) => self.doubt = Some(why),
@@ -242,7 +247,7 @@ impl<'r, 'a> Follower<'r, 'a> {
             }
         }
         self.read_back += u64::from(is_own);
-        relay.note_progress(state.point(), state.lag(sid), is_own);
+        relay.note_progress(state, is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
             // This server's entry made the checkpoint due, so this server writes it. If that fails, there will
             // be another checkpoint.
@@ -319,51 +324,63 @@ impl<'r, 'a> Follower<'r, 'a> {
     }
 }
 
-/// Whether the entry that was applied last is still in the stream.
-fn is_there(engine: &mut Engine, state: &State) -> Result<bool, Error> {
-    let Some(entry) = engine.entry(state.last())? else { return Ok(false) };
-    let mut probe = State::default();
-    probe.apply(entry.id, &entry.fields, &mut |_, _| {});
-    Ok(probe.last_key() == state.last_key())
-}
-
 /// Whether a server has read what checkpoint and stream say. `None` if the checkpoint is further on.
 fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Error> {
-    if engine.newest_checkpoint()?.is_some_and(|newest| newest.last() > state.last()) {
+    let checkpoint = engine.newest_checkpoint()?;
+    if checkpoint.as_ref().is_some_and(|newest| newest.last() > state.last()) {
         return Ok(None);
     }
-    let replayed = replay(engine, Some(state.last()))?;
-    Ok(Some(replayed.is_some_and(|(truth, _)| truth.point() == state.point())))
+    let truth = replay(engine, checkpoint, Some(state.last()))?.state;
+    Ok(Some(truth.point() == state.point()))
 }
 
-/// Returns the room that checkpoint and stream give, up to the end or up to an entry. Also returns the server
-/// whose entries do not fit, if there is such a server. `None` if the stream does not go back to the
-/// checkpoint.
-fn replay(engine: &mut Engine, until: Option<Id>) -> Result<Option<(State, Option<Sid>)>, Error> {
+/// What checkpoint and stream give.
+struct Replayed {
+    state: State,
+    /// The server whose entries do not fit, if there is such a server.
+    doubted: Option<Sid>,
+    /// The first question after the last entry that did not fit.
+    asked: Option<Id>,
+}
+
+/// Returns what the newest checkpoint and the whole stream give.
+fn replay_all(engine: &mut Engine) -> Result<Replayed, Error> {
+    let checkpoint = engine.newest_checkpoint()?;
+    replay(engine, checkpoint, None)
+}
+
+/// Returns what checkpoint and stream give, up to the end or up to an entry. If the stream does not go back to
+/// the checkpoint, that does not fit.
+fn replay(
+    engine: &mut Engine,
+    checkpoint: Option<State>,
+    until: Option<Id>,
+) -> Result<Replayed, Error> {
     let mut state = State::after(Id::default());
-    if let Some(checkpoint) = engine.newest_checkpoint()? {
-        let is_past = until.is_some_and(|until| checkpoint.last() > until);
-        if is_past || checkpoint.last() != Id::default() && !is_there(engine, &checkpoint)? {
-            return Ok(None);
+    let (mut doubted, mut asked) = (None, None);
+    if let Some(checkpoint) = checkpoint {
+        if engine.has(checkpoint.place())? {
+            state = checkpoint;
+        } else {
+            doubted = Some(Sid::default());
         }
-        state = checkpoint;
     }
-    let mut doubted = None;
     loop {
         let entries = engine.read(state.last(), None)?;
         if entries.is_empty() {
-            return Ok(Some((state, doubted)));
+            return Ok(Replayed { state, doubted, asked });
         }
         for entry in entries {
             if until.is_some_and(|until| entry.id > until) {
-                return Ok(Some((state, doubted)));
+                return Ok(Replayed { state, doubted, asked });
             }
             let applied = state.apply(entry.id, &entry.fields, &mut |_, _| {});
             let (sid, _) = state.last_key();
             match applied.outcome {
-                Outcome::Doubtful(_) => doubted = Some(sid),
+                Outcome::Doubtful(_) => (doubted, asked) = (Some(sid), None),
                 // The entry before it was forged. So nothing is missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,
+                Outcome::Question => asked = asked.or(Some(entry.id)),
                 _ => {}
             }
         }
@@ -377,7 +394,7 @@ fn keep_checkpoint(engine: &mut Engine, state: &State) -> Result<(), Error> {
         kept => return kept,
     }
     if let Some(newest) = engine.newest_checkpoint()?
-        && is_there(engine, &newest)?
+        && engine.has(newest.place())?
     {
         return Ok(());
     }

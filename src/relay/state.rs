@@ -47,6 +47,10 @@ pub struct Who {
     pub client: u64,
 }
 
+/// An entry, with the run that wrote it and its number there. An engine that has lost entries may give their
+/// numbers again.
+pub type Place = (Id, (Sid, u64));
+
 /// Somebody who is in.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
@@ -182,6 +186,11 @@ impl State {
     /// The run and the number of the entry that was applied last.
     pub fn last_key(&self) -> (Sid, u64) {
         self.last_key
+    }
+
+    /// The entry that was applied last, and who wrote it.
+    pub fn place(&self) -> Place {
+        (self.last, self.last_key)
     }
 
     /// What all entries cost up to here, and the digest of them.

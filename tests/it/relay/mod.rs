@@ -240,24 +240,55 @@ fn while_the_engine_refuses_talk_waits() {
 #[test]
 fn who_saw_what_the_engine_has_lost_is_turned_out_and_told() {
     let engine = FakeEngine::start();
-    let (mut one, two, mut alice, mut bob) = two_servers(&engine);
+    let (mut one, mut two, mut alice, mut bob) = two_servers(&engine);
     in_step(&mut alice, &mut [&mut bob], "this will be lost");
     // As after the loss of its power.
     engine.suffer(Fault::Down);
-    engine.change_log(|log| log.truncate(log.len() - 2));
-    engine.suffer(Fault::Nothing);
+    engine.change_log(|log| {
+        let is_it = |text: &Vec<u8>| text.ends_with(b"this will be lost\n");
+        let lost = log.iter().position(|(_, fields)| fields.iter().any(is_it)).unwrap();
+        log.truncate(lost - 1);
+    });
+    // Both servers have an entry under way when they find the engine again.
     for peer in [&mut alice, &mut bob] {
+        peer.send("nobody will hear this");
+    }
+    engine.suffer(Fault::Nothing);
+    for (peer, server) in [(&mut alice, &mut one), (&mut bob, &mut two)] {
         let lines = peer.lines_until(LOST);
         assert!(lines.iter().all(|line| line.starts_with("[SERVER] The link ")), "{lines:?}");
         assert_eq!(peer.rest(), b"");
+        server.log_until("All clients are turned out: the engine has lost what was read here");
     }
-    one.log_until("All clients are turned out: the engine has lost what was read here");
     let mut alice = one.join("alice");
     // The other server may still have been on its way.
     let mut bob = two.join("bob");
     alice.lines_until("[SERVER] bob joined the chat!");
     bob.send("one room again");
     alice.lines_until("bob: one room again");
+}
+
+#[test]
+fn servers_that_find_no_room_at_the_same_time_begin_the_same_one() {
+    let engine = FakeEngine::start();
+    // What was before this entry is missing, and nobody is left who knows it.
+    engine.append(&[b"e", b"0000000000000009 7 99999 0000000000000000\nS 1 hello\n"]);
+    let short = ["--relay-beat", SHORT_BEAT];
+    let mut servers =
+        ["one", "two", "three"].map(|name| Server::of(command(&engine, name, &short)));
+    for server in &mut servers {
+        server.log_until(IN_THE_ROOM);
+    }
+    let mut peers = [0, 1, 2].map(|number| servers[number].join(&format!("peer{number}")));
+    for peer in &mut peers[..2] {
+        peer.lines_until("[SERVER] peer2 joined the chat!");
+    }
+    for number in 0..3 {
+        // Each says so much that the others have read it by then.
+        let [talker, one, two] = &mut peers;
+        in_step(talker, &mut [one, two], &format!("one room {number}"));
+        peers.rotate_left(1);
+    }
 }
 
 #[test]
