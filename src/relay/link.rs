@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 use super::Relay;
 use super::engine::Engine;
 use super::entry::{Header, Sid};
-use super::records::{Asked, Local, Records};
+use super::records::{Asked, Local, Records, Verdict};
 use super::resp::Error;
 use super::state::{Place, State};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{LeaveReason, NOTICE_PREFIX};
 use crate::server::client::{Client, ClientId};
 use crate::server::outbox::Gathers;
-use crate::server::room::{Room, Taken};
+use crate::server::room::Room;
 
 /// How many bytes the slowest server may be behind before the others stop appending. It is half of the least
 /// that the stream keeps. So a flood never makes the stream forget what the slowest server still needs.
@@ -177,33 +177,15 @@ impl Relay {
         self.link.append_for(client, |link| fill(&mut link.records))
     }
 
-    /// A client wants to join. Blocks until the order has decided, or until `deadline`. The reader wakes it.
-    /// Returns how many bytes the welcome has, or `None` if nothing was decided.
-    pub fn join(
-        &self,
-        client: &Arc<Client>,
-        nickname: &Nickname,
-        deadline: Instant,
-    ) -> Option<Result<usize, Taken>> {
-        self.ask(client, 'J', nickname, Some(deadline))
-    }
-
-    /// A member wants another nickname. Blocks until the order has decided. The reader or a leave wakes it.
-    pub fn rename(
-        &self,
-        client: &Arc<Client>,
-        nickname: &Nickname,
-    ) -> Option<Result<usize, Taken>> {
-        self.ask(client, 'R', nickname, None)
-    }
-
-    fn ask(
+    /// A client wants to join, `J`, or another nickname, `R`. Blocks until the order has decided, or until
+    /// `deadline`. The reader or a leave wakes it.
+    pub fn ask(
         &self,
         client: &Arc<Client>,
         kind: char,
         nickname: &Nickname,
         deadline: Option<Instant>,
-    ) -> Option<Result<usize, Taken>> {
+    ) -> Verdict {
         let verdict = Arc::new(OnceLock::new());
         let asked = Asked { client: Arc::clone(client), verdict: Arc::clone(&verdict) };
         self.append(client, |records| records.ask(kind, asked, nickname));

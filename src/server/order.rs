@@ -63,7 +63,7 @@ impl Shared {
     ) -> Option<Result<usize, Taken>> {
         match &self.relay {
             None => self.outbox.append_for(client, |room| room.join(client, nickname)),
-            Some(relay) => relay.join(client, nickname, deadline),
+            Some(relay) => relay.ask(client, 'J', nickname, Some(deadline)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Shared {
     pub fn rename(&self, client: &Arc<Client>, nickname: &Nickname) -> Option<Result<(), Taken>> {
         match &self.relay {
             None => self.outbox.append_for(client, |room| room.rename(client.id, nickname)),
-            Some(relay) => relay.rename(client, nickname).map(|verdict| verdict.map(drop)),
+            Some(relay) => relay.ask(client, 'R', nickname, None).map(|verdict| verdict.map(drop)),
         }
     }
 
