@@ -39,10 +39,8 @@ pub enum Step {
     },
     /// Join with this nickname if nobody has it. Otherwise call [`Login::refuse`].
     Join(Nickname),
-    /// Turn the connection away at once: this line says why.
+    /// End the connection: this is its final line.
     TurnAway(&'static str),
-    /// The peer leaves.
-    Quit,
 }
 
 impl Login {
@@ -69,7 +67,7 @@ impl Login {
             return Step::TurnAway(replies::NOT_A_WEB_SERVER);
         }
         match Command::parse(line) {
-            Command::Quit => Step::Quit,
+            Command::Quit => Step::TurnAway(replies::GOODBYE),
             Command::Help => {
                 let (help, question) = (replies::help(), replies::ENTER_NICKNAME);
                 Step::Answer(format!("{help}\n{question}\n").into_bytes())
@@ -111,6 +109,7 @@ mod tests {
         }
         let alice = Nickname::parse("alice").unwrap();
         assert_eq!(login.take(Frame::Line("alice")), Step::Join(alice));
-        assert_eq!(login.take(Frame::Line("/quit")), Step::Quit);
+        let goodbye = Step::TurnAway(replies::GOODBYE);
+        assert_eq!(login.take(Frame::Line("/quit")), goodbye);
     }
 }

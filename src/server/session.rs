@@ -155,7 +155,8 @@ impl Session<'_> {
             flow = self.act(frame);
             lines += 1;
         }
-        self.charge_endless(input.take_endless());
+        // A kibibyte without a line end costs as much as a line.
+        self.charge(u32::try_from(input.take_endless()).unwrap_or(u32::MAX).into());
         self.shared.stats.lines_in.fetch_add(lines, Relaxed);
         if let Phase::In(member) = &mut self.phase {
             member.pass_on();
@@ -236,26 +237,23 @@ impl Session<'_> {
                 None => return Break(End::Left(LeaveReason::Quit)),
             },
         };
-        let search = search_cost(cost.searched);
-        self.bucket.take(1.0 + search);
+        self.charge(search_cost(cost.searched));
+        self.bucket.take(1.0);
+        // A line that nobody sees costs the address only the token that was reserved.
         if let Some(quota) = &self.client.quota {
-            // A line that nobody sees costs the address only the token that was reserved.
             quota.charge_bytes(cost.delivered);
-            quota.charge(search);
-            self.reserved = None;
         }
+        self.reserved = None;
         Continue(())
     }
 
-    /// Charges for kibibytes without a line end: each costs as much as a line.
-    fn charge_endless(&mut self, kibibytes: usize) {
-        if kibibytes == 0 {
-            return;
-        }
-        let tokens = u32::try_from(kibibytes).unwrap_or(u32::MAX).into();
-        self.bucket.take(tokens);
-        if let Some(quota) = &self.client.quota {
-            quota.charge(tokens);
+    /// Takes tokens from both the client and its address.
+    fn charge(&mut self, tokens: f64) {
+        if tokens > 0.0 {
+            self.bucket.take(tokens);
+            if let Some(quota) = &self.client.quota {
+                quota.charge(tokens);
+            }
         }
     }
 
@@ -271,7 +269,6 @@ impl Session<'_> {
                 }
             }
             Step::TurnAway(line) => return Break(End::TurnedAway(line)),
-            Step::Quit => return Break(End::TurnedAway(replies::GOODBYE)),
         }
         Continue(Cost::default())
     }
