@@ -122,11 +122,7 @@ impl Session<'_> {
     /// Reads once, and acts on every line that came.
     fn read(&mut self, input: &mut Input) -> Flow {
         self.wait_until_caught_up();
-        if let Phase::AtPrompt(login) = &self.phase {
-            let left = login.deadline().saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
-            }
+        if let Some(left) = self.login_time()? {
             // This fails when the connection is over. The read then finds that out.
             let _ = self.client.stream.set_read_timeout(Some(left));
         }
@@ -189,25 +185,27 @@ impl Session<'_> {
         if wait.is_zero() {
             return Continue(());
         }
-        let mut until = now + wait;
-        if let Phase::AtPrompt(login) = &self.phase {
-            // Its address may be in debt for longer than a login may take.
-            until = until.min(login.deadline());
-        }
+        // Its address may be in debt for longer than a login may take.
+        let wait = self.login_time()?.map_or(wait, |left| left.min(wait));
         let is_ending = || self.shared.shutdown.has_begun();
         self.client
-            .wait_while(Some(until), |client| !client.has_left.load(Relaxed) && !is_ending());
-        if let Phase::AtPrompt(login) = &self.phase
-            && login.deadline() <= Instant::now()
-        {
-            return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
-        }
+            .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
         // A read would show that the connection is broken. At this rate the next read may be far away.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
             return Break(End::Left(LeaveReason::ConnectionLost));
         }
         Continue(())
+    }
+
+    /// How long the login may still take: `None` once the client is in. A login that takes longer ends here.
+    fn login_time(&self) -> ControlFlow<End, Option<Duration>> {
+        let Phase::AtPrompt(login) = &self.phase else { return Continue(None) };
+        let left = login.deadline().saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Break(End::TurnedAway(replies::LOGIN_TIMEOUT));
+        }
+        Continue(Some(left))
     }
 
     /// How long to wait until both the client and its address have a token.
