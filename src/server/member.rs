@@ -91,7 +91,7 @@ impl<'a> Member<'a> {
             Command::Rename(name) => self.rename(name),
             Command::Who(part) => {
                 let delivered = self.after_what_was_said().who(self.client, part);
-                let members = || self.shared.outbox.look(Room::len);
+                let members = || self.shared.outbox.look(Room::count).0;
                 Cost { delivered, searched: if part.is_empty() { 0 } else { members() } }
             }
             Command::Ping(word) => self.answer(replies::pong(word)),

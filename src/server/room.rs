@@ -260,16 +260,6 @@ impl Room {
         (self.members.len(), self.most)
     }
 
-    /// How many are in.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether nobody is in.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     /// What was said last.
     pub fn history(&self) -> &History {
         &self.history
