@@ -76,9 +76,10 @@ impl History {
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
         let forgotten = self.added - self.lines as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);
-        let text: Vec<u8> = self.text.iter().copied().collect();
-        let since = text.split_inclusive(|&byte| byte == b'\n').skip(skip);
-        (self.added, since.collect::<Vec<_>>().concat())
+        let mut ends =
+            (1..).zip(&self.text).filter(|(_, byte)| **byte == b'\n').map(|(end, _)| end);
+        let first = skip.checked_sub(1).map_or(0, |last| ends.nth(last).unwrap_or(self.text.len()));
+        (self.added, self.text.range(first..).copied().collect())
     }
 
     fn forget_oldest(&mut self) {
