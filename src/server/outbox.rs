@@ -41,15 +41,6 @@ const GATHERED_STEP_BYTES: usize = 64 << 10;
 /// The lowest bound, in bytes, while most of the room cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
-/// What the writer learns when it takes a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Taken {
-    /// The batch had gathered before the writer asked for it: the writer is busy.
-    pub was_there: bool,
-    /// The farewell is in this batch, and nothing comes after it.
-    pub is_last: bool,
-}
-
 /// What gathers in an outbox.
 pub trait Gathers {
     /// Whether there is nothing to take.
@@ -183,16 +174,16 @@ impl<T: Gathers> Outbox<T> {
 
     /// Takes what has gathered, by `take`, which is given the number of the batch. Blocks while there is
     /// nothing, or until `timeout` is over, if there is one. Any append wakes it. Only the writer calls this.
-    /// `is_too_fast` says that most of the room cannot keep up.
+    /// `is_too_fast` says that most of the room cannot keep up. Returns what `take` returns, and whether the
+    /// outbox is closed: then nothing comes after this.
     pub fn take_by<R>(
         &self,
         timeout: Option<Duration>,
         is_too_fast: bool,
         take: impl FnOnce(&mut T, u64) -> R,
-    ) -> (R, Taken) {
+    ) -> (R, bool) {
         let mut state = self.lock();
-        let was_there = !state.gathered.has_nothing();
-        if !was_there {
+        if state.gathered.has_nothing() {
             state.writer_waits = true;
             let is_empty = |state: &mut State<T>| state.gathered.has_nothing() && !state.is_closed;
             let timeout = timeout.unwrap_or(Duration::MAX);
@@ -202,7 +193,7 @@ impl<T: Gathers> Outbox<T> {
         }
         state.adapt_bound(is_too_fast);
         let is_last = state.is_closed;
-        (self.take_from(state, take), Taken { was_there, is_last })
+        (self.take_from(state, take), is_last)
     }
 
     /// Takes what has gathered, and lets those go on who wait for space.
@@ -270,8 +261,9 @@ impl Outbox {
         });
     }
 
-    /// Takes what has gathered in exchange for `empty`: see [`Outbox::take_by`].
-    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> Taken {
+    /// Takes what has gathered in exchange for `empty`. Returns whether it is the last batch: see
+    /// [`Outbox::take_by`].
+    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
         self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
     }
 }

@@ -33,6 +33,10 @@ use crate::system::socket::limit_unacknowledged;
 /// these readers, but at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
+/// The writer is busy when it works for more than a quarter of the time: when it has waited for a batch less
+/// than this many times as long as it worked on the batch before.
+const REST: u32 = 3;
+
 /// How long the system keeps what a client that has left does not take. The client's place is free before
 /// that, so without a limit those who leave and read nothing could fill the system's memory.
 const UNTAKEN_TIME: Duration = Duration::from_secs(5);
@@ -74,14 +78,20 @@ impl<'a> Writer<'a> {
         // It changes places with the outbox's batch in each round, so a steady room allocates nothing.
         let mut batch = Arc::new(Batch::default());
         let mut is_too_fast = false;
+        // How long the last round took, and how long the writer has waited since.
+        let (mut worked, mut waited) = (Duration::ZERO, Duration::ZERO);
         loop {
             let filling =
                 Arc::get_mut(&mut batch).expect("after a round nobody else has the batch");
             filling.clear();
-            let taken = self.shared.outbox.take(filling, self.timeout(), is_too_fast);
+            let asked = Instant::now();
+            let is_last = self.shared.outbox.take(filling, self.timeout(), is_too_fast);
+            let taken = Instant::now();
+            waited += taken - asked;
             if !filling.is_empty() {
                 let changes = filling.seal();
-                self.round(&batch, changes, taken.was_there);
+                self.round(&batch, changes, waited < REST * worked);
+                (worked, waited) = (taken.elapsed(), Duration::ZERO);
             }
             if self.behind.until_offer() == Some(Duration::ZERO) {
                 self.offer(Duration::ZERO);
@@ -90,7 +100,7 @@ impl<'a> Writer<'a> {
             let mut delivered = self.current.delivered();
             delivered += self.behind.delivered();
             self.shared.stats.set_delivered(delivered, self.behind.bytes());
-            if taken.is_last {
+            if is_last {
                 return self.finish();
             }
             is_too_fast = self.hold();
