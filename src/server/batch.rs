@@ -223,6 +223,35 @@ impl Batch {
         self.common.clone()
     }
 
+    /// The clients that have edits, in ascending order.
+    pub fn edited(&self) -> impl Iterator<Item = ClientId> {
+        let same = |one: &Edit, next: &Edit| one.client == next.client;
+        self.edits.list.chunk_by(same).map(|edits| edits[0].client)
+    }
+
+    /// Copies the edits of one client.
+    pub fn copy_edits(&self, client: ClientId) -> Edits {
+        let list = &self.edits.list;
+        let before = list.partition_point(|edit| edit.client < client);
+        let mut copy = Edits::default();
+        for edit in list[before..].iter().take_while(|edit| edit.client == client) {
+            let shown = match &edit.shown {
+                Shown::Private(range) => {
+                    let start = copy.private.len();
+                    copy.private.extend_from_slice(&self.edits.private[range.clone()]);
+                    Shown::Private(start..copy.private.len())
+                }
+                Shown::Shared(text) => {
+                    copy.shared += text.len();
+                    Shown::Shared(Arc::clone(text))
+                }
+                Shown::Nothing => Shown::Nothing,
+            };
+            copy.list.push(Edit { shown, ..edit.clone() });
+        }
+        copy
+    }
+
     /// Finds the edits of clients in ascending order.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor { batch: self, rest: &self.edits.list }
@@ -279,27 +308,6 @@ impl<'a> Cursor<'a> {
     pub fn view(&mut self, client: ClientId) -> View<'a> {
         let Batch { common, edits: Edits { private, .. }, .. } = self.batch;
         View { common, edits: self.edits_of(client), private, shown: &[], at: 0 }
-    }
-
-    /// Moves on to a client as [`Cursor::view`] does, and copies its edits.
-    pub fn copy_edits(&mut self, client: ClientId) -> Edits {
-        let mut copy = Edits::default();
-        for edit in self.edits_of(client) {
-            let shown = match &edit.shown {
-                Shown::Private(range) => {
-                    let start = copy.private.len();
-                    copy.private.extend_from_slice(&self.batch.edits.private[range.clone()]);
-                    Shown::Private(start..copy.private.len())
-                }
-                Shown::Shared(text) => {
-                    copy.shared += text.len();
-                    Shown::Shared(Arc::clone(text))
-                }
-                Shown::Nothing => Shown::Nothing,
-            };
-            copy.list.push(Edit { shown, ..edit.clone() });
-        }
-        copy
     }
 
     fn edits_of(&mut self, client: ClientId) -> &'a [Edit] {
@@ -460,9 +468,10 @@ mod tests {
     #[test]
     fn a_copy_shows_a_client_the_same_and_takes_no_more_memory_than_that() {
         let mut batch = talk();
-        let (common, mut cursor) = (batch.copy_common(), batch.cursor());
+        assert!(batch.edited().eq([ALICE, BOB]));
+        let common = batch.copy_common();
         for client in [ALICE, BOB, CAROL] {
-            let edits = cursor.copy_edits(client);
+            let edits = batch.copy_edits(client);
             assert_eq!(
                 common.view(&edits).collect::<Vec<_>>().concat(),
                 seen(&batch, client).as_bytes()

@@ -196,19 +196,19 @@ impl Behind {
             return;
         }
         let number = self.log.end();
-        let mut cursor = batch.cursor();
-        let mut is_for_some = !batch.common().is_empty();
-        for (&id, laggard) in &mut self.laggards {
-            let edits = cursor.copy_edits(id);
-            if !edits.is_empty() {
-                is_for_some = true;
-                laggard.private += cost(&edits);
-                laggard.own.push_back((number, edits));
-            }
+        let mut has_own = false;
+        for id in batch.edited() {
+            let Some(laggard) = self.laggards.get_mut(&id) else { continue };
+            let edits = batch.copy_edits(id);
+            laggard.private += cost(&edits);
+            laggard.own.push_back((number, edits));
+            has_own = true;
         }
         // Otherwise all of it was private text for others.
-        if is_for_some {
+        if has_own || !batch.common().is_empty() {
             self.log.append(batch.copy_common());
+        }
+        if has_own {
             self.note_loads();
         }
     }
