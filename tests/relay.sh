@@ -6,7 +6,7 @@
 #   tests/relay.sh measure [ROUNDS]    (3 if not given) what a relay costs, instead of all that: a server without one, with
 #                                      an engine that syncs every second, and with one that always syncs, in turn
 #
-# It builds and runs the tests in tests/it/relay/redis.rs, which are left out where CHAT_ENGINE is not set. Each line of a
+# It builds and runs the tests in tests/it/relay/redis, which are left out where CHAT_ENGINE is not set. Each line of a
 # talker must be heard once, in order, and by all listeners in the same order. CHAT_ENGINE names another engine than
 # redis-server, such as valkey-server; CHAT_SOAK_SEED repeats a soak.
 #

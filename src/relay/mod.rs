@@ -46,7 +46,7 @@
 //! # Faults
 //!
 //! `tests/relay.sh` has a real engine suffer each of these, while people talk at several servers. Each row is a
-//! test in `tests/it/relay/redis.rs`; `cargo test` has most of them with an engine that it plays itself. What
+//! test in `tests/it/relay/redis`; `cargo test` has most of them with an engine that it plays itself. What
 //! was said is compared at every listener: it must be the same lines in the same order, each of them once.
 //!
 //! | fault | what people see | lost | doubled, reordered |

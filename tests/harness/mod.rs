@@ -9,7 +9,7 @@
 //!   words a test chooses.
 //! - [`Peer`]: one connection to it, driven by the test's own thread.
 //! - [`engine::FakeEngine`]: a fake of the engine over which several servers share a room, with every fault.
-//! - [`redis`]: a real engine, and links to it that can be cut.
+//! - [`redis`]: the processes of a real engine. [`link::Link`]: a link to one, which can be cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what a program does only on a terminal.
 //! - [`play`]: the sessions in the documentation, acted out.
@@ -25,6 +25,8 @@ pub(crate) mod engine;
 mod peer;
 
 pub(crate) mod redis;
+
+pub(crate) mod link;
 
 mod process;
 

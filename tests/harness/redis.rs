@@ -1,14 +1,13 @@
-//! A real engine, `redis-server` or `valkey-server`, and links to it that a test can cut.
+//! The processes of a real engine, `redis-server` or `valkey-server`: engines, and the Sentinels that watch them.
 //!
 //! `CHAT_ENGINE` names the program. Where it is not set, no test makes an engine suffer: that takes its time, and
-//! `tests/relay.sh` does it. Each engine has a port and a directory of its own. When it is dropped, it is killed.
+//! `tests/relay.sh` does it. Each process has a port and a directory of its own. When it is dropped, it is killed.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{Directory, free_port, poll_until};
@@ -26,12 +25,33 @@ fn left_out(why: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
+/// A process that is killed when it is dropped.
+struct Process(Child);
+
+impl Process {
+    /// Starts the engine's program in a directory.
+    fn start(directory: &Directory, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command.current_dir(directory.path()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self(command.spawn().expect("it was there a moment ago"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running engine.
 pub(crate) struct Redis {
+    process: Option<Process>,
     directory: Directory,
     port: u16,
     options: Vec<String>,
-    child: Option<Child>,
 }
 
 impl Redis {
@@ -57,7 +77,7 @@ impl Redis {
         }
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let (directory, port) = (Directory::new(), free_port());
-        let mut redis = Self { directory, port, options, child: None };
+        let mut redis = Self { process: None, directory, port, options };
         redis.run();
         Some(redis)
     }
@@ -68,13 +88,18 @@ impl Redis {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
+    /// Starts a replica of this engine.
+    #[track_caller]
+    pub(crate) fn replica(&self) -> Option<Self> {
+        Self::start(&["--replicaof", "127.0.0.1", &self.port.to_string()])
+    }
+
     /// Runs it again, with what it has kept, and waits until it answers.
     pub(crate) fn run(&mut self) {
-        let mut command = Command::new(program());
-        command.current_dir(self.directory.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        command.args(["--save", "", "--bind", "127.0.0.1", "--port", &self.port.to_string()]);
-        command.args(&self.options);
-        self.child = Some(command.spawn().expect("it was there a moment ago"));
+        let port = self.port.to_string();
+        let mut arguments = vec!["--save", "", "--bind", "127.0.0.1", "--port", &port];
+        arguments.extend(self.options.iter().map(String::as_str));
+        self.process = Some(Process::start(&self.directory, &arguments));
         poll_until("an engine that answers", || {
             self.try_call(&["PING"]).filter(|reply| reply.starts_with("+PONG"))
         });
@@ -88,15 +113,10 @@ impl Redis {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its directory.
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// The file in which it keeps what was appended last.
     pub(crate) fn append_only_file(&self) -> PathBuf {
-        let directory = self.path().join("appendonlydir");
-        let files = std::fs::read_dir(directory).expect("it keeps an append-only file");
+        let directory = self.directory.file("appendonlydir");
+        let files = fs::read_dir(directory).expect("it keeps an append-only file");
         let names = files.map(|file| file.expect("it can be read").path());
         let is_it = |path: &PathBuf| path.to_string_lossy().ends_with(".incr.aof");
         names.filter(is_it).max().expect("it keeps one")
@@ -104,17 +124,16 @@ impl Redis {
 
     /// Sends it a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, signal: &str) {
-        let child = self.child.as_ref().expect("it runs");
-        let kill =
-            Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        let pid = self.process.as_ref().expect("it runs").0.id().to_string();
+        let kill = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
         assert!(kill.is_ok_and(|status| status.success()), "kill -{signal}");
     }
 
     /// Ends it by a signal, and waits for that.
     pub(crate) fn end(&mut self, signal: &str) {
         self.signal(signal);
-        let mut child = self.child.take().expect("it runs");
-        child.wait().expect("a child can be waited for");
+        let mut process = self.process.take().expect("it runs");
+        process.0.wait().expect("a child can be waited for");
     }
 
     /// Sends a command and returns the reply, as it is on the wire.
@@ -136,74 +155,28 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+/// Three Sentinels that watch over an engine. They call it `chat`, and give it up after a second.
+pub(crate) struct Sentinels {
+    _processes: Vec<(Process, Directory)>,
+    /// Where they are, as `--relay` takes it.
+    pub(crate) hosts: String,
 }
 
-/// A link between one server and an engine. It passes bytes on in both directions until it is cut.
-pub(crate) struct Link {
-    address: SocketAddr,
-    engine: Arc<Mutex<String>>,
-    is_cut: Arc<AtomicBool>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Link {
-    pub(crate) fn to(engine: String) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let engine = Arc::new(Mutex::new(engine));
-        let link = Self { address, engine, is_cut: Arc::default(), streams: Arc::default() };
-        let engine = Arc::clone(&link.engine);
-        let (is_cut, streams) = (Arc::clone(&link.is_cut), Arc::clone(&link.streams));
-        thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                if is_cut.load(Ordering::Relaxed) {
-                    continue;
-                }
-                let engine = engine.lock().expect("nobody panics while it is held").clone();
-                let Ok(far) = TcpStream::connect(engine) else { continue };
-                let mut streams = streams.lock().expect("nobody panics while it is held");
-                for stream in [&near, &far] {
-                    streams.extend(stream.try_clone());
-                }
-                let clones = (near.try_clone(), far.try_clone());
-                let (Ok(near_too), Ok(far_too)) = clones else { continue };
-                thread::spawn(move || pass_on(near, &far));
-                thread::spawn(move || pass_on(far_too, &near_too));
-            }
-        });
-        link
+impl Sentinels {
+    pub(crate) fn of(primary: &Redis) -> Self {
+        let ports = [(); 3].map(|()| free_port());
+        let start = |port: u16| {
+            let directory = Directory::new();
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor chat 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds chat 1000\nsentinel failover-timeout chat 5000\n",
+                primary.port
+            );
+            // A Sentinel writes what it learns into this file.
+            fs::write(directory.file("sentinel.conf"), text).expect("there is space");
+            (Process::start(&directory, &["sentinel.conf", "--sentinel"]), directory)
+        };
+        let hosts = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+        Self { _processes: ports.map(start).into(), hosts }
     }
-
-    pub(crate) fn address(&self) -> String {
-        self.address.to_string()
-    }
-
-    /// Leads new connections to another engine.
-    pub(crate) fn lead_to(&self, engine: String) {
-        *self.engine.lock().expect("nobody panics while it is held") = engine;
-    }
-
-    /// Cuts it, or mends it.
-    pub(crate) fn cut(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::Relaxed);
-        for stream in self.streams.lock().expect("nobody panics while it is held").drain(..) {
-            // It may have ended by itself.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: &TcpStream) {
-    // However this direction ends, the other one ends too.
-    let _ = std::io::copy(&mut from, &mut to);
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
 }

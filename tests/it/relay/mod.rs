@@ -55,6 +55,19 @@ fn in_step(talker: &mut Peer, listeners: &mut [&mut Peer], text: &str) {
     }
 }
 
+/// Two people come to two servers anew, and talk.
+#[track_caller]
+fn one_room_again(one: &Server, two: &Server) {
+    let mut alice = one.join("alice");
+    // The other server may still have been on its way.
+    let mut bob = two.join("bob");
+    alice.lines_until("[SERVER] bob joined the chat!");
+    bob.send("one room again");
+    alice.lines_until("bob: one room again");
+    alice.send("it is");
+    bob.lines_until("alice: it is");
+}
+
 /// Two servers, and one who listens at each.
 #[track_caller]
 fn two_servers(engine: &FakeEngine) -> (Server, Server, Peer, Peer) {
@@ -260,12 +273,7 @@ fn who_saw_what_the_engine_has_lost_is_turned_out_and_told() {
         assert_eq!(peer.rest(), b"");
         server.log_until("All clients are turned out: the engine has lost what was read here");
     }
-    let mut alice = one.join("alice");
-    // The other server may still have been on its way.
-    let mut bob = two.join("bob");
-    alice.lines_until("[SERVER] bob joined the chat!");
-    bob.send("one room again");
-    alice.lines_until("bob: one room again");
+    one_room_again(&one, &two);
 }
 
 #[test]

@@ -1,0 +1,275 @@
+//! The faults of a real engine: it is killed, stopped, restarted, cut off and full, and all servers are killed. Nothing
+//! that was said may be lost.
+//!
+//! These tests need an engine and take their time, so without `CHAT_ENGINE` each is left out, with a line that says so.
+//! `tests/relay.sh` sets it. An engine that loses something is in [`losses`], one whose place another takes in
+//! [`failover`]. All faults at random are in [`soak`].
+
+mod failover;
+
+mod losses;
+
+mod soak;
+
+mod talk;
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use self::talk::{listen, talk_through};
+use super::{IN_THE_ROOM, LINK_DOWN, LINK_UP, in_step};
+use crate::harness::link::Link;
+use crate::harness::redis::Redis;
+use crate::harness::{Directory, Peer, Program, Server, server_command, taken};
+
+/// Starts a server at an engine, and waits until it is in the room.
+#[track_caller]
+fn server(address: &str, name: &str, options: &[&str]) -> Server {
+    let relay = ["--port", "0", "--rate", "0", "--relay", address, "--relay-name", name];
+    let room = ["--relay-room", "lobby", "--relay-beat", "2"];
+    let mut server = Server::of(server_command(relay.iter().chain(&room).chain(options)));
+    server.log_until(IN_THE_ROOM);
+    server
+}
+
+/// Two servers, and one who listens at each.
+type Peers = (Server, Server, Peer, Peer);
+
+#[track_caller]
+fn two_servers(address: &str, options: &[&str]) -> Peers {
+    let (one, two) = (server(address, "one", options), server(address, "two", options));
+    let mut alice = one.join("alice");
+    let bob = two.join("bob");
+    alice.expect("[SERVER] bob joined the chat!");
+    (one, two, alice, bob)
+}
+
+/// Two servers with a talker and a listener each, through some faults.
+#[track_caller]
+fn two_talk_through(redis: &mut Redis, faults: impl FnOnce(&mut Redis) + Send) {
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
+    let talkers = [one.join("carol"), two.join("dave")];
+    for peer in [&mut alice, &mut bob] {
+        peer.lines_until("[SERVER] dave joined the chat!");
+    }
+    let pace = Duration::from_millis(5);
+    let lines = talk_through(&mut { talkers }, &mut [alice, bob], pace, move || faults(redis));
+    println!("{lines} lines said, none lost, doubled or reordered");
+}
+
+fn pause(milliseconds: u64) {
+    thread::sleep(Duration::from_millis(milliseconds));
+}
+
+#[test]
+fn an_engine_is_killed_and_restarted_four_times() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        for _ in 0..4 {
+            pause(500);
+            redis.end("KILL");
+            pause(300);
+            redis.run();
+        }
+        pause(500);
+    });
+}
+
+#[test]
+fn an_engine_that_syncs_every_second_is_restarted_in_order() {
+    let Some(mut redis) = Redis::start(&["--appendonly", "yes"]) else { return };
+    two_talk_through(&mut redis, |redis| {
+        for _ in 0..2 {
+            pause(500);
+            redis.end("TERM");
+            pause(300);
+            redis.run();
+        }
+        pause(500);
+    });
+}
+
+#[test]
+fn an_engine_is_stopped_for_longer_than_a_dead_server_has() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        pause(500);
+        redis.signal("STOP");
+        pause(14_000);
+        redis.signal("CONT");
+        pause(500);
+    });
+}
+
+#[test]
+fn an_engine_is_down_for_longer_than_a_dead_server_has() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        pause(500);
+        redis.end("KILL");
+        pause(14_000);
+        redis.run();
+        pause(500);
+    });
+}
+
+#[test]
+fn all_connections_are_killed_again_and_again() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        for _ in 0..70 {
+            redis.call(&["CLIENT", "KILL", "TYPE", "normal"]);
+            pause(70);
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_is_full_makes_talk_wait() {
+    let Some(mut redis) = Redis::durable() else { return };
+    two_talk_through(&mut redis, |redis| {
+        pause(300);
+        redis.call(&["CONFIG", "SET", "maxmemory", "1"]);
+        pause(4000);
+        redis.call(&["CONFIG", "SET", "maxmemory", "0"]);
+        pause(500);
+    });
+}
+
+#[test]
+fn one_link_is_cut_and_only_those_behind_it_are_told() {
+    let Some(redis) = Redis::durable() else { return };
+    let link = Link::to(redis.address());
+    let one = server(&redis.address(), "one", &[]);
+    let two = server(&link.address(), "two", &[]);
+    let (mut alice, mut bob) = (one.join("alice"), two.join("bob"));
+    alice.expect("[SERVER] bob joined the chat!");
+    link.cut(true);
+    bob.expect(LINK_DOWN);
+    bob.send("I am cut off");
+    alice.send("bob is cut off");
+    link.cut(false);
+    let mut heard = [bob.line(), bob.line()];
+    heard.sort();
+    assert_eq!(heard, [LINK_UP, "alice: bob is cut off"]);
+    alice.expect("bob: I am cut off");
+}
+
+#[test]
+fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_without_is_told() {
+    let Some(redis) = Redis::durable() else { return };
+    let rights = "+auth +role +xadd +xread +xrange +xrevrange +xtrim +del";
+    let directory = Directory::new();
+    let file = directory.file("auth");
+    fs::write(&file, "chat secret\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (rights, keys, missing) in [
+        (rights, "~chat:{lobby}:*", ""),
+        (rights, "~chat:{other}:*", "NOPERM"),
+        ("+auth +role +xread +xrange +xrevrange +xtrim +del", "~chat:{lobby}:*", "NOPERM"),
+        ("+auth +role +xadd +xread +xrange +xrevrange +del", "~chat:{lobby}:*", "NOPERM"),
+    ] {
+        let user = ["ACL", "SETUSER", "chat", "reset", "on", ">secret", "resetchannels", keys];
+        let words: Vec<&str> = user.into_iter().chain(rights.split(' ')).collect();
+        assert_eq!(redis.call(&words), "+OK\r\n");
+        if missing.is_empty() {
+            let (_one, _two, mut alice, mut bob) =
+                two_servers(&redis.address(), &["--relay-auth", file]);
+            in_step(&mut alice, &mut [&mut bob], "these rights are enough");
+            continue;
+        }
+        let address = redis.address();
+        let options =
+            ["--port", "0", "--relay", &address, "--relay-room", "lobby", "--relay-auth", file];
+        let ended = Program::run(server_command(options), "");
+        assert_eq!(ended.code, Some(1), "{rights}");
+        assert!(
+            ended.errors.contains(missing) && ended.errors.lines().count() == 1,
+            "{}",
+            ended.errors
+        );
+    }
+}
+
+#[test]
+fn a_flood_waits_for_a_server_that_is_slow() {
+    /// More than the stream keeps.
+    const LINES: usize = 40_000;
+    let Some(redis) = Redis::durable() else { return };
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
+    let mut carol = one.join("carol");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect("[SERVER] carol joined the chat!");
+    }
+    let heard = thread::scope(|scope| {
+        let flooding = scope.spawn(move || {
+            let lines = (0..LINES).map(|number| format!("{number} {}\n", "x".repeat(1000)));
+            for lines in lines.collect::<Vec<_>>().chunks(100) {
+                alice.send_bytes(lines.concat().as_bytes());
+            }
+            alice.send("/me is done");
+            alice
+        });
+        let heard = [&mut bob, &mut carol].map(|peer| scope.spawn(move || listen(peer, 1)));
+        // Not for as long as a dead server has.
+        two.signal("STOP");
+        pause(7000);
+        two.signal("CONT");
+        drop(flooding.join().unwrap());
+        heard.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(heard[0].len(), LINES + 1);
+    assert!(heard[0] == heard[1]);
+    for (number, line) in heard[0][..LINES].iter().enumerate() {
+        assert!(line.starts_with(&format!("alice: {number} ")), "line {number}: {line:.40}");
+    }
+    println!("{LINES} lines said, none lost, doubled or reordered");
+}
+
+#[test]
+fn all_servers_are_killed_at_once_and_their_names_are_free_after_six_beats() {
+    let Some(redis) = Redis::durable() else { return };
+    let beat = ["--relay-beat", "0.5"];
+    let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &beat);
+    in_step(&mut alice, &mut [&mut bob], "before");
+    for server in [&one, &two] {
+        server.signal("KILL");
+    }
+    let three = server(&redis.address(), "three", &beat);
+    let mut carol = three.join("carol");
+    carol.expect_all(["[SERVER] Last messages: 1", "alice: before"]);
+    let mut early = three.connect("early");
+    early.expect("[SERVER] Enter your nickname:");
+    early.send("alice");
+    early.expect(&taken("alice"));
+    let mut left = [carol.line(), carol.line()];
+    left.sort();
+    assert_eq!(
+        left,
+        ["alice", "bob"].map(|name| format!("[SERVER] {name} left the chat! (server lost)"))
+    );
+    early.send("alice");
+    early.expect("[SERVER] Connected to the server!");
+    carol.expect("[SERVER] alice joined the chat!");
+}
+
+#[test]
+fn two_rooms_on_one_engine_hear_nothing_of_each_other() {
+    let Some(redis) = Redis::durable() else { return };
+    let rooms = ["red", "blue"].map(|room| {
+        let room = ["--relay-room", room];
+        // Names of servers and people are a room's own.
+        two_servers(&redis.address(), &room)
+    });
+    let mut peers = rooms.map(|(one, two, alice, bob)| ((one, two), alice, bob));
+    for number in 0..50 {
+        for (room, (_, alice, bob)) in peers.iter_mut().enumerate() {
+            in_step(alice, &mut [bob], &format!("line {number} in room {room}"));
+        }
+    }
+    for (_, alice, _) in &mut peers {
+        alice.send("/who");
+        alice.expect("[SERVER] 2 online: alice, bob");
+    }
+}

@@ -1,0 +1,79 @@
+//! People who talk while an engine suffers, and others who listen: whether every line is heard once and in order.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::Peer;
+use crate::relay::{LINK_DOWN, LINK_UP, LOST};
+
+/// What a listener hears until so many have said that they are done. What is told here alone is left out.
+#[track_caller]
+pub(super) fn listen(listener: &mut Peer, talkers: usize) -> Vec<String> {
+    let (mut lines, mut done) = (Vec::new(), 0);
+    while done < talkers {
+        let line = listener.line();
+        assert_ne!(line, LOST, "{} is turned out after {} lines", listener.name(), lines.len());
+        done += usize::from(line.ends_with(" is done"));
+        if line != LINK_DOWN && line != LINK_UP {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Says a line each `pace` until it `is_over`. Returns how many.
+#[track_caller]
+fn talk(talker: &mut Peer, pace: Duration, is_over: &AtomicBool) -> usize {
+    // Without a reader it would be too slow for what the others say. It ends with the server.
+    let mut stream = talker.stream().try_clone().unwrap();
+    thread::spawn(move || io::copy(&mut stream, &mut io::sink()));
+    let mut number = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        talker.send(&format!("line {number}"));
+        number += 1;
+        thread::sleep(pace);
+    }
+    talker.send("/me is done");
+    number
+}
+
+/// Has talkers talk, a line each `pace`, while `faults` happen, and checks that every listener hears the same, every
+/// line once and each talker's in order. Returns how many lines that were.
+#[track_caller]
+pub(super) fn talk_through(
+    talkers: &mut [Peer],
+    listeners: &mut [Peer],
+    pace: Duration,
+    faults: impl FnOnce() + Send,
+) -> usize {
+    let is_over = AtomicBool::new(false);
+    let names: Vec<String> = talkers.iter().map(|talker| talker.name().to_owned()).collect();
+    let (said, heard) = thread::scope(|scope| {
+        let is_over = &is_over;
+        let talking: Vec<_> = talkers
+            .iter_mut()
+            .map(|talker| scope.spawn(move || talk(talker, pace, is_over)))
+            .collect();
+        let count = names.len();
+        let listening: Vec<_> =
+            listeners.iter_mut().map(|peer| scope.spawn(move || listen(peer, count))).collect();
+        faults();
+        is_over.store(true, Ordering::Relaxed);
+        let said: Vec<usize> = talking.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let heard = listening.into_iter().map(|thread| thread.join().unwrap());
+        (said, heard.collect::<Vec<_>>())
+    });
+    for (name, count) in names.iter().zip(&said) {
+        let start = format!("{name}: ");
+        let lines: Vec<&str> =
+            heard[0].iter().filter_map(|line| line.strip_prefix(&start)).collect();
+        let expected: Vec<String> = (0..*count).map(|number| format!("line {number}")).collect();
+        assert!(lines == expected, "{name} said {count} lines, {} were heard", lines.len());
+    }
+    for (number, other) in heard.iter().enumerate() {
+        assert!(*other == heard[0], "listener {number} has heard something else than the first");
+    }
+    said.iter().sum()
+}
