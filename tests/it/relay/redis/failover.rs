@@ -1,11 +1,11 @@
 //! Another engine takes the place of the one in use: a replica that lags, the other one of two primaries, and the one
 //! that Sentinel promotes.
 
-use super::{Peers, pause, server, two_servers};
+use super::pause;
 use crate::harness::link::Link;
 use crate::harness::redis::{Redis, Sentinels};
 use crate::harness::{Peer, poll_until};
-use crate::relay::{LINK_DOWN, LINK_UP, LOST, in_step, one_room_again};
+use crate::relay::{LINK_DOWN, LINK_UP, LOST, Peers, in_step, one_room_again, server, two_servers};
 
 /// Waits until a replica has all entries of its primary. Replication is asynchronous.
 #[track_caller]

@@ -3,10 +3,9 @@
 
 use std::fs::{self, OpenOptions};
 
-use super::{server, two_servers};
 use crate::harness::redis::Redis;
 use crate::harness::{Peer, poll_until};
-use crate::relay::{IN_THE_ROOM, LOST, NO_LINK, in_step, one_room_again};
+use crate::relay::{IN_THE_ROOM, LOST, NO_LINK, in_step, one_room_again, server, two_servers};
 
 #[test]
 fn an_engine_that_lost_the_end_of_its_log_turns_out_those_who_saw_it() {

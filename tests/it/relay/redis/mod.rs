@@ -18,32 +18,10 @@ use std::thread;
 use std::time::Duration;
 
 use self::talk::{listen, talk_through};
-use super::{IN_THE_ROOM, LINK_DOWN, LINK_UP, in_step};
+use super::{LINK_DOWN, LINK_UP, command, in_step, server, two_servers};
 use crate::harness::link::Link;
 use crate::harness::redis::Redis;
-use crate::harness::{Directory, Peer, Program, Server, server_command, taken};
-
-/// Starts a server at an engine, and waits until it is in the room.
-#[track_caller]
-fn server(address: &str, name: &str, options: &[&str]) -> Server {
-    let relay = ["--port", "0", "--rate", "0", "--relay", address, "--relay-name", name];
-    let room = ["--relay-room", "lobby", "--relay-beat", "2"];
-    let mut server = Server::of(server_command(relay.iter().chain(&room).chain(options)));
-    server.log_until(IN_THE_ROOM);
-    server
-}
-
-/// Two servers, and one who listens at each.
-type Peers = (Server, Server, Peer, Peer);
-
-#[track_caller]
-fn two_servers(address: &str, options: &[&str]) -> Peers {
-    let (one, two) = (server(address, "one", options), server(address, "two", options));
-    let mut alice = one.join("alice");
-    let bob = two.join("bob");
-    alice.expect("[SERVER] bob joined the chat!");
-    (one, two, alice, bob)
-}
+use crate::harness::{Directory, Program, taken};
 
 /// Two servers with a talker and a listener each, through some faults.
 #[track_caller]
@@ -179,10 +157,7 @@ fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_witho
             in_step(&mut alice, &mut [&mut bob], "these rights are enough");
             continue;
         }
-        let address = redis.address();
-        let options =
-            ["--port", "0", "--relay", &address, "--relay-room", "lobby", "--relay-auth", file];
-        let ended = Program::run(server_command(options), "");
+        let ended = Program::run(command(&redis.address(), "one", &["--relay-auth", file]), "");
         assert_eq!(ended.code, Some(1), "{rights}");
         assert!(
             ended.errors.contains(missing) && ended.errors.lines().count() == 1,

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::pause;
 use super::talk::talk_through;
-use super::{pause, server};
 use crate::harness::link::Link;
 use crate::harness::random::Random;
 use crate::harness::redis::Redis;
 use crate::harness::{Peer, Server};
+use crate::relay::server;
 
 /// Random faults, as long as `CHAT_SOAK_SECONDS` says: three servers, each behind a link of its own, three who talk and
 /// one who listens at each. The seed is printed.
