@@ -104,7 +104,7 @@ AT(struct msghdr, msg_iovlen, 3 * sizeof(void *)); AT(struct msghdr, msg_control
 AT(struct msghdr, msg_controllen, 5 * sizeof(void *));
 #endif
 
-#ifdef __linux__ /* and Android: unix/linux.rs */
+#ifdef __linux__ /* unix/numbers.rs, also for Android */
 # ifdef __ANDROID__
 SAME(sizeof(nfds_t), 4); SAME(sizeof(rlim_t), sizeof(long));
 # else
@@ -124,7 +124,7 @@ SAME(TCP_NOTSENT_LOWAT, 25); SAME(TCP_USER_TIMEOUT, 18);
 SAME(MSG_DONTWAIT, 0x40); SAME(MSG_NOSIGNAL, 0x4000);
 AT(struct msghdr, msg_flags, 6 * sizeof(void *)); SAME(sizeof(struct msghdr), 7 * sizeof(void *));
 
-#else /* macOS and FreeBSD: unix/macos.rs, unix/freebsd.rs */
+#else /* unix/numbers.rs for macOS and FreeBSD */
 SAME(sizeof(nfds_t), 4); SAME(sizeof(rlim_t), 8); SAME(sizeof(mode_t), 2);
 SAME(RLIMIT_NOFILE, 8); SAME(SIGTSTP, 18); SAME(SIGCONT, 19);
 SAME((unsigned)TIOCGWINSZ, 0x40087468);

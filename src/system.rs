@@ -18,7 +18,7 @@
     windows
 )))]
 compile_error!(
-    "The numbers of this system are not known: see src/system/unix/linux.rs for what it takes."
+    "The numbers of this system are not known: see src/system/unix/numbers.rs for what it takes."
 );
 
 #[cfg(unix)]

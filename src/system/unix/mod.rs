@@ -1,11 +1,8 @@
 //! The calls of Linux, Android, macOS and FreeBSD, each against the C library.
 //!
-//! The modules of [`system`](super) call them, and document what they do. Each system has a file for its own
-//! numbers: `linux.rs` (also for Android), `macos.rs`, `freebsd.rs`.
+//! The modules of [`system`](super) call them, and document what they do. What differs between these systems
+//! is in `numbers`.
 
-#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "linux.rs")]
-#[cfg_attr(target_os = "macos", path = "macos.rs")]
-#[cfg_attr(target_os = "freebsd", path = "freebsd.rs")]
 mod numbers;
 
 pub(super) mod descriptor;

@@ -90,7 +90,7 @@ pub(crate) fn open() -> io::Result<Input> {
     let (wake, waker) = io::pipe()?;
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     WAKE.store(waker.into_raw_fd(), Ordering::Relaxed);
-    for number in DEADLY.into_iter().chain(REAL_TIME) {
+    for number in DEADLY.iter().copied().chain(REAL_TIME) {
         handle_unless_ignored(number, end_by);
     }
     FAULTS.into_iter().for_each(handle_fault);
