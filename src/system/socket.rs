@@ -1,12 +1,18 @@
 //! Sockets: the calls and options that `std::net` does not have.
 
+use std::ffi::c_int;
 use std::io::{self, IoSlice, PipeReader};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
 use super::os::poll::{Polled, wait};
-use super::os::socket as os;
+use super::os::socket::{
+    self as os, SO_KEEPALIVE, SO_OOBINLINE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
+    UNACKNOWLEDGED, UNSENT,
+};
+
+const IPPROTO_TCP: c_int = 6;
 
 /// Connects to the first address of a host that answers. Each address has `timeout` to answer, since the system
 /// alone would wait for minutes. What is written to the stream is sent at once (`TCP_NODELAY`).
@@ -156,7 +162,7 @@ pub fn is_gone(stream: &TcpStream) -> bool {
 ///
 /// What the system says.
 pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
-    os::limit_unsent(stream, bytes)
+    UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes))
 }
 
 /// Leaves urgent data in its place in the stream (`SO_OOBINLINE`). Without this, the stream would lack a
@@ -166,7 +172,7 @@ pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
 ///
 /// What the system says.
 pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
-    os::keep_urgent_data_in_line(stream)
+    set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
 }
 
 /// How the system finds out that a peer has vanished.
@@ -180,7 +186,7 @@ pub struct DeadPeer {
     pub probes: u32,
     /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). Keep-alive asks nothing
     /// while there is such data. On Linux the time also counts for a peer that takes nothing. FreeBSD has no
-    /// such option, and gives up by itself after some minutes.
+    /// such option, and gives up by itself after some minutes. Zero leaves the system's own limit.
     pub unacknowledged: Duration,
 }
 
@@ -191,7 +197,14 @@ pub struct DeadPeer {
 ///
 /// What the system says. The options before the refused one are set then.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
-    os::detect_dead_peer(stream, after)
+    set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
+    set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
+    set(stream, IPPROTO_TCP, TCP_KEEPINTVL, after.interval.as_secs())?;
+    set(stream, IPPROTO_TCP, TCP_KEEPCNT, after.probes)?;
+    if after.unacknowledged.is_zero() {
+        return Ok(());
+    }
+    limit_unacknowledged(stream, after.unacknowledged)
 }
 
 /// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also holds after
@@ -201,7 +214,18 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
 ///
 /// What the system says.
 pub fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
-    os::limit_unacknowledged(stream, time)
+    UNACKNOWLEDGED
+        .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))
+}
+
+/// Sets an option. The system gets the largest value that it can take, if `value` is larger.
+fn set(
+    stream: &TcpStream,
+    level: c_int,
+    option: c_int,
+    value: impl TryInto<c_int>,
+) -> io::Result<()> {
+    os::set(stream, level, option, value.try_into().unwrap_or(c_int::MAX))
 }
 
 #[cfg(test)]

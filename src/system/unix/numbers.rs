@@ -46,16 +46,16 @@ const DEADLY_ON_BSD: &[c_int] = &[1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 15, 24, 25, 26
 pub(super) const REAL_TIME: Range<c_int> = [34, 0, 65][HERE]..[65, 0, 127][HERE];
 pub(super) const TIOCGWINSZ: c_ulong = [0x5413, 0x4008_7468, 0x4008_7468][HERE];
 
-pub(super) const SOL_SOCKET: c_int = [1, 0xFFFF, 0xFFFF][HERE];
-pub(super) const SO_KEEPALIVE: c_int = [9, 8, 8][HERE];
-pub(super) const SO_OOBINLINE: c_int = [10, 0x100, 0x100][HERE];
+pub(crate) const SOL_SOCKET: c_int = [1, 0xFFFF, 0xFFFF][HERE];
+pub(crate) const SO_KEEPALIVE: c_int = [9, 8, 8][HERE];
+pub(crate) const SO_OOBINLINE: c_int = [10, 0x100, 0x100][HERE];
 /// On macOS it is called `TCP_KEEPALIVE`.
-pub(super) const TCP_KEEPIDLE: c_int = [4, 0x10, 256][HERE];
-pub(super) const TCP_KEEPINTVL: c_int = [5, 0x101, 512][HERE];
-pub(super) const TCP_KEEPCNT: c_int = [6, 0x102, 1024][HERE];
+pub(crate) const TCP_KEEPIDLE: c_int = [4, 0x10, 256][HERE];
+pub(crate) const TCP_KEEPINTVL: c_int = [5, 0x101, 512][HERE];
+pub(crate) const TCP_KEEPCNT: c_int = [6, 0x102, 1024][HERE];
 /// `TCP_NOTSENT_LOWAT`. FreeBSD can bound only the size of a socket's whole buffer.
-pub(super) const UNSENT: Option<c_int> = [Some(25), Some(0x201), None][HERE];
+pub(crate) const UNSENT: Option<c_int> = [Some(25), Some(0x201), None][HERE];
 /// `TCP_USER_TIMEOUT` or `TCP_RXT_CONNDROPTIME`, and how many milliseconds its unit has. FreeBSD gives up after
 /// a number of retransmissions, not after a time.
-pub(super) const UNACKNOWLEDGED: Option<(c_int, u128)> =
+pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> =
     [Some((18, 1)), Some((0x80, 1000)), None][HERE];

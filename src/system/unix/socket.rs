@@ -6,19 +6,17 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::super::socket::DeadPeer;
-use super::numbers::{
+use super::poll::{Polled, wait};
+
+pub(crate) use super::numbers::{
     SO_KEEPALIVE, SO_OOBINLINE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
     UNACKNOWLEDGED, UNSENT,
 };
-use super::poll::{Polled, wait};
 
 #[cfg(any(target_os = "macos", portable))]
 pub(crate) use super::super::unblocked::{send_now, send_slices_now};
 #[cfg(not(any(target_os = "macos", portable)))]
 pub(crate) use super::send::{send_now, send_slices_now};
-
-const IPPROTO_TCP: c_int = 6;
 
 unsafe extern "C" {
     #[link_name = "listen"]
@@ -63,29 +61,7 @@ pub(crate) fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     stream.shutdown(how)
 }
 
-fn set(stream: &TcpStream, level: c_int, option: c_int, value: u128) -> io::Result<()> {
-    let value = c_int::try_from(value).unwrap_or(c_int::MAX);
+pub(crate) fn set(stream: &TcpStream, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: these options take an `int`, which outlives the call.
     check(unsafe { setsockopt(stream.as_raw_fd(), level, option, &raw const value, 4) })
-}
-
-pub(crate) fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
-    UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes as u128))
-}
-
-pub(crate) fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
-    set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
-}
-
-pub(crate) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
-    set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
-    set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs().into())?;
-    set(stream, IPPROTO_TCP, TCP_KEEPINTVL, after.interval.as_secs().into())?;
-    set(stream, IPPROTO_TCP, TCP_KEEPCNT, after.probes.into())?;
-    limit_unacknowledged(stream, after.unacknowledged)
-}
-
-pub(crate) fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
-    UNACKNOWLEDGED
-        .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))
 }

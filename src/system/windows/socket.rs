@@ -7,19 +7,20 @@ use std::os::windows::io::{AsRawHandle, AsRawSocket, RawSocket};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-use super::super::socket::DeadPeer;
 use super::poll::{Polled, wait};
 
 pub(crate) use super::super::unblocked::{send_now, send_slices_now};
 
-const SOL_SOCKET: c_int = 0xFFFF;
-const SO_KEEPALIVE: c_int = 8;
-const SO_OOBINLINE: c_int = 0x100;
-const IPPROTO_TCP: c_int = 6;
-const TCP_KEEPIDLE: c_int = 3;
-const TCP_MAXRT: c_int = 5;
-const TCP_KEEPCNT: c_int = 16;
-const TCP_KEEPINTVL: c_int = 17;
+pub(crate) const SOL_SOCKET: c_int = 0xFFFF;
+pub(crate) const SO_KEEPALIVE: c_int = 8;
+pub(crate) const SO_OOBINLINE: c_int = 0x100;
+pub(crate) const TCP_KEEPIDLE: c_int = 3;
+pub(crate) const TCP_KEEPCNT: c_int = 16;
+pub(crate) const TCP_KEEPINTVL: c_int = 17;
+/// Windows has no such option.
+pub(crate) const UNSENT: Option<c_int> = None;
+/// `TCP_MAXRT`, and how many milliseconds its unit has.
+pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> = Some((5, 1000));
 const WSA_OPERATION_ABORTED: i32 = 995;
 const WSAETIMEDOUT: i32 = 10060;
 
@@ -96,33 +97,8 @@ pub(crate) fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     result
 }
 
-fn set(stream: &TcpStream, level: c_int, option: c_int, value: u64) -> io::Result<()> {
-    let value = c_int::try_from(value).unwrap_or(c_int::MAX);
+pub(crate) fn set(stream: &TcpStream, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: these options take a `DWORD`, which outlives the call.
     let result = unsafe { setsockopt(stream.as_raw_socket(), level, option, &raw const value, 4) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "other systems can refuse it")]
-pub(crate) fn limit_unsent(_stream: &TcpStream, _bytes: usize) -> io::Result<()> {
-    Ok(())
-}
-
-pub(crate) fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
-    set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
-}
-
-pub(crate) fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
-    set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
-    set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
-    set(stream, IPPROTO_TCP, TCP_KEEPINTVL, after.interval.as_secs())?;
-    set(stream, IPPROTO_TCP, TCP_KEEPCNT, after.probes.into())?;
-    if after.unacknowledged.is_zero() {
-        return Ok(());
-    }
-    limit_unacknowledged(stream, after.unacknowledged)
-}
-
-pub(crate) fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
-    set(stream, IPPROTO_TCP, TCP_MAXRT, time.as_secs())
 }
