@@ -75,6 +75,13 @@ impl Tmux {
         Some(tmux)
     }
 
+    /// Does the same for a client of the server on that port. When it has ended, the terminal shows `code`
+    /// and its exit code.
+    #[track_caller]
+    pub(crate) fn client(columns: u16, port: u16, options: &str) -> Option<Self> {
+        Self::run(columns, &format!("\"$CLIENT\" --port {port} {options}; echo code $?"))
+    }
+
     fn tmux<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
         let output = Command::new("tmux")
             .args(["-u", "-f", "/dev/null", "-S"])
@@ -164,6 +171,14 @@ impl Tmux {
     pub(crate) fn wait_for_row(&self, row: &str) {
         self.wait_for_rows(&format!("the row {row:?}"), |rows| {
             rows.iter().any(|shown| shown == row)
+        });
+    }
+
+    /// Waits until a row contains this text.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        self.wait_for_rows(&format!("the text {text:?}"), |rows| {
+            rows.iter().any(|row| row.contains(text))
         });
     }
 

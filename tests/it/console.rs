@@ -122,7 +122,7 @@ fn a_console_that_was_in_the_background_works_in_the_foreground() {
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
     terminal.line("for the shell");
-    terminal.wait_for_rows("fg", |rows| rows.iter().any(|row| row.contains("--port 0")));
+    terminal.wait_for_text("--port 0");
     terminal.line("/say here again");
     alice.expect("[SERVER] here again");
     terminal.line("/quit");

@@ -3,15 +3,14 @@
 //! Tests are started in the order of their names. This one takes so long that it decides when the last test
 //! ends if it starts among the other tests of the terminal. So it has a topic of its own, with an early name.
 
-use crate::harness::{FakeServer, Tmux};
+use crate::harness::{FakeServer, Tmux, taken};
 
 #[test]
 fn a_server_that_is_silent_after_another_nickname_is_given_up() {
     let server = FakeServer::start();
-    let script = format!("\"$CLIENT\" --port {} --nick alice; echo code $?", server.port());
-    let Some(terminal) = Tmux::run(100, &script) else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice") else { return };
     let mut connection = server.ask("alice");
-    connection.send("[SERVER] The nickname alice is already taken. Enter another nickname:");
+    connection.send(&taken("alice"));
     terminal.wait_for_last_row("Enter your nickname:");
     terminal.line("al");
     assert_eq!(connection.said(), "al");

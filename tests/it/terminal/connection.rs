@@ -2,12 +2,6 @@
 
 use crate::harness::{FakeServer, Server, Tmux};
 
-/// Waits until the client has lost the server.
-fn wait_for_the_loss(terminal: &Tmux) {
-    terminal
-        .wait_for_rows("the loss", |rows| rows.iter().any(|row| row.contains("Trying again in")));
-}
-
 #[test]
 fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
     let server = Server::start();
@@ -33,14 +27,13 @@ fn the_nickname_is_asked_first_and_again_if_it_is_refused() {
 #[test]
 fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     let server = FakeServer::start();
-    let script =
-        format!("\"$CLIENT\" --port {} --nick alice --reconnect; echo code $?", server.port());
-    let Some(terminal) = Tmux::run(80, &script) else { return };
+    let options = "--nick alice --reconnect";
+    let Some(terminal) = Tmux::client(80, server.port(), options) else { return };
     let connection = server.let_in("alice");
     terminal.text("half a li");
     terminal.wait_for_last_row("alice> half a li");
     drop(connection);
-    wait_for_the_loss(&terminal);
+    terminal.wait_for_text("Trying again in");
     let mut connection = server.let_in("alice");
     // A line that is typed before the client knows that it is in would be given back.
     connection.send("bob: welcome back");
@@ -56,11 +49,10 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
 #[test]
 fn what_is_typed_without_a_connection_is_given_back() {
     let server = FakeServer::start();
-    let script =
-        format!("\"$CLIENT\" --port {} --nick alice --reconnect; echo code $?", server.port());
-    let Some(terminal) = Tmux::run(80, &script) else { return };
+    let options = "--nick alice --reconnect";
+    let Some(terminal) = Tmux::client(80, server.port(), options) else { return };
     drop(server.let_in("alice"));
-    wait_for_the_loss(&terminal);
+    terminal.wait_for_text("Trying again in");
     drop(server);
     terminal.line("important");
     terminal.wait_for_row("[CLIENT] Not sent, as you are not in the room: important");

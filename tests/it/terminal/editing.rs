@@ -3,8 +3,7 @@
 use crate::harness::{FakeServer, Peer, Tmux};
 
 fn alice(server: &FakeServer) -> Option<(Tmux, Peer)> {
-    let script = format!("\"$CLIENT\" --port {} --nick alice; echo code $?", server.port());
-    let terminal = Tmux::run(80, &script)?;
+    let terminal = Tmux::client(80, server.port(), "--nick alice")?;
     let connection = server.let_in("alice");
     terminal.wait_for_row("[SERVER] Connected to the server!");
     Some((terminal, connection))

@@ -4,8 +4,7 @@ use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
 /// A client that is in, and its connection.
 fn alice(columns: u16, server: &FakeServer) -> Option<(Tmux, Peer)> {
-    let script = format!("\"$CLIENT\" --port {} --nick alice; echo code $?", server.port());
-    let terminal = Tmux::run(columns, &script)?;
+    let terminal = Tmux::client(columns, server.port(), "--nick alice")?;
     let connection = server.let_in("alice");
     terminal.wait_for_row("[SERVER] Connected to the server!");
     Some((terminal, connection))

@@ -5,8 +5,7 @@ use crate::harness::{FakeServer, Server, Tmux};
 #[test]
 fn nothing_that_a_hostile_server_sends_reaches_the_terminal() {
     let server = FakeServer::start();
-    let script = format!("\"$CLIENT\" --port {} --nick alice", server.port());
-    let Some(terminal) = Tmux::run(60, &script) else { return };
+    let Some(terminal) = Tmux::client(60, server.port(), "--nick alice") else { return };
     let mut connection = server.let_in("alice");
     terminal.text("typed");
     terminal.wait_for_last_row("alice> typed");
@@ -42,8 +41,7 @@ fn nothing_that_a_hostile_server_sends_reaches_the_terminal() {
 #[test]
 fn a_mention_rings_and_shows_in_color_and_history_does_neither() {
     let server = FakeServer::start();
-    let script = format!("\"$CLIENT\" --port {} --nick alice", server.port());
-    let Some(terminal) = Tmux::run(60, &script) else { return };
+    let Some(terminal) = Tmux::client(60, server.port(), "--nick alice") else { return };
     let mut connection = server.let_in("alice");
     connection.send("[SERVER] Last messages: 1\nbob: alice, are you there?");
     terminal.wait_for_row("| bob: alice, are you there?");

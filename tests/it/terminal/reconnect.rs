@@ -1,13 +1,6 @@
 //! `--reconnect`: what a person sees while the connection comes and goes.
 
-use crate::harness::{FakeServer, Peer, Tmux, poll_until};
-
-const TAKEN: &str = "[SERVER] The nickname alice is already taken. Enter another nickname:";
-
-fn start(server: &FakeServer, options: &str) -> Option<Tmux> {
-    let script = format!("\"$CLIENT\" --port {} {options}; echo code $?", server.port());
-    Tmux::run(100, &script)
-}
+use crate::harness::{FakeServer, Peer, Tmux, taken};
 
 /// Lets alice in and waits until the client has noticed: a line typed before would be given back.
 fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
@@ -23,21 +16,17 @@ fn is_in(terminal: &Tmux, connection: &mut Peer) {
     terminal.wait_for_row(&marker);
 }
 
-fn wait_for(terminal: &Tmux, text: &str) {
-    poll_until(format_args!("{text}, shown is\n{terminal}"), || {
-        terminal.rows().iter().any(|row| row.contains(text)).then_some(())
-    });
-}
-
 #[test]
 fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice --reconnect") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice --reconnect") else {
+        return;
+    };
     drop(server.let_in("alice"));
     terminal.text("half a li");
     let mut connection = server.ask("alice");
-    connection.send(TAKEN);
-    wait_for(&terminal, "[CLIENT] The nickname alice is still taken. Trying again in ");
+    connection.send(&taken("alice"));
+    terminal.wait_for_text("[CLIENT] The nickname alice is still taken. Trying again in ");
     terminal.wait_for_last_row("alice> half a li");
     let mut connection = let_in(&server, &terminal);
     terminal.text("ne");
@@ -52,11 +41,11 @@ fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
 #[test]
 fn a_person_is_asked_for_another_nickname_and_gets_the_draft_back() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice") else { return };
     let mut connection = server.ask("alice");
     terminal.text("half a li");
     terminal.wait_for_last_row("alice> half a li");
-    connection.send(TAKEN);
+    connection.send(&taken("alice"));
     terminal.wait_for_last_row("Enter your nickname:");
     terminal.text("al");
     terminal.keys(&["Enter"]);
@@ -72,12 +61,14 @@ fn a_person_is_asked_for_another_nickname_and_gets_the_draft_back() {
 #[test]
 fn a_person_who_is_asked_for_a_nickname_still_is_after_a_loss() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice --reconnect") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice --reconnect") else {
+        return;
+    };
     let mut connection = server.ask("alice");
-    connection.send(TAKEN);
+    connection.send(&taken("alice"));
     terminal.wait_for_last_row("Enter your nickname:");
     drop(connection);
-    wait_for(&terminal, "Trying again in");
+    terminal.wait_for_text("Trying again in");
     terminal.line("al");
     let mut connection = server.ask("al");
     connection.send("[SERVER] Connected to the server!");
@@ -89,7 +80,7 @@ fn a_person_who_is_asked_for_a_nickname_still_is_after_a_loss() {
 fn lines_that_were_not_confirmed_are_given_back() {
     for options in ["--nick alice", "--nick alice --reconnect"] {
         let server = FakeServer::start();
-        let Some(terminal) = start(&server, options) else { return };
+        let Some(terminal) = Tmux::client(100, server.port(), options) else { return };
         let mut connection = let_in(&server, &terminal);
         for line in ["one", "two", "three"] {
             terminal.text(line);
@@ -110,7 +101,7 @@ fn lines_that_were_not_confirmed_are_given_back() {
 #[test]
 fn a_line_is_confirmed_by_a_ping_a_few_seconds_later() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice") else { return };
     let mut connection = let_in(&server, &terminal);
     terminal.text("one");
     terminal.keys(&["Enter"]);
@@ -129,7 +120,9 @@ fn a_line_is_confirmed_by_a_ping_a_few_seconds_later() {
 #[test]
 fn whatever_may_be_better_another_time_is_tried_again() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice --reconnect") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice --reconnect") else {
+        return;
+    };
     // A tunnel to a server that is away.
     drop(server.connection());
     let mut full = server.connection();
@@ -141,7 +134,8 @@ fn whatever_may_be_better_another_time_is_tried_again() {
     assert_eq!(connection.said(), "hi");
     let port = server.port();
     drop((server, connection));
-    wait_for(&terminal, &format!("Could not connect to server at 127.0.0.1:{port}. Trying again"));
+    terminal
+        .wait_for_text(&format!("Could not connect to server at 127.0.0.1:{port}. Trying again"));
     terminal.keys(&["C-c"]);
     terminal.wait_for_row("code 0");
 }
@@ -149,9 +143,9 @@ fn whatever_may_be_better_another_time_is_tried_again() {
 #[test]
 fn a_silent_server_keeps_nobody_who_wants_to_leave() {
     let server = FakeServer::start();
-    let Some(terminal) = start(&server, "--nick alice") else { return };
+    let Some(terminal) = Tmux::client(100, server.port(), "--nick alice") else { return };
     let _connection = server.connection();
-    wait_for(&terminal, "Connected successfully!");
+    terminal.wait_for_text("Connected successfully!");
     terminal.keys(&["C-c"]);
     terminal.wait_for_row("code 0");
 }

@@ -3,8 +3,7 @@
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
 fn alice(server: &FakeServer, options: &str) -> Option<(Tmux, Peer)> {
-    let script = format!("\"$CLIENT\" --port {} --nick alice {options}", server.port());
-    let terminal = Tmux::run(80, &script)?;
+    let terminal = Tmux::client(80, server.port(), &format!("--nick alice {options}"))?;
     let connection = server.let_in("alice");
     Some((terminal, connection))
 }

@@ -5,9 +5,8 @@ use crate::harness::{FakeServer, Tmux, poll_until};
 #[test]
 fn a_long_line_is_broken_between_words_and_cannot_pose_as_another() {
     let server = FakeServer::start();
-    let script = format!("\"$CLIENT\" --port {} --nick alice", server.port());
     for columns in [20, 33] {
-        let Some(terminal) = Tmux::run(columns, &script) else { return };
+        let Some(terminal) = Tmux::client(columns, server.port(), "--nick alice") else { return };
         let mut connection = server.let_in("alice");
         let pad = "x ".repeat(usize::from(columns));
         connection.send(&format!("eve: {pad}bob: I give up"));
@@ -26,8 +25,7 @@ fn a_long_line_is_broken_between_words_and_cannot_pose_as_another() {
 #[test]
 fn an_edge_of_the_typed_row_says_that_there_is_more() {
     let server = FakeServer::start();
-    let script = format!("\"$CLIENT\" --port {} --nick alice", server.port());
-    let Some(terminal) = Tmux::run(30, &script) else { return };
+    let Some(terminal) = Tmux::client(30, server.port(), "--nick alice") else { return };
     let _connection = server.let_in("alice");
     terminal.text("the quick brown fox jumps over the lazy dog");
     let ends_with = |end: &str| {

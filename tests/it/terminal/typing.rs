@@ -7,8 +7,7 @@ use crate::harness::{Server, Tmux, poll_until};
 
 /// Starts the client as alice in a terminal of so many columns.
 fn alice(columns: u16, port: u16) -> Option<Tmux> {
-    let script = format!("\"$CLIENT\" --port {port} --nick alice");
-    let terminal = Tmux::run(columns, &script)?;
+    let terminal = Tmux::client(columns, port, "--nick alice")?;
     terminal.wait_for_row("[SERVER] Connected to the server!");
     Some(terminal)
 }
