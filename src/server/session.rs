@@ -329,7 +329,7 @@ impl Session<'_> {
     /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
     /// Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
-        // After the farewell nobody notes any more that the client has caught up.
+        // The shutdown ends this wait, too.
         let is_told = || self.shared.shutdown.is_told();
         self.client.wait_while(None, |client| client.is_behind.load(Relaxed) && !is_told());
         let start = Instant::now();

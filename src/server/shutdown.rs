@@ -168,10 +168,11 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     // 2. What has been cut goes into the outbox, then the farewell, and nothing after it.
     shutdown.wait_until_idle(shutdown.deadline(IN_FLIGHT_AFTER));
     shared.close(replies::SHUTTING_DOWN);
-    // 3. Those who have no nickname are told here, all others by the writer.
+    // 3. Those who never came in are told here, all others by the writer. It also serves those who have left and
+    //    have not taken everything yet.
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {
-        if !outbox.look(|room| room.has(client.id)) {
+        if outbox.look(|room| !room.has(client.id) && !client.has_left.load(Relaxed)) {
             // This fails when the peer is gone, or is not reading.
             let _ = send_now(&client.stream, farewell.as_bytes());
             client.shut_down(WriteHalf);
@@ -189,7 +190,6 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     shutdown.is_told.store(true, Relaxed);
     for client in registry.all() {
         client.shut_down(WriteHalf);
-        client.is_behind.store(false, Relaxed);
         client.wake();
     }
     let parted = Instant::now() + PARTING_TIME;
