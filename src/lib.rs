@@ -40,36 +40,45 @@
 //! 1. At the server Alice has a [`session`](server::session), a thread of its own that blocks in `read`. It
 //!    wakes, and waits until her [`rate`](server::rate) allows a line. It cuts the line from what came
 //!    ([`protocol::framing`]), cleans it ([`protocol::cleaning`]), and puts her name in front
-//!    ([`member`](server::member)).
-//! 2. The session locks the [`outbox`](server::outbox) and appends the line to the [`room`](server::room) in
-//!    it. The line is now in the [`batch`](server::batch) that gathers there. The session reads again. (Only a
-//!    server that shares its room does this in two steps: see [`server::order`].)
+//!    ([`member`](server::member)). It does the same with the other lines of this read.
+//! 2. The session locks the [`outbox`](server::outbox) and appends the lines to the [`room`](server::room) in
+//!    it. The room adds them to its history, and to the [`batch`](server::batch) that the next round will
+//!    send. The session reads again. (Only a server that shares its room does this in two steps: see
+//!    [`server::order`].)
 //! 3. The [`writer`](server::writer) is one thread. An append wakes it from its wait on the outbox. It takes
 //!    the whole batch and sends it: that is a round. What comes meanwhile is the batch of the next round. So
 //!    nothing waits for a batch to fill.
 //! 4. A batch holds each line once. Each recipient has a *view* of it. The view leaves out the recipient's own
-//!    words, and has the answers that are for this recipient alone. The writer sends each recipient its view
-//!    with one call that never waits. The socket itself stays blocking: on Linux a flag of the call does this
-//!    (`MSG_DONTWAIT`).
+//!    words, and has the answers that are for this recipient alone. The writer sends each recipient its view,
+//!    nearly always with one call, and that call never waits. The socket itself stays blocking: on Linux a flag
+//!    of the call does this (`MSG_DONTWAIT`).
 //! 5. The recipients lie in [`parts`](server::part). In a small room the writer sends to all of them. In a
-//!    large room [helpers](server::fan_out) on the other processors take parts too, until none is left.
+//!    large room [helpers](server::fan_out) on the other processors take parts too, until none is left. A batch
+//!    also says who joins and who leaves. The writer adds those who join to their parts before the round. It
+//!    removes those who leave after the round.
 //!
 //! # The way of a slow reader
 //!
 //! Bob's client stops reading. The kernel's buffer for him fills, and takes only the beginning of his view.
 //!
-//! 1. Bob is [`behind`](server::behind) now. The writer removes him from his part. It copies the batch into the
-//!    [`log`](server::log), and notes his place there: which batch, and how many bytes of his view are sent.
+//! 1. Bob is [`behind`](server::behind) now. The thread that sent to him takes him out of his part. After the
+//!    round the writer copies the batch into the [`log`](server::log), and notes Bob's place there: which batch,
+//!    and how many bytes of his view are sent.
 //! 2. The rounds go on without Bob. While anybody is behind, the writer appends each further batch to the log.
 //!    One copy serves all who are behind.
-//! 3. Bob's session cuts no further line. The server reads nothing from a client that does not read.
-//! 4. Between rounds, every few milliseconds, the writer asks `poll` which sockets have space again. It offers
-//!    each of them the text that follows the reader's place.
+//! 3. The writer sets the flag `is_behind` of Bob's [`client`](server::client). His session looks at this flag
+//!    before each line. While it is set, the session cuts no line and waits. The server reads nothing from a
+//!    client that does not read.
+//! 4. The writer's wait for the next batch ends when the next offer is due, after 5 to 40 milliseconds as a
+//!    rule. The writer asks `poll` which sockets have space again, and offers each of them the text that follows
+//!    the reader's place. Now and then it also tries a socket without asking.
 //! 5. Once Bob has taken the whole log, he is current. The writer puts him back into his part, and wakes his
 //!    session. The next round sends to him as before.
 //! 6. Bob is evicted when he takes nothing for ten seconds. He is also evicted when the log is full and drops
 //!    a batch that he still needs. The writer closes his connection without a last line, and all others are
 //!    told `bob left the chat! (too slow)`.
+//! 7. If his connection breaks, the next send to him fails, and the writer closes it. If he is kicked, he has
+//!    ten seconds to take what came before that.
 //!
 //! How the server ends is told in [`server`].
 //!
@@ -96,7 +105,7 @@
 //! | [`Shutdown`](server::shutdown::Shutdown) | how many sessions have something in flight | counting | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | what an address may still send | counting | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | who may not come in | a look, or a copy of the table | accept loop, console |
-//! | the outbox of the [`Relay`](relay::Relay) | what goes to other servers, and how far this server has read | one change | sessions, console, the relay's threads |
+//! | the outbox of the [`Relay`](relay::Relay) | what goes to other servers, and how far this server has read | one change | sessions, writer, accept loop, console, the relay's threads |
 //! | the table of [`FanOut`](server::fan_out::FanOut) | parts that wait, and parts that are done | taking or putting back one | writer, helpers |
 //!
 //! These are the locks of the server. Its shutdown runs in the accept loop's thread. No two of these locks are

@@ -71,7 +71,7 @@ pub struct Client {
     pub is_behind: AtomicBool,
     /// Too much private text is kept for the client. Nobody can tell it more. Set by the writer.
     pub is_overloaded: AtomicBool,
-    /// Sending to the client failed: the connection is broken. Set by the writer.
+    /// Sending to the client failed, and the peer had not closed cleanly before. Set by the writer.
     pub is_lost: AtomicBool,
     /// The number of the last batch that has text of this client. Used under the outbox's lock.
     pub last_batch: AtomicU64,

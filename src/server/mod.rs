@@ -37,21 +37,26 @@
 //!
 //! # The end
 //!
-//! 1. A signal handler, the console's `/quit`, or a panic of the writer writes one byte into a pipe
-//!    ([`ShutdownHandle`]). The accept loop waits in `poll` for newcomers and for this pipe. It wakes and
+//! 1. A signal handler, the console's `/quit`, or the end of the writer or of a relay thread writes one byte into
+//!    a pipe ([`ShutdownHandle`]). The accept loop waits in `poll` for newcomers and for this pipe. It wakes and
 //!    returns, and the listeners are closed.
-//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line. [`shut_down`] waits
-//!    until each line that was cut is in the outbox. Then it appends the farewell and closes the outbox. (If the
-//!    room is shared, [`Shared::close`] tells the other servers first.)
-//! 3. The writer sends this last batch. Slow readers that still read get the rest, until a deadline. Then the
-//!    writer ends, and its helpers with it. A client without a nickname is told the farewell by [`shut_down`].
-//! 4. Nothing more is sent on any connection, and the peers have half a second to close theirs. Each session
-//!    reads and discards until its peer has closed. After that [`shut_down`] closes what is left. This wakes
-//!    every session that still blocks in `read`, and it ends.
+//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line. [`shut_down`] wakes the
+//!    sessions that wait for their rate, or because they are behind. It waits until each line that was cut is in
+//!    the outbox: the last session that has one in flight wakes it. Then it appends the farewell and closes the
+//!    outbox, which wakes the sessions that wait for space there. (If the room is shared, [`Shared::close`] tells
+//!    the other servers first.)
+//! 3. Clients that never came in are told the farewell by [`shut_down`]. All others are told by the writer: it
+//!    sends this last batch. Slow readers that still read get the rest, until a deadline. Then the writer ends,
+//!    and its helpers with it. It drops the sender of a channel, and that wakes [`shut_down`]. If the writer is
+//!    late, [`shut_down`] closes all connections, and each further send fails at once.
+//! 4. [`shut_down`] ends the sending on each connection, and the peers have half a second to close theirs. The
+//!    sessions have waited for this. [`shut_down`] wakes them, and each reads and discards until its peer has
+//!    closed. Then [`shut_down`] closes what is left. This wakes every session that still blocks in `read`.
 //! 5. [`Server::run`] joins the writer, its helpers and all sessions. It waits until the other threads have
 //!    written their last lines: `history`, `log` and the relay's threads. It gives each half a second at most.
-//! 6. `main` returns 0. It returns 1 if the writer, a helper or the accept loop has panicked, or if the relay
-//!    has failed. The process ends, and with it the threads that nobody joins.
+//! 6. `main` returns 0. It returns 1 if the writer or the accept loop has panicked, or if the relay has failed.
+//!    (A panic of a helper makes the writer panic, too.) The process ends, and with it the threads that nobody
+//!    joins.
 //!
 //! Every step has a deadline, so the end takes three seconds at most: see [`shutdown`]. A second signal that
 //! comes more than a second later ends the process at once.
@@ -140,8 +145,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address is in use, unknown, or not an address of this machine. Also when a file that the
-    /// options name cannot be used. The error's text is a whole sentence.
+    /// When the address is in use, unknown, or not an address of this machine. When a file that the options
+    /// name cannot be used, or the `--motd` is too long. When the system's limits leave fewer than four clients,
+    /// or no thread. The error's text is a whole sentence.
     pub fn bind(
         options: Options,
         (handle, wake): (ShutdownHandle, PipeReader),
@@ -177,11 +183,13 @@ impl Server {
         Ok(Self { shared, capacity, listeners, fifo, handle, wake, history_thread, log_thread })
     }
 
-    /// Serves until it is asked to stop, then tells everyone, and returns when all threads are done.
+    /// Serves until it is asked to stop, then tells everyone, and returns when all sessions, the writer and its
+    /// helpers are done. The other threads end with the process.
     ///
     /// # Errors
     ///
-    /// When it stopped because of a fault of its own: the writer or the accept loop panicked.
+    /// When a thread cannot be started. When the server stopped because of a fault of its own: the writer, a
+    /// helper or the accept loop has panicked. When the relay has failed.
     pub fn run(self) -> io::Result<()> {
         let Self {
             shared: owned,
@@ -225,7 +233,7 @@ impl Server {
             thread.finish(deadline);
         }
         let result = result.and(shared.relay.as_ref().map_or(Ok(()), Relay::result));
-        // This drops the event log. Its thread ends once everything is written.
+        // Unless a thread is stuck, this drops the event log. Its thread ends once everything is written.
         drop(owned);
         log_thread.finish(deadline);
         result

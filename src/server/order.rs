@@ -5,7 +5,8 @@
 //! the [`relay`](crate::relay). The action happens later, when the relay reads it back. All servers read the
 //! same order. The same functions of the room are called then.
 //!
-//! Nothing else in the server knows whether there is a relay. Without a relay, each function here is one call.
+//! Apart from this module, only the server's start and end and the log of messages look whether there is a relay.
+//! Without a relay, each function here is one call.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -25,7 +25,7 @@ pub struct Shared {
     pub registry: Registry,
     /// What is to be delivered, and the room that it comes from.
     pub outbox: Outbox,
-    /// The link to other servers that share the room, if there are some. Only [`order`](super::order) knows it.
+    /// The link to other servers that share the room, if there are some: see [`order`](super::order).
     pub relay: Option<Relay>,
     /// Whether the server is ending, and which sessions have something in flight.
     pub shutdown: Shutdown,
