@@ -23,10 +23,11 @@ use std::time::{Duration, Instant};
 use super::client::{Client, ClientId};
 use super::operator::options::Options;
 use super::operator::stats;
+use super::outbox::MAX_GATHERED_BYTES;
 use super::rate::{AddressQuota, TokenBucket};
 use super::session;
 use super::shared::Shared;
-use super::shutdown::PARTING_TIME;
+use super::shutdown::CLOSING_TIME;
 use crate::arguments::Endpoint;
 use crate::protocol::replies;
 use crate::system::signal::HANG_UP;
@@ -65,13 +66,13 @@ const MAPS_PER_THREAD: usize = 4;
 const RESERVED_MAPS: usize = 2048;
 
 /// How much unsent text the kernel may hold for one client, in bytes. By default the kernel holds up to four
-/// megabytes. What the kernel does not take stays in the log, which all slow clients share. This is twice the
-/// most that may gather in the outbox. With less, every client would fall behind in every burst.
-const MAX_UNSENT_BYTES: usize = 1 << 20;
+/// megabytes. What the kernel does not take stays in the log, which all slow clients share. With less than
+/// this, a client would fall behind in every burst.
+const MAX_UNSENT_BYTES: usize = 2 * MAX_GATHERED_BYTES;
 
 /// How much unsent text the kernel may hold for all clients together, in bytes, and the least share of one
-/// client. All clients have the same share. When the share has halved since the earlier clients came, they get
-/// the smaller share too.
+/// client. A newcomer gets an equal share. When that is half of what some have, all get it. With more than 4,096
+/// clients the least share counts, and the sum is larger.
 const ALL_UNSENT_BYTES: usize = 256 << 20;
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
@@ -161,7 +162,7 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
 }
 
 /// Accepts connections and gives each its own thread in `scope`. Blocks in `poll`. Ends when a byte from `wake`
-/// asks the server to stop.
+/// asks the server to stop. Without a terminal, a hang-up only logs the statistics.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
@@ -172,11 +173,11 @@ pub fn accept_loop<'scope>(
     let mut door = Door {
         shared,
         capacity,
-        connections: 0,
+        last_number: 0,
         places: Arc::default(),
         origins: HashMap::new(),
         prune_at: PRUNED_AT_LEAST,
-        share: MAX_UNSENT_BYTES,
+        largest_share: MAX_UNSENT_BYTES,
         refused: VecDeque::new(),
     };
     let mut burst = Burst::default();
@@ -254,23 +255,23 @@ struct Origin {
     /// What its clients share. Each client owns a reference, so the references count them.
     quota: Arc<AddressQuota>,
     /// An address may connect as often as one client may say a line.
-    connections: TokenBucket,
+    bucket: TokenBucket,
 }
 
 /// Who may come in. It belongs to the accept loop, so there is no lock.
 struct Door<'scope> {
     shared: &'scope Shared,
     capacity: Capacity,
-    /// How many connections there have been so far.
-    connections: u64,
+    /// The number of the last connection.
+    last_number: u64,
     /// Each connection that is open has a reference to this.
     places: Arc<()>,
     /// Where clients come from.
     origins: HashMap<IpAddr, Origin>,
     /// How many addresses there must be before some are forgotten the next time.
     prune_at: usize,
-    /// How many unsent bytes the kernel may hold for a client.
-    share: usize,
+    /// The largest share of unsent bytes that some client may have.
+    largest_share: usize,
     /// Newcomers that were refused, each with the time until which it may read why. The oldest is the first.
     refused: VecDeque<(Instant, TcpStream)>,
 }
@@ -305,14 +306,14 @@ impl<'scope> Door<'scope> {
             return Err("too many connections from there".into());
         }
         self.shared.log.event(&format!("Connected with {address}"));
-        self.connections += 1;
-        let id = ClientId::new(self.connections);
+        self.last_number += 1;
+        let id = ClientId::new(self.last_number);
         let place = Arc::clone(&self.places);
         let client = Arc::new(Client::new(id, stream, address, quota, place));
         self.adapt_shares();
         self.start_session(&client, scope).map_err(|error| {
             self.shared.registry.remove(id);
-            // The thread that was never started has dropped its reference, so this is the last one.
+            // The thread that was never started has dropped its reference, so this is normally the last one.
             if let Some(client) = Arc::into_inner(client) {
                 self.refuse(client.stream, replies::SERVER_FULL);
             }
@@ -354,14 +355,14 @@ impl<'scope> Door<'scope> {
     /// gets the new share. The kernel keeps what it already holds.
     fn adapt_shares(&mut self) {
         let share = self.unsent_share();
-        if share <= self.share / 2 {
+        if share <= self.largest_share / 2 {
             for client in self.shared.registry.all() {
                 // As for a newcomer.
                 let _ = limit_unsent(&client.stream, share);
             }
-            self.share = share;
+            self.largest_share = share;
         }
-        self.share = self.share.max(share);
+        self.largest_share = self.largest_share.max(share);
     }
 
     /// Sets up the socket of a new connection.
@@ -379,10 +380,10 @@ impl<'scope> Door<'scope> {
 
     /// Takes a token for a connection from an address. Returns whether there was one.
     fn may_connect(&mut self, address: IpAddr) -> bool {
-        let connections = &mut self.origin(address).connections;
-        let may_connect = connections.wait(Instant::now()).is_zero();
+        let bucket = &mut self.origin(address).bucket;
+        let may_connect = bucket.wait(Instant::now()).is_zero();
         if may_connect {
-            connections.take(1.0);
+            bucket.take(1.0);
         }
         may_connect
     }
@@ -391,14 +392,14 @@ impl<'scope> Door<'scope> {
         let (now, rate) = (Instant::now(), self.shared.options.rate);
         if self.origins.len() >= self.prune_at {
             // One that no client has come from lately is the same as a new one.
-            self.origins.retain(|_, Origin { quota, connections }| {
-                Arc::strong_count(quota) > 1 || !quota.is_full(now) || !connections.is_full(now)
+            self.origins.retain(|_, Origin { quota, bucket }| {
+                Arc::strong_count(quota) > 1 || !quota.is_full(now) || !bucket.is_full(now)
             });
             self.prune_at = (self.origins.len() * 2).max(PRUNED_AT_LEAST);
         }
         self.origins.entry(address).or_insert_with(|| Origin {
             quota: Arc::new(AddressQuota::new(rate, now)),
-            connections: TokenBucket::new(rate, now),
+            bucket: TokenBucket::new(rate, now),
         })
     }
 
@@ -409,7 +410,7 @@ impl<'scope> Door<'scope> {
         let _ = send_now(&stream, format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
         if stream.set_nonblocking(true).is_ok() {
-            self.refused.push_back((Instant::now() + PARTING_TIME, stream));
+            self.refused.push_back((Instant::now() + CLOSING_TIME, stream));
         }
     }
 

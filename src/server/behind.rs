@@ -15,10 +15,13 @@
 //! recipient, and dropped as soon as it is taken.
 //!
 //! A recipient is too slow when its next batch has been dropped from the log, or when it has taken nothing
-//! for ten seconds. Private text cannot make it too slow. It may have half as much private text kept as there is
-//! space left for all. With more it is [overloaded](Client::is_overloaded), and the next person who tells it
-//! something is refused. So nobody can use up the space: one recipient gets a third of it, two get a quarter
-//! each, and some is always left for the next. (This is the dynamic threshold of shared-memory switches.)
+//! for ten seconds. One that has left has ten seconds in all.
+//!
+//! The amount of private text does not make a recipient too slow. It may have half as much private text kept as
+//! there is space left for all. With more it is [overloaded](Client::is_overloaded), and the next person who tells
+//! it something is refused. (A person at another server does not know this. Then the recipient is too slow.) So
+//! nobody can use up the space: one recipient gets a third of it, two get a quarter each, and some is always left
+//! for the next. (This is the dynamic threshold of shared-memory switches.)
 //!
 //! Everything here belongs to the writer. There is no lock.
 //!
@@ -37,7 +40,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Edits, Total};
 use super::client::{Client, ClientId};
 use super::log::Log;
-use super::part::{Unfinished, send_view};
+use super::part::send_view;
 use crate::protocol::replies::LeaveReason;
 use crate::system::poll::Poll;
 
@@ -47,7 +50,8 @@ const MAX_STALL: Duration = Duration::from_secs(10);
 /// How much time a client that has left gets to take the rest.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
 
-/// The shortest time from one offer to the next, and the longest. It grows while nobody takes anything.
+/// The pause between offers while recipients take something. While nobody does, it doubles up to the second time.
+/// It is longer only when the offers themselves take long.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
@@ -76,7 +80,7 @@ pub struct Behind {
     delivered: Total,
     clock: Clock,
     poll: Poll,
-    /// When the next offer is due, and the pause from there to the offer after it.
+    /// When the next offer is due, and the last pause.
     next_offer: Instant,
     interval: Duration,
     /// Who had the last turn in an offer.
@@ -93,11 +97,11 @@ struct Laggard {
     /// When it last took something, and when it was last offered something.
     took_at: Duration,
     tried_at: Duration,
-    /// It fell behind on private text.
+    /// The view on which it fell behind had private text. The room is not held for such a recipient.
     on_private: bool,
     /// What only it sees, each with the number of its batch.
     own: VecDeque<(u64, Edits)>,
-    /// How many bytes that is.
+    /// How much of the space for private text that takes: see [`cost`].
     private: usize,
     leaving: Option<Leaving>,
 }
@@ -167,9 +171,9 @@ impl Behind {
         (!self.is_empty()).then(|| self.next_offer.saturating_duration_since(Instant::now()))
     }
 
-    /// Adds a recipient that has fallen behind: it took only `taken` bytes of a batch. That batch must be
-    /// [kept](Behind::keep) next.
-    pub fn add(&mut self, Unfinished { client, has_private, .. }: Unfinished, taken: usize) {
+    /// Adds a recipient that has fallen behind: it took only `taken` bytes of a batch. `has_private` says whether
+    /// its view of the batch has text for it alone. That batch must be [kept](Behind::keep) next.
+    pub fn add(&mut self, client: Arc<Client>, taken: usize, has_private: bool) {
         client.is_behind.store(true, Relaxed);
         let now = self.clock.now();
         let batch = self.log.end();
@@ -213,14 +217,13 @@ impl Behind {
         }
     }
 
-    /// Lets a recipient leave: the newest batch in the log is the last that it gets. Returns whether it is
-    /// behind.
-    pub fn leave(&mut self, id: ClientId, reason: LeaveReason) -> bool {
+    /// Lets a recipient leave if it is behind: the newest batch in the log is the last that it gets.
+    pub fn leave(&mut self, id: ClientId, reason: LeaveReason) {
         let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
-        let Some(laggard) = self.laggards.get_mut(&id) else { return false };
-        laggard.leaving.get_or_insert(Leaving { reason, last, until });
-        true
+        if let Some(laggard) = self.laggards.get_mut(&id) {
+            laggard.leaving.get_or_insert(Leaving { reason, last, until });
+        }
     }
 
     /// Lets all who are behind leave, as [`Behind::leave`] does.
@@ -292,7 +295,8 @@ impl Behind {
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
         if !progress {
-            // This keeps offers below a tenth of the time, even when many recipients are behind.
+            // This keeps the sending below a tenth of the time, even when many recipients are behind. With a pause
+            // of more than the clock's largest step, the clock would lose time.
             pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
             pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
         }
@@ -336,7 +340,8 @@ impl Behind {
 }
 
 impl Laggard {
-    /// Whether it has taken nothing for too long, or needs a batch that was dropped.
+    /// Whether it has taken nothing for too long, needs a batch that was dropped, or has left and its time for the
+    /// rest is over.
     fn is_too_late(&self, now: Duration, log: &Log) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
         self.batch < log.first() || now.saturating_sub(self.took_at) > MAX_STALL || is_over
@@ -377,8 +382,8 @@ impl Laggard {
     }
 }
 
-/// How much of the space for private text it takes to keep this. Even very little text takes memory, about twice
-/// as much as its place.
+/// How much of the space for private text it takes to keep this. A place in the queue takes memory even without
+/// text. It counts twice, since a queue may have grown to twice its length.
 fn cost(edits: &Edits) -> usize {
     2 * size_of::<(u64, Edits)>() + edits.bytes()
 }
@@ -414,7 +419,7 @@ mod tests {
         let much = vec![b'x'; 64 << 20];
         while send_view(&client.stream, std::iter::once(&much[..]), 0).unwrap() != Some(0) {}
         let id = client.id;
-        behind.add(Unfinished { client, taken: Ok(0), has_private: false }, 0);
+        behind.add(client, 0, false);
         (id, peer)
     }
 
@@ -514,7 +519,7 @@ mod tests {
         let mut behind = Behind::new(1000);
         let (id, mut peer) = fall_behind(&mut behind, 1);
         behind.keep(&batch("before"));
-        assert!(behind.leave(id, LeaveReason::Quit));
+        behind.leave(id, LeaveReason::Quit);
         behind.keep(&batch("after"));
         let (outcome, _) = offer_while_reading(&mut behind, &mut peer);
         assert!(matches!(outcome, Outcome::Left(LeaveReason::Quit)), "{outcome:?}");

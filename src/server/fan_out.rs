@@ -46,7 +46,7 @@ pub struct FanOut {
     threads: usize,
     /// How many of them take part while much is said.
     threads_in_flood: usize,
-    /// How many recipients there must be for each thread that is woken.
+    /// How many recipients there must be for each thread that takes part.
     share: usize,
     table: Arc<Table>,
 }
@@ -58,7 +58,7 @@ struct Table {
     state: Mutex<State>,
     /// Parts were laid out, or there are no more rounds: wakes the helpers.
     laid_out: Condvar,
-    /// No helper is at work any more: wakes the writer.
+    /// No helper is at work any more, or one has panicked: wakes the writer.
     finished: Condvar,
 }
 
@@ -153,7 +153,7 @@ impl FanOut {
         self.table.lay_out(&mut self.parts, batch);
         (1..threads).for_each(|_| self.table.laid_out.notify_one());
         self.table.work(batch, 0);
-        self.table.clear(&mut self.parts);
+        self.table.take_back(&mut self.parts);
     }
 }
 
@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// Takes all parts back, in their places. Blocks until no helper is at work.
-    fn clear(&self, parts: &mut Vec<Part>) {
+    fn take_back(&self, parts: &mut Vec<Part>) {
         let mut state = self.lock();
         while state.at_work > 0 && !state.has_failed {
             state = self.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -300,7 +300,7 @@ mod tests {
         let mut parts = vec![Part::default()];
         table.lay_out(&mut parts, &Arc::default());
         table.fail();
-        let cleared = catch_unwind(AssertUnwindSafe(|| table.clear(&mut parts)));
-        assert!(cleared.is_err());
+        let taken_back = catch_unwind(AssertUnwindSafe(|| table.take_back(&mut parts)));
+        assert!(taken_back.is_err());
     }
 }

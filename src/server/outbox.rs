@@ -8,7 +8,8 @@
 //! The text that gathers is bounded. Over the bound, a client that already has text in the batch must wait.
 //! Its session stops reading, and so TCP slows its peer down. The first line of a client in a batch never
 //! waits, so a quiet person's line overtakes any flood. Notices never wait either: the writer itself causes
-//! some of them, and it would wait for itself.
+//! some of them, and it would wait for itself. So more than the bound may gather, by one line or action of each
+//! client and the notices. When ten thousand speak at once, that is about ten megabytes.
 //!
 //! The bound starts small, because a small batch is still in the processor's cache when it is sent. It grows
 //! while a flood lasts, because large batches need fewer system calls. It shrinks while most of the room cannot
@@ -35,7 +36,7 @@ const GATHERED_BYTES: usize = 128 << 10;
 
 /// The highest bound, in bytes, and how much the bound grows after each full batch. After a batch that is
 /// less than half full, the bound is as at the beginning.
-const MAX_GATHERED_BYTES: usize = 512 << 10;
+pub const MAX_GATHERED_BYTES: usize = 512 << 10;
 const GATHERED_STEP_BYTES: usize = 64 << 10;
 
 /// The lowest bound, in bytes, while most of the room cannot keep up.
@@ -56,7 +57,7 @@ pub trait Gathers {
 /// The queue between the sessions and the writer.
 #[derive(Debug)]
 pub struct Outbox<T = Room> {
-    /// Held to change what gathers or to take it, never for a socket.
+    /// Held to change what gathers, to look at it or to take it, never for a socket.
     state: Mutex<State<T>>,
     /// Something was appended while the writer waited: wakes the writer.
     filled: Condvar,
@@ -228,7 +229,7 @@ impl<T: Gathers> Outbox<T> {
         let wake = !state.gathered.has_nothing() && std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
-            // Only in the relay's does more than one thread wait.
+            // In the relay's outbox several threads may wait. In the room's only the writer does.
             self.filled.notify_all();
         }
     }

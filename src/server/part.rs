@@ -15,8 +15,8 @@ use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
 /// How many slices are offered in one system call. Linux would take 1,024 (`IOV_MAX`). To prepare that many
-/// slices for each recipient would cost more than it saves. The few recipients with more slices need a second
-/// call.
+/// slices for each recipient would cost more than it saves. The few recipients with more slices need further
+/// calls.
 const MAX_SLICES: usize = 64;
 
 /// One recipient.

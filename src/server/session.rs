@@ -29,7 +29,7 @@ use super::login::{Login, Step};
 use super::member::{Cost, Member};
 use super::rate::{JOIN_COST, TokenBucket, search_cost};
 use super::shared::Shared;
-use super::shutdown::PARTING_TIME;
+use super::shutdown::CLOSING_TIME;
 use crate::protocol::framing::Frame;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
@@ -77,11 +77,12 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         End::Shutdown => client.wait_while(None, |_| !shared.shutdown.is_told()),
     }
     session.drain(&mut input);
-    // After the farewell only the log is told of this.
+    // A session that the shutdown has ended leaves here, and only the log is told. The others have left before.
     shared.leave(client, LeaveReason::Quit);
 }
 
-/// Keeps the client registered. Dropping it announces the leave, even if the thread panics.
+/// Dropping this makes the client leave, if it has not left yet, and removes it from the registry. A panic drops
+/// it, too.
 struct LeaveGuard<'a> {
     shared: &'a Shared,
     client: &'a Client,
@@ -319,12 +320,12 @@ impl Session<'_> {
         // These calls fail when the peer is gone. Then nothing is left to be done.
         let _ = self.write(format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Write);
-        let _ = stream.set_read_timeout(Some(PARTING_TIME));
+        let _ = stream.set_read_timeout(Some(CLOSING_TIME));
     }
 
-    /// Discards what still comes, until the peer or the writer closes the connection, or until [`PARTING_TIME`]
-    /// is over. To close a socket that has unread input would reset the connection, and a reset could destroy
-    /// the last words on their way.
+    /// Discards what still comes, until the peer, the writer or the shutdown closes the connection. A peer that
+    /// goes on sending is read for [`CLOSING_TIME`]. To close a socket that has unread input would reset the
+    /// connection, and a reset could destroy the last words on their way.
     ///
     /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
     /// Without a reset the peer would wait for a minute.
@@ -333,7 +334,7 @@ impl Session<'_> {
         let is_told = || self.shared.shutdown.is_told();
         self.client.wait_while(None, |client| client.is_behind.load(Relaxed) && !is_told());
         let start = Instant::now();
-        while start.elapsed() < PARTING_TIME {
+        while start.elapsed() < CLOSING_TIME {
             if !matches!(input.read(&self.client.stream), Ok(1..)) {
                 return;
             }

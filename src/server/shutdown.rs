@@ -45,7 +45,7 @@ pub const CLOSED_AFTER: Duration = Duration::from_millis(2700);
 pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
 
 /// How long a peer may take to read its final line and to close.
-pub const PARTING_TIME: Duration = Duration::from_millis(500);
+pub const CLOSING_TIME: Duration = Duration::from_millis(500);
 
 /// When no slow reader has taken anything for this time, the shutdown waits for them no longer.
 pub const END_STALL: Duration = Duration::from_millis(1500);
@@ -180,7 +180,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     }
     // 4. The writer delivers. Slow readers that still read have time until the writer's deadline.
     let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
-    if delivered.recv_timeout(left + PARTING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
+    if delivered.recv_timeout(left + CLOSING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
         // The machine is so busy that the writer is not done in time. Closing all connections makes each
         // further send of the writer fail at once.
         registry.all().iter().for_each(|client| client.shut_down(Both));
@@ -192,7 +192,7 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
         client.shut_down(WriteHalf);
         client.wake();
     }
-    let parted = Instant::now() + PARTING_TIME;
+    let parted = Instant::now() + CLOSING_TIME;
     registry.wait_until_empty(parted.min(shutdown.deadline(CLOSED_AFTER)));
     // 6. This wakes the sessions that still block in `read`.
     for client in registry.all() {

@@ -1,12 +1,12 @@
-//! The writer: the one thread that sends to everybody in the room, in one order.
+//! The writer: the thread that has everybody in the room sent the same, in one order.
 //!
 //! It works in rounds. In each round it takes the batch that has gathered in the outbox, and sends each
 //! recipient its view of that batch with one write that never waits. In a large room helpers share the work
 //! ([`fan_out`](super::fan_out)). A recipient that does not take everything is [`behind`](super::behind) from
 //! then on, and the round goes on without it. So nobody waits for anybody.
 //!
-//! Once a client is in the room, no other thread writes to its socket. The writer knows bytes, who comes and
-//! who goes. It does not know what the bytes mean.
+//! Once a client is in the room, only the writer writes to its socket, or the helper that has the client's part
+//! in this round. The writer knows bytes, who comes and who goes. It does not know what the bytes mean.
 //!
 //! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
 //!
@@ -24,8 +24,9 @@ use super::batch::{Batch, Change};
 use super::behind::{Behind, Outcome};
 use super::client::Client;
 use super::fan_out::FanOut;
+use super::part::Unfinished;
 use super::shared::Shared;
-use super::shutdown::{DELIVERED_AFTER, END_STALL, PARTING_TIME};
+use super::shutdown::{CLOSING_TIME, DELIVERED_AFTER, END_STALL};
 use crate::protocol::replies::LeaveReason;
 use crate::system::socket::limit_unacknowledged;
 
@@ -36,6 +37,9 @@ const HOLD_TIME: Duration = Duration::from_millis(50);
 /// The writer is busy when it works for more than a quarter of the time: when it has waited for a batch less
 /// than this many times as long as it worked on the batch before.
 const REST: u32 = 3;
+
+/// At the end, how long the writer waits for space in a socket before it looks at the time again.
+const LAST_OFFER_TIME: Duration = Duration::from_millis(50);
 
 /// How long the system keeps what a client that has left does not take. The client's place is free before
 /// that, so without a limit those who leave and read nothing could fill the system's memory.
@@ -49,7 +53,7 @@ pub struct Writer<'a> {
     behind: Behind,
     /// Connections whose writing side is shut down, and when they are closed at the latest. The reference is
     /// weak, so a session that ends earlier closes its connection earlier.
-    parting: VecDeque<(Instant, Weak<Client>)>,
+    closing: VecDeque<(Instant, Weak<Client>)>,
     /// What has become of those who were behind. It is empty between rounds. It is a field so that its memory
     /// is used again.
     outcomes: Vec<(Arc<Client>, Outcome)>,
@@ -63,7 +67,7 @@ impl<'a> Writer<'a> {
             shared,
             current: FanOut::new(options.writers, options.writer_share, scope),
             behind: Behind::new(options.backlog),
-            parting: VecDeque::new(),
+            closing: VecDeque::new(),
             outcomes: Vec::new(),
         }
     }
@@ -96,7 +100,7 @@ impl<'a> Writer<'a> {
             if self.behind.until_offer() == Some(Duration::ZERO) {
                 self.offer(Duration::ZERO);
             }
-            self.part_with_the_late();
+            self.close_the_late();
             let mut delivered = self.current.delivered();
             delivered += self.behind.delivered();
             self.shared.stats.set_delivered(delivered, self.behind.bytes());
@@ -110,8 +114,8 @@ impl<'a> Writer<'a> {
     /// How long the writer may wait for the next batch before something else is due.
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
-        let parting = self.parting.front().map(|(until, _)| until.saturating_duration_since(now));
-        parting.into_iter().chain(self.behind.until_offer()).min()
+        let closing = self.closing.front().map(|(until, _)| until.saturating_duration_since(now));
+        closing.into_iter().chain(self.behind.until_offer()).min()
     }
 
     /// Sends a batch to all who are current, and keeps it for those who are behind.
@@ -126,21 +130,21 @@ impl<'a> Writer<'a> {
         }
         self.current.send(batch, is_busy);
         for part in self.current.parts_mut() {
-            for mut unfinished in part.take_unfinished() {
-                match std::mem::replace(&mut unfinished.taken, Ok(0)) {
-                    Ok(taken) => self.behind.add(unfinished, taken),
-                    Err(error) => lose(&unfinished.client, &error),
+            for Unfinished { client, taken, has_private } in part.take_unfinished() {
+                match taken {
+                    Ok(taken) => self.behind.add(client, taken, has_private),
+                    Err(error) => lose(&client, &error),
                 }
             }
         }
         self.behind.keep(batch);
         for (id, reason) in left {
             if let Some(client) = self.current.remove(id) {
-                self.part_with(&client, reason);
+                self.end_writing(&client, reason);
             } else if reason.final_line().is_some() {
                 self.behind.leave(id, reason);
             } else if let Some(client) = self.behind.remove(id) {
-                self.part_with(&client, reason);
+                self.end_writing(&client, reason);
             }
         }
     }
@@ -156,11 +160,11 @@ impl<'a> Writer<'a> {
                     catch_up(&client);
                     self.current.add(client);
                 }
-                Outcome::Left(reason) => self.part_with(&client, reason),
+                Outcome::Left(reason) => self.end_writing(&client, reason),
                 Outcome::Lost(error) => lose(&client, &error),
                 Outcome::TooSlow => {
                     self.shared.leave(&client, LeaveReason::TooSlow);
-                    self.part_with(&client, LeaveReason::TooSlow);
+                    self.end_writing(&client, LeaveReason::TooSlow);
                 }
             }
         }
@@ -187,22 +191,22 @@ impl<'a> Writer<'a> {
 
     /// Ends the writing to a client that has left. If it was sent a final line, it has a moment to read that
     /// and to close. Otherwise the connection ends at once.
-    fn part_with(&mut self, client: &Arc<Client>, reason: LeaveReason) {
+    fn end_writing(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
         // This fails where the system does not have it.
         let _ = limit_unacknowledged(&client.stream, UNTAKEN_TIME);
         client.shut_down(if is_told { Write } else { Both });
         catch_up(client);
         if is_told {
-            self.parting.push_back((Instant::now() + PARTING_TIME, Arc::downgrade(client)));
+            self.closing.push_back((Instant::now() + CLOSING_TIME, Arc::downgrade(client)));
         }
     }
 
     /// Closes the connections whose time to read the final line is over. Their sessions wake.
-    fn part_with_the_late(&mut self) {
+    fn close_the_late(&mut self) {
         let now = Instant::now();
-        while self.parting.front().is_some_and(|(until, _)| *until <= now) {
-            let late = self.parting.pop_front().and_then(|(_, client)| client.upgrade());
+        while self.closing.front().is_some_and(|(until, _)| *until <= now) {
+            let late = self.closing.pop_front().and_then(|(_, client)| client.upgrade());
             if let Some(client) = late {
                 client.shut_down(Both);
             }
@@ -225,7 +229,7 @@ impl<'a> Writer<'a> {
             if left.is_zero() || stall.min(began.elapsed()) > END_STALL {
                 return;
             }
-            self.offer(left.min(HOLD_TIME));
+            self.offer(left.min(LAST_OFFER_TIME));
         }
     }
 }

@@ -164,7 +164,7 @@ fn whoever_is_behind_is_named_with_what_is_kept_for_them() {
 /// Kicks a client that is behind, and ends the server at once. Returns whether the client was sent everything up
 /// to its final line.
 fn gets_all_although_the_server_ends() -> bool {
-    let mut operated = Operated::with(&["--rate", "0"]);
+    let operated = Operated::with(&["--rate", "0"]);
     let [mut talker, mut listener, mut stalled] =
         operated.server.join_all(["talker", "listener", "stalled"]);
     Server::leave_behind(&mut talker, &mut listener, &stalled);
