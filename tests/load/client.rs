@@ -17,6 +17,7 @@ use crate::random::Random;
 use crate::run::{Role, Run};
 use crate::senders::sent_at;
 use chat::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
+use chat::system::socket::connect;
 
 /// How long connecting may take. A storm can overflow the listen backlog of a server, and the
 /// system then tries again after 1, 3, 7 and 15 seconds.
@@ -94,16 +95,15 @@ impl Client {
     /// Connects. Blocks, but for long only if the server's listen backlog is full.
     pub(crate) fn connect(run: &Run, number: u32, nickname: String) -> Option<Self> {
         let began = Instant::now();
-        let connect = || {
-            let mut stream = TcpStream::connect_timeout(&run.address, CONNECT_TIMEOUT)?;
-            stream.set_nodelay(true)?;
+        let log_in = || {
+            let mut stream = connect(run.address, CONNECT_TIMEOUT)?;
             stream.set_nonblocking(true)?;
             // The server asks first, but the client need not wait for the question.
             stream.write_all(format!("{nickname}\n").as_bytes())?;
             Ok(Arc::new(stream))
         };
         let failed = |error: io::Error| run.fail(format!("{nickname}: {error}"));
-        let stream = connect().map_err(failed).ok()?;
+        let stream = log_in().map_err(failed).ok()?;
         if let Some(place) = run.streams.get(number as usize) {
             place.get_or_init(|| Arc::clone(&stream));
         }

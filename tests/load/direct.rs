@@ -20,6 +20,7 @@ use crate::server::Server;
 use crate::{say, scout, senders, siege};
 use chat::arguments::UsageError;
 use chat::system::descriptor;
+use chat::system::socket::connect;
 
 /// The most reader threads. One of them reads some gigabytes a second, more than one server sends.
 const MAX_READERS: u32 = 4;
@@ -56,7 +57,7 @@ pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
         server = Some(started);
         address
     } else {
-        let stream = connect(&options)?;
+        let stream = find_server(&options)?;
         let address = stream.peer_addr().map_err(|error| failed(&options.endpoint, error))?;
         if options.siege.is_none()
             && let Some(warning) = scout::warning(stream, &options)
@@ -74,7 +75,7 @@ pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
 }
 
 /// Finds the server: connects to the first of its host's addresses that answers.
-fn connect(options: &Options) -> Result<TcpStream, Failure> {
+fn find_server(options: &Options) -> Result<TcpStream, Failure> {
     let endpoint = &options.endpoint;
     let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
     let addresses: Vec<_> = addresses.map_err(|error| failed(endpoint, error))?.collect();
@@ -82,14 +83,8 @@ fn connect(options: &Options) -> Result<TcpStream, Failure> {
         let why = format!("{endpoint} is not on this machine: that takes --anywhere");
         return Err(Failure::Usage(UsageError::new(why)));
     }
-    let mut why = failed(endpoint, "no address");
-    for address in &addresses {
-        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => why = failed(format!("could not connect to {endpoint}"), error),
-        }
-    }
-    Err(why)
+    connect(&addresses[..], CONNECT_TIMEOUT)
+        .map_err(|error| failed(format!("could not connect to {endpoint}"), error))
 }
 
 fn failed(what: impl Display, error: impl Display) -> Failure {

@@ -56,7 +56,6 @@ struct Scout {
 
 impl Scout {
     fn join(stream: TcpStream) -> Option<Self> {
-        stream.set_nodelay(true).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
         let mut scout = Self { stream: BufReader::new(stream), sent: 0 };
         scout.send(&format!("{NICKNAME}\n"))?;

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use chat::protocol::replies;
+use chat::system::socket::connect;
 
 use crate::siege::Field;
 
@@ -22,11 +23,10 @@ pub(crate) struct Stranger {
 
 impl Stranger {
     pub(crate) fn connect(field: &Field) -> Result<Self, String> {
-        let stream = TcpStream::connect_timeout(&field.run.address, DEADLINE);
+        let stream = connect(field.run.address, DEADLINE);
         let stream = stream.map_err(|error| format!("could not connect: {error}"))?;
         let set = stream
-            .set_nodelay(true)
-            .and_then(|()| stream.set_read_timeout(Some(DEADLINE)))
+            .set_read_timeout(Some(DEADLINE))
             .and_then(|()| stream.set_write_timeout(Some(DEADLINE)));
         set.map_err(|error| error.to_string())?;
         Ok(Self { stream: BufReader::new(stream) })
