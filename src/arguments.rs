@@ -79,7 +79,7 @@ pub fn command_line() -> impl Iterator<Item = String> {
 /// One part of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// `--name`. If it takes a value, [`Arguments::value`] returns it.
+    /// `--name`. If this option takes a value, [`Arguments::value`] returns the value.
     Option(String),
     /// Anything else.
     Positional(String),
@@ -107,7 +107,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// The option before was given a value with `=` that it does not take.
+    /// The option before takes no value, and was given one with `=`.
     pub fn next_argument(&mut self) -> Result<Option<Argument>, UsageError> {
         if self.attached.take().is_some() {
             return Err(UsageError(format!("{} takes no value", self.option)));

@@ -6,7 +6,7 @@
 //! signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand
 //! with the system's own headers.
 //!
-//! On Linux, a flag of the call makes a send that does not wait. macOS and Windows need another way. With
+//! On Linux, a flag of the call keeps a send from waiting. macOS and Windows need another way. With
 //! `RUSTFLAGS="--cfg portable"` Linux uses that way too, so that it can be tested.
 #![allow(unsafe_code)]
 

@@ -48,7 +48,7 @@ impl Editor {
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
         self.text = text;
-        // It has a place in the text that was there before.
+        // A completion belongs to the text from before.
         self.completion = None;
     }
 
@@ -79,7 +79,7 @@ impl Editor {
             self.completion = None;
         }
         self.is_full = false;
-        // Where a key leads to that moves the cursor, or that deletes what is between.
+        // Where a key moves the cursor to. A key that deletes takes everything between.
         let target = match key {
             Key::Ctrl('b' | 'h') => previous_boundary(&self.text, self.cursor),
             Key::Ctrl('f' | 'd') | Key::Delete => next_boundary(&self.text, self.cursor),
@@ -104,7 +104,7 @@ impl Editor {
             Key::Ctrl('_') => (self.text, self.cursor) = self.undos.pop().unwrap_or(before.clone()),
             _ => {}
         }
-        // A run of typed characters is one change, and is undone at once.
+        // Several typed characters in a row are one change, which is undone as a whole.
         let goes_on = matches!((&last, key), (Some(Key::Char(_)), Key::Char(_)));
         let is_change = !goes_on && !matches!(key, Key::Ctrl('_' | 'c'));
         if is_change && self.text != before.0 {

@@ -108,7 +108,7 @@ impl KeyParser {
         }
     }
 
-    /// Learns that nothing followed in that time. Returns the key that the bytes so far are, if they are a key.
+    /// Notes that nothing followed in that time. If the bytes so far are a key, returns this key.
     pub(super) fn nothing_followed(&mut self) -> Vec<Key> {
         self.pauses = self.pastes() && !self.overflows;
         if self.pauses {

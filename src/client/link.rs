@@ -31,11 +31,11 @@ const PING_DELAY: Duration = Duration::from_secs(2);
 /// Opens the word of the client's own pings. The number of lines sent before the ping follows.
 const PING_WORD: &str = "client-";
 
-/// How long a server may take for the login. Without a limit, a server that accepts and stays silent would keep
-/// a user forever.
+/// How long a server may take for the login. Without a limit, a user would wait forever for a server that accepts
+/// and stays silent.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a person who leaves waits for the server's goodbye. A server that hangs must not keep a person.
+/// How long a person who leaves waits for the server's goodbye. A server that hangs must not hold anybody up.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many lines a user can have waiting. It is more than anybody has to say, and a bound for the memory.
@@ -173,7 +173,7 @@ impl Link {
         self.stream.as_ref().and(self.due)
     }
 
-    /// Returns whether it is time for that. In the room it is time for a ping. Otherwise the login or the goodbye
+    /// Returns whether the deadline has passed. In the room a ping is due then. Otherwise the login or the goodbye
     /// has taken too long.
     pub(super) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())

@@ -151,7 +151,7 @@ impl Client {
         result
     }
 
-    /// Blocks the receive thread until a turn of the send thread has made something true.
+    /// Blocks the receive thread until `is_true` holds. It is checked after each turn of the send thread.
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
         drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
@@ -216,8 +216,8 @@ impl Shared {
         self.link.send(nickname.trim());
     }
 
-    /// Returns how the client ends, if it is time for that. If nobody reads the output of a program any more, or it
-    /// cannot be written, the lines that were read are still sent.
+    /// Returns how the client ends, if it is time to end. If the output of a program cannot be written, or nobody
+    /// reads it any more, the lines that were read are still sent.
     fn ending(&mut self, listens: bool) -> Option<Outcome> {
         let Self { link, terminal, outcome } = self;
         let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;

@@ -2,8 +2,8 @@
 //!
 //! It blocks in `read` on the socket. What wakes it: bytes that come, the end of the stream, or the send thread
 //! when it shuts a broken connection down. All that one `read` returned is handled under one lock and shown
-//! together. While the output takes no more, this thread waits until the send thread has shown something. So it
-//! waits for the reader of the output.
+//! together. While the output takes no more, this thread waits until the send thread has shown something. So a
+//! slow reader of the output slows the server down.
 
 use std::io;
 use std::net::TcpStream;

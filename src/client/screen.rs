@@ -84,8 +84,7 @@ impl Screen {
         let before = format!("{prompt}{before}{}", &text[from..cursor]);
         let after = format!("{}{after}", &text[cursor..to]);
         self.drawn.push(text_width(&before));
-        // The terminal itself remembers where the cursor goes: with some characters it may have other
-        // ideas of their width.
+        // The terminal itself remembers where the cursor goes: it may count other widths for some characters.
         bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
     }
 

@@ -46,13 +46,14 @@ pub(super) struct Terminal {
     pub(super) person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    /// Lines are edited here. They are not with ordinary line input or with a pipe.
+    /// Lines are edited here. With ordinary line input or a pipe they are not.
     pub(super) edits: bool,
     pub(super) transcript: Transcript,
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// A question in a row of its own, until the next key. And what Enter then sends: a line, or the lines of a paste.
+    /// A question in a row of its own, until the next key, and what Enter then sends: a line, or the lines of a
+    /// paste.
     pub(super) question: Option<(String, String)>,
     /// The state of the connection, in a row of its own. Empty if all is well.
     status: String,
@@ -108,7 +109,7 @@ impl Terminal {
         }
     }
 
-    /// Tells the user something: a person among the messages, a program beside them.
+    /// Prints a note for the user. A person sees it among the messages. For a program it goes to standard error.
     pub(super) fn note(&mut self, text: &str) {
         if self.edits || !self.transcript.options.silent {
             self.tell(&format!("{CLIENT_PREFIX}{}\n", clean(text)));
@@ -129,7 +130,7 @@ impl Terminal {
         }
     }
 
-    /// Says what the client adds to the server's help.
+    /// Shows what the client adds to the server's help.
     pub(super) fn help(&mut self) {
         CLIENT_COMMANDS.lines().for_each(|line| self.note(line));
         if self.edits {
@@ -222,7 +223,7 @@ impl Terminal {
             return false;
         }
         if self.question.is_some() || !self.status.is_empty() {
-            // They take the row of the joins and leaves. These are printed for good before.
+            // They take the row of the joins and leaves, which are printed for good before that.
             self.transcript.settle(&mut self.above);
         }
         let above = std::mem::take(&mut self.above);

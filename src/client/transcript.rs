@@ -45,7 +45,7 @@ pub(super) struct Transcript {
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,
-    /// The last person who sent a private message, and since when it is this person.
+    /// The last person who sent a private message, and since when nobody else has sent one.
     pub(super) correspondent: Option<(String, Instant)>,
 }
 
@@ -59,8 +59,8 @@ impl Transcript {
         self.people.names().into_iter().filter(|name| !self.is_me(name)).collect()
     }
 
-    /// Learns from a line of the server and appends what is shown of it, with its line feed. Returns whether it
-    /// rings.
+    /// Learns from a line of the server, and appends what is shown of it, with its line feed. Returns whether the
+    /// bell rings.
     pub(super) fn received(&mut self, line: &str, shown: &mut String) -> bool {
         let line = &*clean(line);
         let is_history = self.history_lines > 0;

@@ -21,8 +21,8 @@ const MAX_UNASKED_LINES: usize = 5;
 /// How much of a paste its question shows, in characters.
 const SAMPLE_CHARS: usize = 24;
 
-/// When a private message has come from somebody else, `/r` is shown with that name before it is sent. This
-/// holds for this time.
+/// How long after the first private message from another person the client shows `/r` with that person's name
+/// before it sends it.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
 impl Shared {

@@ -22,15 +22,15 @@ pub enum Command<'a> {
     },
     /// `/nick NAME`, the name as typed.
     Rename(&'a str),
-    /// `/who [PART]` or `/users [PART]`: a part of the nicknames to list; empty for all.
+    /// `/who [PART]` or `/users [PART]`: lists the nicknames that contain this part. Empty for all.
     Who(&'a str),
-    /// `/ping [WORD]`: the word to send back; empty without one.
+    /// `/ping [WORD]`: sends this word back. Empty without one.
     Ping(&'a str),
     /// `/help`.
     Help,
     /// `/quit` or `/exit`.
     Quit,
-    /// A known command without an argument that it needs. The text says how the command is written.
+    /// A known command that lacks an argument. The text says how the command is written.
     Incomplete(&'static str),
     /// A slash and a word that is no command.
     Unknown(&'a str),

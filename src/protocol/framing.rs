@@ -46,7 +46,7 @@ pub enum Frame<'a> {
     NotUtf8,
     /// A line over the limit, of this many bytes. Its text was not kept.
     TooLong {
-        /// The line's length, less its line end and telnet sequences.
+        /// The line's length without its line end and telnet sequences.
         bytes: usize,
     },
     /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. Then telnet prints nothing more until it gets an
@@ -208,7 +208,7 @@ impl LineDecoder {
         }
     }
 
-    /// Makes text of the bytes that could have been the start of a byte order mark and were not.
+    /// Adds the bytes to the line that only looked like the start of a byte order mark.
     fn hold_partial_mark(&mut self) {
         if let Skip::ByteOrderMark(come) = self.skip {
             self.hold(&BYTE_ORDER_MARK[..come]);

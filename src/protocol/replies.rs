@@ -41,7 +41,7 @@ pub const SERVER_LOST: &str = "[SERVER] This server has lost the others. Connect
 pub const LINK_DOWN: &str =
     "[SERVER] The link to the other servers is down. What is said waits until it is back.";
 
-/// To those who were told [`LINK_DOWN`].
+/// To the clients that received [`LINK_DOWN`].
 pub const LINK_UP: &str = "[SERVER] The link to the other servers is back.";
 
 /// The last line to a connection whose nickname could not be decided in time: see [`LINK_DOWN`].
@@ -191,12 +191,12 @@ impl<'n, I: Iterator<Item = &'n Nickname> + Clone> fmt::Display for Online<'_, I
     }
 }
 
-/// Ends a list that leaves some out, and says how to see them.
+/// The end of a list that leaves some names out. It says how to see them.
 pub fn more(others: usize) -> String {
     format!("and {others} more; /who PART lists those with PART in the name")
 }
 
-/// Says why somebody is kicked, to everyone. All of it is cleaned already.
+/// Says to everyone why somebody is kicked. Both texts are cleaned already.
 pub fn kicked_for(name: &str, reason: &str) -> String {
     format!("{NOTICE_PREFIX}{name} is kicked: {reason}")
 }
@@ -220,7 +220,7 @@ pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// The words that refuse a nickname because somebody has it. No other refusal has them.
+/// The words that refuse a nickname because somebody has it. No other refusal contains them.
 pub const IS_TAKEN: &str = " is already taken.";
 
 /// Refuses a nickname that somebody else has.

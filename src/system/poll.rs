@@ -14,7 +14,7 @@ pub struct Poll {
 
 impl Poll {
     /// Blocks until one of `sockets` takes more or has ended, until `timeout` has passed, or until a signal was
-    /// handled. Returns for each socket, in their order, whether it takes more or has ended.
+    /// handled. Returns for each socket, in order, whether it takes more or has ended.
     pub fn writable<'a, 's>(
         &'a mut self,
         sockets: impl Iterator<Item = &'s TcpStream>,

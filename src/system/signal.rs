@@ -1,4 +1,4 @@
-//! Signals: asking to stop becomes a byte in a pipe.
+//! Signals: a request to stop becomes a byte in a pipe.
 //!
 //! Almost nothing may be called in a signal handler (see `signal-safety(7)`): no lock, no allocation, no
 //! `println!`. `write` on a pipe is allowed, and a thread can wait for the pipe and for a socket at once. So
@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 use super::os::signal as os;
 
-/// What the handler of SIGINT and SIGTERM writes: the program is to end.
+/// What the handler of SIGINT and SIGTERM writes: the program must end.
 pub const STOP: u8 = b'\n';
 
-/// What the handler of SIGHUP writes. It never comes on Windows.
+/// What the handler of SIGHUP writes. Windows has no such signal.
 pub const HANG_UP: u8 = b'h';
 
 /// A second request to stop counts only after this time.
 const MEANT_AFTER: Duration = Duration::from_secs(1);
 
-/// When the handlers were set, and how many nanoseconds later the first request to stop came; 0 before.
+/// When the handlers were set, and how many nanoseconds later the first request to stop came. The number is 0
+/// until then.
 static SET: OnceLock<Instant> = OnceLock::new();
 static FIRST: AtomicU64 = AtomicU64::new(0);
 

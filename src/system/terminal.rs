@@ -1,13 +1,13 @@
-//! The terminal and the standard streams: waiting for several at once, raw mode, the size, and giving
-//! the terminal back however the program ends.
+//! The terminal and the standard streams: waiting for several at once, raw mode, the size, and restoring the
+//! terminal, however the program ends.
 //!
-//! A terminal's settings belong to the terminal, not to the process: a program that ends without
-//! putting them back leaves the person with a shell that shows nothing of what is typed. So what
-//! they were is kept in a static, where a signal handler and a panic can find it too.
+//! A terminal's settings belong to the terminal, not to the process. A program that ends without restoring
+//! them leaves the person with a shell that shows nothing of what is typed. So the old settings are kept in a
+//! static, where a signal handler and a panic can find them too.
 //!
-//! In raw mode every key comes at once, as bytes, and none of them makes a signal: Ctrl-C is a 3 to be read.
-//! Signals come from elsewhere. Those that end the process restore the terminal first, the others wake
-//! [`Input::wait`], as other threads do with [`wake`].
+//! In raw mode every key comes at once, as bytes, and no key makes a signal: Ctrl-C is read as the byte 3.
+//! Other programs still send signals. A signal that ends the process restores the terminal first. Any other
+//! signal wakes [`Input::wait`], as other threads do with [`wake`].
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -25,25 +25,25 @@ const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 /// The columns of a terminal that does not say how many it has.
 const USUAL_COLUMNS: usize = 80;
 
-/// The terminal is to be restored.
+/// Whether the terminal must be restored.
 pub(super) static IS_CHANGED: AtomicBool = AtomicBool::new(false);
 
 /// Standard input, and what else wakes the thread that reads it.
 #[derive(Debug)]
 pub struct Input(os::Input);
 
-/// Why [`Input::wait`] returned; all are false when the time was over, or another thread called
+/// Why [`Input::wait`] returned. Both are false when the time was over, or when another thread called
 /// [`wake`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ready {
     /// There is input, or its end.
     pub input: bool,
-    /// The size has changed, or the process goes on after having been suspended: it is time to call
-    /// [`raw_mode`] and draw.
+    /// The size has changed, or the process goes on after it was suspended. It is time to call [`raw_mode`]
+    /// and to draw.
     pub redraw: bool,
 }
 
-/// The standard output or error, without any buffer of ours.
+/// The standard output or the standard error, without a buffer.
 #[derive(Debug)]
 pub struct Output(os::Output);
 
@@ -82,14 +82,14 @@ pub fn raw_mode() {
     os::switch(true, BRACKET_PASTES);
 }
 
-/// Gives the terminal back as it was before. More than once is no mistake.
+/// Restores the terminal as it was before. May be called more than once.
 pub fn restore() {
     if IS_CHANGED.swap(false, SeqCst) {
         os::switch(false, RESTORE_MODES);
     }
 }
 
-/// Restores, in the middle of a line. A handler may call it.
+/// Restores the terminal in the middle of a line. A handler may call this.
 pub(super) fn restore_after_fault() {
     if IS_CHANGED.load(SeqCst) {
         restore();
@@ -97,10 +97,10 @@ pub(super) fn restore_after_fault() {
     }
 }
 
-/// Returns whether the terminal on standard output shows colors, after asking it to if need be: consoles of
-/// Windows do not from the start, and old ones never. [`restore`] undoes that.
+/// Returns whether the terminal on standard output shows colors. A console of Windows shows them only if it is
+/// asked to, which this does, and an old console never does. [`restore`] undoes it.
 pub fn shows_colors() -> bool {
-    os::show_colors()
+    os::shows_colors()
 }
 
 /// Makes [`Input::wait`] return, now or the next time.
@@ -108,21 +108,21 @@ pub fn wake() {
     os::wake();
 }
 
-/// Makes Ctrl-C end the process with code 0 instead of by a signal: for a terminal outside raw mode,
-/// where leaving by Ctrl-C is no failure. The system then closes the connection.
+/// Makes Ctrl-C end the process with code 0 and not by a signal. This is for a terminal outside raw mode: to
+/// leave by Ctrl-C is no failure. The system then closes the connection.
 pub fn exit_on_interrupt() {
     os::exit_on_interrupt();
 }
 
-/// Stops the process and those it was started with (its process group), as Ctrl-Z does outside raw
-/// mode; call [`restore`] before. Returns when it is continued. Nothing happens where no shell could continue
-/// it (an orphaned process group), nor on Windows.
+/// Stops the process and its process group, as Ctrl-Z does outside raw mode. Call [`restore`] before. Returns
+/// when the process is continued. Does nothing if no shell could continue it (an orphaned process group), and
+/// on Windows.
 pub fn suspend() {
     os::suspend();
 }
 
-/// Returns how many columns the terminal on standard output has, 80 if it does not say.
-/// Source: `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
+/// Returns how many columns the terminal on standard output has, or 80 if it does not say. Source:
+/// `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
 pub fn columns() -> usize {
     os::columns().unwrap_or(USUAL_COLUMNS)
 }
@@ -139,7 +139,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// What the system says; there will be no more input.
+    /// What the system says. There will be no more input then.
     pub fn wait(
         &mut self,
         wants_input: bool,
@@ -150,10 +150,10 @@ impl Input {
         self.0.wait(wants_input, socket, output.map(|output| &output.0), timeout)
     }
 
-    /// Reads what there is: `None` if that is nothing yet, `Some(0)` at the end of the input.
+    /// Reads what there is. Returns `None` if there is nothing yet, and `Some(0)` at the end of the input.
     ///
-    /// A terminal that is gone reads as an error, which is an end as well. Input that another program
-    /// left in `O_NONBLOCK` only has nothing yet.
+    /// A terminal that is gone reads as an error, which counts as the end. Another program may have left the
+    /// input in `O_NONBLOCK`. The error for that counts as nothing yet.
     pub fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         self.0.read(buffer)
     }
@@ -178,17 +178,17 @@ impl Output {
         os::Output::stderr().map(Self)
     }
 
-    /// Writes what a terminal takes, waiting for it no longer than `patience`, and returns how many bytes.
+    /// Writes what a terminal takes, and waits for it no longer than `patience`. Returns how many bytes it took.
     ///
     /// # Errors
     ///
-    /// What the system says; the terminal is gone.
+    /// What the system says. The terminal is gone then.
     pub fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         self.0.write_within(bytes, patience)
     }
 }
 
-/// Writes as the system does it: it may wait, and may take a part.
+/// A write may wait, and may take only a part.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)

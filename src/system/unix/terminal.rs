@@ -84,8 +84,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Output(File);
 
-/// Sets handlers for all signals that end the process, so that each first restores the terminal. They have
-/// the order of `signal(7)`. SIGKILL cannot be handled, and SIGPIPE is ignored by `std`.
+/// Sets handlers for all signals that end the process, so that each first restores the terminal. SIGKILL cannot
+/// be handled, and `std` ignores SIGPIPE.
 pub(crate) fn open() -> io::Result<Input> {
     let (wake, waker) = io::pipe()?;
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -124,8 +124,8 @@ pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     }
 }
 
-/// Terminals do.
-pub(crate) fn show_colors() -> bool {
+/// Only Windows has terminals that do not.
+pub(crate) fn shows_colors() -> bool {
     true
 }
 
@@ -169,8 +169,7 @@ fn handle_fault(number: c_int) {
     unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
 }
 
-/// Handles a fault: restores the terminal. Then calls the runtime's handler, or lets the signal take its
-/// effect.
+/// Handles a fault: restores the terminal. Then lets the runtime's handler act, or the signal take its effect.
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
     let is_handled = |runtime: &&Opaque| runtime.0[HANDLER] != [0; size_of::<usize>()];

@@ -1,4 +1,4 @@
-//! What stands for signals: `SetConsoleCtrlHandler`.
+//! What Windows has in place of signals: `SetConsoleCtrlHandler`.
 
 use std::ffi::c_int;
 use std::io::{PipeWriter, Write};

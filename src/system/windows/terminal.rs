@@ -1,8 +1,8 @@
 //! The terminal: the console, in a mode with the same escape sequences as other terminals.
 //!
 //! No call waits for the console and a socket together. While somebody selects text in the console, reading it
-//! or writing to it may block. So in a client two threads do nothing else: `keyboard` reads, and `screen`
-//! writes, while lines are edited. They and [`Input::wait`] share the [`Desk`]. Neither is joined: nothing
+//! or writing to it may block. So two threads of a client do nothing else: `keyboard` reads, and `screen` writes
+//! while lines are edited. They and [`Input::wait`] share the [`Desk`]. Neither is joined: nothing
 //! could wake them.
 
 use std::ffi::{c_int, c_void};
@@ -34,7 +34,7 @@ const READ_BYTES: usize = 4096;
 /// How often the size is looked at. Windows does not report a change.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often a socket that takes no more is looked at. This is rare.
+/// How often a socket that takes no more is looked at. Such a socket is rare.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How much waits for the screen thread, in bytes. Above this the console counts as one that takes nothing.
@@ -153,7 +153,7 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
     thread::Builder::new().name("screen".into()).spawn(draw_loop).map(drop)
 }
 
-pub(crate) fn show_colors() -> bool {
+pub(crate) fn shows_colors() -> bool {
     let output = modes()[1].map(|mode| mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
     let shows = output.is_none() || set(None, output).is_ok();
     IS_CHANGED.fetch_or(shows, SeqCst);
@@ -163,7 +163,7 @@ pub(crate) fn show_colors() -> bool {
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if is_raw {
         let [input, output] = raw_modes();
-        // It did before.
+        // `prepare_raw_mode` has set the same modes without an error.
         let _ = set(input, output);
         IS_RAW.store(true, SeqCst);
         put(escapes);
@@ -271,7 +271,7 @@ impl Input {
         timeout: Option<Duration>,
     ) -> io::Result<Ready> {
         if wants_input && !self.has_keyboard {
-            // Not earlier: what it begins to read is read in the mode that the console has then.
+            // The thread starts only now, because a read keeps the mode in which it began.
             thread::Builder::new().name("keyboard".into()).spawn(read_loop)?;
             self.has_keyboard = true;
         }
@@ -344,7 +344,7 @@ impl Output {
         if !matches!(self, Self::Console) || !IS_RAW.load(SeqCst) {
             return self.write(bytes);
         }
-        // By the screen thread, when it is done with what it has.
+        // The screen thread writes this once it has written what it already has.
         let mut desk = wait_while(patience, |desk| !desk.takes_more());
         if !desk.takes_more() {
             return Ok(0);
