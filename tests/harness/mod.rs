@@ -102,8 +102,8 @@ pub(crate) fn leave_out(why: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Whether there is the `nc` of OpenBSD. If not, the test is left out. Other programs of that name have
-/// other options and print other words.
+/// Whether the `nc` of OpenBSD is there. If not, the test is left out. Other programs of that name have other
+/// options and print other words.
 #[track_caller]
 pub(crate) fn has_nc() -> bool {
     let help = Command::new("nc").arg("-h").output();

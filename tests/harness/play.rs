@@ -260,7 +260,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Where an example is, which `cargo test` builds beside the tests.
+/// The path of an example. `cargo test` builds the examples beside the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     // target/debug/deps/it-0123
@@ -279,7 +279,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     built
 }
 
-/// Where the examples of the course are, all of them.
+/// The directory of the examples of the course. All of them must be there.
 pub(crate) fn examples() -> PathBuf {
     for name in STEPS.into_iter().chain(["check", "peer"]) {
         example(name);

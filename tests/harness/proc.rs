@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// How often a second `stat` counts processor time: `USER_HZ`, 100 wherever Rust's std runs.
+/// How many ticks of processor time `stat` counts in a second: `USER_HZ`, which is 100 wherever `std` runs.
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// What a process uses at one moment.
@@ -55,7 +55,7 @@ impl Sample {
 
     /// Returns the processor time since an earlier sample, in seconds.
     ///
-    /// Exact while no thread ends in between; when some do, to a hundredth of a second or two.
+    /// The time is exact if no thread ends in between. Otherwise it is exact to one or two hundredths of a second.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> f64 {
         let ticked = self.ticked_seconds - earlier.ticked_seconds;
         let live = self.live_seconds - earlier.live_seconds;

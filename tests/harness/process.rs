@@ -23,7 +23,7 @@ pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
 }
 
-/// The same for the client, and `CHAT_CLIENT`.
+/// The client's binary, or the one that `CHAT_CLIENT` names.
 pub(crate) fn client_path() -> OsString {
     std::env::var_os("CHAT_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_client").into())
 }

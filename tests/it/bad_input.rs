@@ -1,4 +1,4 @@
-//! Hostile and broken input: a clear line to who sent it, nothing to anyone else, nothing lost.
+//! Hostile and broken input: its sender gets a clear line, nobody else gets anything, and nothing is lost.
 
 use std::io::{ErrorKind, Write};
 

@@ -1,10 +1,11 @@
-//! Commands: what each does, who is told, and what is not one.
+//! Commands: what each does, who is told, and what is not a command.
 
 use chat::protocol::replies;
 
 use crate::harness::{Peer, Server, nickname};
 
-/// Has `from` say a line and `to` hear it next: whatever else was on its way would be seen first.
+/// Makes `from` send a line, which must be the next that `to` receives. Anything else on its way would come
+/// first.
 fn marker(from: &mut Peer, name: &str, to: &mut Peer) {
     from.send("marker");
     to.expect(&format!("{name}: marker"));
@@ -45,7 +46,7 @@ fn who_lists_everyone_only_to_who_asked() {
     bob.expect("[SERVER] 2 online: alice, bob");
 }
 
-/// The end of a list that leaves this many out.
+/// The end of a list that leaves out this many.
 fn rest(others: usize) -> String {
     format!(" and {others} more; /who PART lists those with PART in the name")
 }

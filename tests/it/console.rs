@@ -1,4 +1,4 @@
-//! The console: what is typed into the server's own terminal, and what is not heard.
+//! The console: what is typed into the server's own terminal, and what is ignored there.
 
 use std::process::{Command, Stdio};
 
@@ -79,7 +79,7 @@ fn the_end_of_what_is_typed_changes_nothing() {
     alice.expect("* alice stays");
 }
 
-/// Where the terminal has stopped what runs in it.
+/// Whether the terminal has stopped the output.
 fn is_stopped(terminal: &Tmux) -> bool {
     terminal.rows().iter().all(|row| !row.contains("hello"))
 }

@@ -1,5 +1,5 @@
-//! Dead peers: that the system asks after every one of them. That it then finds those behind a
-//! pulled cable takes two minutes, and is shown by `tests/cable.sh`.
+//! Dead peers: the system asks every silent peer whether it is still there. To find that a peer is behind a
+//! pulled cable takes two minutes. `tests/cable.sh` shows that.
 
 use chat::protocol::replies;
 

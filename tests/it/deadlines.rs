@@ -1,7 +1,7 @@
 //! A deadline of half a minute, which the client gives a server.
 //!
-//! Tests are started in the order of their names. This one takes so long that it decides when the last test
-//! ends if it starts among the other tests of the terminal. So it has a topic of its own, with an early name.
+//! Tests are started in the order of their names. If this one started among the other tests of the terminal, it
+//! would be the last to end, since it takes so long. So it has a topic of its own, with an early name.
 
 use crate::harness::{FakeServer, Tmux, taken};
 

@@ -52,8 +52,9 @@ fn idles(server: &Server) {
     assert!(used < 0.3, "it spins: {used} seconds of processor time in one second");
 }
 
-/// The server as another user, who may have this many processes, threads included, and the directory
-/// that it lies in. Without the right to do that the test is left out: the limit does not hold for root.
+/// A command for the server as another user, who may have this many processes, threads included. Returns it with
+/// the directory of its binary. The limit does not hold for root. So without the right to become another user
+/// the test is left out.
 fn with_threads(threads: usize) -> Option<(Command, Directory)> {
     // The limit counts all processes of the user, so nobody else's: no account need exist.
     let user = (100_000 + std::process::id()).to_string();

@@ -80,8 +80,8 @@ fn a_reader_stays_whatever_it_is_told_in_private() {
     senders[0].lines_until("victim: here I am");
 }
 
-/// Tells somebody who does not read so much that the server has to keep at least `kept` bytes of it.
-/// Returns whether it was told all of it.
+/// Sends private messages to a client that does not read, until the server has to keep at least `kept` bytes for
+/// it. Returns whether the server took all of them.
 fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
     let text = "y".repeat(1000);
     let name = reader.name().to_owned();
@@ -180,7 +180,7 @@ fn the_time_in_which_the_server_did_not_run_is_not_held_against_a_reader() {
 }
 
 #[test]
-fn a_long_history_is_bounded_and_kept_once_whoever_joins() {
+fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     let server = Server::with(&["--rate", "0", "--history", "1000"]);
     let mut talker = server.join("talker");
     talker.send_bytes(format!("{}\n", "z".repeat(1000)).repeat(1200).as_bytes());

@@ -1,4 +1,4 @@
-//! What was said before a newcomer came, and that the live lines begin exactly where it ends.
+//! The history that a newcomer gets. The live lines begin exactly where it ends.
 
 use std::thread::{self, ScopedJoinHandle};
 
@@ -83,7 +83,7 @@ fn who_comes_back_sees_the_own_messages_too() {
     let _alice = join_and_expect(&server, "alice", &["alice: mine"]);
 }
 
-/// The numbers of `talker: N` among a newcomer's lines; the notices of others' joins fall away.
+/// The numbers of `talker: N` among a newcomer's lines. The notices of other joins are left out.
 fn numbers(lines: &[String]) -> Vec<usize> {
     let numbers = lines.iter().filter_map(|line| line.strip_prefix("talker: "));
     numbers.map(|number| number.parse().expect("the talker says numbers")).collect()

@@ -1,4 +1,4 @@
-//! Leaving: the last words, the one notice with its reason, and the nickname that is free again.
+//! Leaving: the last line, the one notice with its reason, and the nickname that is free again.
 
 use std::io::{ErrorKind, Write};
 

@@ -1,4 +1,4 @@
-//! The limits on connections: of all of them, and from one address.
+//! The limits on connections: how many in all, and how many from one address.
 
 use chat::protocol::replies;
 

@@ -30,7 +30,7 @@ fn the_log_has_a_line_for_each_event() {
 }
 
 #[test]
-fn whoever_is_turned_away_at_the_login_is_in_the_log_with_the_reason() {
+fn a_client_that_is_turned_away_at_the_login_is_in_the_log_with_the_reason() {
     let mut server = Server::start();
     let mut peer = server.connect("peer");
     let address = peer.address();

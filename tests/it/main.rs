@@ -8,8 +8,8 @@
 //! another user, a full disk. With `CHAT_TESTS_COMPLETE=1` it fails instead. What takes minutes or root
 //! is not among these tests: `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
 //!
-//! On Windows all is left out that needs signals, a shell, or a terminal by way of `tmux`; on other systems than
-//! Linux all that looks into `/proc`, or stops or starves a process.
+//! On Windows all tests are left out that need signals, a shell, or `tmux`. On all systems except Linux, those
+//! are left out that read `/proc`, or that stop or starve a process.
 #![cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, unused_imports, reason = "parts of the harness serve what is left out")

@@ -1,4 +1,4 @@
-//! Nicknames: which get in, which are refused and why, and that no two clients have the same one.
+//! Nicknames: which are accepted, which are refused and why. No two clients have the same one.
 
 use std::thread;
 

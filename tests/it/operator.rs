@@ -24,7 +24,7 @@ struct Operated {
 }
 
 impl Operated {
-    /// Starts it with these options as well.
+    /// Does the same with these options.
     fn with(options: &[&str]) -> Self {
         Self::in_directory(Directory::new(), options)
     }
@@ -142,7 +142,7 @@ fn deliveries_and_bytes_are_what_people_were_sent() {
 }
 
 #[test]
-fn whoever_is_behind_is_named_with_what_is_kept_for_them() {
+fn a_client_that_is_behind_is_named_with_what_is_kept_for_it() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener] = server.join_all(["talker", "listener"]);
     // On a busy machine a client that is behind can be too slow before anybody looks.
@@ -229,7 +229,7 @@ fn a_fifo_that_is_there_is_used_again_and_something_else_is_left_alone() {
 }
 
 #[test]
-fn whoever_joins_is_told_what_the_operator_has_set() {
+fn a_newcomer_is_told_what_the_operator_has_set() {
     let directory = Directory::new();
     let file = directory.file("motd");
     fs::write(&file, "be kind\nto \x1b[2Jall\n").unwrap();
@@ -284,7 +284,7 @@ fn a_ban_is_for_an_address_and_not_for_this_machine_itself() {
 }
 
 #[test]
-fn whoever_is_banned_is_disconnected_and_refused_until_the_ban_is_lifted() {
+fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     let Some(address) = own_address() else { return };
     let directory = Directory::new();
     let bans = directory.file("bans");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{DEADLINE, Peer, Server, free_port, leave_out, server_command, shell};
 
-/// Checks that people can come, talk and go, and that the server ends in order.
+/// Checks that people can come, talk and leave, and that the server ends cleanly.
 #[track_caller]
 fn expect_a_room(server: &mut Server) {
     let mut alice = server.join("alice");
@@ -18,7 +18,7 @@ fn expect_a_room(server: &mut Server) {
     server.stop();
 }
 
-/// The server with a port of its own choice, since nobody reads which one it got.
+/// The command for a server on a port that the test chooses, since nobody reads the log.
 fn on_a_free_port(options: &[&str]) -> (Command, u16) {
     let port = free_port();
     let mut command = server_command(["--port", &port.to_string()]);
@@ -51,7 +51,7 @@ fn a_standard_output_on_a_full_disk_changes_nothing() {
     expect_a_room(&mut Server::unseen(command, full.into(), port));
 }
 
-/// Has this many lines said, and heard by another client.
+/// Makes one client say this many lines, and another receive them.
 #[track_caller]
 fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
     for _ in 0..lines / 1000 {

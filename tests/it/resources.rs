@@ -9,8 +9,8 @@ fn resources(server: &Server) -> (usize, usize) {
     (usage.descriptors, usage.threads)
 }
 
-/// Waits until the server has so many descriptors and threads. Each turn asks the server something,
-/// so that time passes and it is seen to work.
+/// Waits until the server has this many descriptors and threads. Each turn asks the server something. So time
+/// passes, and the server is seen to work.
 #[track_caller]
 fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {
     poll_until(format_args!("{descriptors} descriptors and {threads} threads"), || {

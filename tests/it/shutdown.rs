@@ -1,4 +1,4 @@
-//! The end of the server: everyone is told, it ends in order with exit code 0, and at once if it is asked
+//! The end of the server: everyone is told, and it ends cleanly with exit code 0. It ends at once if it is asked
 //! twice.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -162,7 +162,7 @@ fn a_port_is_free_again_after_a_server_that_was_killed() {
 }
 
 #[test]
-fn whoever_joins_as_the_server_ends_is_heard_too() {
+fn a_client_that_joins_as_the_server_ends_is_heard_too() {
     for _ in 0..3 {
         let server = Server::with(&["--history", "0"]);
         let witness = server.join("witness");
@@ -197,7 +197,7 @@ pub(crate) fn expect_newcomers_to_be_heard(
     server.expect_exit();
 }
 
-/// What readers wait for before the server is ended, in bytes: well into the flood.
+/// How many bytes the readers wait for before the server is ended: well into the flood.
 const ENOUGH_BYTES: u64 = 6 << 20;
 
 /// How many clients talk without a pause.
@@ -207,7 +207,7 @@ const FLOODS: usize = 6;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     bytes: u64,
-    /// Depends on every line and on their order.
+    /// A hash of all lines in their order.
     hash: u64,
     /// The number of the next line of each flood.
     next: [u64; FLOODS],
@@ -219,7 +219,7 @@ impl Seen {
     fn of(peer: &mut Peer, enough: impl FnOnce()) -> Self {
         let (mut seen, mut reader, mut line) = (Self::default(), peer.reader(), Vec::new());
         let mut enough = Some(enough);
-        while reader.read_until(b'\n', &mut line).expect("the connection ends in order") > 0 {
+        while reader.read_until(b'\n', &mut line).expect("the connection ends cleanly") > 0 {
             seen.take(&line);
             line.clear();
             if seen.bytes > ENOUGH_BYTES
@@ -310,8 +310,8 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
     assert!(seen[0].next.iter().any(|&lines| lines > 0), "{:?}", seen[0]);
 }
 
-/// Ends a server while one client is behind, which is given a second and a half, and signals again until it
-/// has ended. Returns whether it was the second signal that ended it.
+/// Ends a server while one client is behind. The server gives this client a second and a half. Meanwhile it gets
+/// the signal again and again, until it has ended. Returns whether a second signal ended it.
 fn is_ended_by_a_second_signal() -> bool {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
@@ -327,7 +327,7 @@ fn is_ended_by_a_second_signal() -> bool {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_whoever_is_still_to_be_told() {
+fn a_second_signal_ends_it_at_once_although_a_client_is_behind() {
     // On a machine so busy that half a second is too short, there is another try.
     assert!((0..5).any(|_| is_ended_by_a_second_signal()));
 }

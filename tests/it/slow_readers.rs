@@ -9,12 +9,12 @@ use crate::harness::{SURELY_BEHIND, Server};
 
 const TOO_SLOW: &str = "[SERVER] slow left the chat! (too slow)";
 
-/// How many lines are said in a flood that a reader takes late. With [`LINE_CHARS`] it is more than the
-/// system holds for a socket on both ends together, so the server itself has to keep the rest. It is
-/// little enough to be said before a reader that takes nothing is too slow, even on a busy machine.
+/// How many lines of [`LINE_CHARS`] are said in a flood that a reader takes late. They are more than the system
+/// holds at both ends of a connection, so the server itself has to keep the rest. They are few enough to be said
+/// before a reader that takes nothing is too slow, even on a busy machine.
 const FLOOD_LINES: usize = 6_000;
 const LINE_CHARS: usize = 1000;
-/// How many of them go out before somebody who reads has to have got them.
+/// How many of them are said at once. A client that reads must receive them before more are said.
 const PIECE: usize = 100;
 
 /// The line of a flood with that number.
@@ -34,7 +34,7 @@ fn who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again() {
     stalled.send("my own");
     alice.expect("stalled: my own");
     bob.expect("stalled: my own");
-    // A few at a time, and bob gets each at once, whoever else does not read.
+    // A few at a time, and bob gets each at once, although another client does not read.
     for start in (0..FLOOD_LINES).step_by(PIECE) {
         let piece = start..start + PIECE;
         alice.send(&piece.clone().map(line).collect::<Vec<_>>().join("\n"));

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::{Peer, Server, Tmux, leave_out};
 
-/// Starts `telnet` in a terminal, as alice, beside bob. `None` without the programs.
+/// Starts `telnet` in a terminal as alice, beside bob. Returns `None` without the programs.
 fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
     let has_telnet = Command::new("sh").args(["-c", "command -v telnet"]).output();
     if !has_telnet.is_ok_and(|output| output.status.success()) {

@@ -25,8 +25,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that pauses does so once in this many reads, on average.
 const READS_A_PAUSE: usize = 64;
-/// It pauses for less than this, in milliseconds: long enough that more than the socket buffers
-/// hold piles up in the server, and far from the time after which a server gives a reader up.
+/// It pauses for less than this, in milliseconds. Meanwhile more comes than the socket buffers hold, so the server
+/// has to keep the rest. A server gives a reader up only after a much longer time.
 const MAX_PAUSE_MILLIS: usize = 400;
 
 /// A visitor leaves after this many messages...
@@ -92,7 +92,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects. Blocks, but for long only if the server's listen backlog is full.
+    /// Connects. Blocks for long only if the server's listen backlog is full.
     pub(crate) fn connect(run: &Run, number: u32, nickname: String) -> Option<Self> {
         let began = Instant::now();
         let log_in = || {

@@ -28,7 +28,7 @@ const MAX_READERS: u32 = 4;
 /// How often the progress line is printed. A shorter run prints none.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a server may take to close the connections of those who leave.
+/// How long a server may take to close the connections of clients that leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is nothing to report.
@@ -182,7 +182,7 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until everyone has received all lines of a siege, or until so much time is over that some are
+    /// Waits until everyone has received all lines of a siege, or for so long that the missing lines must be
     /// lost.
     fn settle(&self) -> Result<(), Failure> {
         let all = u64::from(self.options.clients).saturating_mul(self.expected(0));

@@ -137,7 +137,7 @@ pub(crate) struct Inspector {
     order: Vec<Line>,
     faults: Faults,
     expected_text: Vec<u8>,
-    /// Whether others than the run's clients may talk too.
+    /// Whether clients that are not part of the run may talk too.
     strangers: bool,
     /// Whether the server's farewell came. Nothing may come after it.
     pub(crate) farewell: bool,
@@ -167,7 +167,7 @@ impl Inspector {
         }
     }
 
-    /// Lets others than the run's clients talk too.
+    /// Lets clients talk that are not part of the run.
     pub(crate) fn among_strangers(self) -> Self {
         Self { strangers: true, ..self }
     }
@@ -239,7 +239,7 @@ impl Inspector {
 
 /// Returns whether that is a nickname which none of the run's clients has.
 fn is_stranger(from: &[u8]) -> bool {
-    // As all attackers are called that mean to be; garbage may be a nickname by chance.
+    // Attackers that choose a nickname choose such a one. Garbage may be a nickname by chance.
     if from.starts_with(ATTACKER_PREFIX.as_bytes()) {
         return true;
     }

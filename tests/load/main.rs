@@ -14,8 +14,8 @@
 //! is checked, while attackers do their worst beside it.
 //!
 //! Reading order: [`options`], [`direct`], [`mod@run`], [`readers`], [`client`], [`senders`]; the pure
-//! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], who looks whether a rate limit would
-//! be what is measured; then [`siege`], [`attacks`], [`stranger`] and [`server`].
+//! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], which finds out whether a rate limit would
+//! decide the result; then [`siege`], [`attacks`], [`stranger`] and [`server`].
 
 mod options;
 
@@ -89,7 +89,7 @@ fn print(text: impl Display) -> ExitCode {
     }
 }
 
-/// Prints a line for the person who watches. If standard error is closed, nobody does.
+/// Prints a line for the person who watches. If standard error is closed, nobody watches.
 fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

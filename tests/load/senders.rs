@@ -14,10 +14,10 @@ use crate::integrity::{MARK, Text};
 use crate::options::Measure;
 use crate::run::Run;
 
-/// How much a sender that does not wait says in a turn, in bytes.
+/// How many bytes a sender without a rate sends in a turn.
 const TURN_BYTES: u32 = 16 * 1024;
 
-/// How long a sender waits for room in its connection: far less than it takes to empty one.
+/// How long a sender waits for space in its connection: much less than it takes to empty it.
 const FULL_SLEEP: Duration = Duration::from_micros(200);
 
 /// Sends all messages of all senders. Returns when it began, and how late the latest turn was.

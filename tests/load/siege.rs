@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::run::Run;
 use crate::server::Server;
 
-/// How long a server of our own waits for a nickname, in seconds. It is short, so that the deadline is
+/// How many seconds a server that the siege starts waits for a nickname. It is short, so that the deadline is
 /// reached in a siege.
 const LOGIN_TIMEOUT: &str = "3";
 
@@ -179,8 +179,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. A server that is to be ended is
-    /// ended sooner if an attack is complete. Returns the most that the server used.
+    /// Waits until the time of the attacks is over, and prints the progress. If the server is to be ended, waits
+    /// no longer once an attack is complete. Returns the most that the server used.
     fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + siege.time;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use crate::harness::leave_out;
 use crate::harness::play::{STEPS, examples, text};
 
-/// Has the program run some cells, which must be as the page says.
+/// Makes the program run some cells. Their results must be those of the page.
 #[track_caller]
 fn try_matrix(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new(examples().join("matrix"))

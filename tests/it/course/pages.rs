@@ -1,4 +1,4 @@
-//! The pages of the course: what they link to and name is there, and each step has its five parts.
+//! The pages of the course: what they link to and name exists, and each step has its five parts.
 
 use std::collections::BTreeMap;
 use std::fs;

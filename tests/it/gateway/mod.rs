@@ -2,7 +2,7 @@
 //!
 //! *Asked* clients wait for the bytes `NICKNAME`, answer with a bare name, and send `name: text`, all
 //! without a line end. *Unasked* ones print what comes and send lines `name: text`. Where each `recv`
-//! is a message, a test sends the next one when the one before has been seen by others.
+//! is a message, a test sends the next one only after others have received the one before.
 
 mod talking;
 
@@ -23,8 +23,8 @@ use crate::harness::{Peer, Program, Server, Transcript};
 #[path = "../../../src/lessons/gateway/unframed.rs"]
 mod unframed;
 
-/// A server and a gateway in front of it. Dropped, both are killed; the gateway must not have written
-/// to standard error.
+/// A server and a gateway in front of it. When this is dropped, both are killed. The gateway must not have
+/// written to standard error.
 struct Gateway {
     program: Program,
     address: SocketAddr,

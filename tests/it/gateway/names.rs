@@ -1,4 +1,4 @@
-//! Names behind the gateway: made fit and unique, given late or never, and nobody else's.
+//! Names behind the gateway: they are made valid and unique, may come late or never, and protect their owners.
 
 use super::Gateway;
 

@@ -17,15 +17,15 @@ pub(crate) enum Misdeed {
     LoseJoinNotice,
     LoseClosingLine,
     Double,
-    /// Gives the victim a message after the next.
+    /// Sends the victim a message only after the next one.
     Reorder,
-    /// Gives the victim a message after the next of another sender, never of the same.
+    /// Sends the victim a message only after the next one of another sender, never of the same.
     SwapSenders,
     Tear,
     WrongNickname,
-    /// Gives a sender its own message.
+    /// Sends a message back to its own sender.
     Echo,
-    /// Takes the victim's connection away instead of the closing line.
+    /// Closes the victim's connection instead of sending the closing line.
     Disconnect,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct BadServer {
 struct Member {
     nickname: String,
     stream: TcpStream,
-    /// How many messages it was to get. For a sender that is given back its own: how many it has sent.
+    /// How many messages were meant for it. For a sender that gets its own back: how many it has sent.
     messages: usize,
-    /// A message kept back, and who sent it.
+    /// A message that is held back, and its sender.
     held: Option<(String, String)>,
 }
 
@@ -172,7 +172,7 @@ impl Member {
     }
 }
 
-/// Writes a line. That a client is gone is found out by its own thread.
+/// Writes a line. If the client is gone, its own thread finds out.
 fn give(mut stream: &TcpStream, line: &str) {
     let _ = stream.write_all(format!("{line}\n").as_bytes());
 }

@@ -46,7 +46,7 @@ fn passes(arguments: &str) -> Finished {
     finished
 }
 
-/// Runs a scenario against a server that does something wrong, and the tool must find it.
+/// Runs a scenario against a server that does something wrong. The tool must find it.
 fn finds(misdeed: Misdeed, arguments: &str) -> Finished {
     let server = BadServer::start(misdeed);
     let finished = load(&format!("{arguments} --silence 2 --port {}", server.port()));
@@ -93,13 +93,13 @@ fn paced_deliveries_are_timed_and_drawn() {
 }
 
 #[test]
-fn whoever_stalled_gets_everything_in_the_end() {
+fn a_stalled_client_gets_everything_in_the_end() {
     let finished = passes("stalled --clients 4 --stalled 2 --messages 50 --rate 500");
     assert_eq!((finished.figure("lost"), finished.figure("evicted")), ("0", "0"));
 }
 
 #[test]
-fn whoever_stalled_and_was_turned_out_for_it_is_no_fault() {
+fn a_stalled_client_that_was_evicted_is_no_fault() {
     // Of twenty megabytes the server keeps four, and the sockets of the one that stalls some four.
     let server = server(&["--backlog", "4000000"]);
     let stalled = "stalled --clients 3 --stalled 1 --senders 1 --messages 20000 --bytes 1000";
@@ -145,7 +145,7 @@ fn a_lost_message_is_found_by_counting_timing_and_checking() {
 }
 
 #[test]
-fn a_message_lost_on_the_way_to_whoever_stalled_is_found() {
+fn a_message_lost_on_the_way_to_a_stalled_client_is_found() {
     let stalled = "stalled --clients 2 --stalled 1 --senders 1 --messages 20 --rate 500";
     let finished = finds(Misdeed::Lose, stalled);
     assert_eq!((finished.figure("lost"), finished.figure("evicted")), ("1", "0"));

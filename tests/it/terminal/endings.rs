@@ -1,4 +1,4 @@
-//! Ends: whatever ends the client, the terminal's settings are what they were before.
+//! Endings: the terminal's settings are the same after the client as before, however it ends.
 
 use std::process::Command;
 

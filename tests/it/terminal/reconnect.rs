@@ -2,7 +2,7 @@
 
 use crate::harness::{FakeServer, Peer, Tmux, taken};
 
-/// Lets alice in and waits until the client has noticed: a line typed before would be given back.
+/// Lets alice in, and waits until the client has noticed. A line that is typed earlier would be given back.
 fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
     let mut connection = server.let_in("alice");
     is_in(terminal, &mut connection);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::harness::{Server, Tmux, poll_until};
 
-/// Starts the client as alice in a terminal of so many columns.
+/// Starts the client as alice in a terminal with this many columns.
 fn alice(columns: u16, port: u16) -> Option<Tmux> {
     let terminal = Tmux::client(columns, port, "--nick alice")?;
     terminal.wait_for_row("[SERVER] Connected to the server!");
@@ -134,7 +134,7 @@ fn a_long_line_scrolls_sideways_and_a_new_width_leaves_nothing_behind() {
 }
 
 #[test]
-fn ctrl_l_empties_the_screen_but_for_the_line() {
+fn ctrl_l_empties_the_screen_except_for_the_line() {
     let server = Server::start();
     let Some(terminal) = alice(60, server.port()) else { return };
     terminal.text("typed");
