@@ -17,7 +17,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::entry::Id;
+use super::entry::{Entry, Id};
 use super::resp::{Connection, Error, Value};
 use super::state::{Place, State};
 
@@ -35,15 +35,6 @@ pub struct Address {
     pub auth: Vec<String>,
     /// The room.
     pub room: String,
-}
-
-/// An entry of the stream.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number.
-    pub id: Id,
-    /// Names and values, in turn.
-    pub fields: Vec<Vec<u8>>,
 }
 
 /// A connection to the engine that is the primary.
@@ -154,10 +145,7 @@ impl Engine {
         if id == Id::default() {
             return Ok(true);
         }
-        let Some(entry) = self.entry(id)? else { return Ok(false) };
-        let mut probe = State::default();
-        probe.apply(entry.id, &entry.fields, &mut |_, _| {});
-        Ok(probe.last_key() == key)
+        Ok(self.entry(id)?.is_some_and(|entry| entry.content().key() == key))
     }
 
     /// Returns the newest checkpoint, if there is one that can be read.

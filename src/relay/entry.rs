@@ -53,6 +53,53 @@ impl fmt::Display for Sid {
     }
 }
 
+/// An entry as it stands in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub id: Id,
+    /// Names and values, in turn.
+    pub fields: Vec<Vec<u8>>,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// A server has written these records.
+    Records(Header, &'a str),
+    /// A server asks for a checkpoint.
+    Question,
+    /// No server of this room writes such an entry. The text says why.
+    Foreign(&'static str),
+}
+
+impl Entry {
+    /// Reads it.
+    pub fn content(&self) -> Content<'_> {
+        let [name, text] = &*self.fields else { return Content::Foreign("not one field") };
+        if name != b"e" {
+            return Content::Foreign("another field");
+        }
+        if text == b"?" {
+            return Content::Question;
+        }
+        let Ok(text) = str::from_utf8(text) else { return Content::Foreign("not UTF-8") };
+        let (header, records) = text.split_once('\n').unwrap_or((text, ""));
+        let header = Header::parse(header).map(|header| Content::Records(header, records));
+        header.unwrap_or(Content::Foreign("no header"))
+    }
+}
+
+impl Content<'_> {
+    /// The run that wrote the entry, and its number there. Both are zero if no server has written it.
+    pub fn key(&self) -> (Sid, u64) {
+        match self {
+            Self::Records(header, _) => (header.sid, header.seq),
+            Self::Question | Self::Foreign(_) => (Sid::default(), 0),
+        }
+    }
+}
+
 /// The first line of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -91,12 +138,6 @@ impl Header {
     pub fn name_in_hello<'a>(&self, records: &'a str) -> Option<&'a str> {
         let name = records.lines().next()?.strip_prefix("H 1 ")?;
         (self.seq == 1 && is_server_name(name)).then_some(name)
-    }
-
-    /// Whether an entry opens with this run and this number.
-    pub fn opens(sid: Sid, seq: u64, fields: &[Vec<u8>]) -> bool {
-        let start = format!("{sid} {seq} ");
-        matches!(fields, [_, text] if text.starts_with(start.as_bytes()))
     }
 }
 

@@ -15,8 +15,8 @@
 use std::time::{Duration, Instant};
 
 use super::Relay;
-use super::engine::{Engine, Entry};
-use super::entry::{Header, Id, Sid};
+use super::engine::Engine;
+use super::entry::{Entry, Id, Sid};
 use super::link::{Phase, Side};
 use super::resp::Error;
 use super::stage::Stage;
@@ -225,7 +225,7 @@ impl<'r, 'a> Follower<'r, 'a> {
     /// Takes the next entry of the stream.
     fn take(&mut self, entry: &Entry) -> Result<(), Error> {
         let Reader { relay, shared, engine, stage } = &mut *self.reader;
-        let is_own = Header::opens(self.sid, self.read_back + 1, &entry.fields);
+        let is_own = entry.content().key() == (self.sid, self.read_back + 1);
         let locals = if is_own { relay.take_locals() } else { Vec::new() };
         let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, locals);
         let state = &self.state;
@@ -374,9 +374,8 @@ fn replay(
             if until.is_some_and(|until| entry.id > until) {
                 return Ok(Replayed { state, doubted, asked });
             }
-            let applied = state.apply(entry.id, &entry.fields, &mut |_, _| {});
-            let (sid, _) = state.last_key();
-            match applied.outcome {
+            let (sid, _) = entry.content().key();
+            match state.apply(&entry, &mut |_, _| {}).outcome {
                 Outcome::Doubtful(_) => (doubted, asked) = (Some(sid), None),
                 // The entry before it was forged. So nothing is missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Relay;
-use super::engine::Entry;
-use super::entry::Sid;
+use super::entry::{Entry, Sid};
 use super::link::Link;
 use super::records::{Asked, Local};
 use super::state::{Applied, Event, Gone, State, Who};
@@ -92,9 +91,7 @@ impl<'a> Stage<'a> {
         locals: Vec<(usize, Local)>,
     ) -> Applied {
         self.locals = locals.into();
-        let applied = state.apply(entry.id, &entry.fields, &mut |number, event| {
-            self.happen(number, event);
-        });
+        let applied = state.apply(entry, &mut |number, event| self.happen(number, event));
         self.catch_up(usize::MAX);
         self.flush();
         applied

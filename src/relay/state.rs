@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use super::entry::{Header, Id, Sid};
+use super::entry::{Content, Entry, Header, Id, Sid};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::replies::LeaveReason;
 
@@ -183,11 +183,6 @@ impl State {
         self.last
     }
 
-    /// The run and the number of the entry that was applied last.
-    pub fn last_key(&self) -> (Sid, u64) {
-        self.last_key
-    }
-
     /// The entry that was applied last, and who wrote it.
     pub fn place(&self) -> Place {
         (self.last, self.last_key)
@@ -230,26 +225,25 @@ impl State {
 
 /// Applying.
 impl State {
-    /// Applies the next entry of the stream. `fields` are all its fields. `tell` is called for each event, with
-    /// the number of its record in the entry.
-    pub fn apply(
-        &mut self,
-        id: Id,
-        fields: &[Vec<u8>],
-        tell: &mut dyn FnMut(usize, Event<'_>),
-    ) -> Applied {
-        let cost = ENTRY_COST + fields.iter().map(|field| field.len() as u64).sum::<u64>();
-        self.last_key = Default::default();
-        let outcome = self.apply_fields(fields, tell);
+    /// Applies the next entry of the stream. `tell` is called for each event, with the number of its record in
+    /// the entry.
+    pub fn apply(&mut self, entry: &Entry, tell: &mut dyn FnMut(usize, Event<'_>)) -> Applied {
+        let content = entry.content();
+        let outcome = match content {
+            Content::Records(header, records) => self.apply_records(&header, records, tell),
+            Content::Question => Outcome::Question,
+            Content::Foreign(why) => Outcome::Foreign(why),
+        };
         // This is done for every entry: all servers agree on its place in the stream.
+        let cost = ENTRY_COST + entry.fields.iter().map(|field| field.len() as u64).sum::<u64>();
         self.position += cost;
         self.since += cost;
-        self.last = id;
+        (self.last, self.last_key) = (entry.id, content.key());
         self.remember_point();
         let is_due = self.since >= CHECKPOINT_BYTES;
         let trim_to = is_due.then(|| {
             self.since = 0;
-            std::mem::replace(&mut self.mark, id)
+            std::mem::replace(&mut self.mark, entry.id)
         });
         Applied { outcome, trim_to }
     }
@@ -262,30 +256,20 @@ impl State {
         self.points.push_back(self.point());
     }
 
-    fn apply_fields(
+    fn apply_records(
         &mut self,
-        fields: &[Vec<u8>],
+        header: &Header,
+        records: &str,
         tell: &mut dyn FnMut(usize, Event<'_>),
     ) -> Outcome {
-        let [name, text] = fields else { return Outcome::Foreign("not one field") };
-        if name != b"e" {
-            return Outcome::Foreign("another field");
-        }
-        if text == b"?" {
-            return Outcome::Question;
-        }
-        let Ok(text) = str::from_utf8(text) else { return Outcome::Foreign("not UTF-8") };
-        let (header, records) = text.split_once('\n').unwrap_or((text, ""));
-        let Some(header) = Header::parse(header) else { return Outcome::Foreign("no header") };
-        self.last_key = (header.sid, header.seq);
-        let doubt = self.doubt(&header);
+        let doubt = self.doubt(header);
         match self.servers.get(&header.sid).map(|server| server.seq) {
             Some(last) if header.seq <= last => return Outcome::Ignored,
             Some(last) if header.seq > last + 1 => {
                 return Outcome::Doubtful("entries before it are missing");
             }
             Some(_) => {}
-            None if self.let_in(&header, records, tell) => {}
+            None if self.let_in(header, records, tell) => {}
             None => return doubt.map_or(Outcome::Ignored, Outcome::Doubtful),
         }
         if let Some(server) = self.servers.get_mut(&header.sid) {

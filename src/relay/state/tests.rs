@@ -4,7 +4,7 @@ use super::*;
 
 /// A stream, and the state of a server that has read it to the end.
 struct Stream {
-    entries: Vec<(Id, Vec<Vec<u8>>)>,
+    entries: Vec<Entry>,
     state: State,
 }
 
@@ -23,10 +23,11 @@ impl Stream {
         let id: Id = format!("{}-0", self.entries.len() + 1).parse().unwrap();
         let fields: Vec<Vec<u8>> = fields.iter().map(|field| field.to_vec()).collect();
         let mut events = Vec::new();
-        let applied = self.state.apply(id, &fields, &mut |number, event| {
+        let entry = Entry { id, fields };
+        let applied = self.state.apply(&entry, &mut |number, event| {
             events.push(format!("{number} {event:?}"));
         });
-        self.entries.push((id, fields));
+        self.entries.push(entry);
         (applied.outcome, events)
     }
 
@@ -111,7 +112,7 @@ fn of_several_copies_the_first_counts_and_a_number_that_jumps_is_a_hole() {
     let mut stream = Stream::default();
     let mut one = stream.come(1, "one");
     stream.write(&mut one, "J 1 al al\n");
-    let copy = stream.entries.last().unwrap().1[1].clone();
+    let copy = stream.entries.last().unwrap().fields[1].clone();
     let before = stream.state.digest;
     assert_eq!(stream.append(&[b"e", &copy]), (Outcome::Ignored, Vec::new()));
     assert_eq!(stream.state.digest, before);
@@ -134,7 +135,7 @@ fn a_server_comes_by_a_hello_of_this_version_and_in_no_other_way() {
 fn another_run_of_a_name_replaces_the_one_before_and_a_late_copy_does_not() {
     let mut stream = Stream::default();
     let mut old = stream.come(1, "one");
-    let hello_of_old = stream.entries[0].1[1].clone();
+    let hello_of_old = stream.entries[0].fields[1].clone();
     stream.write(&mut old, "J 1 al al\n");
     let (_, events) = stream.write(&mut Writer(Sid(2), 0), "H 1 one\n");
     let left = "0 Left(Who { sid: Sid(1), client: 1 }, \"al\", ServerLost)";
@@ -275,10 +276,10 @@ fn a_checkpoint_is_due_after_so_many_bytes_and_keeps_the_period_before_it() {
         let (at, digest) = stream.state.point();
         one.1 += 1;
         let header = Header { sid: one.0, seq: one.1, at, digest };
-        let fields = [b"e".to_vec(), format!("{header}{text}").into_bytes()];
-        let applied = stream.state.apply(id, &fields, &mut |_, _| {});
+        let fields = vec![b"e".to_vec(), format!("{header}{text}").into_bytes()];
+        let applied = stream.state.apply(&Entry { id, fields }, &mut |_, _| {});
         due.extend(applied.trim_to.map(|trim_to| (id, trim_to)));
-        stream.entries.push((id, Vec::new()));
+        stream.entries.push(Entry { id, fields: Vec::new() });
     }
     assert_eq!(due[0].1, Id::default());
     assert_eq!(due[1].1, due[0].0);
@@ -325,7 +326,7 @@ fn random_stream(seed: u64) -> Stream {
             0 => writers.push(stream.come(100 + step, &format!("s{}", random.below(4)))),
             1 => {
                 let place = random.below(stream.entries.len() + 1);
-                let again = stream.entries.get(place).map(|(_, fields)| fields.clone());
+                let again = stream.entries.get(place).map(|entry| entry.fields.clone());
                 let again = again.unwrap_or_default();
                 stream.append(&again.iter().map(Vec::as_slice).collect::<Vec<_>>());
             }
@@ -351,10 +352,10 @@ fn a_checkpoint_read_back_is_the_state_at_every_entry_and_from_there_on() {
         let mut state = State::default();
         let mut copy = State::default();
         let mut most = 0;
-        for (id, fields) in &stream.entries {
-            state.apply(*id, fields, &mut |_, _| {});
-            let applied = copy.apply(*id, fields, &mut |_, _| {});
-            assert_eq!(copy.write(), state.write(), "seed {seed}, entry {id}, {applied:?}");
+        for entry in &stream.entries {
+            state.apply(entry, &mut |_, _| {});
+            let applied = copy.apply(entry, &mut |_, _| {});
+            assert_eq!(copy.write(), state.write(), "seed {seed}, entry {}, {applied:?}", entry.id);
             copy = State::read(&state.write()).unwrap();
             assert_eq!((&copy.servers, &copy.names), (&state.servers, &state.names));
             most = most.max(state.members().count());
@@ -369,8 +370,8 @@ fn whatever_comes_each_name_has_one_owner_and_each_who_joins_leaves_once() {
         let stream = random_stream(seed);
         let mut state = State::default();
         let mut inside: BTreeMap<String, String> = BTreeMap::new();
-        for (id, fields) in &stream.entries {
-            state.apply(*id, fields, &mut |_, event| match event {
+        for entry in &stream.entries {
+            state.apply(entry, &mut |_, event| match event {
                 Event::Joined(who, nick) => {
                     assert!(!inside.values().any(|other| other == nick), "{nick} twice");
                     assert!(inside.insert(format!("{who:?}"), nick.to_owned()).is_none());
