@@ -15,12 +15,13 @@
 use std::time::{Duration, Instant};
 
 use super::Relay;
+use super::apply::{Applied, MISSES, Outcome};
 use super::engine::Engine;
 use super::entry::{Entry, Id, Sid};
 use super::link::{Phase, Side};
 use super::resp::Error;
 use super::stage::Stage;
-use super::state::{Applied, MISSES, Outcome, State};
+use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 

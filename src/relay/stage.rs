@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Relay;
+use super::apply::{Applied, Event, Gone};
 use super::entry::{Entry, Sid};
 use super::link::Link;
 use super::records::{Asked, Local};
-use super::state::{Applied, Event, Gone, State, Who};
+use super::state::{State, Who};
 
 use crate::protocol::cleaning::clean;
 use crate::protocol::nickname::Nickname;

@@ -1,6 +1,9 @@
 //! Each rule of the state has a test here. Further tests check what must hold for any stream.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::relay::state::REMEMBERED_POINTS;
 
 /// A stream, and the state of a server that has read it to the end.
 struct Stream {
