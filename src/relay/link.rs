@@ -68,13 +68,10 @@ pub(super) enum Phase {
 #[derive(Debug)]
 struct Run {
     sid: Sid,
-    /// The number of the last entry that was sent, and of the last one that was read back.
+    /// The number of the last entry that was sent.
     sent: u64,
-    read_back: u64,
-    /// What stands between the records of the entry that is under way, the number of its batch, and since when.
-    locals: Vec<(usize, Local)>,
-    batch: u64,
-    since: Instant,
+    /// What is to be done when that entry is read back. None once it is.
+    under_way: Option<UnderWay>,
     /// The entry that was read last, and whether the engine has lost it.
     last: Place,
     is_lost: bool,
@@ -85,6 +82,16 @@ struct Run {
     lag: u64,
     /// None while a beat is under way.
     next_beat: Option<Instant>,
+}
+
+/// What is kept of an entry until it is read back.
+#[derive(Debug)]
+struct UnderWay {
+    since: Instant,
+    /// The batch that is done then.
+    batch: u64,
+    /// What stands between its records.
+    locals: Vec<(usize, Local)>,
 }
 
 /// An entry that is to be appended.
@@ -140,8 +147,9 @@ impl Link {
         let is_idle = self.has_nothing() && self.until_beat() != Some(Duration::ZERO);
         let may_talk = self.run.as_ref().is_some_and(|run| self.may_talk(run));
         let run = self.run.as_mut().filter(|_| !is_idle)?;
+        let mut under_way =
+            UnderWay { since: Instant::now(), batch: self.done, locals: Vec::new() };
         run.sent += 1;
-        run.since = Instant::now();
         run.reported = run.point.0;
         let (sid, seq, (at, digest)) = (run.sid, run.sent, run.point);
         let mut text = Header { sid, seq, at, digest }.to_string();
@@ -150,22 +158,23 @@ impl Link {
         } else if may_talk {
             let (records, locals) = self.records.take();
             text += &records;
-            (run.locals, run.batch) = (locals, batch);
+            (under_way.batch, under_way.locals) = (batch, locals);
         }
         if self.phase == Phase::Closing && seq > 1 {
             text += "X\n";
-        } else if run.next_beat.is_some_and(|beat| beat <= run.since) {
+        } else if run.next_beat.is_some_and(|beat| beat <= under_way.since) {
             text += "B\n";
             // The time to the next beat begins when this beat is read back. So no time passes while the engine
             // stands still.
             run.next_beat = None;
         }
+        run.under_way = Some(under_way);
         Some(Outgoing { sid, seq, text })
     }
 
     fn is_under_way(&self, entry: &Outgoing) -> bool {
         let run = self.run.as_ref().filter(|run| run.sid == entry.sid);
-        self.phase < Phase::Closed && run.is_some_and(|run| run.read_back < entry.seq)
+        self.phase < Phase::Closed && run.is_some_and(|run| run.under_way.is_some())
     }
 }
 
@@ -305,10 +314,7 @@ impl Relay {
             link.run = Some(Run {
                 sid,
                 sent: 0,
-                read_back: 0,
-                locals: Vec::new(),
-                batch: link.done,
-                since: now,
+                under_way: None,
                 last: state.place(),
                 is_lost: false,
                 point: state.point(),
@@ -339,10 +345,13 @@ impl Relay {
         self.link.wait_while(time, |link| link.is_under_way(entry))
     }
 
-    /// Takes what stands between the records of the entry that is under way.
-    pub(super) fn take_locals(&self) -> Vec<(usize, Local)> {
-        let locals = |link: &mut Link| Some(std::mem::take(&mut link.run.as_mut()?.locals));
-        self.link.change(locals).unwrap_or_default()
+    /// Takes what stands between the records of the entry with this number, if that entry is under way. Of a copy
+    /// there is nothing to take.
+    pub(super) fn take_locals(&self, seq: u64) -> Option<Vec<(usize, Local)>> {
+        self.link.change(|link| {
+            let run = link.run.as_mut().filter(|run| run.sent == seq)?;
+            Some(std::mem::take(&mut run.under_way.as_mut()?.locals))
+        })
     }
 
     /// Notes how far the room was read, and how far the slowest other server is behind. Also notes whether the
@@ -351,10 +360,9 @@ impl Relay {
         self.link.change(|link| {
             let Some(run) = &mut link.run else { return };
             (run.last, run.point, run.lag) = (state.place(), state.point(), state.lag(run.sid));
-            if is_read_back {
-                run.read_back += 1;
+            if is_read_back && let Some(entry) = run.under_way.take() {
                 run.next_beat.get_or_insert_with(|| Instant::now() + self.beat);
-                link.done = run.batch;
+                link.done = entry.batch;
             }
         });
     }
@@ -362,8 +370,8 @@ impl Relay {
     /// Whether an entry of this server has been under way for so long.
     pub(super) fn is_under_way_for(&self, time: Duration) -> bool {
         self.link.look(|link| {
-            let run = link.run.as_ref().filter(|run| run.read_back < run.sent);
-            run.is_some_and(|run| run.since.elapsed() >= time)
+            let entry = link.run.as_ref().and_then(|run| run.under_way.as_ref());
+            entry.is_some_and(|entry| entry.since.elapsed() >= time)
         })
     }
 

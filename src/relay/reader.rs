@@ -132,8 +132,8 @@ struct Follower<'r, 'a> {
     reader: &'r mut Reader<'a>,
     state: State,
     sid: Sid,
-    /// How many of its own entries were read. The first is the hello.
-    read_back: u64,
+    /// Whether the hello of this run was read.
+    has_come: bool,
     /// When the engine was last heard.
     heard: Instant,
     /// Whether the engine answers, and has not taken this server's entry for too long.
@@ -156,7 +156,7 @@ impl<'r, 'a> Follower<'r, 'a> {
             reader,
             state,
             sid,
-            read_back: 0,
+            has_come: false,
             heard: Instant::now(),
             is_stuck: false,
             down_since: None,
@@ -195,7 +195,7 @@ impl<'r, 'a> Follower<'r, 'a> {
                             self.lose_link(&error);
                             break;
                         }
-                        if self.read_back > 0 && self.state.server(self.sid).is_none() {
+                        if self.has_come && self.state.server(self.sid).is_none() {
                             return self.gone();
                         }
                     }
@@ -226,9 +226,11 @@ impl<'r, 'a> Follower<'r, 'a> {
     /// Takes the next entry of the stream.
     fn take(&mut self, entry: &Entry) -> Result<(), Error> {
         let Reader { relay, shared, engine, stage } = &mut *self.reader;
-        let is_own = entry.content().key() == (self.sid, self.read_back + 1);
-        let locals = if is_own { relay.take_locals() } else { Vec::new() };
-        let Applied { outcome, trim_to } = stage.apply(&mut self.state, entry, locals);
+        let (sid, seq) = entry.content().key();
+        let locals = if sid == self.sid { relay.take_locals(seq) } else { None };
+        let is_own = locals.is_some();
+        let Applied { outcome, trim_to } =
+            stage.apply(&mut self.state, entry, locals.unwrap_or_default());
         let state = &self.state;
         match outcome {
             Outcome::Counted | Outcome::Ignored => {}
@@ -247,7 +249,7 @@ impl<'r, 'a> Follower<'r, 'a> {
                 }
             }
         }
-        self.read_back += u64::from(is_own);
+        self.has_come |= is_own;
         relay.note_progress(state, is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
             // This server's entry made the checkpoint due, so this server writes it. If that fails, there will
