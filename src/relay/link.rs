@@ -58,10 +58,9 @@ pub(super) enum Phase {
     Open,
     /// Nothing gathers any more. What has gathered is appended, and then the notice that the server closes.
     Closing,
-    /// The other servers know this. Nothing is read or appended any more.
+    /// The other servers know this, or it is too late to tell them. Nothing is read or appended any more: the
+    /// threads are woken from every wait, and end.
     Closed,
-    /// The threads are woken from every wait, and end.
-    Stopped,
 }
 
 /// This server's part in the room, from its hello on.
@@ -273,7 +272,7 @@ impl Relay {
     ) -> Result<&'e mut Engine, Error> {
         let register = |stream: &TcpStream| {
             self.link.change(|link| {
-                if link.phase == Phase::Stopped {
+                if link.phase == Phase::Closed {
                     return Err(io::Error::other("it is closed"));
                 }
                 link.streams[side as usize] = Some(stream.try_clone()?);
@@ -304,7 +303,7 @@ impl Relay {
 
     /// Sleeps, and returns whether the relay goes on. Its close wakes it.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        !self.link.wait_while(time, |link| link.phase < Phase::Stopped)
+        !self.link.wait_while(time, |link| link.phase < Phase::Closed)
     }
 
     /// Begins a run in a room that was read up to here. Returns the run.
@@ -380,7 +379,7 @@ impl Relay {
     }
 
     /// Goes on to a phase, and wakes all threads that wait for it. Nothing can be appended in any but the first.
-    pub(super) fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: Phase) {
         self.link.close_with(|link| link.phase = link.phase.max(phase));
     }
 
@@ -402,8 +401,8 @@ impl Relay {
     }
 
     /// Ends the relay's threads: wakes them from every wait.
-    fn stop(&self) {
-        self.enter(Phase::Stopped);
+    pub(super) fn stop(&self) {
+        self.enter(Phase::Closed);
         self.link.look(|link| {
             for stream in link.streams.iter().flatten() {
                 // This fails when the connection is over.

@@ -60,7 +60,7 @@ pub fn read_loop(relay: &Relay, shared: &Shared) {
         let End::Lost(why) = end else { break };
         reader.stage.turn_out(relay, why);
     }
-    relay.enter(Phase::Closed);
+    relay.stop();
 }
 
 /// Loading.
@@ -78,7 +78,7 @@ impl Reader<'_> {
                     self.engine = None;
                     if error.is_final() {
                         self.relay.fail(format!("the engine cannot be used: {error}"));
-                    } else if !is_told && self.relay.phase() < Phase::Stopped {
+                    } else if !is_told && self.relay.phase() < Phase::Closed {
                         let engine = self.relay.address.hosts.join(",");
                         self.shared
                             .log
@@ -174,7 +174,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         let mut pauses = Pauses::new();
         loop {
             let read = self.read();
-            if self.reader.relay.phase() == Phase::Stopped {
+            if self.reader.relay.phase() == Phase::Closed {
                 return End::Over;
             }
             if self.reader.relay.is_lost() {
