@@ -7,7 +7,7 @@
 //! escape sequences. Every text that leaves this module to be printed is cleaned: by the `Display` of
 //! [`UsageError`] and of [`Endpoint`], and by [`fail`], with which every program prints its last words.
 //!
-//! What an option means is not known here. Each program has its own `options` module.
+//! This module does not know the meaning of an option. Each program has its own `options` module.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ fn error_line(error: impl fmt::Display) -> String {
     format!("[ERROR] {}\n", clean(&error.to_string()))
 }
 
-/// What is wrong with a command line. Its `Display` is one cleaned line, for [`fail`] with exit code 2.
+/// An error in a command line. Its `Display` is one cleaned line, for [`fail`] with exit code 2.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -57,7 +57,7 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// What a command line asks for.
+/// The request of a command line.
 #[derive(Debug, PartialEq)]
 pub enum Request<O> {
     /// Run with these options.
@@ -91,7 +91,7 @@ pub struct Arguments<I> {
     rest: I,
     /// The option last returned, for error messages.
     option: String,
-    /// What follows its `=`.
+    /// The text after its `=`.
     attached: Option<String>,
     /// `--` was seen: everything after it is positional.
     only_positional: bool,

@@ -31,11 +31,11 @@ pub(super) struct Editor {
     recalled: usize,
     /// The lines of the history with the changes made to them, and the new line.
     edited: HashMap<usize, String>,
-    /// What the line was before each change.
+    /// The line as it was before each change.
     undos: Vec<(String, usize)>,
-    /// What the last deletion took, for Ctrl-Y.
+    /// The text of the last deletion, for Ctrl-Y.
     killed: String,
-    /// What is searched for in the history.
+    /// The text that is searched for in the history.
     pub(super) search: Option<String>,
     /// There was no room for the text of the last key.
     pub(super) is_full: bool,

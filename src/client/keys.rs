@@ -25,7 +25,7 @@ pub(super) enum Key {
     Tab,
     Delete,
     Escape,
-    /// What was pasted, as it came.
+    /// Pasted text, as it came.
     Paste(String),
     /// A paste that was larger than [`MAX_PASTE_BYTES`], or was broken off.
     LostPaste,

@@ -237,7 +237,7 @@ impl Link {
 
     /// Gives a line to the socket, before all that wait.
     pub(super) fn send(&mut self, line: &str) {
-        // The line and its end are put together first: with TCP_NODELAY each write is a packet.
+        // The line and its line end go out in one write. With TCP_NODELAY, two writes would be two packets.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());
     }
 }

@@ -72,7 +72,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// When so many lines wait, no more input of a program is read.
 const MAX_WAITING_LINES: usize = 1000;
 
-/// What the two threads have in common.
+/// The data that the two threads share.
 struct Client {
     options: Options,
     output: Output,
@@ -157,7 +157,7 @@ impl Client {
     }
 }
 
-/// What the send thread runs. In each turn it sends and draws as much as it can without a wait. Then it blocks
+/// The body of the send thread. In each turn it sends and draws as much as it can without a wait. Then it blocks
 /// until there is input (if it wants any), until more can be sent or drawn, until something has changed, or
 /// until something is due. While many lines of a program wait to be sent, it wants no input. So a program that
 /// writes into the pipe is slowed to the pace of the server.

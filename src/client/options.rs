@@ -2,7 +2,7 @@
 
 use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 
-/// What `client --help` prints.
+/// The text of `client --help`.
 pub const HELP: &str = include_str!("help.txt");
 
 /// How a client behaves.

@@ -1,4 +1,4 @@
-//! What the send thread does for a program: lines in, as a pipe or the system's own line editing delivers them.
+//! The send thread for a program: lines in, as a pipe or the system's own line editing delivers them.
 //! It runs under the client's lock, and blocks nowhere.
 
 use super::link::Phase;

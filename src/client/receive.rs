@@ -42,7 +42,7 @@ const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What the receive thread runs.
+/// The body of the receive thread.
 pub(super) fn receive_loop(client: &Client) -> Outcome {
     let Options { endpoint, reconnect, .. } = &client.options;
     let is_named = |shared: &Shared| shared.link.phase != Phase::Unnamed;

@@ -36,7 +36,7 @@ const ROW_END: &str = "\r\n";
 /// The least room for text, in columns. If a prompt would leave less, there is no prompt.
 const MIN_TEXT_COLUMNS: usize = 10;
 
-/// What stays at the bottom: a note, which may be empty, and the row being typed.
+/// The rows that stay at the bottom: a note, which may be empty, and the row being typed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bottom<'a> {
     pub(super) note: &'a str,
@@ -46,7 +46,7 @@ pub(super) struct Bottom<'a> {
     pub(super) cursor: usize,
 }
 
-/// What the next drawing must know of this one.
+/// The facts about this drawing that the next one needs.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     /// How many columns of the text are hidden on the left.
@@ -91,7 +91,7 @@ impl Screen {
     /// Erases the note and the row being typed, and leaves the cursor where they began.
     pub(super) fn erase(&mut self, columns: usize) -> String {
         // Most terminals wrap the rows when they are made narrower. Then the cursor is further below the start
-        // of the rows. A terminal that cuts rows off instead (xterm) loses a message here.
+        // of the rows. xterm cuts rows off instead. There this erases too many rows, and with them a message.
         let columns = columns.max(1);
         let cursor = self.drawn.pop().unwrap_or(0) / columns;
         let note: usize = self.drawn.drain(..).map(|row| row.div_ceil(columns).max(1)).sum();

@@ -36,10 +36,10 @@ const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 /// How many lines wait before a person is told.
 const FEW_LINES: usize = 5;
 
-/// How long the terminal may take for what is printed last, when the program ends.
+/// When the program ends, the terminal has this long to take the last output.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the user sees, and the data for it.
+/// The picture that the user sees, and the data for it.
 #[derive(Default)]
 pub(super) struct Terminal {
     /// The standard input is a terminal.

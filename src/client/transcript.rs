@@ -24,7 +24,7 @@ use crate::system::terminal::time_of_day;
 const DIM: &str = "2";
 const BOLD: &str = "1";
 
-/// What is known of the room, and what is shown of it.
+/// The client's knowledge of the room, and the lines that it shows.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
 pub(super) struct Transcript {
@@ -246,7 +246,7 @@ mod tests {
                 let mut transcript = transcript();
                 transcript.color = color;
                 let shown = received(&mut transcript, &[&frame.replace("{}", hostile)]);
-                // What is left once the styles and the bell that are ours are taken out.
+                // The rest, without the styles and the bell that are ours.
                 let mut rest = shown.trim_end_matches('!').replace("\x1b[m", "");
                 for style in ["2", "1", "1;38;5;130"] {
                     rest = rest.replace(&format!("\x1b[{style}m"), "");

@@ -1,4 +1,4 @@
-//! What the send thread does for a person who edits lines: what each key does. It runs under the client's lock,
+//! The send thread for a person who edits lines: the effect of each key. It runs under the client's lock,
 //! and blocks nowhere.
 //!
 //! The client first asks about likely mistakes, in a row of its own: a paste of many lines, `quit` alone, a

@@ -1,6 +1,6 @@
 //! Width: how many columns of a terminal a text takes, and where in it a cursor may stand.
 //!
-//! What a reader calls one character is a grapheme cluster. It may be several code points: a letter with its
+//! A reader's character is a grapheme cluster. It may be several code points: a letter with its
 //! marks, a syllable of Hangul, a flag, a family of four. The cursor and Backspace treat it as one. The rules
 //! are those of UAX #29 (Unicode 18.0, section 3.1.1), without the two that would need one more table:
 //! prepended marks (rule 9b) and conjuncts (9c). There another table says what a joiner may join. Here a joiner

@@ -63,7 +63,7 @@ fn serve(mut stream: &TcpStream, registry: &Registry) {
 /// Cuts what one client sends into lines.
 struct Input<'a> {
     stream: &'a TcpStream,
-    /// The bytes that have come and are not returned yet.
+    /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
     /// The start of this line was too long and is thrown away. The rest is thrown away too.
     skips: bool,

@@ -34,7 +34,7 @@ const FLAG_TAGS: std::ops::RangeInclusive<usize> = 3..=7;
 /// - the format controls and blanks of hieroglyphs, and the format controls of music;
 /// - noncharacters.
 ///
-/// What text needs stays: the joiners U+200C and U+200D in Persian and in emoji, the variation
+/// Characters that text needs stay: the joiners U+200C and U+200D in Persian and in emoji, the variation
 /// selectors 15 and 16, and the tags of an emoji flag. Clean text is lent back without a copy.
 ///
 /// ```

@@ -4,7 +4,7 @@
 //!
 //! Grew from the two commands of step 5 of the [course](crate::lessons).
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Nothing but white space: ignored.
@@ -17,7 +17,7 @@ pub enum Command<'a> {
     Tell {
         /// The recipient's nickname as typed, without such an `@` or `:`.
         to: &'a str,
-        /// What to tell.
+        /// The message.
         text: &'a str,
     },
     /// `/nick NAME`, the name as typed.

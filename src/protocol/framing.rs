@@ -37,7 +37,7 @@ const TELNET_TIMING_MARK: u8 = 6;
 /// The answer to [`Frame::TimingMark`]: `IAC WONT TIMING-MARK` (RFC 860).
 pub const TIMING_MARK_REFUSED: [u8; 3] = [IAC, 252, TELNET_TIMING_MARK];
 
-/// What a decoder yields: a line, or the reason why there is no line.
+/// One result of a decoder: a line, or the reason why there is no line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A line without its line end and without telnet sequences. It is not cleaned yet.
@@ -82,7 +82,7 @@ pub struct LineDecoder {
     telnet: Telnet,
 }
 
-/// What is dropped if it comes next, because it is not part of a line.
+/// A byte that is dropped if it comes next, because it is not part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,

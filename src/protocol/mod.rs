@@ -1,4 +1,4 @@
-//! What both programs speak: lines, nicknames, commands, cleaning, and the exact texts.
+//! The protocol that both programs speak: lines, nicknames, commands, cleaning, and the exact texts.
 //!
 //! Everything here is pure: bytes and strings in, bytes and strings out. There is no socket, no
 //! thread and no clock. So every rule of the wire can be read and tested without a network. The

@@ -139,7 +139,7 @@ pub fn you_told(to: &Nickname, text: &str) -> String {
     format!("[you -> {to}] {text}")
 }
 
-/// What follows the nickname in the notices of a join, of a leave and of a rename.
+/// The text after the nickname in the notices of a join, of a leave and of a rename.
 pub const HAS_JOINED: &str = " joined the chat!";
 /// See [`HAS_JOINED`].
 pub const HAS_LEFT: &str = " left the chat!";
@@ -201,7 +201,7 @@ pub fn kicked_for(name: &str, reason: &str) -> String {
     format!("{NOTICE_PREFIX}{name} is kicked: {reason}")
 }
 
-/// What a newcomer is told after the welcome: notices with their line ends, one for each line of `text`.
+/// The notices that follow the welcome, with their line ends: one for each line of `text`.
 ///
 /// # Errors
 ///
@@ -267,7 +267,7 @@ pub fn no_such_nickname(name: &str) -> String {
     format!("[SERVER] No such nickname: {name}.")
 }
 
-/// What opens the answer to a `/ping` with a word.
+/// The beginning of the answer to a `/ping` with a word.
 pub const PONG_PREFIX: &str = "[SERVER] pong ";
 
 /// Answers `/ping`. `word` is cleaned already, and may be empty.

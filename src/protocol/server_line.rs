@@ -1,4 +1,4 @@
-//! What a line from the server is: the reading side of [`super::replies`].
+//! Reading the lines that [`super::replies`] writes.
 //!
 //! A client needs no more than to print the lines. A client that completes or colors names must parse them.
 //! Names are valid nicknames, no matter what a server sends.
@@ -11,14 +11,14 @@ use super::replies::{
 /// A parsed line. Its parts are borrowed from the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLine<'a> {
-    /// What the line says.
+    /// The meaning of the line.
     pub kind: Kind<'a>,
     /// The nickname of the person who does it. It is `you` for a private line of the reader's own, and empty
     /// for other lines.
     pub by: &'a str,
 }
 
-/// What a line says.
+/// The meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// The client is in.

@@ -1,4 +1,4 @@
-//! What `std` does not know about characters: which are combining marks, which are never seen, which spellings
+//! Facts about characters that `std` does not have: which are combining marks, which are never seen, which spellings
 //! of a text are the same text, and which take two columns of a terminal.
 //!
 //! Nicknames need the first three, and cleaning needs the second. The client needs the first and the last to

@@ -17,7 +17,7 @@ use super::state::{HISTORY_LINES, Member, Server, State, Who};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::replies::LeaveReason;
 
-/// What an entry costs in addition to its text, in bytes: about as much as the engine adds.
+/// The cost of an entry in addition to its text, in bytes: about as much as the engine adds.
 const ENTRY_COST: u64 = 64;
 
 /// How much is appended from one checkpoint to the next, in bytes. The stream keeps up to twice that.
@@ -74,10 +74,10 @@ pub enum Event<'a> {
     Bad(&'static str),
 }
 
-/// What an entry was.
+/// The verdict on an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It counts.
+    /// It is valid, and was applied.
     Counted,
     /// It is ignored: it is a copy, or its server is not in the room.
     Ignored,
@@ -93,7 +93,7 @@ pub enum Outcome {
 /// The result of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// What it was.
+    /// The verdict on it.
     pub outcome: Outcome,
     /// Whether a checkpoint is due here. Once it is kept, nobody needs the stream before this entry.
     pub trim_to: Option<Id>,

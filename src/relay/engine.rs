@@ -29,7 +29,7 @@ const ENTRIES_AT_ONCE: &[u8] = b"32";
 pub struct Address {
     /// The engine, `HOST:PORT`, or its Sentinels.
     pub hosts: Vec<String>,
-    /// What the Sentinels call the primary, if there are Sentinels.
+    /// The Sentinels' name for the primary, if there are Sentinels.
     pub sentinel: Option<String>,
     /// The arguments of `AUTH`: nothing, a password, or a user and a password.
     pub auth: Vec<String>,

@@ -32,10 +32,10 @@ const WINDOW_BYTES: u64 = 8 << 20;
 /// After reading this many bytes, a server that has nothing to say tells the others how far it has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
-/// What the sessions and the relay's threads share.
+/// The data that the sessions and the relay's threads share.
 #[derive(Debug, Default)]
 pub struct Link {
-    /// What is to be appended next.
+    /// The records to be appended next.
     records: Records,
     /// The number of the last batch that was read back.
     done: u64,
@@ -69,7 +69,7 @@ struct Run {
     sid: Sid,
     /// The number of the last entry that was sent.
     sent: u64,
-    /// What is to be done when that entry is read back. None once it is.
+    /// The actions for when that entry is read back. None once it is.
     under_way: Option<UnderWay>,
     /// The entry that was read last, and whether the engine has lost it.
     last: Place,
@@ -177,7 +177,7 @@ impl Link {
     }
 }
 
-/// What sessions and the console do.
+/// For sessions and the console.
 impl Relay {
     /// A client does something. Blocks as the outbox does. `None` if it does not count: the client has left, or
     /// the relay is closed.
@@ -259,7 +259,7 @@ impl Relay {
     }
 }
 
-/// What the relay's own threads do.
+/// For the relay's own threads.
 impl Relay {
     /// Connects to the engine if there is no connection. A new connection is used only if the entry that was
     /// read last is there. Otherwise the run ends, and nothing of it may be appended: servers that come in anew

@@ -115,7 +115,7 @@ pub struct Relay {
     /// The name of this server among the others.
     name: String,
     beat: Duration,
-    /// What is to be appended, and how far this server has read.
+    /// The records to be appended next, and how far this server has read.
     pub link: Outbox<Link>,
 }
 

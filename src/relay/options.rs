@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{MAX_SERVER_NAME_BYTES, is_server_name};
 use crate::arguments::{Arguments, UsageError};
 
-/// What `server --help` says about them.
+/// Their part of the text of `server --help`.
 pub const HELP: &str = "
   --relay HOST:PORT       share the room with other servers, over Redis or Valkey
   --relay-sentinel NAME   --relay lists Sentinels, HOST:PORT,HOST:PORT, and this is
@@ -53,7 +53,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// What is wrong with its value.
+    /// When its value is wrong.
     pub fn take<I: Iterator<Item = String>>(
         &mut self,
         option: &str,

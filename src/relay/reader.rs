@@ -42,7 +42,7 @@ enum End {
     Lost(&'static str),
 }
 
-/// What the reader's thread works with.
+/// The data of the reader's thread.
 struct Reader<'a> {
     relay: &'a Relay,
     shared: &'a Shared,
@@ -337,7 +337,7 @@ fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Er
     Ok(Some(truth.point() == state.point()))
 }
 
-/// What checkpoint and stream give.
+/// The state that a checkpoint and the stream give.
 struct Replayed {
     state: State,
     /// The server whose entries do not fit, if there is such a server.

@@ -135,7 +135,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What the system said about the last address.
+    /// The system's error for the last address.
     pub fn open(address: &str) -> io::Result<Self> {
         let stream = connect(address, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
@@ -250,7 +250,7 @@ mod tests {
         read_value(&mut bytes, &mut MAX_REPLY_BYTES.clone(), MAX_DEPTH)
     }
 
-    /// What `XREAD` answers.
+    /// An answer to `XREAD`.
     const ENTRIES: &[u8] =
         b"*1\r\n*2\r\n$3\r\nlog\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\ne\r\n$4\r\na\r\nb\r\n";
 

@@ -112,7 +112,7 @@ impl State {
         (self.last, self.last_key)
     }
 
-    /// What all entries cost up to here, and the digest of them.
+    /// The cost of all entries up to here, and their digest.
     pub fn point(&self) -> (u64, u64) {
         (self.position, self.digest)
     }

@@ -252,7 +252,7 @@ const PRUNED_AT_LEAST: usize = 1024;
 
 /// An address that clients come from.
 struct Origin {
-    /// What its clients share. Each client owns a reference, so the references count them.
+    /// The quota that its clients share. Each client owns a reference, so the references count them.
     quota: Arc<AddressQuota>,
     /// An address may connect as often as one client may say a line.
     bucket: TokenBucket,

@@ -36,7 +36,7 @@ struct Edit {
     place: u32,
     /// The part of the common text that the client does not see.
     hidden: Range<usize>,
-    /// What it sees instead.
+    /// The text that it sees instead.
     shown: Shown,
 }
 
@@ -98,7 +98,7 @@ pub struct Common {
     total: Total,
 }
 
-/// What the views of one client or of many have instead of common text.
+/// The differences of one client's view, or of many, from the common text.
 #[derive(Debug, Default)]
 pub struct Edits {
     list: Vec<Edit>,
@@ -216,7 +216,7 @@ impl Batch {
 
     /// Copies the text that is common to all. The copy takes no more memory than the text.
     ///
-    /// What is kept is a copy, so that the batch itself can be filled again. If the batch were kept, each round
+    /// The log keeps a copy, so that the batch itself can be filled again. If the batch were kept, each round
     /// would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would come to
     /// hold the largest batch that was ever grown there.
     pub fn copy_common(&self) -> Common {
@@ -276,7 +276,7 @@ impl Common {
         &self.text
     }
 
-    /// What a client with these edits sees.
+    /// The view of a client with these edits.
     pub fn view<'a>(&'a self, edits: &'a Edits) -> View<'a> {
         let Edits { list, private, .. } = edits;
         View { common: self, edits: list, private, shown: &[], at: 0 }
@@ -320,12 +320,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What one client sees of a batch: the slices to send, in order, none of them empty.
+/// The view of one client: the slices to send, in order, none of them empty.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
     common: &'a Common,
     edits: &'a [Edit],
-    /// What the private edits refer to.
+    /// The text that private edits refer to.
     private: &'a [u8],
     /// Text to be returned before the common text at `at`.
     shown: &'a [u8],

@@ -99,7 +99,7 @@ struct Laggard {
     tried_at: Duration,
     /// The view on which it fell behind had private text. The room is not held for such a recipient.
     on_private: bool,
-    /// What only it sees, each with the number of its batch.
+    /// The edits of its views, each with the number of its batch.
     own: VecDeque<(u64, Edits)>,
     /// How much of the space for private text that takes: see [`cost`].
     private: usize,
@@ -115,7 +115,7 @@ struct Leaving {
     until: Duration,
 }
 
-/// What has become of a recipient that was behind.
+/// The end of being behind, for a recipient.
 #[derive(Debug)]
 pub enum Outcome {
     /// It has taken everything, and is sent each batch as it comes.

@@ -59,7 +59,7 @@ pub struct Client {
     pub address: SocketAddr,
     /// When it came.
     pub since: Instant,
-    /// What all clients from its address may send together. `None` for a client on the server's own machine.
+    /// The quota that all clients from its address share. `None` for a client on the server's own machine.
     /// The references to it count the connections from this address.
     pub quota: Option<Arc<AddressQuota>>,
     /// Its place among the connections. The references to this count them all. It is dropped after the stream,

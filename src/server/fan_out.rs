@@ -64,7 +64,7 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is sent in this round; none between rounds.
+    /// The batch of this round; none between rounds.
     batch: Option<Arc<Batch>>,
     /// The parts that nobody has taken yet, and the parts that are done, each in its place.
     waiting: Vec<Option<Part>>,
@@ -187,7 +187,7 @@ impl Table {
     }
 }
 
-/// What all threads do, and what helpers do.
+/// The work of all threads, and the helpers' own.
 impl Table {
     /// Takes a part, sends it the batch, and puts it back, until none is left to take. A thread first takes
     /// the parts that it had before, whose sockets its processor may still have in its cache.

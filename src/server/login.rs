@@ -25,7 +25,7 @@ pub struct Login {
     tries: u32,
 }
 
-/// What is to be done next.
+/// The next step of a login.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send this, and go on.

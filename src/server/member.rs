@@ -1,7 +1,7 @@
 //! A member: what a client says and asks for once it is in.
 //!
 //! Everything that a member sends becomes a change of the [`room`](super::room), at one place of the order.
-//! What it says to everyone is gathered here first. So a flood takes the outbox's lock once for each read and
+//! Its lines for everyone are gathered here first. So a flood takes the outbox's lock once for each read and
 //! not once for each line. Everything else passes on the gathered lines before it, so that nothing overtakes
 //! them.
 //!
@@ -39,7 +39,7 @@ pub struct Member<'a> {
     said: Vec<u8>,
 }
 
-/// What the server has to do because of one line.
+/// The work that one line makes for the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     /// How many bytes the server has to deliver. Text for everyone counts once.

@@ -18,7 +18,7 @@ use super::shutdown::RELAYED_AFTER;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::LeaveReason;
 
-/// What clients do. Each function blocks while too much has gathered: see
+/// The actions of clients. Each function blocks while too much has gathered: see
 /// [`Outbox::say`](super::outbox::Outbox::say). Each does nothing once the client has left or the server has
 /// said its farewell.
 impl Shared {
@@ -107,7 +107,7 @@ impl Shared {
     }
 }
 
-/// What the operator and the server do. Only `close` blocks.
+/// The actions of the operator and the server. Only `close` blocks.
 impl Shared {
     /// The operator says a notice to everyone.
     pub fn announce(&self, notice: &str) {

@@ -16,7 +16,7 @@
 //! keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster than with
 //! 512 KiB. In a flood that lasts, 512 KiB are faster.)
 //!
-//! What gathers is the room and its next batch. With other servers, the [`relay`](crate::relay) has a second
+//! This outbox holds the room and its next batch. With other servers, the [`relay`](crate::relay) has a second
 //! outbox, in which its records gather by the same rules.
 //!
 //! Grew from step 11 of the [course](crate::lessons), its bound from step 13.
@@ -42,7 +42,7 @@ const GATHERED_STEP_BYTES: usize = 64 << 10;
 /// The lowest bound, in bytes, while most of the room cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
-/// What gathers in an outbox.
+/// Something that can gather in an outbox.
 pub trait Gathers {
     /// Whether there is nothing to take.
     fn has_nothing(&self) -> bool;
@@ -81,7 +81,7 @@ struct State<T> {
     is_closed: bool,
 }
 
-/// What sessions do, and who takes what they have appended.
+/// Appending, by sessions, and taking, by the writer.
 impl<T: Gathers> Outbox<T> {
     /// An outbox in which this gathers.
     pub fn new(gathered: T) -> Self {
@@ -205,7 +205,7 @@ impl<T: Gathers> Outbox<T> {
     ) -> R {
         let number = state.number;
         let result = take(&mut state.gathered, number);
-        // What was left there is still the same batch.
+        // If something was left there, it is still the same batch.
         let is_taken = state.gathered.bytes() == 0;
         state.number += u64::from(is_taken);
         let wake = is_taken && std::mem::take(&mut state.senders_wait);
@@ -241,7 +241,7 @@ impl<T: Gathers> Outbox<T> {
     }
 }
 
-/// What only the room's outbox does.
+/// For the room's outbox only.
 impl Outbox {
     /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
@@ -269,7 +269,7 @@ impl Outbox {
     }
 }
 
-/// What only the relay's outbox does. There several threads wait for what others do.
+/// For the relay's outbox only. There several threads wait for each other.
 impl<T: Gathers> Outbox<T> {
     /// Changes something that others may wait for, and wakes them. This works in a closed outbox, too.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {

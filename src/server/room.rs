@@ -44,7 +44,7 @@ pub struct Room {
     online: Option<Arc<[u8]>>,
 }
 
-/// What people do. Each of these is one place in the order.
+/// Actions of people. Each of these is one place in the order.
 impl Room {
     /// An empty room that remembers `history` lines.
     pub fn new(history: usize) -> Self {
@@ -201,7 +201,7 @@ impl Room {
     }
 }
 
-/// What happens only in a room that is shared with other servers.
+/// For a room that is shared with other servers.
 impl Room {
     /// A member at another server leaves, and everyone is told.
     pub fn depart(&mut self, id: ClientId, reason: LeaveReason) {
@@ -229,7 +229,7 @@ impl Room {
     }
 }
 
-/// What others can look up.
+/// Looking up.
 impl Room {
     /// Finds a member by its nickname, in any case.
     pub fn find(&self, name: &str) -> Option<ClientId> {
@@ -260,7 +260,7 @@ impl Room {
         (self.members.len(), self.most)
     }
 
-    /// What was said last.
+    /// The last messages.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -276,7 +276,7 @@ impl Room {
     }
 }
 
-/// What gathers is the next batch.
+/// The next batch gathers in the room.
 impl Gathers for Room {
     fn has_nothing(&self) -> bool {
         self.batch.is_empty()
@@ -307,7 +307,7 @@ mod tests {
         Nickname::parse(name).unwrap()
     }
 
-    /// What each of these clients sees of what has gathered.
+    /// Takes the batch. Returns the text that each of these clients would receive.
     fn seen<const N: usize>(room: &mut Room, clients: [&Client; N]) -> [String; N] {
         let mut batch = Batch::default();
         room.take(&mut batch);

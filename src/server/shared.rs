@@ -16,14 +16,14 @@ use super::shutdown::Shutdown;
 use crate::protocol::replies::LeaveReason;
 use crate::relay::Relay;
 
-/// What all threads of the server share.
+/// The data that all threads of the server share.
 #[derive(Debug)]
 pub struct Shared {
     /// How the server is to behave.
     pub options: Options,
     /// All connections.
     pub registry: Registry,
-    /// What is to be delivered, and the room that it comes from.
+    /// The room, and the batch that is to be delivered next.
     pub outbox: Outbox,
     /// The link to other servers that share the room, if there are some: see [`order`](super::order).
     pub relay: Option<Relay>,
@@ -31,14 +31,14 @@ pub struct Shared {
     pub shutdown: Shutdown,
     /// Who may not come in.
     pub bans: Bans,
-    /// What is counted.
+    /// The counters for the operator.
     pub stats: Stats,
-    /// What the operator is told.
+    /// The messages for the operator.
     pub log: EventLog,
 }
 
 impl Shared {
-    /// What the threads of a server share at its start.
+    /// Makes the data for a server that starts.
     pub fn new(options: Options, bans: Bans, log: EventLog) -> Self {
         Self {
             registry: Registry::default(),

@@ -1,6 +1,6 @@
 //! Shutdown: how the server is asked to stop, and how it ends within three seconds.
 //!
-//! | after the request | at the latest then |
+//! | by this time after the request | this is done |
 //! | --- | --- |
 //! | 0.8 s | every line that a session has cut is in the outbox ([`IN_FLIGHT_AFTER`]) |
 //! | 1.4 s | other servers that share the room know ([`RELAYED_AFTER`]) |

@@ -54,7 +54,7 @@ pub struct Writer<'a> {
     /// Connections whose writing side is shut down, and when they are closed at the latest. The reference is
     /// weak, so a session that ends earlier closes its connection earlier.
     closing: VecDeque<(Instant, Weak<Client>)>,
-    /// What has become of those who were behind. It is empty between rounds. It is a field so that its memory
+    /// The outcomes of an offer. It is empty between rounds. It is a field so that its memory
     /// is used again.
     outcomes: Vec<(Arc<Client>, Outcome)>,
 }

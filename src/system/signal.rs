@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::os::signal as os;
 
-/// What the handler of SIGINT and SIGTERM writes: the program must end.
+/// The byte that the handler of SIGINT and SIGTERM writes: the program must end.
 pub const STOP: u8 = b'\n';
 
-/// What the handler of SIGHUP writes. Windows has no such signal.
+/// The byte that the handler of SIGHUP writes. Windows has no such signal.
 pub const HANG_UP: u8 = b'h';
 
 /// A second request to stop counts only after this time.

@@ -47,7 +47,7 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
 ///
 /// # Errors
 ///
-/// What the system says. The old backlog then stays.
+/// Any error of the system. The old backlog then stays.
 pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     os::listen(listener, connections)
 }
@@ -74,7 +74,7 @@ pub fn wait_for_connection(
 ///
 /// # Errors
 ///
-/// What the system says. A signal is not an error: it ends the wait.
+/// Any error of the system. A signal is not an error: it ends the wait.
 pub fn wait_for_connections(
     listeners: &[TcpListener],
     wake: &PipeReader,
@@ -139,7 +139,7 @@ pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 ///
-/// What the system says: the peer is gone.
+/// Any error of the system: the peer is gone.
 pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     os::shut_down(stream, how)
 }
@@ -160,7 +160,7 @@ pub fn is_gone(stream: &TcpStream) -> bool {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Any error of the system.
 pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes))
 }
@@ -170,7 +170,7 @@ pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Any error of the system.
 pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
 }
@@ -195,7 +195,7 @@ pub struct DeadPeer {
 ///
 /// # Errors
 ///
-/// What the system says. The options before the refused one are set then.
+/// Any error of the system. The options before the refused one are set then.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
     set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
@@ -212,7 +212,7 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Any error of the system.
 pub fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()> {
     UNACKNOWLEDGED
         .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))

@@ -52,7 +52,7 @@ pub struct Output(os::Output);
 ///
 /// # Errors
 ///
-/// What the system says.
+/// Any error of the system.
 pub fn open() -> io::Result<(Input, Output)> {
     Ok((os::open().map(Input)?, Output::stdout()?))
 }
@@ -139,7 +139,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// What the system says. There will be no more input then.
+    /// Any error of the system. There will be no more input then.
     pub fn wait(
         &mut self,
         wants_input: bool,
@@ -182,7 +182,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// What the system says. The terminal is gone then.
+    /// Any error of the system. The terminal is gone then.
     pub fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         self.0.write_within(bytes, patience)
     }

@@ -17,7 +17,7 @@ type Id = (u64, u64);
 /// An entry: its number and its fields.
 pub(crate) type Entry = (Id, Vec<Vec<u8>>);
 
-/// What is wrong with the engine.
+/// A fault of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,

@@ -177,7 +177,7 @@ impl Peer {
         bytes
     }
 
-    /// What comes from here on, as a stream. It is read faster than line by line, and nothing is kept of it.
+    /// The bytes that come from here on, as a stream. It is read faster than line by line, and nothing is kept of it.
     pub(crate) fn reader(&mut self) -> impl BufRead + '_ {
         let received = Cursor::new(std::mem::take(&mut self.received));
         received.chain(BufReader::with_capacity(READ_BYTES, &self.stream))

@@ -142,9 +142,9 @@ cargo() {
 struct Terminal {
     shell: Child,
     keyboard: Option<ChildStdin>,
-    /// What was printed, byte by byte.
+    /// The output, byte by byte.
     screen: Receiver<u8>,
-    /// What was printed after the last line that was checked.
+    /// The output after the last line that was checked.
     line: Vec<u8>,
     /// Any lines may come before the next expected line.
     skips: bool,

@@ -1,4 +1,4 @@
-//! What Linux tells in `/proc`: a process's processor time, memory, threads and descriptors, and how many
+//! Facts from `/proc`, on Linux: a process's processor time, memory, threads and descriptors, and how many
 //! bytes of a connection are under way.
 //!
 //! Shared by the tests and the tool that measures.
@@ -11,7 +11,7 @@ use std::path::Path;
 /// How many ticks of processor time `stat` counts in a second: `USER_HZ`, which is 100 wherever `std` runs.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// What a process uses at one moment.
+/// The resources of a process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
     /// Processor time of all its threads, in seconds, to a hundredth.

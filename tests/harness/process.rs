@@ -56,7 +56,7 @@ pub(crate) fn shell(script: &str) -> Command {
     command
 }
 
-/// What a reader thread passes on.
+/// An item that a reader thread passes on.
 type Lines = Mutex<Receiver<String>>;
 
 /// A running process.
@@ -73,7 +73,7 @@ pub(crate) struct Program {
     transcript: Transcript,
 }
 
-/// What an ended process has left.
+/// The output and the status of an ended process.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finished {
     /// The exit code; `None` if a signal ended it.

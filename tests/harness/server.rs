@@ -105,7 +105,7 @@ impl Server {
         TcpStream::connect(self.address).is_ok()
     }
 
-    /// Connects and joins. What comes after the list of names (the history) is left to read.
+    /// Connects and joins. The history, which comes next, stays unread.
     #[track_caller]
     pub(crate) fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect(nickname);
@@ -163,7 +163,7 @@ impl Server {
         assert!(status.code() == Some(0), "the server ended with {status}");
     }
 
-    /// What its process uses now.
+    /// The resources of its process now.
     #[track_caller]
     pub(crate) fn usage(&self) -> Sample {
         let program = self.program.as_ref().expect("it does not run in a terminal");

@@ -205,7 +205,7 @@ impl Tmux {
     }
 }
 
-/// What it shows.
+/// The rows that it shows.
 impl fmt::Display for Tmux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.rows().join("\n"))

@@ -1,4 +1,4 @@
-//! What the client knows of its own lines: which were taken, which were lost, and what its exit code
+//! The client's account of its own lines: which were taken, which were lost, and what its exit code
 //! says about that.
 
 use std::process::Command;
@@ -36,7 +36,7 @@ fn no_more_than_a_hundred_lines_are_under_way_unconfirmed() {
     client.send_text(&(numbered(1..=240).join("\n") + "\n"));
     client.end_input();
     assert_eq!(read_to_ping(&mut peer, "/ping client-100"), numbered(1..=100));
-    // The client is alive and has had time to send more.
+    // Once the client has printed the marker, it has had time to send more.
     peer.send("alice: marker");
     client.lines_until("alice: marker");
     assert!(!has_received(&peer), "more than a hundred lines");

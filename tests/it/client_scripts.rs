@@ -39,7 +39,7 @@ fn a_job_that_says_one_line_prints_nothing() {
     alice.expect_all(["[SERVER] cron joined the chat!", "cron: done"]);
     let nothing = (Some(0), String::new(), String::new());
     assert_eq!((finished.code, finished.output, finished.errors), nothing);
-    // What it asks for is printed.
+    // The answers that it asks for are printed.
     let script = format!(
         "echo /who | \"$CLIENT\" --port {} --nick cron --silent --no-history",
         server.port()

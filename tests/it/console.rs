@@ -89,7 +89,7 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
     let script = "stty ixon -echo; exec \"$SERVER\" --port 0 --rate 0 --log-messages";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // What is typed after it is heard, so the terminal has taken it too.
+    // The text that is typed after it is heard, so the terminal has taken it too.
     terminal.keys(&["C-s"]);
     terminal.line("/say stopped");
     bob.expect("[SERVER] stopped");

@@ -46,7 +46,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
 /// Checks that the server uses next to no processor time while nothing happens.
 fn idles(server: &Server) {
     let before = server.usage();
-    // What is measured takes time.
+    // The work that is measured takes time.
     thread::sleep(Duration::from_secs(1));
     let used = server.usage().cpu_since(&before);
     assert!(used < 0.3, "it spins: {used} seconds of processor time in one second");

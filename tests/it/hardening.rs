@@ -151,7 +151,7 @@ fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
         }
         assert!(said < 40_000, "40 MB are kept for one who reads nothing");
     }
-    // What was confirmed arrives, and then it can be told something again.
+    // The text that was confirmed arrives, and then it can be told something again.
     for _ in 0..taken {
         stalled.expect(&format!("[talker -> you] {text}"));
     }

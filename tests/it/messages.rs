@@ -1,4 +1,4 @@
-//! What is said: who gets it, what it looks like, and what is refused or cleaned on the way.
+//! Messages: who gets them, how they look, and what is refused or cleaned on the way.
 
 use chat::protocol::replies;
 

@@ -423,7 +423,7 @@ fn the_history_survives_a_restart_and_what_was_torn_is_left_out() {
     server.signal("KILL");
     server.program().exit();
 
-    // What a crash of the machine, or somebody with an editor, has left there.
+    // Bytes that a crash of the machine, or somebody with an editor, has left there.
     fs::write(&file, b"alice: two\n\nbob: \x1b[2J \xff\ncarol: four\ncarol: to").unwrap();
     let history = ["alice: two", "bob: \u{FFFD}[2J \u{FFFD}", "carol: four"];
     let mut server = Server::with(&options);

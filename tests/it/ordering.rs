@@ -11,7 +11,7 @@ const LINES_EACH: usize = 100;
 /// A talker's last line.
 const LAST: usize = LINES_EACH - 1;
 
-/// What everybody got while each talker said its lines, by nickname: all talkers, and two listeners.
+/// The lines that everybody got while each talker said its own, by nickname: all talkers, and two listeners.
 fn heard_by_each(server: &Server) -> HashMap<String, Vec<String>> {
     let talkers = server.join_all(TALKERS);
     let listeners = ["eve", "fay"].map(|listener| (listener, server.join(listener)));

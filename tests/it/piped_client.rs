@@ -120,7 +120,7 @@ fn the_client_ends_only_after_the_server_said_goodbye() {
     client.send_text("hello\nwithout a line end");
     client.end_input();
     peer.expect_all(["hello", "without a line end", "/quit"]);
-    // What the server still says is shown, and the client waits.
+    // Further lines of the server are shown, and the client waits.
     peer.send("alice: one more");
     client.lines_until("alice: one more");
     assert!(client.runs());

@@ -53,7 +53,7 @@ impl Ports {
     }
 }
 
-/// What this system says of a port that is taken.
+/// This system's words for a port that is taken.
 static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     TcpListener::bind(listener.local_addr().unwrap()).unwrap_err().to_string()
@@ -63,7 +63,7 @@ static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
 struct Terminal<'a> {
     tmux: Tmux,
     ports: &'a Ports,
-    /// What it is to show by now.
+    /// The rows that it is to show by now.
     rows: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the server has open, as the kernel counts it. So this is for Linux only.
+//! The server's open files and sockets, as the kernel counts them. So this is for Linux only.
 
 use crate::harness::proc::Sample;
 use crate::harness::{Peer, Server, poll_until, taken};

@@ -203,7 +203,7 @@ const ENOUGH_BYTES: u64 = 6 << 20;
 /// How many clients talk without a pause.
 const FLOODS: usize = 6;
 
-/// What a reader has seen. The text is checked and not kept: on a busy machine it could be gigabytes.
+/// The text that a reader has seen. The text is checked and not kept: on a busy machine it could be gigabytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     bytes: u64,

@@ -229,7 +229,7 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     let end = Instant::now() + MURMUR_TIME;
     while Instant::now() < end && !field.over.wait(MURMUR_PAUSE) {
         for (stream, lines) in &mut strangers {
-            // What does not fit is not said, and what has not come is not read.
+            // Text that does not fit is not said, and text that has not come is not read.
             let _ = stream.write(lines.as_bytes());
             let _ = stream.read(&mut [0; 1500]);
         }

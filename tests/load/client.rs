@@ -54,7 +54,7 @@ pub(crate) enum Phase {
     Gone,
 }
 
-/// What is kept about the messages besides their number.
+/// The facts that are kept about messages besides their number.
 pub(crate) enum Tally {
     /// Nothing.
     Count,

@@ -73,7 +73,7 @@ impl Texts {
     }
 }
 
-/// What makes one text different from the others.
+/// The part of a text that makes it different from the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sender: u32,
@@ -86,7 +86,7 @@ pub(crate) struct Text {
 /// A line that came: its sender and its number.
 pub(crate) type Line = (u32, u32);
 
-/// What can be wrong with a line.
+/// A fault of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It never came.
@@ -143,7 +143,7 @@ pub(crate) struct Inspector {
     pub(crate) farewell: bool,
 }
 
-/// What an [`Inspector`] found out.
+/// The findings of an [`Inspector`].
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) faults: Faults,

@@ -7,7 +7,7 @@ use crate::integrity::{MAX_TEXTS, MIN_TEXT_BYTES};
 use chat::arguments::{Argument, Arguments, Endpoint, Request, UsageError};
 use chat::protocol::MAX_MESSAGE_BYTES;
 
-/// What `load --help` prints, except for the list of attacks.
+/// The text of `load --help`, except for the list of attacks.
 const HELP: &str = "\
 Usage: load SCENARIO [HOST [PORT]] [OPTIONS]
        load soak|end SECONDS [HOST PORT] [OPTIONS]
@@ -61,13 +61,13 @@ out of order or corrupt, or could not be tried; 2 usage.
 Attacks:
 ";
 
-/// What `load --help` prints.
+/// The text of `load --help`.
 pub(crate) fn help() -> String {
     let line = |attack: &Attack| format!("  {:<9}  {}\n", attack.name, attack.what);
     ATTACKS.iter().fold(HELP.to_owned(), |help, attack| help + &line(attack))
 }
 
-/// What is done with each delivery.
+/// The treatment of each delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Measure {
     /// It is counted.
@@ -111,7 +111,7 @@ pub(crate) struct Siege {
 pub(crate) struct Options {
     /// The scenario's name.
     pub(crate) scenario: String,
-    /// What is done with each delivery.
+    /// The treatment of each delivery.
     pub(crate) measure: Measure,
     /// Where the server is.
     pub(crate) endpoint: Endpoint,

@@ -14,12 +14,12 @@ use crate::proc::Sample;
 use crate::run::{Role, Run};
 use crate::siege;
 
-/// What the threads of a run found out.
+/// The findings of the threads of a run.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) clients: Vec<Client>,
     pub(crate) visits: Vec<integrity::Findings>,
-    /// What the server and this process used at three moments: when one client was in, when all were in, and
+    /// The resources of the server and of this process at three moments: when one client was in, when all were in, and
     /// when all had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
     /// How long it took until all were in, and until all knew of all the others.
@@ -33,7 +33,7 @@ pub(crate) struct Findings {
     pub(crate) siege: Option<siege::Outcome>,
 }
 
-/// What a run showed. As text: a table and a histogram, and last one line of `key=value`.
+/// The result of a run. As text: a table and a histogram, and last one line of `key=value`.
 #[derive(Debug)]
 pub(crate) struct Report {
     ok: bool,
@@ -51,7 +51,7 @@ impl Figures {
     }
 }
 
-/// What all clients together received.
+/// Everything that the clients received, added up.
 #[derive(Default)]
 struct Totals {
     faults: Faults,
@@ -113,7 +113,7 @@ impl Totals {
         }
     }
 
-    /// What came, and how fast.
+    /// How much came, and how fast.
     fn deliveries(&self, run: &Run, began: Option<Instant>, figures: &mut Figures) {
         if self.expected == 0 {
             return;
@@ -130,7 +130,7 @@ impl Totals {
         }
     }
 
-    /// What was wrong.
+    /// The faults.
     fn faults(&self, figures: &mut Figures) {
         for (name, count) in self.faults.named() {
             figures.add(name, count);
@@ -139,7 +139,7 @@ impl Totals {
         figures.add("evicted", self.evicted);
     }
 
-    /// What the server and this process used.
+    /// The resources of the server and of this process.
     fn usage(&self, run: &Run, samples: &[[Option<Sample>; 2]; 3], figures: &mut Figures) {
         let [[alone, own_alone], [full, own_full], [after, own_after]] = *samples;
         // In a storm the work is the joining.
@@ -165,7 +165,7 @@ impl Totals {
     }
 }
 
-/// What a siege showed.
+/// The result of a siege.
 fn siege_figures(before: Option<Sample>, outcome: &siege::Outcome, figures: &mut Figures) {
     let peak = before.map(|_| outcome.peak);
     for (when, usage) in [("start", before), ("peak", peak), ("end", outcome.healed)] {

@@ -11,7 +11,7 @@ use crate::integrity::Texts;
 use crate::options::Options;
 use crate::say;
 
-/// What a client is there for.
+/// The purpose of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// To receive everything.
@@ -22,7 +22,7 @@ pub(crate) enum Role {
     Visitor,
 }
 
-/// What all threads of a run share. The counters leave out visitors. `Relaxed` is enough for them
+/// The data that all threads of a run share. The counters leave out visitors. `Relaxed` is enough for them
 /// and for the flags: each is looked at again and again, and stands for nothing but itself.
 pub(crate) struct Run {
     pub(crate) options: Options,

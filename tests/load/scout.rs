@@ -18,7 +18,7 @@ const NICKNAME: &str = "u-scout";
 /// of them before the scout is gone.
 const AT_ONCE: u32 = 10;
 
-/// The most questions in all: twice what this chat's server lets pass at once.
+/// The scout asks at most this many questions. It is twice the burst that this chat's server allows.
 const MAX_LINES: u32 = 400;
 
 /// Answers that take longer than this show a limit. Without a limit they take a millisecond. At fifty lines a

@@ -14,7 +14,7 @@ const MAX_END_TIME: Duration = Duration::from_secs(5);
 /// How often this program looks whether the server has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What the log says when a client's thread panicked.
+/// The log's words for a panic of a client's thread.
 const FAULT: &str = "Internal error";
 
 /// A running server. When it is dropped, it is killed.
@@ -94,7 +94,7 @@ impl Server {
     }
 
     fn kill(&mut self) {
-        // It fails for a process that has ended, which is what is wanted.
+        // `kill` fails if the process has already ended, and that is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

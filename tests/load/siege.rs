@@ -1,6 +1,6 @@
 //! A siege: a run with attackers. The clients of the run must not notice them.
 //!
-//! What the clients are to receive is checked as in every run. The rest is checked here: the attackers get
+//! The lines that the clients are to receive are checked as in every run. The rest is checked here: the attackers get
 //! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
 //!
 //! Every attacker is a thread of the run's scope. Nothing is without a bound: connections, time, and
@@ -41,7 +41,7 @@ const MAX_KEPT_KIB: u64 = 128 << 10;
 /// allocator.
 const MAX_PEAK_KIB: u64 = 512 << 10;
 
-/// What the attackers share.
+/// The data that the attackers share.
 pub(crate) struct Field<'a> {
     pub(crate) run: &'a Run,
     /// The attacks are over.
@@ -62,7 +62,7 @@ pub(crate) struct Outcome {
     pub(crate) rounds: Vec<(&'static str, u64)>,
     /// The most that the server used.
     pub(crate) peak: Sample,
-    /// What the server used after it had recovered.
+    /// The server's resources after it had recovered.
     pub(crate) healed: Option<Sample>,
     /// How long it took to end.
     pub(crate) ended: Option<Duration>,

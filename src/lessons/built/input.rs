@@ -17,7 +17,7 @@ const MAX_LINE_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct Input<'a> {
     stream: &'a TcpStream,
-    /// The bytes that have come and are not returned yet.
+    /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
     /// The start of this line was too long and is thrown away. The rest is thrown away too.
     skips: bool,

@@ -16,8 +16,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Throws away what the peer still sends, until it closes or half a second is over. To close on unread
-/// input would reset the connection, and the reset can destroy the last words.
+/// Throws away what the peer still sends, until it closes or half a second is over. Closing a
+/// socket that has unread input would reset the connection, and the reset can destroy the last words.
 pub fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
     // This fails when the peer is gone, and then there is nothing to drain.

@@ -149,7 +149,7 @@ pub(crate) fn flood_memory(server: &mut Server) -> Verdict {
         }
         let talk = |mut sender: Peer| {
             sender.ignore_what_comes().ok()?;
-            // Slowing the client down is one way to bound its cost.
+            // A server may slow a client down to limit its cost. So a send may fail here.
             let sends = (0..10 * MEGABYTES_EACH).map(|_| sender.send_bytes(lines.as_bytes()));
             Some(sends.take_while(Result::is_ok).count())
         };

@@ -175,7 +175,8 @@ fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
     shared.registry.get(id)
 }
 
-/// Says that nobody on this server has a nickname, and which other server the person is at.
+/// The answer when nobody on this server has the nickname. If that person is at another server, it names the
+/// server.
 fn not_here(shared: &Shared, name: &str) -> String {
     let id = shared.outbox.look(|room| room.find(name));
     match id.and_then(|id| shared.server_of(id)) {

@@ -11,7 +11,7 @@ use crate::system::file::for_owner_alone;
 ///
 /// # Errors
 ///
-/// What the system says. The old file then stays.
+/// Any error of the system. The old file then stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

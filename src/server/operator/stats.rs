@@ -30,7 +30,7 @@ const TURNED_AWAY: [(&str, &str); 6] = [
     (replies::NOT_A_WEB_SERVER, "web"),
 ];
 
-/// What is counted.
+/// The counters, and when counting began.
 #[derive(Debug)]
 pub struct Stats {
     started: Instant,

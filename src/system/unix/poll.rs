@@ -41,7 +41,7 @@ impl Polled {
         Self { descriptor: -1, events: 0, returned: 0 }
     }
 
-    /// Whether what was waited for has come.
+    /// Whether `poll` has reported an event.
     pub(crate) fn is_ready(&self) -> bool {
         self.returned != 0
     }

@@ -66,7 +66,7 @@ unsafe extern "C" {
 /// The settings before raw mode, and the settings of raw mode. They are set once. To read a `OnceLock` that
 /// is set takes no lock, so a signal handler may do it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
-/// What the runtime does on a fault.
+/// The runtime's own handlers for faults.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
 /// The pipe for handlers that only wake a thread. It is never closed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);

@@ -51,14 +51,14 @@ unsafe extern "system" {
     fn GetLocalTime(time: *mut [u16; 8]);
 }
 
-/// What the threads of this module tell each other.
+/// The data that the threads of this module share.
 struct Desk {
-    /// What was typed and is not taken yet, and whether the input has ended.
+    /// Typed bytes that nobody has taken yet, and whether the input has ended.
     typed: Vec<u8>,
     has_ended: bool,
     /// Another thread has called [`wake`].
     is_awake: bool,
-    /// What the screen thread is writing.
+    /// The bytes that the screen thread is writing.
     undrawn: Vec<u8>,
 }
 
@@ -226,7 +226,7 @@ pub(crate) fn time_of_day() -> String {
     format!("{:02}:{:02}", time[4], time[5])
 }
 
-/// What the keyboard thread runs: reads standard input to its end, a piece at a time.
+/// The body of the keyboard thread: reads standard input to its end, a piece at a time.
 fn read_loop() {
     let mut buffer = [0; READ_BYTES];
     loop {
@@ -248,7 +248,7 @@ fn read_loop() {
     }
 }
 
-/// What the screen thread runs: writes to the console what is put on the desk.
+/// The body of the screen thread: writes the bytes on the desk to the console.
 fn draw_loop() {
     let mut desk = lock();
     loop {

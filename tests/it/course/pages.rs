@@ -47,7 +47,7 @@ fn count_code(path: &str) -> usize {
     files.iter().map(count).sum()
 }
 
-/// What the labels of links stand for: `[step 1]: step01_echo.md`.
+/// The targets of links by their labels: `[step 1]: step01_echo.md`.
 fn definitions(page: &str) -> BTreeMap<String, String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
     lines.map(|(label, target)| (label.to_owned(), target.to_owned())).collect()

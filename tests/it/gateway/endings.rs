@@ -21,7 +21,7 @@ fn last_words_arrive_and_connections_end_in_order() {
     // Now there is none.
     let mut late = gateway.connect("late");
     late.send_bytes(b"late");
-    // What it says further is not read; closing over that would reset the connection.
+    // Its further lines are not read. To close the socket then would reset the connection.
     late.send_bytes(&vec![b'x'; 100_000]);
     let line = late.line();
     let start = format!("[GATEWAY] No server at 127.0.0.1:{}: ", gateway.server.port());

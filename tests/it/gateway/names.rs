@@ -67,7 +67,7 @@ fn nobody_speaks_in_anothers_name() {
     alice.expect("robert: hi");
     bob.send_bytes(b"robert: hi");
     alice.expect("robert: hi");
-    // What the client asks for itself is answered to it.
+    // The client itself gets the answers to its own questions.
     bob.send_bytes(b"robert: /nick alice");
     bob.expect("[SERVER] The nickname alice is already taken. You keep your nickname.");
 }

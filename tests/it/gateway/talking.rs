@@ -1,4 +1,4 @@
-//! What is said through the gateway: one read is one message, and long and many lines arrive whole.
+//! Messages through the gateway: one read is one message, and long and many lines arrive whole.
 
 use std::process::Command;
 use std::thread;

@@ -19,7 +19,7 @@ fn load(arguments: &str) -> Finished {
     Program::run(command, "")
 }
 
-/// What the last line of the tool's output says.
+/// The figures in the last line of the tool's output.
 impl Finished {
     fn figure(&self, key: &str) -> &str {
         let last = self.output.lines().next_back().unwrap_or_default();
