@@ -19,9 +19,6 @@ pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 /// The end of every line that asks for a nickname: the first question, and each refusal.
 pub const NICKNAME_QUESTION: &str = " nickname:";
 
-/// Refuses a command that needs a nickname, to a client that has none.
-pub const NICKNAME_FIRST: &str = "[SERVER] Give your nickname first: write NAME, or NAME: TEXT.";
-
 /// The nickname was accepted: the client is in.
 pub const CONNECTED: &str = "[SERVER] Connected to the server!";
 
@@ -113,13 +110,8 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// A plain message, to everyone except its sender.
-pub fn message(from: &Nickname, text: &str) -> String {
-    message_parts(from, text).concat()
-}
-
-/// The same in parts, for a caller that appends it to a buffer. That saves an allocation for each
-/// message.
+/// A plain message, to everyone except its sender, in parts. To append these to a buffer saves an allocation for
+/// each message.
 pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }

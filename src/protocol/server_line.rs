@@ -114,7 +114,7 @@ mod tests {
         let online = |count| replies::Online { count, part: "", nicknames: nicknames.clone() };
         for (line, kind, by) in [
             (replies::CONNECTED.to_owned(), Kind::Connected, ""),
-            (replies::message(&al, "a: b"), Kind::Message("a: b"), "al"),
+            (replies::message_parts(&al, "a: b").concat(), Kind::Message("a: b"), "al"),
             (replies::action(&al, "is at home"), Kind::Message("is at home"), "al"),
             (replies::told_you(&al, "psst"), Kind::Private, "al"),
             (replies::you_told(&al, "psst me"), Kind::Private, "you"),

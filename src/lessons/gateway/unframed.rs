@@ -252,11 +252,11 @@ mod tests {
         let renamed = replies::renamed(&alice, &al);
         assert_eq!(new_nickname(&renamed, &alice), Some(al.clone()));
         assert_eq!(new_nickname(&renamed, &al), None);
-        assert_eq!(new_nickname(&replies::message(&alice, &renamed), &alice), None);
+        assert_eq!(new_nickname(&format!("alice: {renamed}"), &alice), None);
         assert_eq!(new_nickname("", &alice), None);
         let refused = replies::rename_refused(replies::nickname_taken(&al));
         assert!(is_rename_refusal(&refused));
-        assert!(!is_rename_refusal(&replies::message(&alice, &refused)));
+        assert!(!is_rename_refusal(&format!("alice: {refused}")));
         assert!(!is_rename_refusal(&renamed));
     }
 
