@@ -49,7 +49,7 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
 ///
 /// Any error of the system. The old backlog then stays.
 pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
-    os::listen(listener, connections)
+    os::set_listen_backlog(listener, connections)
 }
 
 /// Blocks until a connection waits to be accepted, as [`wait_for_connections`] does.

@@ -19,9 +19,7 @@ pub(crate) use super::super::unblocked::{send_now, send_slices_now};
 pub(crate) use super::send::{send_now, send_slices_now};
 
 unsafe extern "C" {
-    #[link_name = "listen"]
-    fn c_listen(descriptor: c_int, backlog: c_int) -> c_int;
-    #[rustfmt::skip]
+    fn listen(descriptor: c_int, backlog: c_int) -> c_int;
     fn setsockopt(
         descriptor: c_int,
         level: c_int,
@@ -35,9 +33,9 @@ fn check(result: c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-pub(crate) fn listen(listener: &TcpListener, connections: u16) -> io::Result<()> {
+pub(crate) fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     // SAFETY: no memory is passed. The descriptor is open, since the listener is borrowed.
-    check(unsafe { c_listen(listener.as_raw_fd(), c_int::from(connections)) })
+    check(unsafe { listen(listener.as_raw_fd(), c_int::from(connections)) })
 }
 
 pub(crate) fn wait_for_connections(

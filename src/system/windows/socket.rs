@@ -40,7 +40,7 @@ unsafe extern "system" {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other systems can refuse it")]
-pub(crate) fn listen(_listener: &TcpListener, _connections: u16) -> io::Result<()> {
+pub(crate) fn set_listen_backlog(_listener: &TcpListener, _connections: u16) -> io::Result<()> {
     Ok(())
 }
 
