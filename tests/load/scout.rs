@@ -5,11 +5,11 @@
 //! again, and leaves. A limit shows as answers that come one by one. A server without `/ping` is not
 //! asked.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
+use crate::stranger::Stranger;
 
 /// Its nickname, which no client has.
 const NICKNAME: &str = "u-scout";
@@ -24,9 +24,6 @@ const MAX_LINES: u32 = 400;
 /// Answers that take longer than this show a limit. Without a limit they take a millisecond. At fifty lines a
 /// second they take two hundred.
 const SLOW: Duration = Duration::from_millis(50);
-
-/// How long any answer may take.
-const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Returns a warning if the server's limit will decide the result. Returns `None` if it will not, or if that
 /// cannot be found out.
@@ -49,28 +46,25 @@ pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
 }
 
 struct Scout {
-    stream: BufReader<TcpStream>,
+    stranger: Stranger,
     /// How many lines it has sent.
     sent: u32,
 }
 
 impl Scout {
     fn join(stream: TcpStream) -> Option<Self> {
-        stream.set_read_timeout(Some(DEADLINE)).ok()?;
-        let mut scout = Self { stream: BufReader::new(stream), sent: 0 };
+        let mut scout = Self { stranger: Stranger::on(stream).ok()?, sent: 0 };
         scout.send(&format!("{NICKNAME}\n"))?;
         Some(scout)
     }
 
     fn send(&mut self, lines: &str) -> Option<()> {
         self.sent += u32::try_from(lines.lines().count()).unwrap_or(0);
-        self.stream.get_mut().write_all(lines.as_bytes()).ok()
+        self.stranger.send(lines.as_bytes()).ok()
     }
 
     fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).ok().filter(|&bytes| bytes > 0)?;
-        Some(line.trim_end().to_owned())
+        self.stranger.line().ok()
     }
 
     /// Every server sends an action back. Only some servers answer a `/ping` before it.
@@ -119,7 +113,7 @@ impl Scout {
     fn leave(mut self) {
         // It fails when the server has closed already.
         let _ = self.send("/quit\n");
-        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+        self.stranger.end_input();
         while self.line().is_some() {}
     }
 }

@@ -1,4 +1,4 @@
-//! How an attacker talks to the server: a blocking connection with a deadline.
+//! How an attacker and the scout talk to the server: by a blocking connection with a deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -24,7 +24,11 @@ pub(crate) struct Stranger {
 impl Stranger {
     pub(crate) fn connect(field: &Field) -> Result<Self, String> {
         let stream = connect(field.run.address, DEADLINE);
-        let stream = stream.map_err(|error| format!("could not connect: {error}"))?;
+        Self::on(stream.map_err(|error| format!("could not connect: {error}"))?)
+    }
+
+    /// Takes a connection that is already established.
+    pub(crate) fn on(stream: TcpStream) -> Result<Self, String> {
         let set = stream
             .set_read_timeout(Some(DEADLINE))
             .and_then(|()| stream.set_write_timeout(Some(DEADLINE)));
