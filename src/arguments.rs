@@ -30,7 +30,8 @@ pub fn fail(code: u8, error: impl fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn error_line(error: impl fmt::Display) -> String {
+/// Returns that line, with its end.
+pub(crate) fn error_line(error: impl fmt::Display) -> String {
     // Cleaning replaces a line end, too. So this is always one line.
     format!("[ERROR] {}\n", clean(&error.to_string()))
 }

@@ -21,6 +21,7 @@ use super::keys::{BELL, Key};
 use super::options::Options;
 use super::screen::{Bottom, Screen};
 use super::transcript::Transcript;
+use crate::arguments::error_line;
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
@@ -281,7 +282,7 @@ impl Terminal {
 
 /// Reports an error on standard error. Must not be called while lines are edited.
 pub(super) fn fail(text: &str) {
-    complain(&format!("[ERROR] {}\n", clean(text)));
+    complain(&error_line(text));
 }
 
 /// Writes to standard error. If it is closed, or stuck, there is nowhere left to complain.
