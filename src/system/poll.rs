@@ -22,7 +22,7 @@ impl Poll {
     ) -> impl Iterator<Item = bool> + 'a {
         self.polled.clear();
         self.polled.extend(sockets.map(Polled::writable));
-        // After an error, such as a signal, the entries are unchanged, and no socket counts as writable.
+        // After an error the entries are unchanged, and no socket counts as writable.
         let waited = wait(&mut self.polled, Some(timeout));
         self.polled.iter().map(move |polled| waited.is_ok() && polled.is_ready())
     }

@@ -45,10 +45,8 @@ pub(crate) fn wait_for_connections(
 ) -> io::Result<bool> {
     let mut polled = vec![Polled::readable(wake)];
     polled.extend(listeners.iter().map(Polled::readable));
-    match wait(&mut polled, timeout) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        waited => waited.map(|()| polled[0].is_ready()),
-    }
+    wait(&mut polled, timeout)?;
+    Ok(polled[0].is_ready())
 }
 
 pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {

@@ -267,19 +267,14 @@ impl Input {
             socket.map_or_else(nothing, Polled::writable),
             output.map_or_else(nothing, |output| Polled::writable(&output.0)),
         ];
-        let input = match wait(&mut polled, timeout) {
-            Ok(()) => {
-                if polled[0].is_ready() {
-                    // In this order, a wake between the two steps wakes the thread once more, and is not lost.
-                    AWAKE.store(false, Ordering::SeqCst);
-                    self.wake.read_exact(&mut [0])?;
-                }
-                polled[1].is_ready()
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
-            Err(error) => return Err(error),
-        };
-        Ok(Ready { input, redraw: CHANGED.swap(false, Ordering::SeqCst) })
+        wait(&mut polled, timeout)?;
+        if polled[0].is_ready() {
+            // In this order, a wake between the two steps wakes the thread once more, and is not lost.
+            AWAKE.store(false, Ordering::SeqCst);
+            self.wake.read_exact(&mut [0])?;
+        }
+        let redraw = CHANGED.swap(false, Ordering::SeqCst);
+        Ok(Ready { input: polled[1].is_ready(), redraw })
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
@@ -310,14 +305,14 @@ impl Output {
             let left = patience.saturating_sub(start.elapsed());
             let chunk = &bytes[written..bytes.len().min(written + CHUNK_BYTES)];
             let mut polled = [Polled::writable(&self.0)];
-            match wait(&mut polled, Some(left)) {
-                Ok(()) if !polled[0].is_ready() => break,
-                Ok(()) => match self.write(chunk) {
+            wait(&mut polled, Some(left))?;
+            if polled[0].is_ready() {
+                match self.write(chunk) {
                     Err(error) if is_for_now(&error) => {}
                     result => written += result?,
-                },
-                Err(error) if is_for_now(&error) => {}
-                Err(error) => return Err(error),
+                }
+            } else if left.is_zero() {
+                break;
             }
         }
         Ok(written)
