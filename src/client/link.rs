@@ -55,7 +55,7 @@ pub(super) enum Phase {
     Leaving,
 }
 
-/// The connection, if there is one, and what is to be sent.
+/// The connection, if there is one, and what waits to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) phase: Phase,
@@ -73,7 +73,7 @@ pub(super) struct Link {
     pub(super) due: Option<Instant>,
     /// How many lines of a program were refused, by the client or by the server.
     pub(super) refused: usize,
-    /// The user leaves. For a program, `/quit` is to follow the lines that wait.
+    /// The user leaves. For a program, `/quit` follows the lines that wait.
     pub(super) leaving: bool,
     /// That `/quit` was sent.
     quit: bool,

@@ -69,7 +69,7 @@ use crate::system::terminal::{self as system, Input, Output};
 /// many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// When so many lines wait, no more input of a program is read.
+/// When this many lines wait, no more input of a program is read.
 const MAX_WAITING_LINES: usize = 1000;
 
 /// The data that the two threads share.
