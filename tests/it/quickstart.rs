@@ -63,7 +63,7 @@ static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
 struct Terminal<'a> {
     tmux: Tmux,
     ports: &'a Ports,
-    /// The rows that it is to show by now.
+    /// The rows that it must show by now.
     rows: Vec<String>,
 }
 

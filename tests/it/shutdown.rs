@@ -170,9 +170,8 @@ fn a_client_that_joins_as_the_server_ends_is_heard_too() {
     }
 }
 
-/// Ends the server while many join and say something in one write, the nickname first. What came in
-/// one read with the nickname is said, if the nickname was announced. `after_name` stands between
-/// them.
+/// Ends the server while many clients join. Each sends its nickname and a line in one write, with `after_name`
+/// between them. If the nickname was announced, the line that was read together with it must be said, too.
 pub(crate) fn expect_newcomers_to_be_heard(
     mut server: Server,
     mut witness: Peer,
@@ -318,7 +317,7 @@ fn is_ended_by_a_second_signal() -> bool {
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     listener.expect(FAREWELL);
-    // One that comes too early to be meant as a second one changes nothing, so it is sent again.
+    // A signal that comes too early to count as a second one changes nothing. So it is sent again.
     poll_every(Duration::from_millis(50), "the end", || {
         server.signal("TERM");
         (!server.program().runs()).then_some(())

@@ -12,7 +12,7 @@ fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
         return None;
     }
     let mut bob = server.join("bob");
-    // Ctrl-C is a signal for the shell, too, which is to stay.
+    // Ctrl-C is a signal for the shell, too, which must stay.
     let script = format!("trap : INT; telnet 127.0.0.1 {}", server.port());
     let terminal = Tmux::run(80, &script)?;
     terminal.wait_for_row("[SERVER] Enter your nickname:");

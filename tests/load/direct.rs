@@ -153,7 +153,7 @@ impl Run {
         self.options.clients + self.options.stalled
     }
 
-    /// Whether the first client has received all that it is to receive.
+    /// Whether the first client has received all that it must receive.
     fn has_first_everything(&self) -> bool {
         self.first_received.load(Relaxed) >= self.expected(0)
     }

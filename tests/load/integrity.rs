@@ -239,7 +239,7 @@ impl Inspector {
 
 /// Returns whether that is a nickname which none of the run's clients has.
 fn is_stranger(from: &[u8]) -> bool {
-    // Attackers that choose a nickname choose such a one. Garbage may be a nickname by chance.
+    // Attackers take nicknames with this prefix. But random bytes may be a nickname by chance.
     if from.starts_with(ATTACKER_PREFIX.as_bytes()) {
         return true;
     }

@@ -242,7 +242,7 @@ impl Options {
         }
     }
 
-    /// Returns whether a siege is to start a server of its own.
+    /// Returns whether this is a siege that starts a server of its own.
     pub(crate) fn starts_server(&self) -> bool {
         self.siege.is_some() && self.endpoint.port == 0
     }

@@ -14,11 +14,11 @@ use crate::say;
 /// The purpose of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// To receive everything.
+    /// It receives everything.
     Member,
-    /// Not to read while the others talk.
+    /// It does not read while the others talk.
     Stalled,
-    /// To come and go.
+    /// It comes and goes.
     Visitor,
 }
 
@@ -134,7 +134,7 @@ impl Run {
         }
     }
 
-    /// Returns how many messages a client is to receive: all but its own.
+    /// Returns how many messages a client must receive: all except its own.
     pub(crate) fn expected(&self, client: u32) -> u64 {
         let others = self.options.senders - u32::from(client < self.options.senders);
         u64::from(others) * u64::from(self.messages.load(Relaxed))

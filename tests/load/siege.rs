@@ -1,6 +1,6 @@
 //! A siege: a run with attackers. The clients of the run must not notice them.
 //!
-//! The lines that the clients are to receive are checked as in every run. The rest is checked here: the attackers get
+//! The lines that the clients must receive are checked as in every run. The rest is checked here: the attackers get
 //! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
 //!
 //! Every attacker is a thread of the run's scope. Nothing is without a bound: connections, time, and
@@ -179,8 +179,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. If the server is to be ended, waits
-    /// no longer once an attack is complete. Returns the most that the server used.
+    /// Waits until the time of the attacks is over, and prints the progress. If the siege ends the server,
+    /// waits no longer once an attack is complete. Returns the most that the server used.
     fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + siege.time;

@@ -129,7 +129,7 @@ fn guests_and_their_names_are_made_unique_too() {
     // One that is a guest by its own word, and one whose first line comes with others.
     bob.send_bytes(b"guest: hi\nguest: there\n");
     alice.expect_all(["guest: hi", "guest: there"]);
-    // The end of what it sends ends it in order, with its last words said.
+    // When it ends its stream, its connection ends cleanly, and its last words are said.
     carol.end_input();
     carol.lines_until("[SERVER] Goodbye!");
     carol.expect_end();
