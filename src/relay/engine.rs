@@ -162,25 +162,35 @@ impl Engine {
         }))
     }
 
-    /// Keeps a checkpoint under the number of its entry. So the engine itself refuses a checkpoint that is
-    /// older than the newest one.
+    /// Keeps a checkpoint. A newer checkpoint stays, unless it is about entries that the engine has lost.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn keep_checkpoint(&mut self, state: &State) -> Result<(), Error> {
-        let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
-        let (id, text) = (id.as_bytes(), text.as_bytes());
-        self.connection.call(&[b"XADD", key, b"MAXLEN", b"1", id, b"s", text]).map(drop)
+        if self.add_checkpoint(state)? {
+            return Ok(());
+        }
+        if let Some(newest) = self.newest_checkpoint()?
+            && self.has(newest.place())?
+        {
+            return Ok(());
+        }
+        self.connection.call(&[b"DEL", self.checkpoint.as_bytes()])?;
+        // If this one is refused, another server was faster.
+        self.add_checkpoint(state).map(drop)
     }
 
-    /// Forgets all checkpoints.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
-    pub fn forget_checkpoints(&mut self) -> Result<(), Error> {
-        self.connection.call(&[b"DEL", self.checkpoint.as_bytes()]).map(drop)
+    /// Adds a checkpoint under the number of its entry. So the engine itself refuses one that is older than the
+    /// newest. Returns whether the engine has taken it.
+    fn add_checkpoint(&mut self, state: &State) -> Result<bool, Error> {
+        let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
+        let (id, text) = (id.as_bytes(), text.as_bytes());
+        match self.connection.call(&[b"XADD", key, b"MAXLEN", b"1", id, b"s", text]) {
+            Ok(_) => Ok(true),
+            Err(Error::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets the entries before a given entry.

@@ -121,7 +121,7 @@ impl Reader<'_> {
             return Ok(Some(state));
         }
         if let Some(question) = asked {
-            keep_checkpoint(engine, &State::after(question))?;
+            engine.keep_checkpoint(&State::after(question))?;
         }
         Ok(None)
     }
@@ -245,7 +245,7 @@ impl<'r, 'a> Follower<'r, 'a> {
             }
             Outcome::Question => {
                 if let Some(engine) = engine {
-                    keep_checkpoint(engine, state)?;
+                    engine.keep_checkpoint(state)?;
                 }
             }
         }
@@ -254,7 +254,7 @@ impl<'r, 'a> Follower<'r, 'a> {
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, engine) {
             // This server's entry made the checkpoint due, so this server writes it. If that fails, there will
             // be another checkpoint.
-            keep_checkpoint(engine, state)?;
+            engine.keep_checkpoint(state)?;
             engine.trim(trim_to)?;
         }
         Ok(())
@@ -386,24 +386,5 @@ fn replay(
                 _ => {}
             }
         }
-    }
-}
-
-/// Keeps a checkpoint. A newer checkpoint stays, unless it is about entries that the engine has lost.
-fn keep_checkpoint(engine: &mut Engine, state: &State) -> Result<(), Error> {
-    match engine.keep_checkpoint(state) {
-        Err(Error::Refused(_)) => {}
-        kept => return kept,
-    }
-    if let Some(newest) = engine.newest_checkpoint()?
-        && engine.has(newest.place())?
-    {
-        return Ok(());
-    }
-    engine.forget_checkpoints()?;
-    match engine.keep_checkpoint(state) {
-        // Another server was faster.
-        Err(Error::Refused(_)) => Ok(()),
-        kept => kept,
     }
 }
