@@ -136,8 +136,6 @@ struct Follower<'r, 'a> {
     has_come: bool,
     /// When the engine was last heard.
     heard: Instant,
-    /// Whether the engine answers, and has not taken this server's entry for too long.
-    is_stuck: bool,
     /// Since when the connection has been broken, and when it was last made.
     down_since: Option<Instant>,
     up_since: Instant,
@@ -145,9 +143,9 @@ struct Follower<'r, 'a> {
     is_told: bool,
     /// How many entries were foreign.
     foreign: u64,
-    /// Why this server may not have read the same as the others, and when this was last checked.
+    /// Why this server may not have read the same as the others, and when it may check this next.
     doubt: Option<&'static str>,
-    checked: Option<Instant>,
+    next_check: Instant,
 }
 
 impl<'r, 'a> Follower<'r, 'a> {
@@ -158,13 +156,12 @@ impl<'r, 'a> Follower<'r, 'a> {
             sid,
             has_come: false,
             heard: Instant::now(),
-            is_stuck: false,
             down_since: None,
             up_since: Instant::now(),
             is_told: false,
             foreign: 0,
             doubt: None,
-            checked: None,
+            next_check: Instant::now(),
         }
     }
 
@@ -184,12 +181,13 @@ impl<'r, 'a> Follower<'r, 'a> {
                 Ok(entries) => {
                     pauses = Pauses::new();
                     self.hear();
-                    // It has read to the end, and its own entry is not there; or that was so and still is. The
-                    // writer may send the entry again only some time after the link is back.
-                    self.is_stuck = (entries.is_empty() || self.is_stuck)
+                    // The engine answers, but does not take this server's entry: everything was read, and it is
+                    // not there; or that was so, and still is. The writer may send the entry again only some
+                    // time after the link is back.
+                    let is_stuck = (entries.is_empty() || self.is_told)
                         && self.up_since.elapsed() >= PATIENCE
                         && self.reader.relay.is_under_way_for(PATIENCE);
-                    self.tell_people(self.is_stuck);
+                    self.tell_people(is_stuck);
                     for entry in entries {
                         if let Err(error) = self.take(&entry) {
                             self.lose_link(&error);
@@ -276,11 +274,9 @@ impl<'r, 'a> Follower<'r, 'a> {
 
     /// Checks a doubt about what this server has read. If the run has not read what the stream says, it ends.
     fn look_into_doubt(&mut self) -> Result<(), End> {
-        let pause = self.reader.relay.beat * MISSES;
-        let Some(why) = self.doubt else { return Ok(()) };
-        if self.checked.is_some_and(|checked| checked.elapsed() < pause) {
+        let Some(why) = self.doubt.filter(|_| Instant::now() >= self.next_check) else {
             return Ok(());
-        }
+        };
         let Some(engine) = &mut self.reader.engine else { return Ok(()) };
         match has_read_right(engine, &self.state) {
             // The checkpoint is further on. This server checks again when it has read that far.
@@ -295,7 +291,8 @@ impl<'r, 'a> Follower<'r, 'a> {
                 return Ok(());
             }
         }
-        (self.checked, self.doubt) = (Some(Instant::now()), None);
+        self.doubt = None;
+        self.next_check = Instant::now() + self.reader.relay.beat * MISSES;
         Ok(())
     }
 
@@ -311,7 +308,6 @@ impl<'r, 'a> Follower<'r, 'a> {
 
     fn lose_link(&mut self, error: &Error) {
         self.reader.engine = None;
-        self.is_stuck = false;
         if self.down_since.is_none() {
             self.down_since = Some(Instant::now());
             self.reader.shared.log.notice(&format!("The link to the engine is down: {error}"));
