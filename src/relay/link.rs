@@ -46,7 +46,7 @@ pub struct Link {
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
-    /// The names of the other servers, and which members each of them has.
+    /// The names of the other servers, and at which of them a member is. For the console.
     pub(super) servers: HashMap<Sid, String>,
     pub(super) elsewhere: HashMap<ClientId, Sid>,
 }

@@ -52,13 +52,13 @@ struct Reader<'a> {
 
 /// Reads until the relay is closed.
 pub fn read_loop(relay: &Relay, shared: &Shared) {
-    let mut reader = Reader { relay, shared, engine: None, stage: Stage::new(shared) };
+    let mut reader = Reader { relay, shared, engine: None, stage: Stage::new(relay, shared) };
     while let Some(state) = reader.load() {
         let sid = relay.begin_run(&state);
         reader.stage.begin(&state, sid);
         let end = Follower::new(&mut reader, state, sid).follow();
         let End::Lost(why) = end else { break };
-        reader.stage.turn_out(relay, why);
+        reader.stage.turn_out(why);
     }
     relay.stop();
 }

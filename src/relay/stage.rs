@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Relay;
 use super::apply::{Applied, Event, Gone};
 use super::entry::{Entry, Sid};
-use super::link::Link;
 use super::records::{Asked, Local};
 use super::state::{State, Who};
 
@@ -34,6 +33,7 @@ const MAX_SAID_BYTES: usize = 16 << 10;
 /// The members of this server and of others, and what to do between the records of this server's own entry.
 #[derive(Debug)]
 pub struct Stage<'a> {
+    relay: &'a Relay,
     shared: &'a Shared,
     sid: Sid,
     /// The members of this server, by their numbers.
@@ -52,8 +52,9 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Makes an empty stage.
-    pub fn new(shared: &'a Shared) -> Self {
+    pub fn new(relay: &'a Relay, shared: &'a Shared) -> Self {
         Self {
+            relay,
             shared,
             sid: Sid::default(),
             here: HashMap::new(),
@@ -72,7 +73,7 @@ impl<'a> Stage<'a> {
         let history: Vec<_> = state.history().map(|line| clean(line) + "\n").collect();
         let history = history.concat();
         let shared = self.shared;
-        self.note(|link| link.servers.extend(state.servers()));
+        self.relay.link.change(|link| link.servers.extend(state.servers()));
         // The link has a lock too, so the numbers are given before the outbox is locked.
         let members: Vec<_> =
             state.members().map(|(who, nick)| (self.number(who), nickname(nick))).collect();
@@ -110,14 +111,13 @@ impl<'a> Stage<'a> {
     }
 
     /// The room is lost: disconnects all members of this server, and forgets all others. `why` is the reason.
-    pub fn turn_out(&mut self, relay: &Relay, why: &str) {
+    pub fn turn_out(&mut self, why: &str) {
         self.shared.log.notice(&format!("All clients are turned out: {why}"));
-        relay.end_run(self.here.values());
+        self.relay.end_run(self.here.values());
         self.shared.outbox.append(|room| room.turn_out(self.here.values()));
         self.here.drain().for_each(|(_, client)| client.wake());
         self.elsewhere.clear();
-        self.note(|link| (link.servers, link.elsewhere) = Default::default());
-        self.locals.clear();
+        self.relay.link.change(|link| (link.servers, link.elsewhere) = Default::default());
     }
 
     fn happen(&mut self, number: usize, event: Event<'_>) {
@@ -165,14 +165,14 @@ impl<'a> Stage<'a> {
                 self.shared.log.notice("In the room with the other servers");
             }
             Event::Came(sid, name) => {
-                self.note(|link| link.servers.insert(sid, name.to_owned()));
+                self.relay.link.change(|link| link.servers.insert(sid, name.to_owned()));
                 self.shared.log.notice(&format!("The server {name} has come"));
             }
             Event::Gone(sid, name, how) => {
                 if sid == self.sid {
                     self.is_replaced = how == Gone::Replaced;
                 } else {
-                    self.note(|link| link.servers.remove(&sid));
+                    self.relay.link.change(|link| link.servers.remove(&sid));
                     self.shared.log.notice(&format!("The server {name} is gone ({how})"));
                 }
             }
@@ -241,7 +241,7 @@ impl<'a> Stage<'a> {
             None => room.depart(id, reason),
         });
         self.elsewhere.remove(&who);
-        self.note(|link| link.elsewhere.remove(&id));
+        self.relay.link.change(|link| link.elsewhere.remove(&id));
     }
 
     fn tell(&self, from: Who, to: Result<Who, &str>, text: &str) {
@@ -283,16 +283,9 @@ impl<'a> Stage<'a> {
             self.numbered += 1;
             let id = ClientId::new(self.numbered);
             self.elsewhere.insert(who, id);
-            self.note(|link| link.elsewhere.insert(id, who.sid));
+            self.relay.link.change(|link| link.elsewhere.insert(id, who.sid));
             id
         })
-    }
-
-    /// Notes which other servers there are and who is there, for the console.
-    fn note<T>(&self, change: impl FnOnce(&mut Link) -> T) {
-        if let Some(relay) = &self.shared.relay {
-            relay.link.change(change);
-        }
     }
 }
 
