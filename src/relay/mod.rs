@@ -100,6 +100,8 @@ pub mod writer;
 
 pub mod reader;
 
+pub mod replay;
+
 pub mod stage;
 
 pub mod engine;

@@ -1,0 +1,142 @@
+//! Replay: the room that the newest checkpoint and the stream after it give.
+//!
+//! A server that comes in loads the room in this way, and one that doubts whether it has read right compares its
+//! own with it.
+//!
+//! Belongs to the reader's thread.
+
+use std::time::{Duration, Instant};
+
+use super::Relay;
+use super::apply::{MISSES, Outcome};
+use super::engine::Engine;
+use super::entry::{Id, Sid};
+use super::link::{Phase, Side};
+use super::resp::Error;
+use super::state::State;
+use super::writer::Pauses;
+use crate::server::shared::Shared;
+
+/// How often a server that has asked for a checkpoint looks for it.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Brings the room up to the end of the stream. Blocks until the engine is there. The log says once that it
+/// waits. `None` if the relay is closed, or if the engine cannot be used.
+pub(super) fn load(relay: &Relay, shared: &Shared, engine: &mut Option<Engine>) -> Option<State> {
+    let mut pauses = Pauses::new();
+    let mut is_told = false;
+    loop {
+        match try_load(relay, engine) {
+            Ok(Some(state)) => return Some(state),
+            Ok(None) => {}
+            Err(error) => {
+                *engine = None;
+                if error.is_final() {
+                    relay.fail(format!("the engine cannot be used: {error}"));
+                } else if !is_told && relay.phase() < Phase::Closed {
+                    let hosts = relay.address.hosts.join(",");
+                    shared.log.notice(&format!("Waiting for the engine at {hosts}: {error}"));
+                    is_told = true;
+                }
+            }
+        }
+        if !relay.pause(pauses.next()) {
+            return None;
+        }
+    }
+}
+
+fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>, Error> {
+    let is_new = engine.is_none();
+    let engine = relay.connected(engine, Side::Reader)?;
+    if is_new {
+        engine.check_rights()?;
+    }
+    if let Replayed { state, doubted: None, .. } = replay_all(engine)? {
+        return Ok(Some(state));
+    }
+    // The stream does not go back far enough. The other servers are asked for a checkpoint.
+    let question = engine.append("?")?;
+    let until = Instant::now() + relay.beat * MISSES;
+    while Instant::now() < until {
+        if engine.newest_checkpoint()?.is_some_and(|state| state.last() >= question) {
+            return Ok(Some(replay_all(engine)?.state));
+        }
+        if !relay.pause(ANSWER_INTERVAL) {
+            return Ok(None);
+        }
+    }
+    // No living server has one. So the room begins empty, unless another server has just begun it. All who
+    // find no room must begin the same one, so the stream says where: at its first question after
+    // everything that does not fit. If something came after that, this server asks again.
+    let Replayed { state, doubted, asked } = replay_all(engine)?;
+    if doubted.is_none() {
+        return Ok(Some(state));
+    }
+    if let Some(question) = asked {
+        engine.keep_checkpoint(&State::after(question))?;
+    }
+    Ok(None)
+}
+
+/// Whether a server has read what checkpoint and stream say. `None` if the checkpoint is further on.
+pub(super) fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Error> {
+    let checkpoint = engine.newest_checkpoint()?;
+    if checkpoint.as_ref().is_some_and(|newest| newest.last() > state.last()) {
+        return Ok(None);
+    }
+    let truth = replay(engine, checkpoint, Some(state.last()))?.state;
+    Ok(Some(truth.point() == state.point()))
+}
+
+/// The state that a checkpoint and the stream give.
+struct Replayed {
+    state: State,
+    /// The server whose entries do not fit, if there is such a server.
+    doubted: Option<Sid>,
+    /// The first question after the last entry that did not fit.
+    asked: Option<Id>,
+}
+
+/// Returns what the newest checkpoint and the whole stream give.
+fn replay_all(engine: &mut Engine) -> Result<Replayed, Error> {
+    let checkpoint = engine.newest_checkpoint()?;
+    replay(engine, checkpoint, None)
+}
+
+/// Returns what checkpoint and stream give, up to the end or up to an entry. If the stream does not go back to
+/// the checkpoint, that does not fit.
+fn replay(
+    engine: &mut Engine,
+    checkpoint: Option<State>,
+    until: Option<Id>,
+) -> Result<Replayed, Error> {
+    let mut state = State::after(Id::default());
+    let (mut doubted, mut asked) = (None, None);
+    if let Some(checkpoint) = checkpoint {
+        if engine.has(checkpoint.place())? {
+            state = checkpoint;
+        } else {
+            doubted = Some(Sid::default());
+        }
+    }
+    loop {
+        let entries = engine.read(state.last(), None)?;
+        if entries.is_empty() {
+            return Ok(Replayed { state, doubted, asked });
+        }
+        for entry in entries {
+            if until.is_some_and(|until| entry.id > until) {
+                return Ok(Replayed { state, doubted, asked });
+            }
+            let (sid, _) = entry.content().key();
+            match state.apply(&entry, &mut |_, _| {}).outcome {
+                Outcome::Doubtful(_) => (doubted, asked) = (Some(sid), None),
+                // The entry before it was forged. So nothing is missing.
+                Outcome::Counted if doubted == Some(sid) => doubted = None,
+                Outcome::Question => asked = asked.or(Some(entry.id)),
+                _ => {}
+            }
+        }
+    }
+}
