@@ -270,6 +270,13 @@ impl Relay {
         engine: &'e mut Option<Engine>,
         side: Side,
     ) -> Result<&'e mut Engine, Error> {
+        match engine {
+            Some(engine) => Ok(engine),
+            none => Ok(none.insert(self.connect(side)?)),
+        }
+    }
+
+    fn connect(&self, side: Side) -> Result<Engine, Error> {
         let register = |stream: &TcpStream| {
             self.link.change(|link| {
                 if link.phase == Phase::Closed {
@@ -279,21 +286,18 @@ impl Relay {
                 Ok(())
             })
         };
-        if engine.is_none() {
-            let mut new = Engine::connect(&self.address, &register)?;
-            let last = self.link.look(|link| link.run.as_ref().map(|run| (run.sid, run.last)));
-            if let Some((sid, last)) = last
-                && !new.has(last)?
-            {
-                self.link.change(|link| {
-                    let run = link.run.as_mut().filter(|run| run.sid == sid);
-                    run.map(|run| run.is_lost = true)
-                });
-                return Err(io::Error::other("it has lost what was read here").into());
-            }
-            *engine = Some(new);
+        let mut engine = Engine::connect(&self.address, &register)?;
+        let last = self.link.look(|link| link.run.as_ref().map(|run| (run.sid, run.last)));
+        if let Some((sid, last)) = last
+            && !engine.has(last)?
+        {
+            self.link.change(|link| {
+                let run = link.run.as_mut().filter(|run| run.sid == sid);
+                run.map(|run| run.is_lost = true)
+            });
+            return Err(io::Error::other("it has lost what was read here").into());
         }
-        engine.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+        Ok(engine)
     }
 
     /// Whether the engine has lost what was read in this run.
