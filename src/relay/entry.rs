@@ -62,7 +62,7 @@ pub struct Entry {
     pub fields: Vec<Vec<u8>>,
 }
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<'a> {
     /// A server has written these records.

@@ -83,7 +83,7 @@ struct Run {
     next_beat: Option<Instant>,
 }
 
-/// What is kept of an entry until it is read back.
+/// The part of an entry that is kept until it is read back.
 #[derive(Debug)]
 struct UnderWay {
     since: Instant,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::harness::Peer;
 use crate::relay::{LINK_DOWN, LINK_UP, LOST};
 
-/// What a listener hears until so many have said that they are done. What is told here alone is left out.
+/// The lines that a listener hears until so many have said that they are done, without those about the link.
 #[track_caller]
 pub(super) fn listen(listener: &mut Peer, talkers: usize) -> Vec<String> {
     let (mut lines, mut done) = (Vec::new(), 0);
