@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::ErrorKind::{AddrInUse, PermissionDenied};
 use std::io::{self, IsTerminal, PipeReader, Read};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Builder, Scope};
@@ -24,7 +24,7 @@ use super::client::{Client, ClientId};
 use super::operator::options::Options;
 use super::operator::stats;
 use super::outbox::MAX_GATHERED_BYTES;
-use super::rate::{AddressQuota, TokenBucket};
+use super::rate::{AddressQuota, TokenBucket, counted_as};
 use super::session;
 use super::shared::Shared;
 use super::shutdown::CLOSING_TIME;
@@ -429,35 +429,5 @@ impl<'scope> Door<'scope> {
             self.refused.pop_front();
         }
         None
-    }
-}
-
-/// Returns the address under which a peer is counted. For IPv6 this is the network of 64 bits, since one
-/// customer usually has a whole network. `None` for this machine itself.
-pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
-    if address.is_loopback() {
-        return None;
-    }
-    Some(match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peers_are_counted_by_address_or_network() {
-        let counted = |address: &str| counted_as(address.parse().unwrap()).map(|a| a.to_string());
-        assert_eq!(counted("127.0.0.1"), None);
-        assert_eq!(counted("127.9.9.9"), None);
-        assert_eq!(counted("::1"), None);
-        assert_eq!(counted("192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(counted("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
     }
 }

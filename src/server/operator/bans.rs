@@ -2,7 +2,7 @@
 //!
 //! The operator changes them on the console, and the accept loop looks at them. An IPv6 network of 64 bits is
 //! one address here, and this machine itself cannot be banned: see
-//! [`counted_as`](crate::server::accept::counted_as).
+//! [`counted_as`](crate::server::rate::counted_as).
 //!
 //! With `--bans` they are kept in a file, one on each line:
 //!

@@ -20,8 +20,8 @@ use super::stats;
 use crate::protocol::cleaning::clean;
 use crate::protocol::command::split_word;
 use crate::protocol::replies::{self, LeaveReason, MAX_LISTED_NAMES, NOTICE_PREFIX};
-use crate::server::accept::counted_as;
 use crate::server::client::Client;
+use crate::server::rate::counted_as;
 use crate::server::shared::Shared;
 use crate::server::shutdown::ShutdownHandle;
 
