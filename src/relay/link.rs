@@ -421,3 +421,29 @@ pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::entry::Id;
+    use crate::relay::options::Options;
+
+    #[test]
+    fn an_entry_is_read_back_once_and_its_locals_wait_for_it_alone() {
+        let options = Options { hosts: vec!["localhost:6379".to_owned()], ..Options::default() };
+        let relay = Relay::open(&options, "localhost", 5555).unwrap().unwrap();
+        let state = State::after(Id::default());
+        relay.begin_run(&state);
+        let hello = relay.next_entry().unwrap();
+        assert!(relay.take_locals(1).is_some());
+        assert!(!relay.wait_for(&hello, Duration::ZERO), "it is under way until that is noted");
+        relay.note_progress(&state, true);
+        assert!(relay.wait_for(&hello, Duration::ZERO));
+        assert!(relay.take_locals(1).is_none(), "a copy");
+
+        relay.link.append(|link| link.records.locally(0, Box::new(|_| ())));
+        let second = relay.next_entry().unwrap();
+        assert!(relay.take_locals(1).is_none(), "a copy of the entry before it");
+        assert_eq!(relay.take_locals(second.seq).map(|locals| locals.len()), Some(1));
+    }
+}
