@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Edits, Total};
+use super::batch::{Batch, Edits, Total, View};
 use super::client::{Client, ClientId};
 use super::log::Log;
 use super::part::send_view;
@@ -57,6 +57,9 @@ const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
 /// How long one offer may take before those who are current have their turn.
 const OFFER_TIME: Duration = Duration::from_millis(5);
+
+/// How many batches are offered in one call.
+const BATCHES_AT_ONCE: usize = 64;
 
 /// A recipient that takes nothing is offered the rest from time to time, also when `poll` does not call it
 /// writable. The pause is half of the time since it last took something. These are the shortest and the longest
@@ -274,7 +277,7 @@ impl Behind {
             }
             self.last_offered = id;
             let Some(laggard) = self.laggards.get_mut(&id) else { continue };
-            let outcome = if laggard.is_too_late(now, &self.log) {
+            let outcome = if laggard.has_missed(&self.log) {
                 Some(Outcome::TooSlow)
             } else {
                 let before = (laggard.batch, laggard.taken);
@@ -284,7 +287,8 @@ impl Behind {
                     laggard.took_at = now;
                     progress = true;
                 }
-                outcome
+                // Only an offer shows whether it takes nothing. It may have waited long for this turn.
+                outcome.or_else(|| laggard.is_too_late(now).then_some(Outcome::TooSlow))
             };
             outcomes.extend(outcome.map(|outcome| (Arc::clone(&laggard.client), outcome)));
         }
@@ -314,7 +318,8 @@ impl Behind {
             let pause = now.saturating_sub(laggard.took_at) / 2;
             let is_due = now.saturating_sub(laggard.tried_at)
                 >= pause.clamp(MIN_TRY_INTERVAL, MAX_TRY_INTERVAL);
-            (writable || is_due || laggard.is_too_late(now, &self.log)).then_some(laggard.client.id)
+            let is_over = laggard.has_missed(&self.log) || laggard.is_too_late(now);
+            (writable || is_due || is_over).then_some(laggard.client.id)
         };
         let mut turns: Vec<ClientId> =
             self.laggards.values().zip(writable).filter_map(wanted).collect();
@@ -340,45 +345,71 @@ impl Behind {
 }
 
 impl Laggard {
-    /// Whether it has taken nothing for too long, needs a batch that was dropped, or has left and its time for the
-    /// rest is over.
-    fn is_too_late(&self, now: Duration, log: &Log) -> bool {
+    /// Whether it needs a batch that was dropped.
+    fn has_missed(&self, log: &Log) -> bool {
+        self.batch < log.first()
+    }
+
+    /// Whether it has taken nothing for too long, or has left and its time for the rest is over.
+    fn is_too_late(&self, now: Duration) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
-        self.batch < log.first() || now.saturating_sub(self.took_at) > MAX_STALL || is_over
+        now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
     /// Offers it the batches of the log from its place on until `deadline`, and moves its place. Returns what
     /// has become of it once it is not behind any more.
     ///
-    /// A quiet room leaves a great many small batches. To send them all at once could take seconds.
+    /// A quiet room leaves a great many small batches. So several are offered in one call, and not all of them in
+    /// one turn, which could take seconds.
     fn take(&mut self, log: &Log, deadline: Instant, delivered: &mut Total) -> Option<Outcome> {
         let none = Edits::default();
-        for batch in log.from(self.batch) {
-            if Instant::now() > deadline {
-                return None;
-            }
-            let own = self.own.front().filter(|(number, _)| *number == self.batch);
-            let view = batch.view(own.map_or(&none, |(_, edits)| edits));
-            match send_view(&self.client.stream, view.clone(), self.taken) {
-                Ok(None) => {
-                    *delivered += view.total();
-                    if let Some((_, edits)) = own {
-                        self.private -= cost(edits);
-                        self.own.pop_front();
-                    }
-                    (self.batch, self.taken) = (self.batch + 1, 0);
-                }
-                Ok(Some(taken)) => {
-                    self.taken = taken;
-                    return None;
-                }
-                Err(error) => return Some(Outcome::Lost(error)),
-            }
+        loop {
             if let Some(leaving) = self.leaving.as_ref().filter(|left| self.batch > left.last) {
                 return Some(Outcome::Left(leaving.reason));
             }
+            if self.batch == log.end() {
+                return Some(Outcome::Current);
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            let offered = self.views(log, &none).flatten();
+            let taken = match send_view(&self.client.stream, offered, self.taken) {
+                Ok(taken) => taken,
+                Err(error) => return Some(Outcome::Lost(error)),
+            };
+            // How many batches that is, and how many bytes of the next one.
+            let (mut whole, mut rest) = (0, taken.map_or(u64::MAX, |taken| taken as u64));
+            for total in self.views(log, &none).map(|view| view.total()) {
+                if total.bytes > rest {
+                    break;
+                }
+                rest -= total.bytes;
+                whole += 1;
+                *delivered += total;
+            }
+            self.batch += whole;
+            while self.own.front().is_some_and(|(number, _)| *number < self.batch)
+                && let Some((_, edits)) = self.own.pop_front()
+            {
+                self.private -= cost(&edits);
+            }
+            self.taken = 0;
+            if taken.is_some() {
+                self.taken = usize::try_from(rest).unwrap_or(usize::MAX);
+                return None;
+            }
         }
-        Some(Outcome::Current)
+    }
+
+    /// Its views of the next batches that it gets.
+    fn views<'a>(&'a self, log: &'a Log, none: &'a Edits) -> impl Iterator<Item = View<'a>> {
+        let last = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.last);
+        let batches = (self.batch..=last).zip(log.from(self.batch)).take(BATCHES_AT_ONCE);
+        batches.map(move |(number, batch)| {
+            let own = self.own.binary_search_by_key(&number, |(number, _)| *number);
+            batch.view(own.map_or(none, |place| &self.own[place].1))
+        })
     }
 }
 
@@ -459,18 +490,20 @@ mod tests {
 
     #[test]
     fn one_that_has_many_small_batches_to_take_does_not_take_them_all_in_one_offer() {
+        // Two megabytes, which its socket has space for.
+        const BATCHES: u64 = 1_000_000;
         let mut behind = Behind::new(64 << 20);
         let (_, mut peer) = fall_behind(&mut behind, 1);
         peer.set_nonblocking(true).unwrap();
         let mut buffer = vec![0; 1 << 16];
         while peer.read(&mut buffer).is_ok() {}
         let small = batch("x");
-        (0..200_000).for_each(|_| behind.keep(&small));
+        (0..BATCHES).for_each(|_| behind.keep(&small));
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
         assert!(outcomes.is_empty(), "{outcomes:?}");
         let left = kept(&behind);
-        assert!((1..200_000).contains(&left), "{left} batches are left");
+        assert!((1..BATCHES).contains(&left), "{left} batches are left");
         // The rest is offered later.
         while outcomes.is_empty() {
             while peer.read(&mut buffer).is_ok() {}
@@ -583,8 +616,25 @@ mod tests {
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
         assert!(outcomes.is_empty(), "{outcomes:?}");
-        behind.clock.running += MAX_STALL;
-        behind.offer(Duration::ZERO, &mut outcomes);
+        // A little may still fit into the socket.
+        while outcomes.is_empty() {
+            behind.clock.running += 2 * MAX_STALL;
+            behind.offer(Duration::ZERO, &mut outcomes);
+        }
         assert!(matches!(outcomes[..], [(_, Outcome::TooSlow)]), "{outcomes:?}");
+    }
+
+    #[test]
+    fn one_that_has_waited_long_for_its_turn_is_offered_the_rest_before_it_is_too_slow() {
+        let mut behind = Behind::new(1000);
+        let (_, mut peer) = fall_behind(&mut behind, 1);
+        behind.keep(&batch("one"));
+        peer.set_nonblocking(true).unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while peer.read(&mut buffer).is_ok() {}
+        behind.clock.running += 2 * MAX_STALL;
+        let mut outcomes = Vec::new();
+        behind.offer(Duration::from_secs(60), &mut outcomes);
+        assert!(matches!(outcomes[..], [(_, Outcome::Current)]), "{outcomes:?}");
     }
 }
