@@ -39,6 +39,10 @@ use crate::system::socket::{is_gone, send_now};
 /// piece and hangs up is heard, and a ghost does not hold its nickname for long.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
+/// A client that is over its rate has a turn ten times a second at most, with all the lines for which there are
+/// tokens then. To wake for each line would cost far more than the lines do.
+const MIN_RATE_WAIT: Duration = Duration::from_millis(100);
+
 /// How a session ends.
 enum End {
     /// The client leaves, unless another thread has already made it leave.
@@ -216,7 +220,10 @@ impl Session<'_> {
         }
         let now = Instant::now();
         let own = self.bucket.wait(now);
-        let Some(quota) = self.client.quota.as_ref().filter(|_| own.is_zero()) else { return own };
+        if !own.is_zero() {
+            return own.max(MIN_RATE_WAIT);
+        }
+        let Some(quota) = &self.client.quota else { return own };
         let reserved = self.reserved.get_or_insert_with(|| now + quota.reserve(now));
         reserved.saturating_duration_since(now)
     }
