@@ -201,6 +201,13 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
     let line = operated.server.program().line();
     assert!(line.starts_with(&format!("[SERVER]   alice, {}, for ", alice.address())), "{line}");
     operated.expect_answer("/kick nobody", "[SERVER] No such nickname: nobody.");
+    let long = "x".repeat(1020);
+    operated.expect_answer(
+        &format!("/say {long}"),
+        "[SERVER] That line has 1025 bytes, the limit is 1024.",
+    );
+    // Of a line that long, the rest is no command either.
+    operated.expect_answer(&format!("/say {}", "/quit ".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer("/say", "[SERVER] /who [PART]");
     operated.obey("/quit");
     alice.expect_last(replies::SHUTTING_DOWN);

@@ -8,7 +8,7 @@
 //! come from the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,7 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::stats;
-use crate::protocol::cleaning::clean;
+use crate::protocol::MAX_MESSAGE_BYTES;
+use crate::protocol::cleaning::clean_line;
 use crate::protocol::command::split_word;
 use crate::protocol::replies::{self, LeaveReason, MAX_LISTED_NAMES, NOTICE_PREFIX};
 use crate::server::client::Client;
@@ -38,6 +39,9 @@ pub const HELP: [&str; 10] = [
     "/quit                         stop the server",
     "/help                         show this list",
 ];
+
+/// The longest beginning of a line that is passed on, in bytes. It is more than a line may have.
+const READ_BYTES: u64 = 4 * MAX_MESSAGE_BYTES as u64;
 
 /// How many lines may wait to be obeyed. When so many wait, further lines stay in the terminal or in the FIFO.
 const MAX_WAITING_LINES: usize = 16;
@@ -93,17 +97,20 @@ fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
 
 /// Passes on line by line, until `input` ends. Blocks while it reads, and while too many lines wait to be
 /// obeyed.
-fn read_loop(input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
-    for line in input.lines() {
-        match line {
+fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
+    let mut is_rest = false;
+    loop {
+        let mut line = Vec::new();
+        if input.by_ref().take(READ_BYTES).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        // Of a line that does not end, only the beginning is passed on: it is refused for its length.
+        let was_rest = std::mem::replace(&mut is_rest, !line.ends_with(b"\n"));
+        if !was_rest && let Ok(line) = String::from_utf8(line) {
             // This fails once the server has ended. Then the line does not matter.
-            Ok(line) => drop(lines.send(line)),
-            // This line is not UTF-8. The next line may be.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-            Err(error) => return Err(error),
+            drop(lines.send(line));
         }
     }
-    Ok(())
 }
 
 /// Obeys one line after the other, and logs the statistics each `interval`. Blocks while it waits for a line.
@@ -130,7 +137,15 @@ fn obey_loop(
 /// Does what a line asks for.
 fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
     let log = |line: &str| shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
-    let (word, rest) = split_word(line);
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.len() > MAX_MESSAGE_BYTES {
+        return log(&replies::too_long(line.len()));
+    }
+    let line = match clean_line(line) {
+        Ok(line) => line,
+        Err(bytes) => return log(&replies::too_long_cleaned(bytes)),
+    };
+    let (word, rest) = split_word(&line);
     let (first, further) = split_word(rest);
     match (word.to_ascii_lowercase().as_str(), rest) {
         ("", _) => {}
@@ -138,8 +153,7 @@ fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
         ("/who" | "/users", part) => who(shared, part),
         ("/stats", _) => log(&stats::line(shared)),
         ("/say", text) if !text.is_empty() => {
-            let notice = format!("{NOTICE_PREFIX}{}", clean(text));
-            shared.announce(&notice);
+            shared.announce(&format!("{NOTICE_PREFIX}{text}"));
         }
         ("/motd", text) => match replies::motd(text) {
             Ok(motd) => shared.outbox.append(|room| room.set_motd(motd)).unwrap_or_default(),
@@ -148,8 +162,7 @@ fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
         ("/kick", name) if !name.is_empty() => match find(shared, first) {
             Some(client) => {
                 if !further.is_empty() {
-                    let notice = replies::kicked_for(&clean(first), &clean(further));
-                    shared.announce(&notice);
+                    shared.announce(&replies::kicked_for(first, further));
                 }
                 shared.leave(&client, LeaveReason::Kicked);
             }
