@@ -64,6 +64,10 @@ pub(super) struct Terminal {
     drawn: Vec<u8>,
     /// How long a write may wait for the output: not at all, until the program ends.
     patience: Duration,
+    /// The last byte that the output has taken.
+    last_taken: Option<u8>,
+    /// How long a note waits for standard error: not at all after one was not taken in time.
+    note_patience: Duration,
     /// Why the output can no longer be written to.
     pub(super) error: Option<io::Error>,
     /// The line that was being typed when the client asked for a nickname.
@@ -82,8 +86,14 @@ impl Terminal {
         let suits_colors = person_reads && !plain && !no_color;
         let color = options.color.unwrap_or_else(|| suits_colors && system::shows_colors());
         let transcript = Transcript::new(options, color, edits);
-        let mut terminal =
-            Self { person_types, person_reads, edits, transcript, ..Self::default() };
+        let mut terminal = Self {
+            person_types,
+            person_reads,
+            edits,
+            transcript,
+            note_patience: CLOSE_TIMEOUT,
+            ..Self::default()
+        };
         if let Some(Err(error)) = raw {
             terminal.note(&format!("No line editing on this terminal ({error}): plain input."));
         }
@@ -119,7 +129,11 @@ impl Terminal {
 
     fn tell(&mut self, text: &str) {
         self.transcript.settle(&mut self.above);
-        if self.person_types && self.person_reads { self.above += text } else { complain(text) }
+        if self.person_types && self.person_reads {
+            self.above += text;
+        } else if !complain(text, self.note_patience) {
+            self.note_patience = Duration::ZERO;
+        }
     }
 
     /// Tells the user the state of the connection. Where lines are edited, each state replaces the last one.
@@ -257,12 +271,15 @@ impl Terminal {
     }
 
     /// Writes what was drawn, as far as the output takes it in time. What a failed output does not take is lost.
-    /// Returns whether nothing is left.
+    /// If that was in the middle of a line, the line ends there. Returns whether nothing is left.
     fn write(&mut self, output: &Output) -> bool {
         match output.write_within(&self.drawn, self.patience) {
-            Ok(written) => drop(self.drawn.drain(..written)),
+            Ok(written) => {
+                self.last_taken = self.drawn.drain(..written).next_back().or(self.last_taken);
+            }
             Err(error) => {
                 self.drawn.clear();
+                self.drawn.extend(self.last_taken.filter(|&byte| byte != b'\n').map(|_| b'\n'));
                 self.error = Some(error);
             }
         }
@@ -282,10 +299,14 @@ impl Terminal {
 
 /// Reports an error on standard error. Must not be called while lines are edited.
 pub(super) fn fail(text: &str) {
-    complain(&error_line(text));
+    complain(&error_line(text), CLOSE_TIMEOUT);
 }
 
-/// Writes to standard error. If it is closed, or stuck, there is nowhere left to complain.
-fn complain(text: &str) {
-    drop(Output::stderr().map(|stderr| stderr.write_within(text.as_bytes(), CLOSE_TIMEOUT)));
+/// Writes to standard error, and waits for it at most so long. Returns whether it has taken the text. If it is
+/// closed, or stuck, there is nowhere left to complain.
+fn complain(text: &str, patience: Duration) -> bool {
+    let stderr = Output::stderr();
+    stderr.is_ok_and(|stderr| {
+        stderr.write_within(text.as_bytes(), patience).is_ok_and(|written| written == text.len())
+    })
 }

@@ -1,5 +1,6 @@
 //! The client with its standard streams in pipes, as in a script: one line out per line in.
 
+use std::fs;
 use std::process::Command;
 
 use crate::harness::{
@@ -254,4 +255,53 @@ fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     assert!(errors.ends_with("\n[ERROR] Nobody reads the output any more.\n"), "{errors}");
     // There was input left that was not read.
     assert_eq!(std::fs::read_to_string(directory.file("code")).unwrap(), "code 1\n");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_standard_error_that_is_stuck_does_not_keep_the_input_from_being_sent() {
+    let (fake, directory) = (FakeServer::start(), Directory::new());
+    let (port, fifo) = (fake.port(), directory.file("errors"));
+    let fifo = fifo.display();
+    let script =
+        format!("mkfifo '{fifo}' && exec \"$CLIENT\" --nick bot --port {port} 2<> '{fifo}'");
+    let mut client = Program::start("client", shell(&script), fake.transcript());
+    let mut peer = fake.let_in("bot");
+    // The client complains of each of these lines. A pipe takes 64 KiB of that.
+    peer.send_bytes(&b"\xff\n".repeat(5000));
+    // The first may be sent before the pipe is full.
+    for line in ["one", "two", "three"] {
+        client.send_text(&format!("{line}\n"));
+        peer.lines_until(line);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_line_that_a_full_disk_cuts_is_not_continued_by_the_next_one() {
+    let (fake, directory) = (FakeServer::start(), Directory::new());
+    let (port, path) = (fake.port(), directory.file("output"));
+    // The limit on the length of a file stands for the disk. It is some hundred bytes.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 1; exec \"$CLIENT\" --nick bot --port {port} >> '{}'",
+        path.display()
+    );
+    let _client = Program::start("client", shell(&script), fake.transcript());
+    let mut peer = fake.let_in("bot");
+    let lines: Vec<String> =
+        (10..40).map(|number| format!("al: {number} {}", "x".repeat(150))).collect();
+    peer.send(&lines.join("\n"));
+    let written = || fs::read_to_string(&path).unwrap_or_default();
+    let full = poll_until("a full disk", || Some(written()).filter(|text| text.len() >= 512));
+    // There is space again.
+    fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    let later = poll_until("the next lines", || {
+        peer.send("al: later");
+        Some(written()).filter(|text| text.contains("al: later\n"))
+    });
+    for line in (full + &later).lines() {
+        let is_sent = |sent: &String| sent.starts_with(line);
+        let is_whole = line.starts_with("[SERVER] ") || line == "al: later";
+        assert!(is_whole || lines.iter().any(is_sent), "{line}");
+    }
 }

@@ -309,6 +309,8 @@ impl Output {
             if polled[0].is_ready() {
                 match self.write(chunk) {
                     Err(error) if is_for_now(&error) => {}
+                    // The next call meets the error again, and reports it.
+                    Err(_) if written > 0 => break,
                     result => written += result?,
                 }
             } else if left.is_zero() {
