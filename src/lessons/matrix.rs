@@ -55,7 +55,7 @@ const LIGHT_AT_ONCE: usize = 8;
 /// The checks in which threads race. Threads do not always meet, so a check that has to fail gets some
 /// tries.
 const RACES: [&str; 3] = ["7b", "14", "15"];
-const RACE_TRIES: usize = 10;
+const RACE_TRIES: usize = 30;
 
 /// How long, in seconds, the examiner is patient: with who has to fail not long; with who has to hold so long
 /// that a busy machine does not make it fail.
