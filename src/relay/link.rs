@@ -1,8 +1,9 @@
-//! The link: what is to be appended next, and how far this server has read.
+//! The link: the records to be appended next, and how far this server has read.
 //!
-//! Records gather in an [outbox](crate::server::outbox) of their own. It has the same rules as the room's. Beside
-//! them stands the run: this server's part in the room, from its hello on. A lost room ends the run, and then
-//! another one begins. What was to be done in between is dropped: those who did it are disconnected and told.
+//! Records gather in an [outbox](crate::server::outbox) of their own. It has the same rules as the room's. The link
+//! also holds the current run: this server's time in the room, which begins with its hello. If the room is lost,
+//! the run ends, and a new run begins. Everything that the old run had not finished is dropped, and the clients
+//! that it belonged to are disconnected and told.
 //!
 //! One lock guards all of this. Sessions append, `relay-writer` takes, and `relay-reader` notes its progress.
 

@@ -43,8 +43,9 @@ pub struct Stage<'a> {
     /// How many of them there have been.
     numbered: u64,
     locals: VecDeque<(usize, Local)>,
-    /// Lines of one member that are not in the room yet.
+    /// The member whose lines are gathered in `said`, if there is one.
     speaker: Option<ClientId>,
+    /// Lines that were not passed on to the room yet.
     said: Vec<u8>,
     /// Another run of this server's name has come.
     is_replaced: bool,

@@ -270,7 +270,7 @@ struct Door<'scope> {
     origins: HashMap<IpAddr, Origin>,
     /// How many addresses there must be before some are forgotten the next time.
     prune_at: usize,
-    /// The largest share of unsent bytes that some client may have.
+    /// The largest limit on unsent bytes that any client still has from when the room was smaller.
     largest_share: usize,
     /// Newcomers that were refused, each with the time until which it may read why. The oldest is the first.
     refused: VecDeque<(Instant, TcpStream)>,

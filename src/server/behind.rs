@@ -244,7 +244,7 @@ impl Behind {
         Some(laggard.client)
     }
 
-    /// How many recipients are behind on common text and still read. Zero while the log holds little.
+    /// How many recipients are behind on common text, and took some of it recently. Zero until the log begins to fill.
     pub fn readers(&mut self) -> usize {
         if !self.log.is_filling() {
             return 0;
@@ -258,7 +258,7 @@ impl Behind {
         self.laggards.values().filter(reads).count()
     }
 
-    /// How long ago a recipient that is behind last took something. `None` if nobody is behind.
+    /// How long it has been since any of the recipients that are behind took something. `None` if nobody is behind.
     pub fn stalled_for(&mut self) -> Option<Duration> {
         let now = self.clock.now();
         Some(now.saturating_sub(self.laggards.values().map(|laggard| laggard.took_at).max()?))

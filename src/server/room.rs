@@ -293,7 +293,7 @@ impl Gathers for Room {
     }
 }
 
-/// Who is online, as a member is told.
+/// The members who are online, in the words that a member sees.
 fn online(members: &BTreeMap<ClientId, Nickname>) -> impl Display {
     Online { count: members.len(), part: "", nicknames: members.values() }
 }

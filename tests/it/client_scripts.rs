@@ -201,8 +201,8 @@ fn a_client_that_reaches_itself_says_that_nobody_listens() {
 fn process_1_is_ended_by_a_signal_too() {
     let server = Server::start();
     let mut alice = server.join("alice");
-    // As in a container, it is the first process of a process namespace. Signals that such a process
-    // does not handle do not end it. The signal comes from outside, where it has another number.
+    // As in a container, the client is process 1 of its own process namespace. A signal that process 1 does
+    // not handle does not end it. `kill` runs outside the namespace, where the client has another number.
     let script = format!(
         "unshare -rpf \"$CLIENT\" --port {} --nick one --listen & unshare=$!
         read go; kill -s TERM $(pgrep -P $unshare); wait $unshare; echo code $?",

@@ -269,7 +269,7 @@ fn a_standard_error_that_is_stuck_does_not_keep_the_input_from_being_sent() {
     let mut peer = fake.let_in("bot");
     // The client complains of each of these lines. A pipe takes 64 KiB of that.
     peer.send_bytes(&b"\xff\n".repeat(5000));
-    // The first may be sent before the pipe is full.
+    // Three lines: the first can still get through before the pipe is full, and that would prove nothing.
     for line in ["one", "two", "three"] {
         client.send_text(&format!("{line}\n"));
         peer.lines_until(line);

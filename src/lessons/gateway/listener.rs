@@ -14,7 +14,7 @@ use crate::session::{DRAIN_TIME, WRITE_TIMEOUT};
 use crate::speaker::lock;
 use crate::unframed;
 
-/// The last line to a client, if the server sent no last line.
+/// The last line to a client when the server closed the connection without a farewell.
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
 /// The thread that reads from the server and writes to the client. When one of them is gone, it ends both

@@ -7,7 +7,7 @@ use chat::protocol::command::Command;
 use chat::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
 use chat::protocol::replies::{self, NOTICE_PREFIX};
 
-/// What these clients give to `recv`, in bytes.
+/// The size that the simple clients pass to `recv`, in bytes.
 const RECV_BYTES: usize = 1024;
 
 /// More bytes than the longest nickname takes with the text around it.
