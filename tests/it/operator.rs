@@ -208,6 +208,7 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
     );
     // Of a line that long, the rest is no command either.
     operated.expect_answer(&format!("/say {}", "/quit ".repeat(20_000)), "the limit is 1024.");
+    operated.expect_answer(&format!("/say {}", "é".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer("/say", "[SERVER] /who [PART]");
     operated.obey("/quit");
     alice.expect_last(replies::SHUTTING_DOWN);

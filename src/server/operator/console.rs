@@ -106,9 +106,14 @@ fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<
         }
         // Of a line that does not end, only the beginning is passed on: it is refused for its length.
         let was_rest = std::mem::replace(&mut is_rest, !line.ends_with(b"\n"));
-        if !was_rest && let Ok(line) = String::from_utf8(line) {
+        if was_rest {
+            continue;
+        }
+        // The beginning may end in the middle of a character. Otherwise, a line that is not UTF-8 is ignored.
+        let is_taken = is_rest || str::from_utf8(&line).is_ok();
+        if is_taken {
             // This fails once the server has ended. Then the line does not matter.
-            drop(lines.send(line));
+            drop(lines.send(String::from_utf8_lossy(&line).into_owned()));
         }
     }
 }
