@@ -1,13 +1,13 @@
-//! The command line of all programs here: options, their values, and positional arguments.
+//! The command lines of all programs in this project: options, their values, and positional arguments.
 //!
-//! It is read by `main`, one argument after the other, before any other thread exists. `--port 80`,
-//! `--port=80` and `--` have their usual meaning. The first thing that is wrong becomes one sentence.
+//! `main` reads the command line, one argument after the other, before it starts any other thread. `--port 80`,
+//! `--port=80` and `--` have their usual meaning. The first mistake is reported in one sentence.
 //!
-//! An argument can come from a link or a script. So it is a stranger's text, and a terminal would obey its
-//! escape sequences. Every text that leaves this module to be printed is cleaned: by the `Display` of
-//! [`UsageError`] and of [`Endpoint`], and by [`fail`], with which every program prints its last words.
+//! An argument can come from a link or a script, so it cannot be trusted: a terminal would obey escape sequences in
+//! it. So every text from this module is cleaned before it is printed: by the `Display` of [`UsageError`] and of
+//! [`Endpoint`], and by [`fail`], which every program calls to print its final error.
 //!
-//! This module does not know the meaning of an option. Each program has its own `options` module.
+//! This module does not know what the options mean. Each program has its own `options` module.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,22 +17,22 @@ use std::str::FromStr;
 use crate::protocol::cleaning::clean;
 use crate::protocol::{DEFAULT_HOST, DEFAULT_PORT};
 
-/// Prints one line on standard error, cleaned, and returns the exit code of a program that failed.
+/// Cleans an error, prints it as one line on standard error, and returns `code` as the exit code.
 ///
 /// ```text
 /// [ERROR] Could not listen on 127.0.0.1:80: Permission denied (os error 13)
 /// ```
 ///
-/// Blocks while nobody takes what is written to standard error.
+/// Blocks while standard error accepts no output.
 pub fn fail(code: u8, error: impl fmt::Display) -> ExitCode {
-    // With standard error closed there is nowhere left to complain.
+    // If standard error is closed, the error cannot be reported anywhere.
     let _ = io::stderr().write_all(error_line(error).as_bytes());
     ExitCode::from(code)
 }
 
-/// Returns that line, with its end.
+/// Returns the line that [`fail`] prints, with its line end.
 pub(crate) fn error_line(error: impl fmt::Display) -> String {
-    // Cleaning replaces a line end, too. So this is always one line.
+    // Cleaning also replaces line ends. So the result is always one line.
     format!("[ERROR] {}\n", clean(&error.to_string()))
 }
 
@@ -41,12 +41,12 @@ pub(crate) fn error_line(error: impl fmt::Display) -> String {
 pub struct UsageError(String);
 
 impl UsageError {
-    /// An option or its value is wrong. `why` is a sentence without its full stop.
+    /// Makes the error for a wrong option or value. `why` is a sentence without its period.
     pub fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
 
-    /// Refuses an option that the program does not have.
+    /// Makes the error for an option that the program does not have.
     pub fn unknown_option(option: &str) -> Self {
         Self(format!("unknown option {option}"))
     }
@@ -58,7 +58,7 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// The request of a command line.
+/// What a command line asks the program to do.
 #[derive(Debug, PartialEq)]
 pub enum Request<O> {
     /// Run with these options.
@@ -71,13 +71,12 @@ pub enum Request<O> {
 
 /// Returns the arguments after the program's name.
 ///
-/// In an argument that is not UTF-8, U+FFFD replaces the wrong bytes. Its option then refuses it.
-/// `std::env::args` would panic.
+/// If an argument is not valid UTF-8, U+FFFD replaces the invalid bytes. `std::env::args` would panic.
 pub fn command_line() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
 }
 
-/// One part of the command line.
+/// One argument of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Argument {
     /// `--name`. If this option takes a value, [`Arguments::value`] returns the value.
@@ -86,20 +85,20 @@ pub enum Argument {
     Positional(String),
 }
 
-/// The command line, taken apart from left to right.
+/// Parses the command line from left to right.
 #[derive(Debug)]
 pub struct Arguments<I> {
     rest: I,
-    /// The option last returned, for error messages.
+    /// The option that was returned last, for error messages.
     option: String,
-    /// The text after its `=`.
+    /// The text after the `=` of this option.
     attached: Option<String>,
-    /// `--` was seen: everything after it is positional.
+    /// `--` has been read, and all arguments after it are positional.
     only_positional: bool,
 }
 
 impl<I: Iterator<Item = String>> Arguments<I> {
-    /// Takes the arguments after the program's name.
+    /// Makes a parser for the arguments after the program's name.
     pub fn new(arguments: I) -> Self {
         Self { rest: arguments, option: String::new(), attached: None, only_positional: false }
     }
@@ -108,7 +107,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// The option before takes no value, and was given one with `=`.
+    /// If the previous option takes no value, but was written with `=` and a value.
     pub fn next_argument(&mut self) -> Result<Option<Argument>, UsageError> {
         if self.attached.take().is_some() {
             return Err(UsageError(format!("{} takes no value", self.option)));
@@ -131,12 +130,12 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         Ok(Some(Argument::Option(self.option.clone())))
     }
 
-    /// Returns the next option that is the program's own, or `None` at the end. Positional arguments,
-    /// `--host` and `--port` go to the endpoint.
+    /// Returns the next option other than `--host` and `--port`, or `None` at the end. Sets `endpoint` from these
+    /// two options and from the positional arguments.
     ///
     /// # Errors
     ///
-    /// The errors of [`Arguments::next_argument`]. Also when a host or a port is wrong.
+    /// The errors of [`Arguments::next_argument`], and an error if a host or a port is wrong.
     pub fn next_option(&mut self, endpoint: &mut Endpoint) -> Result<Option<String>, UsageError> {
         loop {
             match self.next_argument()? {
@@ -151,11 +150,11 @@ impl<I: Iterator<Item = String>> Arguments<I> {
         }
     }
 
-    /// Returns the value of the option last returned: what follows its `=`, or the next argument.
+    /// Returns the value of the option that was returned last: the text after its `=`, or the next argument.
     ///
     /// # Errors
     ///
-    /// There is no value.
+    /// If there is no value.
     pub fn value(&mut self) -> Result<String, UsageError> {
         self.attached
             .take()
@@ -163,11 +162,12 @@ impl<I: Iterator<Item = String>> Arguments<I> {
             .ok_or_else(|| UsageError(format!("{} needs a value", self.option)))
     }
 
-    /// Returns that value as a `T`, such as a number. `what` says what is expected.
+    /// Returns the value of the option that was returned last, as a `T`, such as a number. `what` describes the
+    /// expected value for the error message.
     ///
     /// # Errors
     ///
-    /// There is no value, or it is something else.
+    /// If there is no value, or if the value is not a `T`.
     pub fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, UsageError> {
         let value = self.value()?;
         let wrong = || UsageError(format!("{} takes {what}, not '{value}'", self.option));
@@ -175,12 +175,13 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     }
 }
 
-/// Where to listen or to connect: `[HOST [PORT]]`, `HOST:PORT`, `PORT`, or `--host` and `--port`.
+/// The address to listen on or to connect to. It is written as `[HOST [PORT]]`, `HOST:PORT` or `PORT`, or with
+/// `--host` and `--port`.
 ///
 /// Its `Display` is `HOST:PORT`, cleaned, with brackets around an IPv6 address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A name or an address, without the brackets of IPv6.
+    /// A host name or an IP address. An IPv6 address has no brackets here.
     pub host: String,
     /// The TCP port.
     pub port: u16,
@@ -194,11 +195,11 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Takes a host. The brackets around an IPv6 address are not part of it.
+    /// Sets the host. Brackets around an IPv6 address are removed.
     ///
     /// # Errors
     ///
-    /// It is empty.
+    /// If the host is empty.
     pub fn set_host(&mut self, host: &str) -> Result<(), UsageError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if bare.is_empty() {
@@ -208,33 +209,33 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Takes a port.
+    /// Sets the port.
     ///
     /// # Errors
     ///
-    /// It is not a number from 0 to 65535.
+    /// If the port is not a number from 0 to 65535.
     pub fn set_port(&mut self, port: &str) -> Result<(), UsageError> {
         let wrong = |_| UsageError(format!("a port is a number from 0 to 65535, not '{port}'"));
         self.port = port.parse().map_err(wrong)?;
         Ok(())
     }
 
-    /// Takes the first positional argument as a host, a port, or both with a colon between, and the
-    /// second as the port.
+    /// Reads the next positional argument. The first one is a host, a port, or both with a colon between them. The
+    /// second one is the port.
     ///
     /// # Errors
     ///
-    /// The host or the port is wrong, or this is a third argument.
+    /// If the host or the port is wrong, or if this is a third argument.
     pub fn take_positional(&mut self, argument: &str) -> Result<(), UsageError> {
         self.positional_arguments += 1;
         let is_number = argument.bytes().all(|byte| byte.is_ascii_digit()) && !argument.is_empty();
         match (self.positional_arguments, argument.rsplit_once(':')) {
             (1 | 2, _) if is_number => {
-                // Nothing can follow a port.
+                // No further argument is allowed after a port.
                 self.positional_arguments = 2;
                 self.set_port(argument)
             }
-            // With several colons and no brackets it is an address of IPv6.
+            // `HOST:PORT`. An argument with several colons and no brackets is an IPv6 address, for the next arm.
             (1, Some((host, port))) if host.ends_with(']') || !host.contains(':') => {
                 self.positional_arguments = 2;
                 self.set_host(host)?;

@@ -1,7 +1,7 @@
-//! The client program: the command line in, the exit code out. See [`chat::client`].
+//! The client program. It parses the command line, runs [`chat::client`], and returns the exit code.
 //!
-//! Exit codes: 0 after leaving, with everything said; 1 when the server is not there or goes away, when a
-//! line was not said, or when the output cannot be written; 2 when the command line is wrong.
+//! Exit codes: 0 if the client has left the chat and all its lines were sent; 1 if there is no server, if the
+//! connection is lost, if a line was not sent, or if the output cannot be written; 2 if the command line is wrong.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
 
     match printed {
-        // The reader may have gone (`client --help | head -1`). That is no failure.
+        // The program that reads the output may have ended (`client --help | head -1`). That is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("Could not write the output: {error}"))
         }

@@ -1,4 +1,4 @@
-//! The server program: arguments in, exit code out.
+//! The server program. It parses the command line, runs the server, and returns the exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
