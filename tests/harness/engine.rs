@@ -1,8 +1,8 @@
-//! A fake engine: the part of Redis that servers with a shared room need. It keeps everything in memory, and
-//! a test can make each of its [faults](Fault) happen.
+//! A fake engine: the part of Redis that servers with a shared room need. It keeps everything in memory. A test
+//! can switch on each of its [faults](Fault).
 //!
-//! One thread accepts, and each connection has a thread of its own. These threads end when the connection is
-//! cut, or with the test's process.
+//! One thread accepts connections, and each connection has a thread of its own. A connection's thread ends when
+//! the connection is cut; the accepting thread runs until the test's process exits.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,25 +11,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The number of an entry.
+/// The id of an entry in a stream: Redis writes it as two numbers with a hyphen between them.
 type Id = (u64, u64);
 
-/// An entry: its number and its fields.
+/// An entry of a stream: its id and its fields.
 pub(crate) type Entry = (Id, Vec<Vec<u8>>);
 
-/// A fault of the engine.
+/// A fault that a test can switch on in the fake engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,
-    /// Nobody gets a connection.
+    /// The engine closes every connection at once.
     Down,
-    /// It takes commands, but acts on them only after this fault is over.
+    /// The engine reads commands, but executes them only after this fault has ended.
     Stalled,
-    /// It appends, but never answers.
+    /// The engine appends entries, but does not answer the command that appends.
     Mute,
-    /// It appends nothing, and answers this.
+    /// The engine does not append, and answers with this error.
     Refusing(&'static str),
-    /// It says that it is a replica.
+    /// The engine answers that it is a replica.
     Replica,
 }
 
@@ -41,7 +41,7 @@ struct State {
     connections: Vec<TcpStream>,
 }
 
-/// The engine.
+/// The fake engine. Its clones share one state.
 #[derive(Clone)]
 pub(crate) struct FakeEngine {
     address: SocketAddr,
@@ -53,13 +53,13 @@ impl FakeEngine {
         Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port"), None)
     }
 
-    /// Starts one that wants a password.
+    /// Starts a fake engine that requires a password.
     pub(crate) fn with_password(password: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         Self::on(listener, Some(password))
     }
 
-    /// Starts one behind a listener.
+    /// Starts a fake engine that accepts connections from this listener.
     pub(crate) fn on(listener: TcpListener, password: Option<&'static str>) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = State {
@@ -79,7 +79,7 @@ impl FakeEngine {
                 }
                 state.connections.extend(stream.try_clone());
                 let serving = accepting.clone();
-                // It ends with an error when the connection does.
+                // `serve` returns an error when the connection ends, which is normal here.
                 thread::spawn(move || drop(serving.serve(&stream)));
             }
         });
@@ -91,10 +91,10 @@ impl FakeEngine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.0.lock().expect("nobody panics while it is held")
+        self.state.0.lock().expect("no thread panics while it holds the lock")
     }
 
-    /// Begins a fault, or ends it. [`Fault::Down`] also cuts open connections.
+    /// Switches a fault on; [`Fault::Nothing`] ends the fault. [`Fault::Down`] also cuts open connections.
     pub(crate) fn suffer(&self, fault: Fault) {
         self.lock().fault = fault;
         if fault == Fault::Down {
@@ -106,23 +106,23 @@ impl FakeEngine {
     /// Cuts all connections.
     pub(crate) fn cut(&self) {
         for stream in self.lock().connections.drain(..) {
-            // It may have ended by itself.
+            // This fails if the connection has already ended.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// The entries of the room.
+    /// Returns the entries in the room's stream.
     pub(crate) fn log(&self) -> Vec<Entry> {
         self.lock().streams.get("chat:{lobby}:log").cloned().unwrap_or_default()
     }
 
-    /// Changes the entries of the room.
+    /// Changes the entries in the room's stream.
     pub(crate) fn change_log(&self, change: impl FnOnce(&mut Vec<Entry>)) {
         change(self.lock().streams.entry("chat:{lobby}:log".into()).or_default());
         self.state.1.notify_all();
     }
 
-    /// Appends an entry, as anybody with the password could.
+    /// Appends an entry to the room's stream, as any client of the engine can.
     pub(crate) fn append(&self, fields: &[&[u8]]) {
         let fields = fields.iter().map(|field| field.to_vec()).collect();
         let mut state = self.lock();
@@ -141,7 +141,7 @@ impl FakeEngine {
                 command.iter().map(|w| str::from_utf8(w).unwrap_or("")).collect();
             let state = self.lock();
             let stalled = |state: &mut State| state.fault == Fault::Stalled;
-            drop(self.state.1.wait_while(state, stalled).expect("nobody panics"));
+            drop(self.state.1.wait_while(state, stalled).expect("no thread panics"));
             let password = self.lock().password;
             let reply = match &*words {
                 ["AUTH", .., given] => {
@@ -165,7 +165,7 @@ impl FakeEngine {
                 let role = if state.fault == Fault::Replica { "slave" } else { "master" };
                 array(&[bulk(role.as_bytes()), b":0\r\n".to_vec()])
             }
-            // It is its own Sentinel.
+            // The fake engine also plays the Sentinel, and names itself as the primary.
             ["SENTINEL", ..] => {
                 let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
                 array(&[bulk(host.as_bytes()), bulk(port.as_bytes())])
@@ -234,7 +234,8 @@ impl FakeEngine {
 }
 
 impl State {
-    /// Appends under the next number, or under one that must be greater than all.
+    /// Appends an entry with this id, or else with the next free id. Returns `None` if the id is not greater
+    /// than the last one in the stream.
     fn append(&mut self, key: &str, id: Option<Id>, fields: Vec<Vec<u8>>) -> Option<Id> {
         self.next += 1;
         let id = id.unwrap_or((self.next, 0));
@@ -247,7 +248,7 @@ impl State {
     }
 }
 
-/// A number of an entry; `None` for `*`.
+/// Parses the id of an entry. Returns `None` for `*`, which asks the engine to choose the id.
 fn parse(text: &str) -> Option<Id> {
     let (milliseconds, number) = text.split_once('-')?;
     Some((milliseconds.parse().ok()?, number.parse().ok()?))

@@ -1,11 +1,11 @@
-//! A link to an engine that a test can cut, or lead to another engine.
+//! A link between a server and an engine. A test can cut it, or redirect it to another engine.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A link between one server and an engine. It passes bytes on in both directions until it is cut.
+/// A link between one server and an engine. It forwards bytes in both directions until it is cut.
 pub(crate) struct Link {
     address: SocketAddr,
     engine: Arc<Mutex<String>>,
@@ -45,23 +45,23 @@ impl Link {
         self.address.to_string()
     }
 
-    /// Leads new connections to another engine.
+    /// Redirects new connections to another engine.
     pub(crate) fn lead_to(&self, engine: String) {
         *self.engine.lock().expect("nobody panics while it is held") = engine;
     }
 
-    /// Cuts it, or mends it.
+    /// Cuts the link if `is_cut` is set, or else restores it. Both close the open connections.
     pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
         for stream in self.streams.lock().expect("nobody panics while it is held").drain(..) {
-            // It may have ended by itself.
+            // This fails if the connection has already ended.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 fn pass_on(mut from: TcpStream, mut to: &TcpStream) {
-    // However this direction ends, the other one ends too.
+    // When this direction ends, with or without an error, the opposite direction ends too.
     let _ = std::io::copy(&mut from, &mut to);
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);

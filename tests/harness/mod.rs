@@ -1,24 +1,24 @@
-//! The harness: the programs as processes, strangers on raw sockets, terminals, and a deadline on
-//! every wait.
+//! The test harness. It runs the programs as processes, connects to them with raw sockets or in terminals, and
+//! puts a deadline on every wait.
 //!
-//! Nothing here knows how the server is built: it starts the binary, reads the address from the first line of
-//! its log, and from then on does what anybody with `nc` can do. The tests have the exact texts of the wire.
-//! Only the texts of the login stand here.
+//! The harness does not know how the server works inside. It starts the binary, reads the address from the
+//! first line of its log, and then does only what anybody with `nc` can do. The tests contain the exact texts
+//! of the protocol. Only the texts of the login are in the harness.
 //!
-//! - [`Server`]: a running server. Dropped, it is killed and waited for. [`FakeServer`]: one whose
-//!   words a test chooses.
-//! - [`Peer`]: one connection to it, driven by the test's own thread.
-//! - [`engine::FakeEngine`]: a fake of the engine over which several servers share a room, with every fault.
-//! - [`redis`]: the processes of a real engine. [`link::Link`]: a link to one, which can be cut.
+//! - [`Server`]: a running server, which is killed and waited for when it is dropped. [`FakeServer`]: a socket
+//!   in the place of a server. The test decides what it sends.
+//! - [`Peer`]: one connection to a server, driven by the test's own thread.
+//! - [`engine::FakeEngine`]: a fake of Redis, over which several servers share a room. It can have faults.
+//! - [`redis`]: the processes of a real Redis. [`link::Link`]: a connection to Redis that a test can cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what a program does only on a terminal.
 //! - [`play`]: the sessions in the documentation, acted out.
-//! - [`proc`]: what Linux tells about processes and sockets. [`random`]: random numbers from a seed.
+//! - [`proc`]: facts about processes and sockets, from Linux. [`random`]: random numbers from a seed.
 //! - [`Transcript`]: everything that was sent and received, in order. It is printed when the test fails.
 //!
-//! Every wait has a deadline. Where nothing can wake a test, it polls ([`poll_until`]). No pause
-//! decides an order. To show that something does *not* arrive, a test sends a marker after it: the
-//! marker must be the next line that arrives.
+//! Every wait has a deadline. Where nothing can wake a test, the test polls ([`poll_until`]). No test pauses
+//! in the hope that something else happens first. To show that a line does *not* arrive, a test sends a marker
+//! after that line: the marker must be the next line that arrives.
 
 pub(crate) mod engine;
 
@@ -59,22 +59,21 @@ pub(crate) use transcript::Transcript;
 use chat::protocol::nickname::Nickname;
 use chat::protocol::replies;
 
-/// How long anything may take before the test fails. It is long, because a busy machine is no failure.
-/// A test that passes never waits for it.
+/// How long any wait may take before the test fails. The deadline is long, so that tests pass on a busy
+/// machine too. A test that passes never waits that long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long [`poll_until`] waits between two looks.
+/// The pause between two calls of `look` in [`poll_until`].
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Polls: looks again and again, with a short pause in between, until there is something to see, and
-/// returns that. After the deadline it panics and says `what` was waited for. `what` is formatted only
-/// then.
+/// Calls `look` repeatedly, with a short pause between calls, until it returns `Some`. Returns the value in it.
+/// After the deadline, panics with a message that contains `what`. `what` is not formatted before that.
 #[track_caller]
 pub(crate) fn poll_until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
     poll_every(POLL_INTERVAL, what, look)
 }
 
-/// Does the same with a pause of this length, for a look that costs much.
+/// Does the same as [`poll_until`], but with a pause of this length. It is meant for a `look` that is expensive.
 #[track_caller]
 pub(crate) fn poll_every<T>(
     pause: Duration,
@@ -91,19 +90,19 @@ pub(crate) fn poll_every<T>(
     }
 }
 
-/// Says that this test is left out, and why: a tool is missing, or a right. With `CHAT_TESTS_COMPLETE`
-/// set, the test fails instead.
+/// Prints that this test is left out, and why: for example, a tool or a permission is missing. If
+/// `CHAT_TESTS_COMPLETE` is set, the test fails instead.
 #[track_caller]
 pub(crate) fn leave_out(why: &str) {
     assert!(std::env::var_os("CHAT_TESTS_COMPLETE").is_none(), "left out: {why}");
     let thread = thread::current();
     let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // Not by `eprintln!`, whose text is shown only if the test fails.
+    // The text of `eprintln!` would be shown only if the test fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Whether the `nc` of OpenBSD is there. If not, the test is left out. Other programs of that name have other
-/// options and print other words.
+/// Returns whether OpenBSD's `nc` is installed. If it is not, prints that the test is left out. Other programs
+/// named `nc` have other options and print other texts.
 #[track_caller]
 pub(crate) fn has_nc() -> bool {
     let help = Command::new("nc").arg("-h").output();
@@ -115,27 +114,28 @@ pub(crate) fn has_nc() -> bool {
     has_it
 }
 
-/// The nickname of that text, for the functions of `chat::protocol::replies`.
+/// Parses a nickname, for the functions of `chat::protocol::replies`.
 pub(crate) fn nickname(text: &str) -> Nickname {
-    Nickname::parse(text).expect("the test gives a fit nickname")
+    Nickname::parse(text).expect("the test passes a valid nickname")
 }
 
-/// The answer at the prompt to a nickname that somebody has.
+/// The server's answer to a client that enters a nickname which is already in use.
 pub(crate) fn taken(name: &str) -> String {
     replies::nickname_refused(replies::nickname_taken(&nickname(name)))
 }
 
-/// A port that is free and stays free. It is below the ports that systems give to connections and to
-/// port 0. Each call returns another one, and 200 runs of this binary in a row use different blocks.
+/// Returns a port that is free and stays free: it is below the range from which systems assign ports to
+/// connections and to port 0. Each call returns a different port. Processes with consecutive ids use
+/// different blocks of 100 ports; there are 200 blocks.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let block = u16::try_from(std::process::id() % 200).expect("it is small");
+    let block = u16::try_from(std::process::id() % 200).expect("below 200");
     let ports = || 12_000 + 100 * block + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
     let is_free = |&port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     std::iter::repeat_with(ports).find(is_free).expect("the sequence does not end")
 }
 
-/// How both programs end when the command line is wrong in this way.
+/// How both programs exit after an error in the command line; `why` is the text of that error.
 pub(crate) fn usage_error(why: &str) -> Finished {
     let errors = format!("[ERROR] {why} (try --help)\n");
     Finished { code: Some(2), output: String::new(), errors }

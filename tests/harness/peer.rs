@@ -1,17 +1,17 @@
-//! One connection, as a stranger with `nc` has it: bytes out, lines in.
+//! One connection to a server. A test sends bytes and reads lines, as a user of `nc` does.
 //!
-//! It runs on the test's own thread. Bytes that were read stay in `received` until the test asks for them. So
-//! `expect` sees every line, in order, and fails on a line that should not have come.
+//! All reads and writes happen on the test's own thread. Bytes that were read stay in `received` until the test
+//! asks for them. So `expect` sees every line, in order, and fails on a line that should not have arrived.
 
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{DEADLINE, Transcript, proc};
 
-/// The most that one read takes.
+/// The most bytes that one read returns.
 const READ_BYTES: usize = 16 * 1024;
 
-/// A stranger's end of a connection.
+/// The test's end of a connection.
 pub(crate) struct Peer {
     name: String,
     stream: TcpStream,
@@ -26,7 +26,7 @@ impl Peer {
         Self::on(name, stream, transcript)
     }
 
-    /// Takes a connection that is already established.
+    /// Wraps a connection that is already established.
     pub(crate) fn on(name: &str, stream: TcpStream, transcript: &Transcript) -> Self {
         // One write is one segment, so a test decides where its lines are split.
         stream.set_nodelay(true).expect("TCP_NODELAY on a connected socket");
@@ -36,22 +36,23 @@ impl Peer {
         Self { name: name.to_owned(), stream, received: Vec::new(), transcript }
     }
 
-    /// The name for the transcript.
+    /// The peer's name in the transcript.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its own address, as the server sees it.
+    /// The peer's own address, which the server sees as the address of its client.
     pub(crate) fn address(&self) -> SocketAddr {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
-    /// How many bytes on their way to this peer the system holds, at both ends of the connection.
+    /// Returns how many bytes on their way to this peer are in the system's buffers, at both ends of the connection.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
         let ends = proc::both_sockets(self.address(), far_end);
-        let (arrived, sent) = ends.expect("the connection stands");
-        // Bytes that have arrived but are not acknowledged yet count twice. So the number is never too small.
+        let (arrived, sent) = ends.expect("the connection is open");
+        // Bytes that have arrived but are not acknowledged yet count twice. So the sum can be too large, but
+        // never too small.
         sent.unacknowledged + arrived.unread
     }
 
@@ -60,7 +61,7 @@ impl Peer {
         &self.stream
     }
 
-    /// Sends a line and its end.
+    /// Sends a line, followed by `\n`.
     #[track_caller]
     pub(crate) fn send(&mut self, line: &str) {
         self.send_bytes(format!("{line}\n").as_bytes());
@@ -75,10 +76,10 @@ impl Peer {
         }
     }
 
-    /// Ends its stream, as `nc` does at the end of its input. It still reads.
+    /// Shuts the connection down for writing, as `nc -N` does at the end of its input. The peer can still read.
     pub(crate) fn end_input(&mut self) {
         self.transcript.add(&self.name, '>', b"(end of input)");
-        self.stream.shutdown(Shutdown::Write).expect("the connection stands");
+        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
     /// Waits for the next line, which must be this one.
@@ -96,7 +97,7 @@ impl Peer {
         }
     }
 
-    /// Waits for the next line and returns it without its `\n`. It would still have a `\r`.
+    /// Waits for the next line and returns it without its `\n`. A `\r` before the `\n` is kept.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         let end = loop {
@@ -109,12 +110,12 @@ impl Peer {
         let line: Vec<u8> = self.received.drain(..=end).collect();
         match String::from_utf8(line) {
             Ok(line) => line.trim_end_matches('\n').to_owned(),
-            Err(error) => panic!("{} was sent what is not UTF-8: {error}", self.name),
+            Err(error) => panic!("{} received a line that is not UTF-8: {error}", self.name),
         }
     }
 
-    /// Waits for the next line that is not a ping, and returns it. The client sends a ping by itself some time
-    /// after a line.
+    /// Waits for the next line that is not a ping of the client, and returns it. The client sends pings by
+    /// itself, some time after a line, so a test cannot expect them at a fixed place.
     #[track_caller]
     pub(crate) fn said(&mut self) -> String {
         loop {
@@ -125,7 +126,7 @@ impl Peer {
         }
     }
 
-    /// Waits for lines up to one of these two. Returns whether it was the first.
+    /// Reads lines until one of them is `this` or `that`. Returns whether it was `this`.
     #[track_caller]
     pub(crate) fn comes_to(&mut self, this: &str, that: &str) -> bool {
         loop {
@@ -136,7 +137,7 @@ impl Peer {
         }
     }
 
-    /// Waits for lines up to and including this one; returns those before it.
+    /// Reads lines up to and including `last`. Returns the lines before it.
     #[track_caller]
     pub(crate) fn lines_until(&mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
@@ -157,12 +158,12 @@ impl Peer {
         assert!(got == bytes, "{} got the bytes {got:x?}, not {bytes:x?}", self.name);
     }
 
-    /// Reads to the end of the stream. The connection must end cleanly.
+    /// Reads to the end of the stream, and returns the bytes. The connection must end without an error.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.received);
         let read = self.stream.read_to_end(&mut rest);
-        assert!(read.is_ok(), "{} waited for the end: {read:?}", self.name);
+        assert!(read.is_ok(), "{} waited for the end of the stream: {read:?}", self.name);
         rest
     }
 
@@ -177,28 +178,29 @@ impl Peer {
         bytes
     }
 
-    /// The bytes that come from here on, as a stream. It is read faster than line by line, and nothing is kept of it.
+    /// Returns a buffered reader over all bytes that follow. It is faster than [`Peer::line`], and its bytes are not
+    /// added to the transcript.
     pub(crate) fn reader(&mut self) -> impl BufRead + '_ {
         let received = Cursor::new(std::mem::take(&mut self.received));
         received.chain(BufReader::with_capacity(READ_BYTES, &self.stream))
     }
 
-    /// Waits for the connection to end cleanly. Nothing more may come before.
+    /// Waits for the connection to end without an error. No byte may arrive before the end.
     #[track_caller]
     pub(crate) fn expect_end(&mut self) {
-        while self.received.is_empty() && self.read("the end") > 0 {}
+        while self.received.is_empty() && self.read("the end of the stream") > 0 {}
         let rest = String::from_utf8_lossy(&self.received);
         assert!(rest.is_empty(), "{} got {rest:?} where the connection should end", self.name);
     }
 
-    /// Waits for this line, and then for the end. Nothing may come between them.
+    /// Waits for this line, and then for the end of the connection. No byte may arrive between them.
     #[track_caller]
     pub(crate) fn expect_last(&mut self, line: &str) {
         self.expect(line);
         self.expect_end();
     }
 
-    /// Waits for the connection to end, cleanly or not, and drops what comes before.
+    /// Waits for the connection to end, either normally or by a reset, and discards the bytes before that.
     #[track_caller]
     pub(crate) fn wait_for_any_end(&mut self) {
         let mut thrown_away = [0; READ_BYTES];
@@ -207,23 +209,23 @@ impl Peer {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
-                Err(error) => panic!("{} waited for the end: {error}", self.name),
+                Err(error) => panic!("{} waited for the end of the stream: {error}", self.name),
             }
         }
     }
 
-    /// Breaks the connection. There must be data that this peer has not read: to close a socket with unread
-    /// data resets the connection (RFC 2525, 2.17).
+    /// Resets the connection. It closes the socket while unread data is in it, and this makes the system send a
+    /// reset (RFC 2525, 2.17). So the function first waits for data to arrive.
     #[track_caller]
     pub(crate) fn reset(self) {
         match uninterrupted(|| self.stream.peek(&mut [0])) {
             Ok(1) => self.transcript.add(&self.name, '>', b"(reset)"),
-            other => panic!("{} waited for something unread: {other:?}", self.name),
+            other => panic!("{} waited for unread data: {other:?}", self.name),
         }
     }
 
-    /// Reads what there is, and returns how many bytes that was: 0 at the end of the stream. Blocks until
-    /// there is something.
+    /// Reads the bytes that have arrived, and returns their number: 0 at the end of the stream. Blocks until
+    /// there is at least one byte, or the stream ends.
     #[track_caller]
     fn read(&mut self, what: &str) -> usize {
         let mut buffer = [0; READ_BYTES];
@@ -241,8 +243,8 @@ impl Peer {
     }
 }
 
-/// Reads again if a signal interrupted the read. To stop and to continue a process is enough to interrupt a
-/// read with a timeout (`signal(7)`).
+/// Reads again if a signal interrupted the read. A read with a timeout is interrupted even when the process is
+/// merely stopped and continued (`signal(7)`).
 fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match read() {

@@ -1,6 +1,6 @@
-//! Plays: the terminal sessions in the documentation, acted out as they are written.
+//! Plays: the terminal sessions in the documentation, run as they are written there.
 //!
-//! A play is a fenced block of the kind `console`. Each line begins with the number of a terminal:
+//! A play is a fenced code block with the language `console`. Each line begins with the number of a terminal:
 //!
 //! ```text
 //! 1$ command          typed at the shell's prompt
@@ -12,13 +12,13 @@
 //! 2  ...              any lines, or none
 //! ```
 //!
-//! A play waits for each printed line before it goes on to the next line. So the order does not depend on
-//! time. A printed line that is not in the text fails the play.
+//! A play waits for each printed line before it continues with the next line of the text. So the order does not
+//! depend on timing. If a program prints a line that is not in the text, the play fails.
 //!
-//! A terminal of a play is a shell whose keyboard and screen are pipes. What is typed goes to the shell or to
-//! the program that runs in it, as at a real terminal. A thread reads what they print, and ends with the last
-//! of them. A stand-in for `cargo run` starts the example that `cargo test` has built, on the port of the
-//! play. When the terminal is dropped, everything in it is killed.
+//! A terminal of a play is a shell whose keyboard and screen are pipes. The shell, or the program that runs in
+//! it, reads the typed lines, as at a real terminal. A thread reads the output of both until the last process
+//! has ended. A shell function named `cargo` replaces `cargo run`: it starts the example that `cargo test` has
+//! built, on the port of the play. When the terminal is dropped, all processes in it are killed.
 
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
@@ -31,37 +31,37 @@ use std::time::Instant;
 
 use super::{DEADLINE, free_port, has_nc};
 
-/// The ports in the texts of all plays. Free ones take their place when a play is acted out. The examples
-/// use the first one.
+/// The ports in the texts of all plays. When a play is run, each of them is replaced by a free port. The
+/// examples use the first port.
 const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
 
-/// The text of a file of this package.
+/// Returns the text of a file of this package; `path` starts at the package's root directory.
 pub(crate) fn text(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The documentation of a module, without the comment signs.
+/// Returns the documentation at the start of a source file, without the `//!`.
 pub(crate) fn documentation(path: &str) -> String {
     let source = text(path);
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n").collect()
 }
 
-/// The plays in a text, in order.
+/// Returns the plays in a text, in order.
 pub(crate) fn plays(text: &str) -> Vec<&str> {
     let blocks = text.split("```console\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or(block)).collect()
 }
 
-/// Acts out all plays in a text.
+/// Runs all plays in a text.
 pub(crate) fn act_out(text: &str) {
     if !has_nc() {
         return;
     }
     let plays = plays(text);
-    assert!(!plays.is_empty(), "there is nothing to play");
-    // They mostly wait, so they run at the same time.
+    assert!(!plays.is_empty(), "the text contains no play");
+    // Plays spend most of their time waiting, so they run in parallel.
     thread::scope(|scope| {
         for play in plays {
             scope.spawn(|| act_out_one(play));
@@ -88,7 +88,7 @@ fn act(
     ports: [u16; 2],
     terminals: &mut BTreeMap<char, Terminal>,
 ) -> Result<(), String> {
-    // In addresses, and as `/proc` shows them.
+    // A port is in decimal in addresses, and in hexadecimal in `/proc`.
     let line = WRITTEN_PORTS.iter().zip(ports).fold(line.to_owned(), |line, (written, port)| {
         let line = line.replace(&format!("{written:04X}"), &format!("{port:04X}"));
         line.replace(&written.to_string(), &port.to_string())
@@ -97,7 +97,7 @@ fn act(
     let text = &line[number.len_utf8()..];
     let terminal = terminals.entry(number).or_insert_with(|| Terminal::open(&ports[0].to_string()));
     if let Some(command) = text.strip_prefix("$ ") {
-        // Where the examples are is not the same everywhere.
+        // The directory of the examples depends on the build's target directory.
         terminal.type_line(&command.replace("target/debug/examples", "\"$EXAMPLES\""));
     } else if let Some(typed) = text.strip_prefix("> ") {
         let (prompt, typed) = match typed.split_once("> ") {
@@ -118,7 +118,7 @@ fn act(
     Ok(())
 }
 
-/// Whether a line is the pattern, in which `...` stands for anything.
+/// Returns whether a line matches a pattern, in which `...` stands for any text.
 fn matches(line: &str, pattern: &str) -> bool {
     match pattern.split_once("...") {
         None => line == pattern,
@@ -128,8 +128,9 @@ fn matches(line: &str, pattern: &str) -> bool {
     }
 }
 
-/// A stand-in for `cargo run -q --bin server -- ARGUMENTS` and `cargo run -q --example NAME ARGUMENTS`. The
-/// port becomes the last argument. If there is a `--`, the text itself gives the ports after it.
+/// A shell function that replaces `cargo run -q --bin server -- ARGUMENTS` and
+/// `cargo run -q --example NAME ARGUMENTS`. For an example it adds the port as the last argument, unless the
+/// command contains a `--`: then the arguments after the `--` already contain the ports.
 const CARGO: &str = r#"
 cargo() {
     if [ "$3" = --bin ]; then "$SERVER" "${@:6}"
@@ -138,15 +139,15 @@ cargo() {
 }
 "#;
 
-/// A shell, what it shows, and what is typed into it.
+/// A shell with a keyboard and a screen.
 struct Terminal {
     shell: Child,
     keyboard: Option<ChildStdin>,
-    /// The output, byte by byte.
+    /// The output that the test has not read yet, byte by byte.
     screen: Receiver<u8>,
     /// The output after the last line that was checked.
     line: Vec<u8>,
-    /// Any lines may come before the next expected line.
+    /// Whether any other lines may be printed before the next expected line.
     skips: bool,
 }
 
@@ -157,16 +158,16 @@ impl Terminal {
         let mut shell = Command::new("bash");
         shell.args(["--noprofile", "--norc"]).env("EXAMPLES", examples()).env("PORT", port);
         shell.env("SERVER", env!("CARGO_BIN_EXE_server"));
-        // So that all machines count characters alike and say the same.
+        // On every machine, characters are counted and messages are worded the same way.
         shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
-        // The shell and what it starts are one group, to be killed together.
+        // The shell and its children form one process group, so that they can be killed together.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut shell, 0);
         shell.stdin(std::process::Stdio::piped());
         shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
-        let mut shell_process = shell.spawn().expect("bash is there");
+        let mut shell_process = shell.spawn().expect("bash is installed");
         let keyboard = shell_process.stdin.take();
-        // It holds the writing end of the pipe, which must end with the last program.
+        // The `Command` still has the pipe's write end open. The pipe must end with the last process in the shell.
         drop(shell);
         let (shown, screen) = channel();
         thread::spawn(move || {
@@ -188,7 +189,7 @@ impl Terminal {
     /// Types a line and presses Enter.
     fn type_line(&mut self, line: &str) {
         let keyboard = self.keyboard.as_mut().expect("the keyboard is open");
-        keyboard.write_all(format!("{line}\n").as_bytes()).expect("somebody reads the keyboard");
+        keyboard.write_all(format!("{line}\n").as_bytes()).expect("a process reads the keyboard");
     }
 
     /// Presses Ctrl-C. The shell ends too, since it is not interactive.
@@ -196,7 +197,7 @@ impl Terminal {
         self.kill("INT");
     }
 
-    /// Waits until the last thing on the screen is this prompt.
+    /// Waits until the prompt is all of the output after the last checked line.
     fn expect_prompt(&mut self, prompt: &str) -> Result<(), String> {
         let deadline = Instant::now() + DEADLINE;
         while self.line != prompt.as_bytes() {
@@ -206,7 +207,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Lets any lines come before the next expected line.
+    /// Allows any other lines before the next expected line.
     fn skip(&mut self) {
         self.skips = true;
     }
@@ -230,7 +231,7 @@ impl Terminal {
         }
     }
 
-    /// The next line, if one has been printed that was neither expected nor skipped.
+    /// Returns the output that is still unchecked, if it contains a whole line and the play does not skip it.
     fn surprise(&mut self) -> Option<String> {
         self.line.extend(self.screen.try_iter());
         let line = String::from_utf8_lossy(&self.line).into_owned();
@@ -247,7 +248,7 @@ impl Terminal {
 
     fn kill(&self, signal: &str) {
         let group = format!("-{}", self.shell.id());
-        // It fails when everything in the group has ended already.
+        // `kill` fails when all processes of the group have already ended.
         let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).output();
     }
 }
@@ -255,15 +256,15 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.kill("KILL");
-        // Killed above: it does not keep anybody waiting.
+        // The shell was killed above, so this wait is short.
         let _ = self.shell.wait();
     }
 }
 
-/// The path of an example. `cargo test` builds the examples beside the tests.
+/// Returns the path of an example. `cargo test` builds the examples along with the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test has a path");
-    // target/debug/deps/it-0123
+    let test = std::env::current_exe().expect("the test binary has a path");
+    // Such as target/debug/deps/it-0123.
     let target = test.ancestors().nth(2).unwrap_or(Path::new("."));
     let built = target.join("examples").join(name).with_extension(EXE_EXTENSION);
     let source = match name {
@@ -271,7 +272,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
         "naive_server" => "tests/load/naive_server.rs".to_owned(),
         _ => format!("src/lessons/{name}.rs"),
     };
-    // `cargo test --test it` alone does not build them.
+    // `cargo test --test it` does not build the examples, so an example can be missing or out of date.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let source = modified(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
     let is_new = source.is_some() && modified(&built) >= source;
@@ -279,12 +280,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
     built
 }
 
-/// The directory of the examples of the course. All of them must be there.
+/// Returns the directory of the course's examples. Panics if one of them is missing or out of date.
 pub(crate) fn examples() -> PathBuf {
     for name in STEPS.into_iter().chain(["check", "peer"]) {
         example(name);
     }
-    example("matrix").parent().expect("it lies in a directory").to_owned()
+    example("matrix").parent().expect("the example is in a directory").to_owned()
 }
 
 /// The steps of the course, in order.

@@ -1,51 +1,52 @@
-//! Facts from `/proc`, on Linux: a process's processor time, memory, threads and descriptors, and how many
-//! bytes of a connection are under way.
+//! Facts from `/proc`, on Linux: the processor time, memory, threads and descriptors of a process, and the
+//! number of bytes in the queues of a socket.
 //!
-//! Shared by the tests and the tool that measures.
+//! The tests and the measuring tool in `tests/load` share this module.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// How many ticks of processor time `stat` counts in a second: `USER_HZ`, which is 100 wherever `std` runs.
+/// How many ticks of processor time the file `stat` counts in a second: `USER_HZ`, which is 100 on every system
+/// that `std` supports.
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// The resources of a process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
-    /// Processor time of all its threads, in seconds, to a hundredth.
+    /// Processor time of all its threads, including ended threads, in seconds. The resolution is 10 ms.
     ticked_seconds: f64,
-    /// Processor time of the threads that still run, in seconds, to a nanosecond.
+    /// Processor time of the threads that still run, in seconds. The resolution is 1 ns.
     live_seconds: f64,
     /// Resident memory, in KiB.
     pub(crate) resident_kib: u64,
-    /// The most resident memory so far, in KiB.
+    /// The peak of resident memory so far, in KiB.
     pub(crate) peak_kib: u64,
-    /// Threads.
+    /// The number of threads.
     pub(crate) threads: usize,
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub(crate) descriptors: usize,
 }
 
 impl Sample {
-    /// Looks at a process, by its number or as `self`.
+    /// Reads the resources of a process; `pid` is its number or `self`.
     ///
     /// # Errors
     ///
-    /// When there is no such process, when it belongs to somebody else, or when the system has no `/proc`.
+    /// Fails if there is no such process, if the process belongs to another user, or if the system has no `/proc`.
     pub(crate) fn of(pid: &str) -> io::Result<Self> {
         let directory = Path::new("/proc").join(pid);
         let mut sample = Self::default();
         (sample.resident_kib, sample.peak_kib) = memory_of(pid)?;
         sample.descriptors = fs::read_dir(directory.join("fd"))?.count();
         for task in fs::read_dir(directory.join("task"))? {
-            // A thread that ended meanwhile has no file any more, and nothing to add.
+            // The file is missing if the thread has ended since the listing. Such a thread counts as zero.
             let schedstat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
             sample.live_seconds += number::<f64>(&schedstat).unwrap_or(0.0) / 1e9;
             sample.threads += 1;
         }
-        // The name, in brackets, may itself hold spaces and brackets.
+        // The process name is in parentheses, and can itself contain spaces and parentheses.
         let stat = fs::read_to_string(directory.join("stat"))?;
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let ticks: f64 = after_name.split(' ').skip(12).take(2).filter_map(number::<f64>).sum();
@@ -55,7 +56,7 @@ impl Sample {
 
     /// Returns the processor time since an earlier sample, in seconds.
     ///
-    /// The time is exact if no thread ends in between. Otherwise it is exact to one or two hundredths of a second.
+    /// The time is exact if no thread has ended since the earlier sample. Otherwise it is exact to 10 or 20 ms.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> f64 {
         let ticked = self.ticked_seconds - earlier.ticked_seconds;
         let live = self.live_seconds - earlier.live_seconds;
@@ -67,7 +68,7 @@ impl Sample {
 ///
 /// # Errors
 ///
-/// As for [`Sample::of`].
+/// Fails in the same cases as [`Sample::of`].
 pub(crate) fn memory_of(pid: &str) -> io::Result<(u64, u64)> {
     let status = fs::read_to_string(Path::new("/proc").join(pid).join("status"))?;
     let field = |name| number(status.lines().find_map(|line| line.strip_prefix(name))?);
@@ -81,21 +82,22 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// One end of a TCP connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    /// Bytes that were written to it and not acknowledged.
+    /// The number of bytes that were written to the socket and that the other end has not acknowledged.
     pub(crate) unacknowledged: u64,
-    /// Bytes that arrived and were not read.
+    /// The number of bytes that have arrived and that the process has not read.
     pub(crate) unread: u64,
-    /// In how many hundredths of a second keep-alive asks next, while no other timer runs.
+    /// The time until the next keep-alive probe, in hundredths of a second. `None` if another timer runs, or none.
     pub(crate) keepalive: Option<u64>,
 }
 
-/// Looks at the end of a connection of IPv4 whose own address is `local`; `None` if there is none.
+/// Reads the state of the socket with the IPv4 addresses `local` (its own) and `remote`. Returns `None` if there
+/// is no such socket.
 pub(crate) fn socket(local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
     find_socket(&fs::read_to_string("/proc/net/tcp").ok()?, local, remote)
 }
 
-/// Looks at both ends of such a connection within this machine, first at the one whose address is
-/// `local`.
+/// Reads the state of both sockets of an IPv4 connection within this machine. The first socket in the result is
+/// the one whose own address is `local`.
 pub(crate) fn both_sockets(local: SocketAddr, remote: SocketAddr) -> Option<(Socket, Socket)> {
     let sockets = fs::read_to_string("/proc/net/tcp").ok()?;
     Some((find_socket(&sockets, local, remote)?, find_socket(&sockets, remote, local)?))
@@ -104,7 +106,7 @@ pub(crate) fn both_sockets(local: SocketAddr, remote: SocketAddr) -> Option<(Soc
 fn find_socket(sockets: &str, local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
     let hexadecimal = |address: SocketAddr| match address {
         SocketAddr::V4(address) => {
-            // The address as the processor has it in memory.
+            // `/proc` shows the four bytes of the address as one number in the processor's byte order.
             let ip = u32::from_ne_bytes(address.ip().octets());
             Some(format!("{ip:08X}:{:04X}", address.port()))
         }
@@ -119,7 +121,7 @@ fn find_socket(sockets: &str, local: SocketAddr, remote: SocketAddr) -> Option<S
     Some(Socket {
         unacknowledged: number(sent)?,
         unread: number(received)?,
-        // 02 is the timer of keep-alive.
+        // 02 means that the keep-alive timer is running.
         keepalive: row.get(5)?.strip_prefix("02:").and_then(number),
     })
 }

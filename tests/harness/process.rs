@@ -1,8 +1,8 @@
-//! A process, and what it prints. Its standard streams are pipes, which are read line by line, with a deadline.
+//! A process and its output. Its standard streams are pipes. A test reads the output line by line, with a deadline.
 //!
-//! Each stream has a reader thread, which ends with the stream. The threads are not joined: a grandchild may
-//! hold a stream open, and the test would wait for it. When a [`Program`] is dropped, its process is killed
-//! and waited for.
+//! Each output stream has a reader thread, which ends with the stream. The threads are not joined: a child of the
+//! process could hold a stream open after the process has ended, and the test would wait for that child. When a
+//! [`Program`] is dropped, its process is killed and waited for.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,23 +14,23 @@ use std::thread;
 
 use super::{DEADLINE, Transcript};
 
-/// How many servers have been started.
+/// How many server commands have been built so far.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// The server's binary, or the one that `CHAT_SERVER` names. That is how a test is seen to fail with a server
-/// that makes a mistake.
+/// Returns the path of the server's binary, or the path in `CHAT_SERVER`. With this variable one can check that a
+/// test fails if the server has a certain bug.
 pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
 }
 
-/// The client's binary, or the one that `CHAT_CLIENT` names.
+/// Returns the path of the client's binary, or the path in `CHAT_CLIENT`.
 pub(crate) fn client_path() -> OsString {
     std::env::var_os("CHAT_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_client").into())
 }
 
-/// The server's binary with the options in `CHAT_SERVER_OPTIONS`, then these arguments. The variable lets all
-/// tests run with another number of writers, for example. Each server gets another number in the place of a
-/// `%`. So each can have a room of its own on one relay.
+/// Returns a command that runs the server with the options in `CHAT_SERVER_OPTIONS`, followed by these arguments.
+/// With the variable, all tests can run with another number of writers, for example. A `%` in it is replaced by
+/// a number that is different for each server. So each server can have a room of its own on a shared relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(server_path());
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
@@ -40,14 +40,14 @@ pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item 
     command
 }
 
-/// The client's binary with these arguments.
+/// Returns a command that runs the client with these arguments.
 pub(crate) fn client_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(client_path());
     command.args(arguments);
     command
 }
 
-/// Runs a line in a shell, in which `$SERVER` and `$CLIENT` are the binaries.
+/// Returns a command that runs this script in a shell. In the script, `$SERVER` and `$CLIENT` are the binaries.
 pub(crate) fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
@@ -56,27 +56,27 @@ pub(crate) fn shell(script: &str) -> Command {
     command
 }
 
-/// An item that a reader thread passes on.
+/// The lines that a reader thread has read from one output stream, without their `\n`.
 type Lines = Mutex<Receiver<String>>;
 
 /// A running process.
 pub(crate) struct Program {
     name: String,
-    /// `None` once its end has been waited for.
+    /// `None` once the test has waited for the process to exit.
     child: Option<Child>,
     pid: u32,
     input: Option<ChildStdin>,
-    /// The lines that the test has not asked for yet. There is a lock, so that several threads of a test can
-    /// use one server.
+    /// The lines that the test has not read yet. They are behind a lock, so that several threads of a test can
+    /// share a server.
     output: Lines,
     errors: Lines,
     transcript: Transcript,
 }
 
-/// The output and the status of an ended process.
+/// The output and the exit code of a process that has exited.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finished {
-    /// The exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub(crate) code: Option<i32>,
     /// Its standard output.
     pub(crate) output: String,
@@ -85,12 +85,12 @@ pub(crate) struct Finished {
 }
 
 impl Program {
-    /// Starts a process; `name` is for the transcript.
+    /// Starts a process; `name` is its name in the transcript.
     pub(crate) fn start(name: &str, command: Command, transcript: &Transcript) -> Self {
         Self::start_into(name, command, Stdio::piped(), transcript)
     }
 
-    /// Starts a process that writes its standard output where the test says.
+    /// Starts a process with this as its standard output.
     pub(crate) fn start_into(
         name: &str,
         mut command: Command,
@@ -98,7 +98,7 @@ impl Program {
         transcript: &Transcript,
     ) -> Self {
         command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program can be started");
+        let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take();
         let output = read_lines(name, child.stdout.take(), transcript);
         let errors = format!("{name} error");
@@ -114,7 +114,7 @@ impl Program {
         }
     }
 
-    /// Runs a process to its end, with this as its whole standard input.
+    /// Runs a process until it exits; `input` is its whole standard input.
     #[track_caller]
     pub(crate) fn run(command: Command, input: &str) -> Finished {
         let mut program = Self::start("program", command, &Transcript::default());
@@ -123,40 +123,41 @@ impl Program {
         program.finish()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Writes to its standard input. A program that reads no more is no error here: it may have ended.
+    /// Writes to the program's standard input. It is not an error if the program no longer reads: it may have
+    /// exited.
     pub(crate) fn send_text(&mut self, text: &str) {
         self.transcript.add(&self.name, '>', text.as_bytes());
-        let input = self.input.as_mut().expect("the test has not ended the input");
-        // A broken pipe: see above. What the program did instead is in its output and exit code.
+        let input = self.input.as_mut().expect("the test has not closed the input");
+        // A broken pipe is ignored: the program's output and exit code show why it stopped reading.
         let _ = input.write_all(text.as_bytes());
     }
 
-    /// Ends its standard input.
+    /// Closes the program's standard input.
     pub(crate) fn end_input(&mut self) {
         self.input = None;
     }
 
-    /// Waits for the next line of its standard output.
+    /// Waits for the next line of the program's standard output, and returns it.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         let line = next(&self.output, &self.name);
-        line.unwrap_or_else(|| panic!("{} wrote no more where a line should come", self.name))
+        line.unwrap_or_else(|| panic!("{} ended its output where a line was expected", self.name))
     }
 
-    /// Waits for the next line of its standard output, which must be this one.
+    /// Waits for the next line of the program's standard output, which must be this one.
     #[track_caller]
     pub(crate) fn expect(&mut self, line: &str) {
         let got = self.line();
         assert!(got == line, "{} wrote the line\n  {got:?}\nnot\n  {line:?}", self.name);
     }
 
-    /// Waits for lines of its standard output up to the first that contains this; returns those
-    /// before it.
+    /// Reads the program's standard output up to and including the first line that contains `part`. Returns the
+    /// lines before it.
     #[track_caller]
     pub(crate) fn lines_until(&mut self, part: &str) -> Vec<String> {
         let mut lines = Vec::new();
@@ -169,51 +170,57 @@ impl Program {
         }
     }
 
-    /// Waits for the next line of its standard error, which must be this one.
+    /// Waits for the next line of the program's standard error, which must be this one.
     #[track_caller]
     pub(crate) fn expect_error(&mut self, line: &str) {
         let got = next(&self.errors, &self.name);
         assert!(got.as_deref() == Some(line), "{} wrote {got:?}, not {line:?}", self.name);
     }
 
-    /// Sends it a signal, by its name without `SIG`.
+    /// Sends the program a signal. The signal's name is given without `SIG`.
     pub(crate) fn signal(&self, signal: &str) {
-        assert!(self.child.is_some(), "{} was waited for: its id may be another's", self.name);
+        assert!(
+            self.child.is_some(),
+            "{} has exited: its id may belong to another process",
+            self.name
+        );
         let kill = Command::new("kill").args([format!("-{signal}"), self.pid.to_string()]).status();
         assert!(kill.is_ok_and(|status| status.success()), "kill -{signal} {}", self.pid);
     }
 
-    /// Whether it still runs, without waiting.
+    /// Returns whether the program still runs, without waiting for it.
     pub(crate) fn runs(&mut self) -> bool {
-        let child = self.child.as_mut().expect("the test has not waited for it");
+        let child = self.child.as_mut().expect("the test has not waited for the program");
         child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for its end. Another process may still hold its streams open.
+    /// Waits for the program to exit. Its streams can still be open after that, held by another process.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("a program ends once");
+        let mut child = self.child.take().expect("a test waits for a program only once");
         let (ended, end) = mpsc::channel();
-        // A thread waits, so that this one can stop waiting.
+        // `Child::wait` has no timeout. So another thread calls it, and this one waits until the deadline.
         thread::spawn(move || ended.send(child.wait()));
         end.recv_timeout(DEADLINE).map_or_else(
             |_| {
-                // Not waited for yet, so the id is still its own. The test has failed already.
+                // The process has not been waited for, so its id still belongs to it. The test fails in any case,
+                // so an error of `kill` is ignored.
                 let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status();
-                panic!("{} did not end", self.name)
+                panic!("{} did not exit", self.name)
             },
             |status| status.expect("a child can be waited for"),
         )
     }
 
-    /// Waits for its end. Returns everything that it wrote and the test has not asked for yet.
+    /// Waits for the program to exit. Returns its exit code, and all of its output that the test has not read yet.
     #[track_caller]
     pub(crate) fn finish(&mut self) -> Finished {
         let code = self.exit().code();
         Finished { code, output: rest(&self.output, &self.name), errors: self.last_errors() }
     }
 
-    /// Kills it if it still runs. Returns what it wrote to standard error and the test has not asked for.
+    /// Kills the program if it still runs. Returns its standard error, except the lines that the test has already
+    /// read.
     pub(crate) fn last_errors(&mut self) -> String {
         self.kill();
         rest(&self.errors, &self.name)
@@ -221,7 +228,7 @@ impl Program {
 
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself just now; then there is nothing to kill.
+            // `kill` fails if the process has already exited.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -234,7 +241,7 @@ impl Drop for Program {
     }
 }
 
-/// All lines up to the end of the stream.
+/// Returns all lines up to the end of the stream.
 #[track_caller]
 fn rest(lines: &Lines, name: &str) -> String {
     let mut text = String::new();
@@ -245,19 +252,19 @@ fn rest(lines: &Lines, name: &str) -> String {
     text
 }
 
-/// The next line, or `None` at the end of the stream.
+/// Waits for the next line, and returns it, or `None` at the end of the stream.
 #[track_caller]
 fn next(lines: &Lines, name: &str) -> Option<String> {
-    let lines = lines.lock().expect("nobody panics while reading");
+    let lines = lines.lock().expect("no thread panics while it reads");
     match lines.recv_timeout(DEADLINE) {
         Ok(line) => Some(line),
         Err(RecvTimeoutError::Disconnected) => None,
-        Err(RecvTimeoutError::Timeout) => panic!("{name} was waited for and wrote nothing"),
+        Err(RecvTimeoutError::Timeout) => panic!("{name} wrote nothing before the deadline"),
     }
 }
 
-/// Starts the thread that reads the lines of a stream. It ends with the stream. It also ends, and closes the
-/// pipe, when nobody wants the lines any more. A stream that is not a pipe has no lines.
+/// Starts the thread that reads the lines of a stream. The thread ends with the stream. When the returned receiver
+/// has been dropped, the thread also ends, and closes the pipe. If `stream` is `None`, there are no lines.
 fn read_lines<R: Read + Send + 'static>(
     name: &str,
     stream: Option<R>,

@@ -1,14 +1,14 @@
-//! Random numbers from a seed, so that a failure can be repeated: the generator `SplitMix64` (Steele,
-//! Lea and Flood, 2014), a counter and a mixer. Not for secrets.
+//! Random numbers from a seed, so that a failure can be repeated. The generator is `SplitMix64` (Steele,
+//! Lea and Flood, 2014), which mixes the bits of a counter. It is not meant for secrets.
 //!
-//! Shared by the tests and the tool that measures.
+//! The tests and the measuring tool in `tests/load` share this module.
 
 /// A source of random numbers.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Begins with a seed. The same seed gives the same numbers.
+    /// Creates a generator. The same seed always produces the same sequence of numbers.
     pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -21,13 +21,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to below `limit`.
+    /// Returns a random number below `limit`.
     pub(crate) const fn below(&mut self, limit: usize) -> usize {
-        // Of 31 bits, the remainder favors small numbers by less than limit / 2^31.
+        // The remainder makes small numbers slightly more likely. For 31 bits the bias is below limit / 2^31.
         (self.number() >> 33) as usize % limit
     }
 
-    /// That many bytes. All values are equally likely.
+    /// Returns `count` random bytes. All 256 values are equally likely.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.number().to_le_bytes()[0]).collect()
     }

@@ -1,7 +1,8 @@
-//! The processes of a real engine, `redis-server` or `valkey-server`: engines, and the Sentinels that watch them.
+//! Processes of a real engine, `redis-server` or `valkey-server`, and of the Sentinels that monitor it.
 //!
-//! `CHAT_ENGINE` names the program. Where it is not set, no test makes an engine suffer: that takes its time, and
-//! `tests/relay.sh` does it. Each process has a port and a directory of its own. When it is dropped, it is killed.
+//! `CHAT_ENGINE` names the program. If it is not set, the tests that need [`Redis::start`] are left out, because
+//! they take long; `tests/relay.sh` sets it and runs them. Each process has a port and a directory of its own. It
+//! is killed when it is dropped.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,16 +13,17 @@ use std::thread;
 
 use super::{Directory, free_port, poll_until};
 
-/// The program that is the engine.
+/// Returns the name of the engine's program.
 fn program() -> String {
     std::env::var("CHAT_ENGINE").unwrap_or("redis-server".to_owned())
 }
 
-/// Says that a test is left out. It need not be complete: not every machine can have an engine.
+/// Prints that a test is left out. Unlike [`super::leave_out`], it does not fail if `CHAT_TESTS_COMPLETE` is set,
+/// because an engine cannot be installed on every machine.
 fn left_out(why: &str) {
     let thread = thread::current();
     let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // Not by `eprintln!`, whose text is shown only if the test fails.
+    // The text of `eprintln!` would be shown only if the test fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
@@ -34,13 +36,13 @@ impl Process {
         let mut command = Command::new(program());
         command.current_dir(directory.path()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().expect("it was there a moment ago"))
+        Self(command.spawn().expect("the engine's program is installed"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // `kill` fails if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -55,7 +57,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Whether this machine has an engine. If not, this says so, and the test is left out.
+    /// Returns whether the engine's program is installed. If it is not, prints that the test is left out.
     pub(crate) fn is_there() -> bool {
         let version = Command::new(program()).arg("--version").stdout(Stdio::null()).status();
         if version.is_err() {
@@ -64,8 +66,8 @@ impl Redis {
         version.is_ok()
     }
 
-    /// Starts an engine with these options of the command line. Returns `None` if this machine has none, or if
-    /// `CHAT_ENGINE` does not ask for it. The test is then left out.
+    /// Starts an engine with these command-line options. Returns `None` if its program is not installed, or if
+    /// `CHAT_ENGINE` is not set. The test is then left out.
     #[track_caller]
     pub(crate) fn start(options: &[&str]) -> Option<Self> {
         if std::env::var_os("CHAT_ENGINE").is_none() {
@@ -82,7 +84,8 @@ impl Redis {
         Some(redis)
     }
 
-    /// Starts an engine that keeps everything that it has confirmed, even if it is killed.
+    /// Starts an engine that writes every entry to disk before it confirms it. So even when it is killed, it loses
+    /// no entry that it has confirmed.
     #[track_caller]
     pub(crate) fn durable() -> Option<Self> {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
@@ -94,7 +97,8 @@ impl Redis {
         Self::start(&["--replicaof", "127.0.0.1", &self.port.to_string()])
     }
 
-    /// Runs it again, with what it has kept, and waits until it answers.
+    /// Starts the engine's process and waits until it answers. After a restart, the engine has the data that it
+    /// stored in its directory.
     pub(crate) fn run(&mut self) {
         let port = self.port.to_string();
         let mut arguments = vec!["--save", "", "--bind", "127.0.0.1", "--port", &port];
@@ -113,30 +117,30 @@ impl Redis {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The file in which it keeps what was appended last.
+    /// Returns the path of the append-only file into which the engine writes its latest commands.
     pub(crate) fn append_only_file(&self) -> PathBuf {
         let directory = self.directory.file("appendonlydir");
-        let files = fs::read_dir(directory).expect("it keeps an append-only file");
-        let names = files.map(|file| file.expect("it can be read").path());
+        let files = fs::read_dir(directory).expect("the engine has an append-only directory");
+        let names = files.map(|file| file.expect("the directory can be read").path());
         let is_it = |path: &PathBuf| path.to_string_lossy().ends_with(".incr.aof");
-        names.filter(is_it).max().expect("it keeps one")
+        names.filter(is_it).max().expect("the engine has an append-only file")
     }
 
-    /// Sends it a signal, by its name without `SIG`.
+    /// Sends the engine a signal. The signal's name is given without `SIG`.
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.process.as_ref().expect("it runs").0.id().to_string();
+        let pid = self.process.as_ref().expect("the engine runs").0.id().to_string();
         let kill = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
         assert!(kill.is_ok_and(|status| status.success()), "kill -{signal}");
     }
 
-    /// Ends it by a signal, and waits for that.
+    /// Sends the engine a signal that ends it, and waits until it has exited.
     pub(crate) fn end(&mut self, signal: &str) {
         self.signal(signal);
-        let mut process = self.process.take().expect("it runs");
+        let mut process = self.process.take().expect("the engine runs");
         process.0.wait().expect("a child can be waited for");
     }
 
-    /// Sends a command and returns the reply, as it is on the wire.
+    /// Sends a command and returns the reply's raw text, as it is on the wire.
     #[track_caller]
     pub(crate) fn call(&self, words: &[&str]) -> String {
         self.try_call(words).expect("the engine answers")
@@ -155,10 +159,11 @@ impl Redis {
     }
 }
 
-/// Three Sentinels that watch over an engine. They call it `chat`, and give it up after a second.
+/// Three Sentinels that monitor an engine under the name `chat`. They consider it down when it has not answered
+/// for one second.
 pub(crate) struct Sentinels {
     _processes: Vec<(Process, Directory)>,
-    /// Where they are, as `--relay` takes it.
+    /// The addresses of the Sentinels, in the form that the option `--relay` accepts.
     pub(crate) hosts: String,
 }
 
@@ -172,7 +177,7 @@ impl Sentinels {
                  sentinel down-after-milliseconds chat 1000\nsentinel failover-timeout chat 5000\n",
                 primary.port
             );
-            // A Sentinel writes what it learns into this file.
+            // A Sentinel also writes its state into this file, so each Sentinel needs a file of its own.
             fs::write(directory.file("sentinel.conf"), text).expect("there is space");
             (Process::start(&directory, &["sentinel.conf", "--sentinel"]), directory)
         };

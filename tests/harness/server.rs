@@ -11,16 +11,17 @@ use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_comman
 /// The first line of the log, up to the address.
 const LISTENING: &str = "[SERVER] Server is listening on ";
 
-/// A client that lacks this many bytes is certainly behind: a server never delivers so much at once.
+/// If this many bytes for a client are still in the server, the client has certainly fallen behind: a server
+/// never writes so many bytes to a client at once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
-/// The system holds at least this much for a client that does not read, in bytes. A look at how much it
-/// really is takes long on a system with many connections. So a test looks only after it has said more than
-/// this.
+/// The system buffers at least this many bytes for a client that does not read. The exact number comes from
+/// `/proc`, which is slow to read on a system with many connections. So a test reads it only after it has
+/// sent more than this.
 const SURELY_HELD: u64 = 1 << 20;
 
-/// A server on an address of its own. When it is dropped, it is killed. It must not have written to standard
-/// error. If the test fails, the transcript is printed.
+/// A server on an address of its own. When it is dropped, it is killed, and the drop panics if the server has
+/// written to standard error. If the test fails, the transcript is printed.
 pub(crate) struct Server {
     /// `None` if it runs in a terminal.
     program: Option<Program>,
@@ -41,19 +42,19 @@ impl Server {
         Self::of(server_command(["--port", "0"].iter().chain(options)))
     }
 
-    /// Starts a command that becomes a server, and waits until it listens.
+    /// Runs a command that starts a server, and waits until the server listens.
     #[track_caller]
     pub(crate) fn of(command: Command) -> Self {
         let transcript = Transcript::default();
         let mut program = Program::start("server", command, &transcript);
         let first = program.line();
         let address = first.strip_prefix(LISTENING).and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("the log opens with {first:?}"));
+        let address = address.unwrap_or_else(|| panic!("the log begins with {first:?}"));
         program.expect("[SERVER] Waiting for connections...");
         Self { program: Some(program), address, transcript }
     }
 
-    /// Starts a command that becomes a server on `port`. Its log goes to `output` and is not read.
+    /// Runs a command that starts a server on `port`. The server writes its log to `output`, which is not read here.
     #[track_caller]
     pub(crate) fn unseen(command: Command, output: Stdio, port: u16) -> Self {
         let transcript = Transcript::default();
@@ -63,7 +64,7 @@ impl Server {
         server
     }
 
-    /// Starts a line of shell that becomes a server, in a terminal. Returns `None` without `tmux`.
+    /// Runs a shell script that starts a server, in a terminal. Returns `None` if `tmux` is not installed.
     #[track_caller]
     pub(crate) fn in_terminal(script: &str) -> Option<(Self, Tmux)> {
         let terminal = Tmux::run(100, script)?;
@@ -74,38 +75,38 @@ impl Server {
         Some((Self { program: None, address, transcript: Transcript::default() }, terminal))
     }
 
-    /// The address that it listens on.
+    /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The port that it listens on.
+    /// Returns the port on which the server listens.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The process.
+    /// Returns the server's process.
     pub(crate) fn program(&mut self) -> &mut Program {
-        self.program.as_mut().expect("it does not run in a terminal")
+        self.program.as_mut().expect("the server does not run in a terminal")
     }
 
-    /// The transcript that the server's peers share.
+    /// Returns the transcript, which the server's peers share.
     pub(crate) fn transcript(&self) -> &Transcript {
         &self.transcript
     }
 
-    /// Connects without reading anything; `name` is for the transcript.
+    /// Connects without reading anything; `name` is the peer's name in the transcript.
     #[track_caller]
     pub(crate) fn connect(&self, name: &str) -> Peer {
         Peer::connect(name, self.address, &self.transcript)
     }
 
-    /// Whether the kernel still takes connections for the server.
+    /// Returns whether the system still accepts connections to the server's address.
     pub(crate) fn is_listening(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
     }
 
-    /// Connects and joins. The history, which comes next, stays unread.
+    /// Connects and logs in under this nickname. The history, which the server sends next, stays unread.
     #[track_caller]
     pub(crate) fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect(nickname);
@@ -117,7 +118,7 @@ impl Server {
         peer
     }
 
-    /// Joins several clients, one after another. Each of them then reads the join notices of the later ones.
+    /// Lets several clients join, one after another. Each client reads the join notices of the clients after it.
     #[track_caller]
     pub(crate) fn join_all<const N: usize>(&self, nicknames: [&str; N]) -> [Peer; N] {
         let mut peers: Vec<Peer> = Vec::new();
@@ -137,48 +138,48 @@ impl Server {
         self.program().expect(line);
     }
 
-    /// Waits for lines of the log up to the first that contains this; returns those before it.
+    /// Reads the log up to and including the first line that contains `part`. Returns the lines before it.
     #[track_caller]
     pub(crate) fn log_until(&mut self, part: &str) -> Vec<String> {
         self.program().lines_until(part)
     }
 
-    /// Sends the server a signal, by its name without `SIG`.
+    /// Sends the server a signal. The signal's name is given without `SIG`.
     #[track_caller]
     pub(crate) fn signal(&self, signal: &str) {
-        self.program.as_ref().expect("it does not run in a terminal").signal(signal);
+        self.program.as_ref().expect("the server does not run in a terminal").signal(signal);
     }
 
-    /// Ends it as a service manager does, and checks that it ends cleanly.
+    /// Sends the server SIGTERM, as a service manager does, and checks that it exits with code 0.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         self.signal("TERM");
         self.expect_exit();
     }
 
-    /// Waits for its end. It must end cleanly.
+    /// Waits for the server to exit. The exit code must be 0.
     #[track_caller]
     pub(crate) fn expect_exit(&mut self) {
         let status = self.program().exit();
         assert!(status.code() == Some(0), "the server ended with {status}");
     }
 
-    /// The resources of its process now.
+    /// Returns the resources that the server's process uses at this moment.
     #[track_caller]
     pub(crate) fn usage(&self) -> Sample {
-        let program = self.program.as_ref().expect("it does not run in a terminal");
+        let program = self.program.as_ref().expect("the server does not run in a terminal");
         Sample::of(&program.pid().to_string()).expect("the server runs")
     }
 
-    /// Makes `talker` say so much that `stalled`, which does not read, falls behind: the system holds less
-    /// than was said, so the server has the rest. `listener` receives all of it.
+    /// Makes `talker` send messages until `stalled`, which does not read, has fallen behind: the system's buffers
+    /// contain less than was sent, so the rest is still in the server. `listener` receives all messages.
     #[track_caller]
     pub(crate) fn leave_behind(talker: &mut Peer, listener: &mut Peer, stalled: &Peer) {
         Self::leave_behind_by(SURELY_BEHIND, talker, listener, stalled);
     }
 
-    /// Does the same until `stalled` lacks this many bytes. The fewer they are, the more recently it has
-    /// taken something.
+    /// Does the same as [`Server::leave_behind`], until this many bytes for `stalled` are still in the server. With
+    /// fewer bytes, less time has passed since the server could last write to `stalled`.
     #[track_caller]
     pub(crate) fn leave_behind_by(
         bytes: u64,
@@ -196,7 +197,7 @@ impl Server {
             said += lines.len() as u64;
             let heard_by_now =
                 listener.lines_until(&goes_on).iter().filter(|l| **l == heard).count();
-            assert_eq!(heard_by_now, 99, "nothing that was said is lost");
+            assert_eq!(heard_by_now, 99, "`listener` receives every message");
         }
     }
 }
@@ -206,7 +207,8 @@ impl Drop for Server {
         if let Some(program) = &mut self.program
             && !thread::panicking()
         {
-            // A panic of one thread ends no other thread, so a test might not notice it.
+            // A panic in one of the server's threads does not end the server, so a test might not notice it.
+            // But the panic's message is on standard error.
             let errors = program.last_errors();
             assert!(errors.is_empty(), "the server wrote to standard error:\n{errors}");
         }
@@ -214,7 +216,7 @@ impl Drop for Server {
     }
 }
 
-/// A fake server: the test decides what a client receives, and when.
+/// A fake server. The test decides what a client receives from it, and when.
 pub(crate) struct FakeServer {
     listener: TcpListener,
     transcript: Transcript,
@@ -234,19 +236,19 @@ impl FakeServer {
         &self.transcript
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     #[track_caller]
     pub(crate) fn connection(&self) -> Peer {
-        let listener = self.listener.try_clone().expect("there is a descriptor");
+        let listener = self.listener.try_clone().expect("there are descriptors left");
         let (accepted, stream) = mpsc::channel();
-        // A thread waits, so that this one can stop waiting.
+        // `accept` has no timeout. So another thread calls it, and this one waits until the deadline.
         thread::spawn(move || accepted.send(listener.accept()));
         let stream = stream.recv_timeout(DEADLINE).expect("the client connects");
         let stream = stream.expect("a connection can be accepted").0;
         Peer::on("fake server", stream, &self.transcript)
     }
 
-    /// Takes the next client and asks for its nickname, which must be this one.
+    /// Accepts the next client and asks for its nickname, which must be this one.
     #[track_caller]
     pub(crate) fn ask(&self, nickname: &str) -> Peer {
         let mut peer = self.connection();
@@ -255,7 +257,7 @@ impl FakeServer {
         peer
     }
 
-    /// Takes the next client and lets it in; it must give this nickname.
+    /// Accepts the next client, which must give this nickname, and sends it the lines of a successful login.
     #[track_caller]
     pub(crate) fn let_in(&self, nickname: &str) -> Peer {
         let mut peer = self.ask(nickname);

@@ -1,8 +1,8 @@
-//! A real terminal, made by `tmux`. A test can read its screen.
+//! A real terminal, provided by `tmux`. A test can read its screen.
 //!
-//! Each test has a `tmux` server of its own, with one window that runs one shell script. What the script
-//! writes also goes, byte by byte, to a file. A screen cannot say when it changes, so it is polled. After the
-//! deadline the test fails and shows the screen.
+//! Each test has a `tmux` server of its own, with one window that runs one shell script. Every byte that the
+//! script writes is also recorded in a file. `tmux` does not report when the screen changes, so the tests poll
+//! it. After the deadline the test fails and prints the screen.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::process::{client_path, server_path};
 use super::{leave_out, poll_until};
 
-/// A directory for the files of a test. When it is dropped, it is removed.
+/// A temporary directory for the files of a test. It is removed when it is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -42,15 +42,15 @@ impl Drop for Directory {
     }
 }
 
-/// A terminal, and what runs in it.
+/// A terminal in which a script runs.
 pub(crate) struct Tmux {
     pub(crate) directory: Directory,
 }
 
 impl Tmux {
-    /// Opens a terminal with this many columns and 12 rows that runs a script for `sh`. Without `tmux`
-    /// the test is left out. In the script `$SERVER` and `$CLIENT` are the programs, and `$dir` is the
-    /// test's directory.
+    /// Opens a terminal with this many columns and 12 rows, and runs a script for `sh` in it. If `tmux` is not
+    /// installed, the test is left out and `None` is returned. In the script, `$SERVER` and `$CLIENT` are the
+    /// paths of the programs, and `$dir` is the test's directory.
     #[track_caller]
     pub(crate) fn run(columns: u16, script: &str) -> Option<Self> {
         if Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_err() {
@@ -61,8 +61,8 @@ impl Tmux {
         let directory = tmux.directory.0.display();
         let (server, client) = (server_path(), client_path());
         let (server, client) = (server.display(), client.display());
-        // The script waits at its start, so that everything it writes is recorded. It waits at its end, so
-        // that the screen stays.
+        // Before its first command the script waits until the recording has started, so that all of its output is
+        // recorded. After its last command, `cat` keeps the terminal open, so that the test can still read the screen.
         let script = format!(
             "tmux wait-for start; export SERVER='{server}' CLIENT='{client}' dir='{directory}'
             {script}\ncat"
@@ -75,8 +75,8 @@ impl Tmux {
         Some(tmux)
     }
 
-    /// Does the same for a client of the server on that port. When it has ended, the terminal shows `code`
-    /// and its exit code.
+    /// Opens a terminal like [`Tmux::run`], and runs the client in it, with this port and these options. When the
+    /// client has exited, the terminal shows `code` and the client's exit code.
     #[track_caller]
     pub(crate) fn client(columns: u16, port: u16, options: &str) -> Option<Self> {
         Self::run(columns, &format!("\"$CLIENT\" --port {port} {options}; echo code $?"))
@@ -87,7 +87,8 @@ impl Tmux {
             .args(["-u", "-f", "/dev/null", "-S"])
             .arg(self.directory.file("socket"))
             .args(arguments)
-            // Not within somebody's own tmux, and in UTF-8 whatever the machine's language is.
+            // The test does not use a `tmux` in which it runs itself. The text is in UTF-8 whatever the machine's
+            // language is.
             .env_remove("TMUX")
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm-256color")
@@ -98,7 +99,7 @@ impl Tmux {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Presses keys, by the names that `tmux` gives them.
+    /// Presses keys. They are given by the names that `tmux` has for them, such as `Enter`.
     pub(crate) fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
@@ -110,7 +111,7 @@ impl Tmux {
 
     /// Pastes a text, as a person does with a mouse.
     pub(crate) fn paste(&self, text: &str) {
-        // By a file: an argument may have no more than 128 KiB.
+        // The text is passed in a file, because an argument can have at most 128 KiB.
         let file = self.directory.file("paste");
         fs::write(&file, text).unwrap();
         self.tmux(&["load-buffer".as_ref(), file.as_os_str()]);
@@ -121,8 +122,8 @@ impl Tmux {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "12"]);
     }
 
-    /// Returns everything shown so far, row by row, without the empty rows at the end. Rows that have
-    /// scrolled away are included.
+    /// Returns the rows of the screen, including those that have scrolled off the top, without the empty rows at
+    /// the end.
     pub(crate) fn rows(&self) -> Vec<String> {
         let screen = self.tmux(&["capture-pane", "-p", "-S", "-"]);
         screen.trim_end().lines().map(str::to_owned).collect()
@@ -135,7 +136,7 @@ impl Tmux {
         let (x, y) = position.trim().split_once(' ').unwrap();
         let row = self.tmux(&["capture-pane", "-p", "-S", y, "-E", y]);
         let row = row.trim_end_matches('\n');
-        // Up to the cursor's column, a wide character counting as two.
+        // Collects the characters to the left of the cursor. A wide character takes up two columns.
         let (mut before, mut columns) = (String::new(), 0);
         let mut rest = row.chars().peekable();
         while columns < x.parse().unwrap() {
@@ -146,27 +147,29 @@ impl Tmux {
         (before, rest.collect())
     }
 
-    /// Returns a value that `tmux` has a name for.
+    /// Returns the value of a `tmux` format variable, such as `cursor_x`.
     pub(crate) fn value(&self, name: &str) -> String {
         self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
     }
 
-    /// Returns every byte that was written to the terminal. Waits until `bytes` are among them, since bytes
-    /// are recorded a little later than they are shown.
+    /// Waits until `bytes` are in the recording, and returns the whole recording. The wait is necessary because
+    /// bytes are recorded a little later than they are shown.
     pub(crate) fn recorded_up_to(&self, bytes: &str) -> String {
         let path = self.directory.file("recorded");
-        poll_until(format_args!("the bytes {bytes:?}, shown is\n{self}"), || {
+        poll_until(format_args!("the bytes {bytes:?}, the screen is\n{self}"), || {
             Some(read(&path)).filter(|recorded| recorded.contains(bytes))
         })
     }
 
-    /// Waits until the rows are as they should be.
+    /// Waits until `are` returns true for the rows of the screen; `what` describes them if the deadline passes.
     #[track_caller]
     pub(crate) fn wait_for_rows(&self, what: &str, mut are: impl FnMut(&[String]) -> bool) {
-        poll_until(format_args!("{what}, shown is\n{self}"), || are(&self.rows()).then_some(()));
+        poll_until(format_args!("{what}, the screen is\n{self}"), || {
+            are(&self.rows()).then_some(())
+        });
     }
 
-    /// Waits until a row is this one.
+    /// Waits until the screen shows exactly this row.
     #[track_caller]
     pub(crate) fn wait_for_row(&self, row: &str) {
         self.wait_for_rows(&format!("the row {row:?}"), |rows| {
@@ -174,7 +177,7 @@ impl Tmux {
         });
     }
 
-    /// Waits until a row contains this text.
+    /// Waits until the screen shows a row that contains this text.
     #[track_caller]
     pub(crate) fn wait_for_text(&self, text: &str) {
         self.wait_for_rows(&format!("the text {text:?}"), |rows| {
@@ -182,7 +185,7 @@ impl Tmux {
         });
     }
 
-    /// Waits until the last row is this one.
+    /// Waits until this row is the last one on the screen.
     #[track_caller]
     pub(crate) fn wait_for_last_row(&self, row: &str) {
         self.wait_for_rows(&format!("the last row {row:?}"), |rows| {
@@ -190,10 +193,10 @@ impl Tmux {
         });
     }
 
-    /// Waits for a file of the test's directory that is not empty, and returns what is in it.
+    /// Waits until a file in the test's directory ends with a whole line, and returns the file's contents.
     pub(crate) fn wait_for_file(&self, name: &str) -> String {
         let path = self.directory.file(name);
-        poll_until(format_args!("the file {name}, shown is\n{self}"), || {
+        poll_until(format_args!("the file {name}, the screen is\n{self}"), || {
             Some(read(&path)).filter(|text| text.ends_with('\n'))
         })
     }
@@ -205,7 +208,7 @@ impl Tmux {
     }
 }
 
-/// The rows that it shows.
+/// Displays the rows of the screen.
 impl fmt::Display for Tmux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.rows().join("\n"))
@@ -214,14 +217,15 @@ impl fmt::Display for Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // This ends the shell and the client by SIGHUP. The terminal may have ended by itself.
+        // The end of the `tmux` server ends the shell and the client by SIGHUP. The command fails if the `tmux` server
+        // has already ended.
         let mut kill = Command::new("tmux");
         kill.arg("-S").arg(self.directory.file("socket")).arg("kill-server");
         drop(kill.output());
     }
 }
 
-/// Returns what is in a file; nothing if there is none yet.
+/// Returns the contents of a file, or an empty text if the file does not exist yet.
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }

@@ -1,14 +1,16 @@
 //! The transcript of a test: everything that was sent and received, in order.
 //!
-//! The peers, the programs and their reader threads share it. Its lock is held to append a line, never while
-//! anything waits. When a test fails, the dropped server prints the transcript once.
+//! The peers, the programs and their reader threads share the transcript. A thread holds its lock only to append
+//! a line or to print all lines, never while it waits for something. When a test fails, the [`Server`](super::Server)
+//! prints the transcript as it is dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many lines are kept: the last ones. A test that joins a thousand people fails at its end.
+/// The most lines that are kept. Earlier lines are dropped: if a test sends thousands of lines, the last of them
+/// show why it failed.
 const MAX_LINES: usize = 100;
-/// How much of a line is kept. A test that sends a megabyte is not about its text.
+/// The most characters that are kept of a line. A test that sends a megabyte does not depend on the exact text.
 const MAX_CHARS: usize = 160;
 
 /// The transcript of one test. Its clones share it.
@@ -30,7 +32,7 @@ impl Transcript {
         lines.push_back(format!("{who:>12} {direction} {text}"));
     }
 
-    /// Prints it, if the test is failing.
+    /// Prints the transcript if the current thread is panicking, which means that the test is failing.
     pub(crate) fn print_if_failing(&self) {
         if std::thread::panicking() {
             let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
