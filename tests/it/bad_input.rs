@@ -1,4 +1,5 @@
-//! Hostile and broken input: its sender gets a clear line, nobody else gets anything, and nothing is lost.
+//! Hostile and broken input: the server tells the sender clearly what is wrong, sends the others nothing of this
+//! input, and loses no message.
 
 use std::io::{ErrorKind, Write};
 
@@ -13,7 +14,7 @@ fn a_megabyte_without_a_line_end_is_refused_with_its_size() {
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     let megabyte = vec![b'x'; 1 << 20];
     alice.send_bytes(&megabyte);
-    // It keeps nobody waiting while it goes on.
+    // Another client can join while the server is still reading the endless line.
     let mut carol = server.join("carol");
     alice.send_bytes(b"\nnext\n");
     alice.expect("[SERVER] carol joined the chat!");
@@ -59,20 +60,21 @@ fn noise_is_answered_with_notices_and_reaches_others_clean() {
     let mut random = Random::new(1);
     let mut noise = random.bytes(100_000);
     for byte in &mut noise {
-        // Short lines, and enough ASCII that many of them are text.
+        // Makes the lines short, and most bytes ASCII, so that many lines are valid text.
         match random.below(256) {
             0..20 => *byte = b'\n',
             20..200 => *byte &= 0x7F,
             _ => {}
         }
     }
-    // No command: a random /quit would end the test.
+    // Without slashes there are no commands: a random /quit would end the test.
     noise.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b'.');
     let (mut answers, mut messages) = (Vec::new(), Vec::new());
     for piece in noise.chunks(777) {
         alice.send_bytes(piece);
         alice.send("\n/me marker");
-        // Telnet's timing mark may have been among it: its answer is three bytes before a line.
+        // With this seed, the noise contains no timing mark of telnet. The server's answer to one would be three
+        // bytes in front of the next line.
         answers.extend(alice.lines_until("* alice marker"));
         messages.extend(bob.lines_until("* alice marker"));
     }
@@ -111,8 +113,8 @@ fn who_asks_at_the_prompt_and_never_reads_is_gone_by_the_deadline() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     let deaf = server.connect("deaf");
-    // The answers are much longer than the questions, so the socket is soon full. The end of the
-    // connection shows that the server waits no longer than a login may take.
+    // The answers are much longer than the questions. Since the client does not read them, the server soon cannot
+    // write any more. The end of the connection shows that the server waits no longer than the login deadline.
     let questions = b"/help\n".repeat(10_000);
     let mut stream = deaf.stream();
     let end = loop {

@@ -1,4 +1,4 @@
-//! The client as a process: arguments, exit codes, and the line that says what is wrong.
+//! The client as a process: its arguments, its exit codes, and its error messages.
 
 use std::net::{Ipv6Addr, TcpListener};
 
@@ -69,8 +69,8 @@ fn an_argument_that_is_not_utf8_is_wrong_and_no_accident() {
 
 #[test]
 fn a_host_may_be_given_by_name() {
-    // On many machines `localhost` is ::1 first, where this server does not listen: then the client
-    // has to try a second address.
+    // On many machines the first address of `localhost` is ::1. This server does not listen there, so the client
+    // has to try the second address.
     let server = Server::start();
     let mut alice = server.join("alice");
     let port = server.port().to_string();

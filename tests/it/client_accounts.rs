@@ -1,5 +1,5 @@
-//! The client's account of its own lines: which were taken, which were lost, and what its exit code
-//! says about that.
+//! The client keeps account of the lines that it sends. These tests check which lines it counts as said or as
+//! lost, and its exit code.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::harness::{
     Directory, FakeServer, Peer, Program, Server, client_command, leave_out, shell,
 };
 
-/// Reads lines and pings up to this ping.
+/// Reads lines up to this ping, and returns them without the pings among them.
 #[track_caller]
 fn read_to_ping(peer: &mut Peer, ping: &str) -> Vec<String> {
     let mut lines = peer.lines_until(ping);
@@ -16,11 +16,11 @@ fn read_to_ping(peer: &mut Peer, ping: &str) -> Vec<String> {
     lines
 }
 
-/// Returns whether something has come that was not read.
+/// Returns whether data has arrived that the test has not read.
 fn has_received(peer: &Peer) -> bool {
-    peer.stream().set_nonblocking(true).expect("a socket can be");
+    peer.stream().set_nonblocking(true).expect("a socket can be nonblocking");
     let received = peer.stream().peek(&mut [0]).is_ok();
-    peer.stream().set_nonblocking(false).expect("a socket can be");
+    peer.stream().set_nonblocking(false).expect("a socket can be blocking");
     received
 }
 
@@ -36,10 +36,10 @@ fn no_more_than_a_hundred_lines_are_under_way_unconfirmed() {
     client.send_text(&(numbered(1..=240).join("\n") + "\n"));
     client.end_input();
     assert_eq!(read_to_ping(&mut peer, "/ping client-100"), numbered(1..=100));
-    // Once the client has printed the marker, it has had time to send more.
+    // By the time the client has printed the marker, it would have sent any further lines.
     peer.send("alice: marker");
     client.lines_until("alice: marker");
-    assert!(!has_received(&peer), "more than a hundred lines");
+    assert!(!has_received(&peer), "the client has sent more than a hundred lines");
     peer.send("[SERVER] pong client-50");
     assert_eq!(read_to_ping(&mut peer, "/ping client-150"), numbered(101..=150));
     peer.send("[SERVER] pong client-100\n[SERVER] pong client-150");
@@ -150,7 +150,7 @@ fn output_that_cannot_be_written_is_no_success_and_all_is_said() {
 #[cfg(unix)]
 fn output_that_nobody_wants_is_no_failure_once_the_input_has_ended() {
     let fake = FakeServer::start();
-    // Who reads closes the pipe when it is told to, and says so.
+    // The second half of the pipeline waits for the file `go`, closes its end of the pipe, and prints `closed`.
     let directory = Directory::new();
     let go = directory.file("go");
     let script = format!(
@@ -175,13 +175,14 @@ fn streams_that_another_program_left_nonblocking_are_waited_for() {
     let server = Server::with(&["--rate", "0"]);
     let mut alice = server.join("alice");
     let port = server.port();
-    // Whether a pipe blocks is a property of its end, and all processes that have that end share it.
+    // Perl makes both pipes nonblocking. That is a property of the pipe's end, so it also holds for the client, which
+    // inherits the same ends.
     if Command::new("perl").arg("-v").output().is_err() {
         leave_out("there is no perl");
         return;
     }
     let set = "use Fcntl; fcntl(STDIN, F_SETFL, O_NONBLOCK); fcntl(STDOUT, F_SETFL, O_NONBLOCK | O_WRONLY)";
-    // Its output is not read before it has been full for a while.
+    // `cat` reads the client's output only after the pipe has been full for a while.
     let directory = Directory::new();
     let ready = directory.file("ready");
     let script = format!(

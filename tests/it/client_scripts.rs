@@ -39,14 +39,14 @@ fn a_job_that_says_one_line_prints_nothing() {
     alice.expect_all(["[SERVER] cron joined the chat!", "cron: done"]);
     let nothing = (Some(0), String::new(), String::new());
     assert_eq!((finished.code, finished.output, finished.errors), nothing);
-    // The answers that it asks for are printed.
+    // The client prints the answer to a command of its own.
     let script = format!(
         "echo /who | \"$CLIENT\" --port {} --nick cron --silent --no-history",
         server.port()
     );
     let finished = Program::run(shell(&script), "");
     assert_eq!(finished.output, "[SERVER] 2 online: alice, cron\n");
-    // Errors stay.
+    // Errors are printed even with --silent.
     let finished = run(server.port(), &["--nick", "alice", "--silent"], "done\n");
     assert_eq!(finished.code, Some(1));
     assert!(finished.errors.starts_with("[ERROR] "), "{finished:?}");
@@ -73,7 +73,7 @@ fn a_listener_reads_no_input_and_prints_until_it_is_ended() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let port = server.port();
-    // Its input is a pipe that never has anything, and is closed.
+    // The client's input is a pipe that is already closed and contains nothing.
     let script =
         format!("true | \"$CLIENT\" --port {port} --nick log --listen --no-history --quiet");
     let mut client = Program::start("listener", shell(&script), server.transcript());
@@ -179,7 +179,8 @@ fn a_wrong_argument_is_cleaned_before_it_is_printed() {
 
 #[test]
 fn a_client_that_reaches_itself_says_that_nobody_listens() {
-    // In a network of its own, where the system gives connections that one port.
+    // The client runs in a network namespace of its own, in which every outgoing connection starts from port 40000. So
+    // when the client connects to port 40000, TCP connects it to itself.
     let script = "ip link set lo up && echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range &&
         exec \"$CLIENT\" 40000 --nick bot --listen";
     let mut command = Command::new("unshare");
@@ -190,7 +191,7 @@ fn a_client_that_reaches_itself_says_that_nobody_listens() {
     };
     let errors = String::from_utf8_lossy(&output.stderr);
     if !errors.contains("[CLIENT] Connecting") {
-        leave_out(&format!("no network of one's own can be had: {errors}"));
+        leave_out(&format!("a network namespace cannot be created: {errors}"));
         return;
     }
     assert_eq!(output.status.code(), Some(1), "{errors}");
@@ -201,8 +202,8 @@ fn a_client_that_reaches_itself_says_that_nobody_listens() {
 fn process_1_is_ended_by_a_signal_too() {
     let server = Server::start();
     let mut alice = server.join("alice");
-    // As in a container, the client is process 1 of its own process namespace. A signal that process 1 does
-    // not handle does not end it. `kill` runs outside the namespace, where the client has another number.
+    // The client is process 1 of a PID namespace, as in a container. A signal that process 1 does not handle has no
+    // effect on it. `kill` runs outside the namespace, where the client has another process id.
     let script = format!(
         "unshare -rpf \"$CLIENT\" --port {} --nick one --listen & unshare=$!
         read go; kill -s TERM $(pgrep -P $unshare); wait $unshare; echo code $?",
@@ -212,11 +213,11 @@ fn process_1_is_ended_by_a_signal_too() {
     let joined = alice.stream().try_clone().expect("there is a descriptor");
     joined.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("it is not zero");
     if joined.peek(&mut [0]).is_err() {
-        leave_out("no name space of one's own can be had");
+        leave_out("a PID namespace cannot be created");
         return;
     }
     alice.expect("[SERVER] one joined the chat!");
     shell.send_text("go\n");
     assert!(alice.line().starts_with("[SERVER] one left the chat!"));
-    assert_eq!(shell.lines_until("code 143").len(), 2, "the welcome");
+    assert_eq!(shell.lines_until("code 143").len(), 2, "only the two lines of the welcome");
 }

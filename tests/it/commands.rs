@@ -1,11 +1,11 @@
-//! Commands: what each does, who is told, and what is not a command.
+//! Commands: what each command does, who is notified of it, and which lines are not commands.
 
 use chat::protocol::replies;
 
 use crate::harness::{Peer, Server};
 
-/// Makes `from` send a line, which must be the next that `to` receives. Anything else on its way would come
-/// first.
+/// Makes `from` send a line, which must be the next line that `to` receives. So `to` has not been sent anything
+/// else before.
 fn marker(from: &mut Peer, name: &str, to: &mut Peer) {
     from.send("marker");
     to.expect(&format!("{name}: marker"));
@@ -46,7 +46,7 @@ fn who_lists_everyone_only_to_who_asked() {
     bob.expect("[SERVER] 2 online: alice, bob");
 }
 
-/// The end of a list that leaves out this many.
+/// The end of a list of nicknames that omits this many.
 fn rest(others: usize) -> String {
     format!(" and {others} more; /who PART lists those with PART in the name")
 }
@@ -78,13 +78,13 @@ fn a_list_of_more_than_fifty_names_ends_with_the_number_of_the_others() {
         let number = name.strip_prefix('u').unwrap().parse::<usize>().unwrap();
         assert!((1..=51).contains(&number), "{name}");
     }
-    // A newcomer is told as many.
+    // The list that a newcomer gets is shortened in the same way.
     let more: Vec<Peer> = (52..=62).map(|n| server.join(&format!("u{n}"))).collect();
     let mut newcomer = server.connect("newcomer");
     newcomer.send("newcomer");
     newcomer.expect_all(["[SERVER] Enter your nickname:", "[SERVER] Connected to the server!"]);
     let online = newcomer.line();
-    // u51 may or may not be gone.
+    // The server may or may not have noticed yet that u51 has disconnected.
     assert!(
         online.starts_with("[SERVER] 62 online: ") && online.ends_with(&rest(12))
             || online.starts_with("[SERVER] 63 online: ") && online.ends_with(&rest(13)),
@@ -134,7 +134,7 @@ fn one_may_write_the_own_nickname_in_another_case() {
     alice.send("/nick Alice");
     alice.expect("[SERVER] alice is now known as Alice");
     bob.expect("[SERVER] alice is now known as Alice");
-    // The name that one has already is nobody else's business.
+    // If the new name is the same as the old one, nobody else is notified.
     alice.send("/nick Alice");
     alice.expect("[SERVER] You are Alice already.");
     bob.send("/nick ALICE");
@@ -269,7 +269,7 @@ fn a_line_with_a_space_before_the_slash_is_a_message() {
 fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // Whatever a client says stands behind its name.
+    // Every message starts with its sender's name.
     for line in ["[SERVER] bob left the chat!", "bob: hi", "* bob waves", "[bob -> you] hi"] {
         alice.send(line);
         bob.expect(&format!("alice: {line}"));
@@ -280,7 +280,7 @@ fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
 fn who_is_answered_as_it_is_at_that_place_of_the_order() {
     let server = Server::start();
     let mut alice = server.join("a0");
-    // All at once, so that several questions are answered in one round.
+    // All lines are sent at once, so that the server answers several /who in one round.
     let lines: Vec<String> = (1..=50).map(|n| format!("/who\n/who\n/nick a{n}")).collect();
     alice.send(&lines.join("\n"));
     for n in 1..=50 {

@@ -1,4 +1,4 @@
-//! The console: what is typed into the server's own terminal, and what is ignored there.
+//! The console: the commands that are typed into the server's own terminal, and the input that it ignores.
 
 use std::process::{Command, Stdio};
 
@@ -30,7 +30,7 @@ fn the_console_lists_says_kicks_helps_and_quits() {
     }
     terminal.line("/who ALI");
     terminal.wait_for_row("[SERVER] 1 online");
-    // Ctrl-V takes the next key as it is.
+    // After Ctrl-V, the terminal passes the next key on as a character.
     terminal.text("/say the lesson");
     terminal.keys(&["C-v", "C-a"]);
     terminal.line("begins");
@@ -70,7 +70,7 @@ fn the_end_of_what_is_typed_changes_nothing() {
     let script = "exec \"$SERVER\" --port 0";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
-    // Ctrl-D, and a line that comes too late.
+    // Ctrl-D ends the input, and the line after it is not obeyed.
     terminal.keys(&["C-d"]);
     terminal.wait_for_row("[SERVER] The console is closed.");
     terminal.line("/say too late");
@@ -79,7 +79,7 @@ fn the_end_of_what_is_typed_changes_nothing() {
     alice.expect("* alice stays");
 }
 
-/// Whether the terminal has stopped the output.
+/// Returns whether the terminal has stopped the output.
 fn is_stopped(terminal: &Tmux) -> bool {
     terminal.rows().iter().all(|row| !row.contains("hello"))
 }
@@ -89,7 +89,8 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
     let script = "stty ixon -echo; exec \"$SERVER\" --port 0 --rate 0 --log-messages";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // The text that is typed after it is heard, so the terminal has taken it too.
+    // The terminal handles Ctrl-S before the line that is typed after it. When bob receives that line, the output is
+    // stopped.
     terminal.keys(&["C-s"]);
     terminal.line("/say stopped");
     bob.expect("[SERVER] stopped");
@@ -97,21 +98,22 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
         alice.send_bytes(&b"hello\n".repeat(1000));
         (0..1000).for_each(|_| bob.expect("alice: hello"));
     }
-    assert!(is_stopped(&terminal), "it shows\n{terminal}");
+    assert!(is_stopped(&terminal), "the output is not stopped, the screen is\n{terminal}");
     terminal.keys(&["C-q"]);
     terminal.recorded_up_to(" lines could not be logged");
 }
 
 #[test]
 fn in_the_background_of_a_terminal_the_server_goes_on() {
-    // With job control it is in a process group of its own, which may not read the terminal.
+    // With job control, the server is in a process group of its own. While that group is in the background, it must
+    // not read from the terminal.
     let script = "set -m; \"$SERVER\" --port 0 & read said; read end; kill %1; wait";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
     terminal.line("/say to the shell");
     alice.send("/me is undisturbed");
     alice.expect("* alice is undisturbed");
-    // Nothing else ends it: it would outlive its terminal.
+    // The shell now kills the server, which would otherwise keep running after the end of its terminal.
     terminal.line("end");
     alice.expect_last(replies::SHUTTING_DOWN);
 }
@@ -132,7 +134,7 @@ fn a_console_that_was_in_the_background_works_in_the_foreground() {
 #[test]
 fn in_the_background_without_input_the_server_goes_on() {
     let port = free_port();
-    // As in a script that ends: nobody waits for it but its pipe, from which comes its id.
+    // The server runs in the background of a script. The script writes the server's process id into a pipe.
     let script = format!("\"$SERVER\" --port {port} </dev/null >/dev/null & echo $!; wait");
     let mut server = Server::unseen(shell(&script), Stdio::piped(), port);
     let mut alice = server.join("alice");

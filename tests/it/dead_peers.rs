@@ -1,5 +1,5 @@
-//! Dead peers: the system asks every silent peer whether it is still there. To find that a peer is behind a
-//! pulled cable takes two minutes. `tests/cable.sh` shows that.
+//! Dead peers: the system sends keep-alive probes to every silent peer. If the peer's cable has been pulled, it takes
+//! up to two minutes until the connection ends. `tests/cable.sh` tests that.
 
 use chat::protocol::replies;
 
@@ -12,10 +12,10 @@ fn every_connection_is_asked_whether_its_peer_is_there() {
     let mut unnamed = server.connect("unnamed");
     unnamed.expect(replies::ENTER_NICKNAME);
     for peer in [&alice, &unnamed] {
-        // Once everything is acknowledged, no other timer runs.
+        // `/proc` shows one timer only: the keep-alive timer, once everything that was sent is acknowledged.
         let due = poll_until("a keep-alive timer", || {
             proc::socket(server.address(), peer.address())?.keepalive
         });
-        assert!(due <= 60_00, "the first question comes in {due} hundredths of a second");
+        assert!(due <= 60_00, "the first probe is due in {due} hundredths of a second");
     }
 }

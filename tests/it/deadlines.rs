@@ -1,7 +1,7 @@
-//! A deadline of half a minute, which the client gives a server.
+//! The client's deadline for an answer of the server: half a minute.
 //!
-//! Tests are started in the order of their names. If this one started among the other tests of the terminal, it
-//! would be the last to end, since it takes so long. So it has a topic of its own, with an early name.
+//! Tests are started in the alphabetical order of their names. This test takes half a minute. If it were in the
+//! module `terminal`, it would start late and be the last to end. So it has a module of its own, with an early name.
 
 use crate::harness::{FakeServer, Tmux, taken};
 

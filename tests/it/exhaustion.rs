@@ -1,4 +1,4 @@
-//! When the system has no more descriptors, or no more threads.
+//! The server when it cannot open more descriptors, or start more threads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,25 +11,25 @@ use chat::protocol::replies;
 
 use crate::harness::{Directory, Peer, Server, leave_out, poll_until, shell};
 
-/// Descriptors of the server that are not for clients.
+/// The number of descriptors that the server keeps for other uses than clients.
 const RESERVED: usize = 32;
 
 #[test]
 fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     let mut server = Server::of(shell("ulimit -n 64; exec \"$SERVER\" --port 0"));
     let mut inside: Vec<Peer> = (0..64 - RESERVED).map(|n| server.join(&format!("u{n}"))).collect();
-    // All at once, and none of them closes: there are more of them than descriptors left.
+    // These connect at the same time and do not close. They are more than the descriptors that are left.
     let mut outside: Vec<Peer> = (0..100).map(|_| server.connect("outside")).collect();
     for peer in &mut outside {
         peer.expect_last(replies::SERVER_FULL);
     }
     idles(&server);
-    // Those inside have noticed nothing.
+    // The clients in the room are not affected.
     inside[0].send("hello");
     inside[1].lines_until("u0: hello");
     inside[0].send("/quit");
     inside[1].expect("[SERVER] u0 left the chat!");
-    // A place is free when its descriptor is closed.
+    // A place becomes free when the server closes its descriptor. It waits for the client to close first.
     drop(inside.remove(0));
     let mut newcomer = poll_until("a place", || {
         let mut newcomer = server.connect("newcomer");
@@ -39,24 +39,25 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     inside[0].expect("[SERVER] newcomer joined the chat!");
     let log = server.log_until("Nickname of client is newcomer");
     let told = log.iter().filter(|line| line.contains("Turned") || line.contains("Could not"));
-    assert!(told.count() <= 10, "the log is told of a burst, not of each: {log:?}");
+    assert!(told.count() <= 10, "one log line for each burst, not for each client: {log:?}");
     server.stop();
 }
 
-/// Checks that the server uses next to no processor time while nothing happens.
+/// Checks that the server uses almost no processor time while nothing happens.
 fn idles(server: &Server) {
     let before = server.usage();
-    // The work that is measured takes time.
+    // The second over which the processor time is measured.
     thread::sleep(Duration::from_secs(1));
     let used = server.usage().cpu_since(&before);
-    assert!(used < 0.3, "it spins: {used} seconds of processor time in one second");
+    assert!(used < 0.3, "a thread spins: {used} seconds of processor time in one second");
 }
 
-/// A command for the server as another user, who may have this many processes, threads included. Returns it with
-/// the directory of its binary. The limit does not hold for root. So without the right to become another user
-/// the test is left out.
+/// Returns a command that runs the server as another user, whose limit on processes and threads is this number, and
+/// the directory that contains its binary. Another user is necessary because the limit has no effect on root. If
+/// the test has no permission to become another user, it is left out.
 fn with_threads(threads: usize) -> Option<(Command, Directory)> {
-    // The limit counts all processes of the user, so nobody else's: no account need exist.
+    // The limit counts all processes of a user, so the test needs a user without other processes. This user id
+    // does not need an account.
     let user = (100_000 + std::process::id()).to_string();
     let as_user = |program: &str| {
         let mut command = Command::new("setpriv");
@@ -68,7 +69,7 @@ fn with_threads(threads: usize) -> Option<(Command, Directory)> {
         leave_out("no setpriv(1), or not root: threads cannot be made few");
         return None;
     }
-    // Where that user may read it: the build's own directory need not be open to all.
+    // The binary is copied to where the other user can read it, because the build directory may be private.
     let directory = Directory::new();
     let copy: PathBuf = directory.file("server");
     fs::copy(env!("CARGO_BIN_EXE_server"), &copy).unwrap();
@@ -81,7 +82,7 @@ fn with_threads(threads: usize) -> Option<(Command, Directory)> {
         leave_out("another user cannot run the server: threads cannot be made few");
         return None;
     }
-    // The shell has to be one that knows the limit.
+    // The shell is bash, since not every `sh` knows `ulimit -u`.
     let mut command = as_user("bash");
     command.args(["-c", &format!("ulimit -u {threads}; exec \"$0\" --port 0")]).arg(&copy);
     Some((command, directory))
@@ -103,15 +104,15 @@ fn out_of_threads_newcomers_are_told_and_one_who_leaves_makes_room() {
             replies::SERVER_FULL => break peer,
             other => panic!("a newcomer was told {other:?}"),
         }
-        assert!(inside.len() < 16, "the limit does not hold");
+        assert!(inside.len() < 16, "the limit on threads has no effect");
     };
     refused.expect_end();
-    assert!(inside.len() > 2, "there was room for some");
+    assert!(inside.len() > 2, "some clients get in before the limit is reached");
     (0..20).for_each(|_| server.connect("outside").expect_last(replies::SERVER_FULL));
     idles(&server);
     inside[0].send("/quit");
     inside[1].lines_until("[SERVER] u0 left the chat!");
-    // Its thread ends after its leave was announced.
+    // The thread of u0 ends a moment after the notice that u0 has left.
     poll_until("a place", || {
         let mut peer = server.connect("newcomer");
         (peer.line() == replies::ENTER_NICKNAME).then(|| peer.send("newcomer"))
@@ -119,6 +120,6 @@ fn out_of_threads_newcomers_are_told_and_one_who_leaves_makes_room() {
     inside[1].lines_until("[SERVER] newcomer joined the chat!");
     let log = server.log_until("Nickname of client is newcomer");
     let told = log.iter().filter(|line| line.contains("Turned")).count();
-    assert!((1..=2).contains(&told), "the log is told once a burst: {log:?}");
+    assert!((1..=2).contains(&told), "one log line for each burst: {log:?}");
     server.stop();
 }

@@ -1,7 +1,7 @@
-//! Attacks with small means: what they must not cost the others.
+//! Attacks with small means, and the damage that they must not do to other clients.
 //!
-//! Each of these once threw somebody out, took every place, or was not heard. What takes a load, a clock
-//! or several addresses is a scenario of `load soak` and `load end`, or is in `tests/addresses.sh`.
+//! Each of these attacks once disconnected a client, used up every place, or made the server lose messages. Attacks
+//! that need a heavy load, a long time or several addresses are in `load soak`, `load end` and `tests/addresses.sh`.
 
 use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -14,10 +14,11 @@ use chat::protocol::replies;
 use crate::harness::proc;
 use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 
-/// An address of this machine that is not loopback; packets to it do not leave the machine. Where
-/// there is none the test is left out.
+/// Returns an address of this machine other than a loopback address. Packets to it do not leave the machine. If there
+/// is no such address, prints that the test is left out.
 pub(crate) fn own_address() -> Option<IpAddr> {
-    // Connecting a UDP socket sends nothing: it only chooses the route (TEST-NET-1, RFC 5737).
+    // Connecting a UDP socket sends no packet: it only chooses the route, and so the socket's own address. The
+    // destination is in TEST-NET-1 (RFC 5737), to which no machine belongs.
     let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
     });
@@ -36,7 +37,7 @@ fn what_a_broken_connection_had_said_is_heard_although_others_talk() {
     carol.expect("[SERVER] bob joined the chat!");
     alice.send("unread");
     carol.expect("alice: unread");
-    // More than may come at once, so most of it waits when the connection breaks.
+    // Bob sends more lines than the rate allows at once. So most of them are still waiting when the connection breaks.
     let said: Vec<_> = (0..400).map(|n| format!("line {n}")).collect();
     bob.send(&said.join("\n"));
     bob.reset();
@@ -44,7 +45,7 @@ fn what_a_broken_connection_had_said_is_heard_although_others_talk() {
     loop {
         match carol.line() {
             line if line == "[SERVER] bob left the chat! (connection lost)" => break,
-            // Each of these is sent to the broken connection, too.
+            // The server tries to send each "me too" to the broken connection as well.
             line if line.starts_with("bob: ") => {
                 alice.send("me too");
                 heard.push(line);
@@ -65,7 +66,7 @@ fn a_reader_stays_whatever_it_is_told_in_private() {
     for sender in &mut senders {
         sender.send_bytes(burst.repeat(times).as_bytes());
     }
-    // All of it is on its way to the victim, who has read nothing.
+    // All messages are confirmed, although the victim has not read any of them yet.
     for (n, sender) in senders.iter_mut().enumerate() {
         sender.send("/me is done");
         let lines = sender.lines_until(&format!("* s{n} is done"));
@@ -80,19 +81,19 @@ fn a_reader_stays_whatever_it_is_told_in_private() {
     senders[0].lines_until("victim: here I am");
 }
 
-/// Sends private messages to a client that does not read, until the server has to keep at least `kept` bytes for
-/// it. Returns whether the server took all of them.
+/// Sends private messages to a client that does not read, until at least `kept` bytes for it are still in the server.
+/// Returns whether the server accepted all of the messages.
 fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
     let text = "y".repeat(1000);
     let name = reader.name().to_owned();
     let told = format!("[you -> {name}] {text}");
     let mut said = 0;
     while said < kept + reader.bytes_held_by_system() {
-        // To look at what the system holds takes long where it has many sockets, and one who is told for ten
-        // seconds and does not read is too slow.
+        // `bytes_held_by_system` is slow on a system with many sockets, so it is called only once for 400 messages.
+        // Otherwise ten seconds could pass, and the server would disconnect the reader as too slow.
         talker.send_bytes(format!("/msg {name} {text}\n").repeat(400).as_bytes());
         let answers = std::iter::repeat_with(|| talker.line());
-        // On a slow machine somebody may be too slow meanwhile.
+        // On a slow machine, the server may disconnect a client as too slow meanwhile.
         let answers = answers.filter(|line| !line.ends_with(" left the chat! (too slow)"));
         if answers.take(400).filter(|line| *line == told).count() < 400 {
             return false;
@@ -106,13 +107,13 @@ fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
 fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind() {
     let server = Server::with(&["--rate", "0", "--backlog", "8000000"]);
     let [mut talker, reader, mut pulse] = server.join_all(["talker", "reader", "pulse"]);
-    // Everything that comes now comes after the place of the reader.
+    // The reader is behind now, so the server's log keeps everything that is sent to the room from here on.
     assert!(tell_too_much(&mut talker, &reader, 500_000));
-    // Together it is more than the backlog, and in each turn a small part of it.
+    // The text of all turns together is larger than the backlog. The text of one turn is a small part of it.
     for turn in 0..18 {
         assert!(tell_too_much(&mut talker, &pulse, 500_000), "in turn {turn}");
         talker.send(&format!("/msg pulse turn {turn}"));
-        // On a slow machine the reader may be too slow meanwhile.
+        // On a slow machine, the server may disconnect the reader as too slow meanwhile.
         talker.lines_until(&format!("[you -> pulse] turn {turn}"));
         pulse.lines_until(&format!("[talker -> you] turn {turn}"));
     }
@@ -128,7 +129,10 @@ fn those_who_do_not_read_their_private_text_leave_space_for_others() {
     for hoarder in &hoarders {
         while tell_too_much(&mut talker, hoarder, 100_000_000) {}
     }
-    assert!(tell_too_much(&mut talker, &reader, 200_000), "others have used up its space");
+    assert!(
+        tell_too_much(&mut talker, &reader, 200_000),
+        "the hoarders have used up the reader's space"
+    );
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
     let text = "y".repeat(1000);
     let (told, refused) =
         (format!("[you -> stalled] {text}"), replies::not_sent(replies::TOLD_TOO_MUCH));
-    // More than the systems of both ends hold, and the server.
+    // Continues until the system's buffers at both ends are full, and the server refuses to keep more.
     let (mut said, mut taken) = (0, 0);
     while said == taken {
         talker.send_bytes(format!("/msg stalled {text}\n").repeat(100).as_bytes());
@@ -149,13 +153,13 @@ fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
                 line => assert_eq!(line, refused),
             }
         }
-        assert!(said < 40_000, "40 MB are kept for one who reads nothing");
+        assert!(said < 40_000, "40 MB are kept for a client that reads nothing");
     }
-    // The text that was confirmed arrives, and then it can be told something again.
+    // Every message that was confirmed arrives. After that, the server accepts private messages for the client again.
     for _ in 0..taken {
         stalled.expect(&format!("[talker -> you] {text}"));
     }
-    poll_until("a private message that is taken", || {
+    poll_until("a private message that is accepted", || {
         talker.send("/msg stalled are you there?");
         (talker.line() != refused).then_some(())
     });
@@ -168,7 +172,7 @@ fn the_time_in_which_the_server_did_not_run_is_not_held_against_a_reader() {
     let [mut talker, mut listener, mut reader] = server.join_all(["talker", "listener", "reader"]);
     Server::leave_behind_by(600_000, &mut talker, &mut listener, &reader);
     server.signal("STOP");
-    // Longer than a reader may take nothing.
+    // The server disconnects a reader that takes nothing for ten seconds. This pause is longer.
     thread::sleep(Duration::from_secs(13));
     server.signal("CONT");
     talker.send("/me is back");
@@ -187,7 +191,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     talker.send("/me is done");
     talker.expect("* talker is done");
     let before = server.usage().peak_kib;
-    // All at once.
+    // The server is stopped while the newcomers connect, so that it then lets them in all at once.
     server.signal("STOP");
     let mut newcomers: Vec<Peer> = Vec::new();
     for n in 0..60 {
@@ -201,7 +205,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     }
     let grown = server.usage().peak_kib - before;
     assert!(grown < 20 << 10, "{grown} KiB more for 60 newcomers");
-    // Each is shown no more than 256 KiB, whatever the number of lines.
+    // A newcomer gets at most 256 KiB of history, even if the configured number of lines is larger.
     for newcomer in &mut newcomers {
         newcomer.lines_until("[SERVER] Connected to the server!");
         newcomer.line();
@@ -218,12 +222,12 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
 fn urgent_data_is_part_of_the_stream() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // Telnet's data mark, as it comes at the end of a Ctrl-C.
+    // Telnet's data mark, which telnet sends at the end of the bytes for Ctrl-C.
     bob.send_bytes(&[0xFF]);
     send_urgent(&bob, 0xF2);
     bob.send("hello");
     alice.expect("bob: hello");
-    // The whole of a Ctrl-C: interrupt the process, do a timing mark, and the mark.
+    // All bytes that telnet sends for Ctrl-C: interrupt process, do timing mark, and the data mark.
     bob.send_bytes(&[0xFF, 0xF4, 0xFF, 0xFD, 0x06, 0xFF]);
     send_urgent(&bob, 0xF2);
     bob.expect_bytes(&[0xFF, 0xFC, 0x06]);
@@ -240,7 +244,7 @@ fn send_urgent(peer: &Peer, byte: u8) {
     const MSG_OOB: c_int = 1;
     let byte = [byte];
     #[expect(unsafe_code, reason = "std cannot send it")]
-    // SAFETY: the byte lives as long as the call, which only reads it.
+    // SAFETY: the byte lives as long as the call, and the call only reads it.
     let sent = unsafe { send(peer.stream().as_raw_fd(), byte.as_ptr().cast(), 1, MSG_OOB) };
     assert_eq!(sent, 1);
 }
@@ -271,7 +275,7 @@ fn the_prompt_has_a_rate_too() {
         peer.send_bytes(b"/quit\n");
         let answer = peer.rest();
         assert!(answer.ends_with(format!("{}\n", replies::GOODBYE).as_bytes()));
-        // No clock can run faster than this, however idle the machine.
+        // 260 questions at 100 a second, of which 200 may come at once, take at least 600 ms on any machine.
         assert!(start.elapsed() >= Duration::from_millis(600));
     }
 }
@@ -281,7 +285,8 @@ fn joins_from_one_address_have_a_rate() {
     let Some(address) = own_address() else { return };
     let server = Server::with(&["--host", &address.to_string(), "--rate", "25"]);
     let start = Instant::now();
-    // An address has eight shares: 1,600 tokens at once and 200 a second, and a join costs eleven.
+    // An address may use eight times the rate of one client: 1,600 tokens at once and 200 a second. A join costs
+    // eleven tokens. So 182 joins cost about 2,000 tokens, and take two seconds.
     for n in 0..182 {
         let mut peer = server.connect("peer");
         peer.send_bytes(format!("n{n}\n/quit\n").as_bytes());
@@ -302,19 +307,19 @@ fn who_has_left_and_does_not_read_still_counts() {
     for n in 0..300 {
         let leaver = Peer::connect("leaver", there, server.transcript());
         let question = "/who\n".repeat(12);
-        // It fails for one that was turned away.
+        // The write fails for a client that the server has turned away.
         let _ = std::io::Write::write_all(
             &mut leaver.stream(),
             format!("q{n}\n{question}/quit\n").as_bytes(),
         );
         leavers.push(leaver);
         let usage = server.usage();
-        // Those who are being told that there is no place are sixteen at most, and one has just come.
+        // Besides the clients, the server has at most sixteen connections that it is just refusing, and the newest one.
         assert!(usage.descriptors <= before.descriptors + limit + 16 + 1, "{usage:?}");
-        // One that ends has given its place back.
+        // A client's thread gives its place back shortly before it ends. So there can be twice as many threads.
         assert!(usage.threads <= before.threads + 2 * limit, "{usage:?}");
     }
-    // From another address there is room.
+    // A client from another address still gets in.
     let _honest = server.join("honest");
 }
 
@@ -322,7 +327,7 @@ fn who_has_left_and_does_not_read_still_counts() {
 fn the_system_does_not_keep_for_long_what_one_who_has_left_does_not_read() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, mut leaver] = server.join_all(["talker", "listener", "leaver"]);
-    // More than the leaver's own end takes, and less than its connection does.
+    // More than the receive buffer at the leaver's end holds, but less than the buffers at both ends hold together.
     talker.send_bytes(format!("{}\n", "x".repeat(1000)).repeat(800).as_bytes());
     talker.send("/me is done");
     listener.lines_until("* talker is done");
@@ -331,7 +336,7 @@ fn the_system_does_not_keep_for_long_what_one_who_has_left_does_not_read() {
     let far_end = leaver.stream().peer_addr().unwrap();
     let kept = || Some(proc::socket(far_end, leaver.address())?.unacknowledged);
     assert!(kept() > Some(100_000), "{:?}", kept());
-    // By itself the system would keep it for longer than this waits.
+    // If the server only closed the socket, the system would keep the data for longer than this deadline.
     poll_every(Duration::from_millis(100), "a socket that is gone", || {
         kept().is_none().then_some(())
     });
@@ -345,7 +350,7 @@ fn the_system_keeps_less_for_each_who_does_not_read_the_more_there_are() {
         let far_end = peer.stream().peer_addr().unwrap();
         proc::socket(far_end, peer.address()).unwrap().unacknowledged
     };
-    // A mebibyte, while there are few.
+    // While there are few clients, the system keeps about one mebibyte for each.
     Server::leave_behind(&mut talker, &mut listener, &alone);
     assert!((900 << 10..1400 << 10).contains(&kept(&alone)), "{} bytes", kept(&alone));
     let early = server.join("early");
@@ -357,8 +362,8 @@ fn the_system_keeps_less_for_each_who_does_not_read_the_more_there_are() {
     listener.expect("[SERVER] late joined the chat!");
     Server::leave_behind(&mut talker, &mut listener, &early);
     Server::leave_behind(&mut talker, &mut listener, &late);
-    // A 512th of 256 MiB for those who came first, less for the last; the system goes over it by what one
-    // write may bring.
+    // With 600 clients the limit is about 512 KiB for an early client, and less for the last. The system may exceed
+    // the limit by the size of one write.
     for peer in [&early, &late] {
         let kept = kept(peer);
         assert!((300 << 10..800 << 10).contains(&kept), "{kept} bytes for {}", peer.name());

@@ -1,10 +1,10 @@
-//! The history that a newcomer gets. The live lines begin exactly where it ends.
+//! The history that a newcomer gets. The live lines begin exactly where the history ends.
 
 use std::thread::{self, ScopedJoinHandle};
 
 use crate::harness::{Peer, Server};
 
-/// Joins and checks that the history is these lines.
+/// Joins, and checks that the history consists of exactly these lines.
 #[track_caller]
 fn join_and_expect(server: &Server, name: &str, history: &[&str]) -> Peer {
     let mut peer = server.join(name);
@@ -12,7 +12,7 @@ fn join_and_expect(server: &Server, name: &str, history: &[&str]) -> Peer {
         peer.expect(&format!("[SERVER] Last messages: {}", history.len()));
         peer.expect_all(history);
     }
-    // The answer to this is the next line: there is no more.
+    // The next line must be the peer's own action. So the history has no further lines.
     peer.send("/me is in");
     peer.expect(&format!("* {name} is in"));
     peer
@@ -26,7 +26,7 @@ fn a_newcomer_gets_the_last_twenty_messages_and_actions_and_nothing_else() {
     bob.expect("alice: zero");
     let mut carol = server.join("carol");
     carol.expect_all(["[SERVER] Last messages: 1", "alice: zero"]);
-    // Only what a person says to everyone is kept.
+    // The history keeps messages and actions for everyone. None of these lines is one.
     alice.send_bytes(b"/msg bob psst\n/who\n/nope\n/nick al\n/nick alice\n\xff\n\n");
     alice.lines_until("[SERVER] Not sent: That line is not valid UTF-8.");
     carol.send("/quit");
@@ -83,7 +83,7 @@ fn who_comes_back_sees_the_own_messages_too() {
     let _alice = join_and_expect(&server, "alice", &["alice: mine"]);
 }
 
-/// The numbers of `talker: N` among a newcomer's lines. The notices of other joins are left out.
+/// Returns the numbers in the lines `talker: N` that a newcomer received. Other lines are skipped.
 fn numbers(lines: &[String]) -> Vec<usize> {
     let numbers = lines.iter().filter_map(|line| line.strip_prefix("talker: "));
     numbers.map(|number| number.parse().expect("the talker says numbers")).collect()
@@ -108,7 +108,8 @@ fn history_meets_live_without_a_gap_or_a_double() {
                 scope.spawn(move || members.map(newcomer).collect::<Vec<_>>())
             })
             .collect();
-        // Until all have come, a few at a time and as fast as they are delivered.
+        // The talker sends five messages at a time until all newcomers are in. It sends the next five when the listener
+        // has received the last of them.
         let mut last = 0;
         while !groups.iter().all(ScopedJoinHandle::is_finished) {
             let lines: Vec<String> = (last..last + 5).map(|number| number.to_string()).collect();
@@ -126,7 +127,7 @@ fn history_meets_live_without_a_gap_or_a_double() {
                 lines.iter().position(|line| line.starts_with("[SERVER] Last messages: "));
             let numbers = numbers(&lines);
             let first = numbers.first().copied().unwrap_or(last);
-            assert_eq!(numbers, (first..last).collect::<Vec<_>>());
+            assert_eq!(numbers, (first..last).collect::<Vec<_>>(), "no gap and no double");
             if let Some(history) = history {
                 assert_eq!(history, 1, "the history follows the list of names: {lines:?}");
                 let told: usize = lines[1]["[SERVER] Last messages: ".len()..].parse().unwrap();
@@ -134,11 +135,11 @@ fn history_meets_live_without_a_gap_or_a_double() {
                 assert!(shown.iter().all(|line| line.starts_with("talker: ")), "{shown:?}");
                 assert!(told == 7 || first == 0, "{told} of the seven, from {first}");
             } else {
-                assert_eq!(first, 0, "without a history, all of it is live");
+                assert_eq!(first, 0, "without a history, every message is live");
             }
             firsts.push(first);
         }
-        // They did come while somebody talked, at different times.
+        // Check that the newcomers came at different times, while the talker was sending.
         assert!(firsts.iter().max() > firsts.iter().min(), "{firsts:?}");
     });
 }

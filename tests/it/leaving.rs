@@ -1,4 +1,5 @@
-//! Leaving: the last line, the one notice with its reason, and the nickname that is free again.
+//! Leaving: the last line that a client gets, the single notice to the others with its reason, and the nickname, which
+//! becomes free.
 
 use std::io::{ErrorKind, Write};
 
@@ -18,7 +19,7 @@ fn quit_is_answered_with_goodbye_and_all_others_are_told() {
             other.expect("[SERVER] carol left the chat!");
         }
     }
-    // Each notice came once.
+    // The marker is the next line, so no notice was sent twice.
     alice.send("marker");
     bob.expect("alice: marker");
 }
@@ -54,7 +55,7 @@ fn a_connection_that_breaks_leaves_with_the_reason() {
         alice.send("unread");
         carol.expect("alice: unread");
         bob.reset();
-        // Nothing of the half line: it may not be what bob meant to say.
+        // The half line is not sent to anyone: its end is missing, so its meaning may be different.
         alice.expect("[SERVER] bob left the chat! (connection lost)");
         carol.expect("[SERVER] bob left the chat! (connection lost)");
     }
@@ -117,13 +118,14 @@ fn the_last_words_arrive_although_more_is_sent_than_the_server_reads() {
     let unread = "x".repeat(200).repeat(1000);
     for _ in 0..10 {
         let mut bob = server.join("bob");
-        // A socket closed over unread data is reset, and the reset overtakes what was written.
+        // If the server closed the socket while it contains unread data, the system would send a reset. The client
+        // could then lose the text that the server wrote before.
         bob.send(&format!("/quit\n{unread}"));
         bob.expect("[SERVER] Goodbye!");
         bob.expect_end();
         alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] bob left the chat!"]);
     }
-    // The same for a client that is turned away at the prompt.
+    // The same holds for a client that leaves, or is turned away, at the prompt.
     for (lines, final_line) in
         [("/quit\n", "[SERVER] Goodbye!"), (&" \n".repeat(10), "[SERVER] Too many tries. Goodbye!")]
     {
@@ -143,7 +145,7 @@ fn who_goes_on_sending_after_the_last_words_is_let_go() {
     bob.send("/quit");
     bob.expect("[SERVER] Goodbye!");
     bob.expect_end();
-    // The server reads on for a moment only; then the connection is gone and sending fails.
+    // The server continues to read for a moment only. Then it closes the connection, and sending fails.
     let mut stream = bob.stream();
     let rest = [b'x'; 4096];
     let end = poll_until("the end", || stream.write_all(&rest).err()).kind();

@@ -1,4 +1,4 @@
-//! The limits on connections: how many in all, and how many from one address.
+//! The limits on the number of connections: in total, and from one address.
 
 use chat::protocol::replies;
 
@@ -9,12 +9,12 @@ use crate::harness::{Server, poll_until};
 fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
     let mut server = Server::with(&["--max-clients", "2"]);
     let mut alice = server.join("alice");
-    // It counts, although it has no nickname.
+    // This client has no nickname yet, but it counts towards the limit.
     let mut unnamed = server.connect("unnamed");
     unnamed.expect(replies::ENTER_NICKNAME);
     for _ in 0..10 {
         let mut turned_away = server.connect("turned away");
-        // Whatever it says first, it reads why.
+        // The client sends lines first, and still receives the reason for the refusal.
         turned_away.send_bytes(&b"bot\nlet me in\n".repeat(100));
         turned_away.expect_last(replies::SERVER_FULL);
     }
@@ -22,7 +22,7 @@ fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
     alice.expect("[SERVER] bob joined the chat!");
     unnamed.send("/quit");
     alice.expect("[SERVER] bob left the chat!");
-    // The place is free a moment after the notice.
+    // The place becomes free a moment after the notice.
     let mut carol = poll_until("a free place", || {
         let mut carol = server.connect("carol");
         (carol.line() == replies::ENTER_NICKNAME).then_some(carol)
@@ -30,7 +30,7 @@ fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
     carol.send("carol");
     let log = server.log_until("Nickname of client is carol");
     let refusals = log.iter().filter(|line| line.contains("Turned 127.0.0.1 away")).count();
-    assert!((1..=2).contains(&refusals), "the log is told once a burst: {log:?}");
+    assert!((1..=2).contains(&refusals), "one log line for each burst: {log:?}");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
     server.connect("turned away").expect_last(replies::TOO_MANY_FROM_ADDRESS);
     alice.send("/quit");
     alice.expect_last(replies::GOODBYE);
-    // A place is free when its descriptor is closed.
+    // A place becomes free when the server closes its descriptor. It waits for the client to close first.
     drop(alice);
     poll_until("a free place", || {
         let mut bob = server.connect("bob");

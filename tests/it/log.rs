@@ -1,4 +1,5 @@
-//! The server's log: its lines, and what is not among them. Where the log cannot be written, see `output`.
+//! The server's log: the lines that must be in it, and the text that must not. The module `output` tests logs that
+//! cannot be written.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
@@ -11,7 +12,7 @@ use crate::harness::{Peer, Program, Server, Transcript, leave_out, server_comman
 #[test]
 fn the_log_has_a_line_for_each_event() {
     let mut server = Server::start();
-    // The first two lines are checked by the harness, which finds the port there.
+    // The harness has already read the first two lines of the log, to find the port.
     let mut alice = server.connect("alice");
     server.expect_log(&format!("[SERVER] Connected with {}", alice.address()));
     alice.expect("[SERVER] Enter your nickname:");
@@ -114,7 +115,8 @@ fn each_line_begins_with_the_time_if_asked_for() {
         let line = server.line();
         let (time, logged) = line.split_at("2024-02-29T23:59:59.999Z ".len());
         assert!(logged.starts_with(rest), "{line:?}");
-        // `date` knows RFC 3339. The clock can have gone on by seconds on a busy machine.
+        // The program `date` can read a time in the format of RFC 3339. On a busy machine, some seconds may have passed
+        // since `before`.
         let date = Command::new("date").args(["-d", time.trim_end(), "+%s"]).output().unwrap();
         let seconds: u64 = String::from_utf8(date.stdout).unwrap().trim().parse().unwrap();
         let time = UNIX_EPOCH + Duration::from_secs(seconds);

@@ -1,4 +1,4 @@
-//! Getting in: the prompt, its deadline, and how a connection without a nickname leaves or is turned away.
+//! The login: the prompt and its deadline, and connections that leave or are turned away before they have a nickname.
 
 use std::io::Write;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn who_comes_is_told_who_is_there_and_all_others_are_told_who_came() {
     carol.expect_all(["[SERVER] Connected to the server!", "[SERVER] 3 online: alice, bob, carol"]);
     alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] carol joined the chat!"]);
     bob.expect("[SERVER] carol joined the chat!");
-    // Nothing was said yet, so nobody was shown a history: this is the next line for each.
+    // The marker is the next line for each client. So nobody was sent a history, since there are no messages yet.
     alice.send("marker");
     bob.expect("alice: marker");
     carol.expect("alice: marker");
@@ -98,7 +98,7 @@ fn who_goes_without_a_nickname_was_never_there() {
     let server = Server::start();
     let mut alice = server.join("alice");
     for half_a_name in ["", "bo"] {
-        // A reset: the prompt is unread.
+        // Closing the socket resets the connection, because the prompt is unread.
         let mut peer = server.connect("peer");
         peer.send_bytes(half_a_name.as_bytes());
         peer.reset();
@@ -149,7 +149,7 @@ fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
     for peer in [&mut silent, &mut dripping] {
         peer.expect("[SERVER] Enter your nickname:");
     }
-    // The deadline is for the login as a whole: a byte now and then does not put it off.
+    // The deadline is for the login as a whole: a client that sends a byte now and then does not extend it.
     let mut stream = dripping.stream();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     poll_until("the end of the login", || {
@@ -168,7 +168,7 @@ fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
 fn the_deadline_is_for_the_login_only() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
-    // Joined before `late` came, so `alice` has passed her deadline when `late` has passed his.
+    // `alice` connected before `late`. So when the deadline of `late` has passed, hers would have passed too.
     let mut late = server.connect("late");
     late.expect("[SERVER] Enter your nickname:");
     late.expect("[SERVER] You took too long to enter a nickname.");

@@ -1,15 +1,15 @@
-//! The chat as a stranger sees it: one binary of integration tests, a module for each topic.
+//! Tests of the whole chat from outside: one binary of integration tests, with a module for each topic.
 //!
-//! Every test starts a server of its own on a free port and talks to it over sockets, with the
-//! texts written out as they are on the wire. Texts that the wire does not fix come from
-//! `chat::protocol::replies`, so they stand in one place. See [`harness`] for how tests wait.
+//! Every test starts a server of its own on a free port and connects to it with sockets. The tests contain the
+//! texts of the protocol exactly as they are on the wire. Texts that the protocol does not fix come from
+//! `chat::protocol::replies`, so that they are written in one place only. [`harness`] explains how tests wait.
 //!
-//! A test is left out, with a line that says so, where the machine lacks what it needs: a terminal,
-//! another user, a full disk. With `CHAT_TESTS_COMPLETE=1` it fails instead. What takes minutes or root
-//! is not among these tests: `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
+//! If the machine lacks something that a test needs, such as `tmux` or `/dev/full`, the test is left out and
+//! prints a line that says so. With `CHAT_TESTS_COMPLETE=1` the test fails instead. Tests that take minutes or
+//! need root are separate programs: `load soak`, `load end`, `tests/cable.sh` and `tests/addresses.sh`.
 //!
-//! On Windows all tests are left out that need signals, a shell, or `tmux`. On all systems except Linux, those
-//! are left out that read `/proc`, or that stop or starve a process.
+//! Tests that need signals, a shell, or `tmux` do not run on Windows. Tests that read `/proc`, or that stop a
+//! process or limit its resources, run only on Linux.
 #![cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, unused_imports, reason = "parts of the harness serve what is left out")
@@ -107,7 +107,7 @@ mod random_bytes;
 #[cfg(target_os = "linux")]
 mod course;
 
-/// So that it is said among the results.
+/// Prints among the results that these tests are left out.
 #[cfg(windows)]
 #[test]
 fn what_needs_unix_is_left_out() {

@@ -1,4 +1,4 @@
-//! Messages: who gets them, how they look, and what is refused or cleaned on the way.
+//! Messages: who gets them, how they look, which are refused, and which characters are replaced.
 
 use chat::protocol::replies;
 
@@ -14,9 +14,9 @@ fn a_message_goes_to_everyone_but_its_sender() {
     bob.expect("alice: hello");
     bob.send("hi alice");
     carol.expect_all(["alice: hello", "bob: hi alice"]);
-    // The first line for alice: her own was not sent back.
+    // This is the first line for alice, so her own message was not sent back to her.
     alice.expect("bob: hi alice");
-    // Nor was bob's.
+    // The next line for bob is this one, so his own message was not sent back either.
     alice.send("bye");
     bob.expect("alice: bye");
 }
@@ -67,8 +67,8 @@ fn a_line_split_anywhere_is_one_message() {
     let mut check = |pieces: &[&[u8]]| {
         for piece in pieces {
             alice.send_bytes(piece);
-            // An answer to somebody else in between gives the server time to read the piece alone.
-            // Only Carol's answers are looked at here; the lines for her wait.
+            // Another client's command gives the server time to read this piece separately from the next one. The
+            // answers to carol are read below.
             carol.send("/who");
         }
         bob.expect_all(["alice: hi", "alice: ñandú 漢", "* alice waves"]);
@@ -106,7 +106,7 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
         let text = "x".repeat(length);
         alice.send(&text);
         bob.expect(&format!("alice: {text}"));
-        // The line end does not count, nor does telnet.
+        // Line ends and telnet sequences do not count towards the limit.
         alice.send_bytes(&[text.as_bytes(), b"\xff\xf1\r\n"].concat());
         bob.expect(&format!("alice: {text}"));
     }
@@ -114,8 +114,8 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
     let text = "ñ".repeat(512);
     alice.send(&text);
     bob.expect(&format!("alice: {text}"));
-    // Nothing of a refused line is sent, and the next is read from its start. The last character
-    // of the fourth is cut by the limit.
+    // A refused line is not sent at all, and the line after it is read from its start. In the fourth line, the limit
+    // falls within the last character.
     let too_long = ["x".repeat(1025), "x".repeat(1025) + "\r", "ñ".repeat(512) + "x"];
     for line in too_long.iter().chain([&("x".repeat(1023) + "ñ")]) {
         alice.send(line);
@@ -123,7 +123,7 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
         alice.send("next");
         bob.expect("alice: next");
     }
-    // A command counts in full.
+    // For a command, the limit applies to the whole line as it was typed.
     let action = "x".repeat(1020);
     alice.send(&format!("/me {action}"));
     bob.expect(&format!("* alice {action}"));
@@ -140,7 +140,7 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
 fn the_limit_holds_after_cleaning_too() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // Each becomes three bytes.
+    // Each of these characters is replaced by a character of three bytes.
     alice.send(&"\x1b".repeat(341));
     bob.expect(&format!("alice: {}", "\u{FFFD}".repeat(341)));
     alice.send(&"\x1b".repeat(342));
@@ -183,7 +183,7 @@ fn a_blank_line_is_ignored() {
 fn what_a_terminal_would_obey_is_replaced() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // A few of each kind. The unit tests of `protocol::cleaning` go through all characters.
+    // These are a few characters of each kind. The unit tests of `protocol::cleaning` try all characters.
     let controls = ["\0", "\x07", "\x1b", "\x7f", "\u{9b}"];
     let invisible =
         ["\u{61C}", "\u{180E}", "\u{200B}", "\u{2028}", "\u{202E}", "\u{2066}", "\u{E0041}"];
@@ -232,7 +232,7 @@ fn telnet_sequences_are_no_text() {
         alice.send_bytes(bytes);
         bob.expect("alice: hello");
     }
-    // Only whole sequences are taken out. An incomplete one and an escaped 255 are not UTF-8.
+    // Only complete sequences are removed. The bytes of an incomplete sequence, or an escaped 255, are not valid UTF-8.
     for bytes in [&b"a\xff\n"[..], b"a\xff\xfb\n", b"a\xff\xfa\x1f\n", b"a\xff\xff\n"] {
         alice.send_bytes(bytes);
         alice.expect(NOT_UTF8);
@@ -247,7 +247,7 @@ fn ctrl_c_in_telnet_is_answered_or_telnet_would_print_nothing_more() {
     let mut bob = server.join("bob");
     let mut alice = server.connect("alice");
     alice.expect("[SERVER] Enter your nickname:");
-    // IAC IP, IAC DO TIMING-MARK; the answer is IAC WONT TIMING-MARK.
+    // For Ctrl-C, telnet sends IAC IP and IAC DO TIMING-MARK. The answer is IAC WONT TIMING-MARK.
     alice.send_bytes(b"\xff\xf4\xff\xfd\x06");
     alice.expect_bytes(b"\xff\xfc\x06");
     alice.send("alice");

@@ -1,4 +1,4 @@
-//! Nicknames: which are accepted, which are refused and why. No two clients have the same one.
+//! Nicknames: which are accepted, and which are refused and why. No two clients have the same nickname.
 
 use std::thread;
 

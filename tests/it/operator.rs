@@ -1,5 +1,4 @@
-//! The operator's view, from outside: signals, statistics, the console in a pipe, bans, and what survives
-//! a restart.
+//! The operator's functions: signals, statistics, the console in a FIFO, bans, and the data that survives a restart.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -24,7 +23,7 @@ struct Operated {
 }
 
 impl Operated {
-    /// Does the same with these options.
+    /// Starts a server with a FIFO as its console, and with these options.
     fn with(options: &[&str]) -> Self {
         Self::in_directory(Directory::new(), options)
     }
@@ -53,13 +52,13 @@ impl Operated {
     }
 }
 
-/// Takes the statistics apart.
+/// Splits a line of statistics into its keys and values.
 fn parse(line: &str) -> BTreeMap<&str, &str> {
     let pairs = line.strip_prefix("[SERVER] stats ").unwrap_or_else(|| panic!("{line:?}"));
     pairs.split(' ').map(|pair| pair.split_once('=').unwrap()).collect()
 }
 
-/// The next line of statistics in the log.
+/// Waits for the next line of statistics in the log, and returns it.
 #[track_caller]
 fn next_stats(server: &mut Server) -> String {
     loop {
@@ -74,10 +73,10 @@ fn next_stats(server: &mut Server) -> String {
 fn a_second_signal_that_comes_with_the_first_ends_nothing_early() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
-    // A client that is behind gets more than a second, so the server does not end by itself before that.
+    // A client that is behind makes the server wait for more than a second. So it is still there for the next signals.
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
-    // In its handler by now, as the farewell shows.
+    // The farewell shows that the server has received the first signal.
     listener.expect(replies::SHUTTING_DOWN);
     for signal in ["TERM", "INT", "TERM"] {
         server.signal(signal);
@@ -101,7 +100,7 @@ fn a_hang_up_without_a_terminal_logs_the_statistics_and_ends_nothing() {
     server.signal("HUP");
     let line = next_stats(&mut server);
     let stats = parse(&line);
-    // Two names, a message, /quit, and what was no name.
+    // The lines: two nicknames, a message, /quit, and 100 invalid nicknames.
     for (key, value) in [
         ("users", "1"),
         ("users_most", "2"),
@@ -133,7 +132,7 @@ fn deliveries_and_bytes_are_what_people_were_sent() {
     let to_bob = "[SERVER] Connected to the server!\n[SERVER] 2 online: alice, bob\n\
                   alice: hello\n[you -> alice] psst\n";
     let bytes = (to_alice.len() + to_bob.len()).to_string();
-    // It comes by itself, again and again.
+    // The server logs the statistics every second.
     poll_until("the statistics of what was sent", || {
         let line = next_stats(&mut server);
         let stats = parse(&line);
@@ -145,9 +144,10 @@ fn deliveries_and_bytes_are_what_people_were_sent() {
 fn a_client_that_is_behind_is_named_with_what_is_kept_for_it() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener] = server.join_all(["talker", "listener"]);
-    // On a busy machine a client that is behind can be too slow before anybody looks.
+    // On a busy machine, the server can disconnect the client as too slow before it logs the statistics. Then the test
+    // tries again with another client.
     let mut number = 0;
-    poll_until("somebody who is behind", || {
+    poll_until("a client that is behind", || {
         number += 1;
         let nickname = format!("stalled{number}");
         let stalled = server.join(&nickname);
@@ -161,7 +161,7 @@ fn a_client_that_is_behind_is_named_with_what_is_kept_for_it() {
     });
 }
 
-/// Kicks a client that is behind, and ends the server at once. Returns whether the client was sent everything up
+/// Kicks a client that is behind, and shuts the server down at once. Returns whether the client received everything up
 /// to its final line.
 fn gets_all_although_the_server_ends() -> bool {
     let operated = Operated::with(&["--rate", "0"]);
@@ -173,13 +173,13 @@ fn gets_all_although_the_server_ends() -> bool {
     operated.server.signal("TERM");
     listener.expect(replies::SHUTTING_DOWN);
     let seen = String::from_utf8(stalled.rest()).unwrap();
-    assert!(!seen.contains(replies::SHUTTING_DOWN), "it was not in any more");
+    assert!(!seen.contains(replies::SHUTTING_DOWN), "the client had already left");
     seen.ends_with("\n[SERVER] You were kicked.\n")
 }
 
 #[test]
 fn who_has_left_and_is_behind_gets_the_rest_although_the_server_ends() {
-    // On a machine so busy that two seconds are too short, there is another try.
+    // The server waits two seconds for the client. On a very busy machine that is too short, so there are five tries.
     assert!((0..5).any(|_| gets_all_although_the_server_ends()));
 }
 
@@ -190,7 +190,7 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
     assert!(file.file_type().is_fifo());
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
     let [mut alice, mut bob] = operated.server.join_all(["alice", "bob"]);
-    // One line from each of several writers that come and go, and several lines from one.
+    // Each call opens the FIFO, writes, and closes it. The second call writes several lines at once.
     operated.obey("/say one");
     operated.obey("/say two\n\n/say three");
     bob.expect_all(["[SERVER] one", "[SERVER] two", "[SERVER] three"]);
@@ -206,7 +206,7 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
         &format!("/say {long}"),
         "[SERVER] That line has 1025 bytes, the limit is 1024.",
     );
-    // Of a line that long, the rest is no command either.
+    // The end of a very long line is not taken for a command either.
     operated.expect_answer(&format!("/say {}", "/quit ".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer(&format!("/say {}", "é".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer("/say", "[SERVER] /who [PART]");
@@ -249,7 +249,7 @@ fn a_newcomer_is_told_what_the_operator_has_set() {
         alice.expect("* alice waves");
         let mut bob = operated.server.join("bob");
         bob.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
-        // The history comes last, since live lines follow it.
+        // The history comes after the message of the day, since live lines follow it directly.
         bob.expect_all(["[SERVER] Last messages: 1", "* alice waves"]);
         operated.obey("/motd maintenance at noon\n/say done");
         bob.expect("[SERVER] done");
@@ -309,7 +309,7 @@ fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     unnamed.wait_for_any_end();
     operated.server.connect("again").expect_last(replies::BANNED);
     operated.server.log_until(&format!("[SERVER] Turned {address} away: banned"));
-    // It survives a restart, and a lift does too.
+    // The ban survives a restart. Lifting it is also stored in the file.
     operated.server.stop();
     assert_eq!(fs::metadata(&bans).unwrap().permissions().mode() & 0o777, 0o600);
     let mut operated = Operated::with(&options);
@@ -321,7 +321,7 @@ fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     operated.server.log_until("is not banned any more");
     let _bob = operated.server.join("bob");
     assert_eq!(fs::read_to_string(&bans).unwrap(), "");
-    // A ban that cannot be kept holds all the same.
+    // If a ban cannot be written to the file, it still holds until the server ends.
     fs::create_dir(directory.file("bans.new")).unwrap();
     operated.expect_answer("/ban 192.0.2.7", "192.0.2.7 is banned for good, until the server ends");
     operated.expect_answer("/bans", "[SERVER] 1 banned");
@@ -338,19 +338,19 @@ fn a_file_of_bans_with_a_mistake_lets_nobody_in() {
     assert_eq!((finished.code, finished.errors), (Some(1), error));
 }
 
-/// A line of shell in which these host names are known and no others.
+/// Returns a command that runs a script in which only these host names are known.
 fn with_hosts(directory: &Directory, hosts: &str, script: &str) -> Command {
     let file = directory.file("hosts");
     fs::write(&file, hosts).unwrap();
     let mount = format!("mount --bind '{}' /etc/hosts && {script}", file.display());
-    // In a mount namespace of its own, so that nobody else sees it.
+    // The script runs in a mount namespace of its own, so that other programs do not see the changed file.
     shell(&format!("exec unshare --map-root-user --mount sh -c \"{mount}\""))
 }
 
 #[test]
 fn a_server_on_a_name_listens_on_every_address_that_the_name_has() {
     let directory = Directory::new();
-    // One of them twice, and one that this machine does not have (TEST-NET-1, RFC 5737).
+    // One address is listed twice, and one is not an address of this machine (TEST-NET-1, RFC 5737).
     let names = ["127.0.0.2", "127.0.0.1", "192.0.2.7", "127.0.0.1"];
     let hosts = names.map(|address| format!("{address} here\n")).concat();
     if !with_hosts(&directory, &hosts, "true").output().unwrap().status.success() {
@@ -372,7 +372,7 @@ fn a_server_on_a_name_listens_on_every_address_that_the_name_has() {
         peer.send(nickname);
         peer.expect(replies::CONNECTED);
     }
-    // If one of them is taken, another server would answer there.
+    // If an address is already taken, the server must not start: on that address, clients would reach the other server.
     let taken = Program::run(with_hosts(&directory, &hosts, &run), "");
     assert_eq!((taken.code, taken.output.as_str()), (Some(1), ""), "{}", taken.errors);
     server.signal("TERM");
@@ -396,7 +396,7 @@ fn a_server_that_must_lower_the_number_of_clients_says_so_and_below_four_does_no
     assert_eq!(finished, expected);
 }
 
-/// Joins, checks that the history is these lines, and says one more.
+/// Joins, checks that the history consists of exactly these lines, and sends one more message.
 #[track_caller]
 fn join_and_say(server: &Server, name: &str, history: &[&str], text: &str) {
     let mut peer = server.join(name);
@@ -406,7 +406,7 @@ fn join_and_say(server: &Server, name: &str, history: &[&str], text: &str) {
     }
     peer.send(text);
     peer.send("/quit");
-    // The next line: there was no more history.
+    // The goodbye is the next line, so the history has no further lines.
     peer.expect(replies::GOODBYE);
 }
 
@@ -423,7 +423,7 @@ fn the_history_survives_a_restart_and_what_was_torn_is_left_out() {
     assert_eq!(text(), "alice: one\nalice: two\n");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // A server that is killed has saved what was said, a moment after it.
+    // A message is saved a moment after it was sent, so a server that is killed later does not lose it.
     let mut server = Server::with(&options);
     join_and_say(&server, "bob", &["alice: one", "alice: two"], "three");
     let saved = "alice: one\nalice: two\nbob: three\n";
@@ -431,14 +431,14 @@ fn the_history_survives_a_restart_and_what_was_torn_is_left_out() {
     server.signal("KILL");
     server.program().exit();
 
-    // Bytes that a crash of the machine, or somebody with an editor, has left there.
+    // After a crash of the machine, or a change with an editor, the file could contain bytes like these.
     fs::write(&file, b"alice: two\n\nbob: \x1b[2J \xff\ncarol: four\ncarol: to").unwrap();
     let history = ["alice: two", "bob: \u{FFFD}[2J \u{FFFD}", "carol: four"];
     let mut server = Server::with(&options);
     join_and_say(&server, "dave", &history, "five");
     join_and_say(&server, "dave", &[history[1], history[2], "dave: five"], "six");
     server.stop();
-    // Compacted at the start, and then appended to.
+    // The server rewrote the file when it started, and then appended to it.
     let saved = "alice: two\nbob: \u{FFFD}[2J \u{FFFD}\ncarol: four\ndave: five\ndave: six\n";
     assert_eq!(text(), saved);
 }
@@ -481,7 +481,7 @@ fn a_file_that_cannot_be_written_is_said_once_and_the_room_goes_on() {
         alice.send(&n.to_string());
         bob.expect(&format!("alice: {n}"));
     }
-    // Once it can be written, everything that is remembered is there.
+    // Once the file can be written, the server writes the whole history that it has in memory.
     fs::create_dir(directory.file("not there")).unwrap();
     alice.send("/quit");
     bob.send("and now");

@@ -1,4 +1,4 @@
-//! Many at once: everybody sees one order, and no line is torn, doubled or lost.
+//! Many clients that talk at the same time: all clients see the same order, and no line is torn, doubled or lost.
 
 use std::collections::HashMap;
 use std::thread;
@@ -8,14 +8,15 @@ use chat::protocol::replies;
 
 const TALKERS: [&str; 4] = ["ann", "ben", "cleo", "dan"];
 const LINES_EACH: usize = 100;
-/// A talker's last line.
+/// The number of a talker's last line.
 const LAST: usize = LINES_EACH - 1;
 
-/// The lines that everybody got while each talker said its own, by nickname: all talkers, and two listeners.
+/// Makes all talkers send their lines at the same time. Returns the lines that each client received, by its nickname:
+/// the talkers and two listeners.
 fn heard_by_each(server: &Server) -> HashMap<String, Vec<String>> {
     let talkers = server.join_all(TALKERS);
     let listeners = ["eve", "fay"].map(|listener| (listener, server.join(listener)));
-    // Past the join notices of those who came later.
+    // Skip the join notices of the clients that joined later.
     let mut peers: Vec<(&str, Peer)> = TALKERS.into_iter().zip(talkers).chain(listeners).collect();
     for (_, peer) in &mut peers[..5] {
         peer.lines_until("[SERVER] fay joined the chat!");
@@ -33,7 +34,7 @@ fn heard_by_each(server: &Server) -> HashMap<String, Vec<String>> {
             })
         });
         let tasks: Vec<_> = tasks.collect();
-        tasks.into_iter().map(|task| task.join().expect("nobody fails")).collect()
+        tasks.into_iter().map(|task| task.join().expect("no client fails")).collect()
     })
 }
 
@@ -47,7 +48,7 @@ fn everyone_sees_all_lines_in_one_order_but_their_own() {
         let own = format!("{talker}: ");
         let others: Vec<_> = order.iter().filter(|line| !line.starts_with(&own)).collect();
         assert_eq!(heard[talker].iter().collect::<Vec<_>>(), others);
-        // Its lines are whole, none is missing and none is there twice.
+        // Each line of this talker has arrived whole, and exactly once.
         let lines: Vec<_> = order.iter().filter_map(|line| line.strip_prefix(&own)).collect();
         let said: Vec<_> = (0..=LAST).map(|line| format!("{line} {}", "x".repeat(line))).collect();
         assert_eq!(lines, said);
@@ -92,7 +93,7 @@ fn a_rename_takes_effect_between_two_lines() {
 fn joins_and_leaves_of_one_nickname_take_turns() {
     let server = Server::start();
     let [mut watcher, mut friend] = server.join_all(["watcher", "friend"]);
-    // Four who want the same name, again and again, and leave as soon as they have it.
+    // Four clients repeatedly try to join under the same name, and leave as soon as they are in.
     let haunt = || {
         let mut times_in = 0;
         for _ in 0..25 {

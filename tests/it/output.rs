@@ -1,4 +1,4 @@
-//! Standard output closed, stuck, or on a full disk: the room goes on.
+//! The server's standard output is closed, stuck, or on a full disk. The chat must continue to work.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{DEADLINE, Peer, Server, free_port, leave_out, server_command, shell};
 
-/// Checks that people can come, talk and leave, and that the server ends cleanly.
+/// Checks that clients can join, talk and leave, and that the server exits with code 0.
 #[track_caller]
 fn expect_a_room(server: &mut Server) {
     let mut alice = server.join("alice");
@@ -18,7 +18,7 @@ fn expect_a_room(server: &mut Server) {
     server.stop();
 }
 
-/// The command for a server on a port that the test chooses, since nobody reads the log.
+/// Returns a command for a server, and its port. The test chooses the port, since it cannot read it from the log.
 fn on_a_free_port(options: &[&str]) -> (Command, u16) {
     let port = free_port();
     let mut command = server_command(["--port", &port.to_string()]);
@@ -51,7 +51,7 @@ fn a_standard_output_on_a_full_disk_changes_nothing() {
     expect_a_room(&mut Server::unseen(command, full.into(), port));
 }
 
-/// Makes one client say this many lines, and another receive them.
+/// Makes alice send this many lines, and bob receive them.
 #[track_caller]
 fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
     for _ in 0..lines / 1000 {
@@ -63,17 +63,17 @@ fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
 #[test]
 fn a_standard_output_that_is_stuck_delays_nobody_and_what_is_missing_is_counted() {
     let (command, port) = on_a_free_port(&["--log-messages", "--rate", "0"]);
-    // A pipe that is held and not read. It takes 64 KiB, the queue behind it 8,192 lines.
+    // The test keeps the pipe open but does not read it. The pipe holds 64 KiB, and the server's log queue 8,192 lines.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut server = Server::unseen(command, writer.into(), port);
     let [mut alice, mut bob] = ["alice", "bob"].map(|nickname| server.join(nickname));
     talk(&mut alice, &mut bob, 20_000);
-    // Read again: what was dropped is said, and logging goes on.
+    // When the pipe is read again, the log reports the number of dropped lines, and logging continues.
     let (found, missing) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
         let missing = lines.find(|line| line.ends_with(" lines could not be logged"));
-        // If the test has failed already, nobody waits for it.
+        // Sending fails if the test has already failed and no longer waits.
         let _ = found.send(missing);
         let _ = found.send(lines.find(|line| line.ends_with("alice: the end")));
     });

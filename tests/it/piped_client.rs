@@ -1,4 +1,4 @@
-//! The client with its standard streams in pipes, as in a script: one line out per line in.
+//! The client with pipes as its standard streams, as in a script.
 
 use std::fs;
 use std::process::Command;
@@ -7,18 +7,18 @@ use crate::harness::{
     Directory, FakeServer, Finished, Program, Server, Transcript, client_command, poll_until, shell,
 };
 
-/// The client's binary for that port with these other arguments.
+/// Returns a command that runs the client with this port and these other arguments.
 fn command(port: u16, arguments: &[&str]) -> Command {
     let port = port.to_string();
     client_command(["--port", &port].iter().chain(arguments))
 }
 
-/// Starts a client for that port with these other arguments.
+/// Starts a client with this port and these other arguments.
 pub(crate) fn start(port: u16, arguments: &[&str], transcript: &Transcript) -> Program {
     Program::start("client", command(port, arguments), transcript)
 }
 
-/// Runs one to its end, with this as its whole input.
+/// Runs a client until it exits; `input` is its whole standard input.
 #[track_caller]
 pub(crate) fn run(port: u16, arguments: &[&str], input: &str) -> Finished {
     Program::run(command(port, arguments), input)
@@ -98,7 +98,7 @@ fn a_refused_nickname_ends_the_client_with_1_and_says_why() {
             assert!(all.contains(why), "{all}");
         }
     }
-    // Its lines were not taken for nicknames, and nothing of them was said.
+    // The client did not use its further lines as nicknames, and none of them was sent to alice.
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
 }
@@ -121,7 +121,7 @@ fn the_client_ends_only_after_the_server_said_goodbye() {
     client.send_text("hello\nwithout a line end");
     client.end_input();
     peer.expect_all(["hello", "without a line end", "/quit"]);
-    // Further lines of the server are shown, and the client waits.
+    // The client prints further lines of the server, and does not exit yet.
     peer.send("alice: one more");
     client.lines_until("alice: one more");
     assert!(client.runs());
@@ -226,7 +226,7 @@ fn quit_in_the_middle_of_the_input_ends_the_client_in_order() {
         "bot: hello",
         "[SERVER] bot left the chat!",
     ]);
-    // Its input is still open: the end of the session is enough.
+    // The client exits although its input is still open.
     assert_eq!(client.exit().code(), Some(0));
 }
 
@@ -245,7 +245,7 @@ fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     let mut pipeline = Program::start("pipeline", command, server.transcript());
     alice.expect("[SERVER] bot joined the chat!");
     pipeline.expect("[SERVER] Connected to the server!");
-    // `head` has ended; the client notices when it next writes, and its input is still open.
+    // `head` has exited. The client's input is still open, so the client notices only when it next writes.
     poll_until("the end of the client", || {
         alice.send("/me goes on");
         alice.line().starts_with("[SERVER] bot left the chat!").then_some(())
@@ -253,7 +253,7 @@ fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     pipeline.exit();
     let errors = std::fs::read_to_string(directory.file("errors")).unwrap();
     assert!(errors.ends_with("\n[ERROR] Nobody reads the output any more.\n"), "{errors}");
-    // There was input left that was not read.
+    // The exit code is 1 because the client has not read all of its input.
     assert_eq!(std::fs::read_to_string(directory.file("code")).unwrap(), "code 1\n");
 }
 
@@ -267,9 +267,9 @@ fn a_standard_error_that_is_stuck_does_not_keep_the_input_from_being_sent() {
         format!("mkfifo '{fifo}' && exec \"$CLIENT\" --nick bot --port {port} 2<> '{fifo}'");
     let mut client = Program::start("client", shell(&script), fake.transcript());
     let mut peer = fake.let_in("bot");
-    // The client complains of each of these lines. A pipe takes 64 KiB of that.
+    // The client prints an error for each of these lines. The pipe is full after 64 KiB of errors.
     peer.send_bytes(&b"\xff\n".repeat(5000));
-    // Three lines: the first can still get through before the pipe is full, and that would prove nothing.
+    // The first line may be sent before the pipe is full, which would prove nothing. So there are three.
     for line in ["one", "two", "three"] {
         client.send_text(&format!("{line}\n"));
         peer.lines_until(line);
@@ -281,7 +281,7 @@ fn a_standard_error_that_is_stuck_does_not_keep_the_input_from_being_sent() {
 fn a_line_that_a_full_disk_cuts_is_not_continued_by_the_next_one() {
     let (fake, directory) = (FakeServer::start(), Directory::new());
     let (port, path) = (fake.port(), directory.file("output"));
-    // The limit on the length of a file stands for the disk. It is some hundred bytes.
+    // A limit on the size of a file replaces the full disk. The limit is 512 or 1,024 bytes, depending on the shell.
     let script = format!(
         "trap '' XFSZ; ulimit -f 1; exec \"$CLIENT\" --nick bot --port {port} >> '{}'",
         path.display()
@@ -293,7 +293,7 @@ fn a_line_that_a_full_disk_cuts_is_not_continued_by_the_next_one() {
     peer.send(&lines.join("\n"));
     let written = || fs::read_to_string(&path).unwrap_or_default();
     let full = poll_until("a full disk", || Some(written()).filter(|text| text.len() >= 512));
-    // There is space again.
+    // Truncating the file makes space again.
     fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     let later = poll_until("the next lines", || {
         peer.send("al: later");

@@ -1,4 +1,4 @@
-//! The server as a process: arguments, exit codes, and the one line that says what is wrong.
+//! The server as a process: its arguments, its exit codes, and its error messages.
 
 use crate::harness::{Finished, Program, Server, free_port, server_command, usage_error};
 
@@ -38,7 +38,7 @@ fn a_value_that_an_option_does_not_take_is_named() {
 
 #[test]
 fn help_is_printed_on_standard_output_and_names_every_option() {
-    // It wins over what stands before it, and nothing is started.
+    // `--help` takes precedence over the options before it, and no server is started.
     for arguments in [&["--help"][..], &["--port", "0", "--help"]] {
         let finished = Program::run(server_command(arguments), "");
         assert_eq!((finished.code, finished.errors.as_str()), (Some(0), ""));
@@ -74,7 +74,7 @@ fn a_port_that_is_taken_is_one_line_on_standard_error_and_exit_code_1() {
     assert_eq!(finished.output, "");
     assert_eq!(finished.errors.lines().count(), 1, "{finished:?}");
     assert!(finished.errors.contains(&format!("127.0.0.1:{port}")), "{finished:?}");
-    // It did the other server no harm.
+    // The server that has the port still works.
     let _alice = server.join("alice");
 }
 
@@ -93,7 +93,7 @@ fn the_server_listens_where_it_is_told_to() {
 
 #[test]
 fn a_host_that_is_not_this_machine_cannot_be_listened_on() {
-    // 192.0.2.0/24 is set aside for documentation (RFC 5737): no machine has it.
+    // 192.0.2.0/24 is reserved for documentation (RFC 5737): no machine has such an address.
     let finished = Program::run(server_command(["192.0.2.1", "0"]), "");
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert_eq!(finished.errors.lines().count(), 1, "{finished:?}");

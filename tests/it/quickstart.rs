@@ -1,12 +1,15 @@
-//! The quickstart and the readme's picture, replayed. Their commands are typed into terminals, and what
-//! the terminals show is compared with the text.
+//! Replays the sessions in `QUICKSTART.md` and `README.md`. The tests type the commands into terminals, and compare
+//! the screens with the text.
 //!
-//! `QUICKSTART.md` and `README.md` are read as their reader does. `**Terminal 2**` says where the next
-//! block happens; in a block, what follows `$ ` is typed into the shell, what follows `> ` (with
-//! `nc`), `alice> ` or `Enter your nickname: ` into the program, `^C` is Ctrl-C, and all other lines
-//! are printed. A block `paste` is pasted. Three things differ: `cargo run` starts the binary that this
-//! test was built with, 5555, 5556 and 6379 stand for ports that are free, and a port that is taken has the
-//! words and the number that this system has for it.
+//! The texts are followed as a reader would follow them:
+//!
+//! - `**Terminal 2**` names the terminal for the next block.
+//! - In a block, the text after `$ ` is typed into the shell. The text after `> ` (with `nc`), `alice> ` or
+//!   `Enter your nickname: ` is typed into the program. `^C` is Ctrl-C. All other lines are output.
+//! - A block with the language `paste` is pasted.
+//!
+//! Three things differ from the text: `cargo run` starts the binary that was built along with this test; 5555, 5556
+//! and 6379 are replaced by free ports; and if a port is already in use, the error has this system's own text.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +21,7 @@ use std::sync::LazyLock;
 use crate::harness::redis::Redis;
 use crate::harness::{Tmux, free_port, has_nc};
 
-/// Stands for `cargo run --bin NAME -- ARGUMENTS` in the terminals: nothing is built here.
+/// The script that replaces `cargo run --bin NAME -- ARGUMENTS` in the terminals. It does not build anything.
 const CARGO: &str = r#"#!/bin/sh
 program=$3; shift 3; [ "$1" = -- ] && shift
 case $program in
@@ -27,19 +30,20 @@ case $program in
 esac
 "#;
 
-/// The prompts of the shell and of the client's question, as rows that have nothing behind them.
+/// The shell's prompt, as a row on which nothing has been typed.
 const SHELL_PROMPT: &str = "$";
-/// The start of a row that is there only until Enter is pressed.
+/// The start of the client's question about a paste. The row is removed when Enter is pressed.
 const QUESTION: &str = "[CLIENT] Enter sends ";
+/// The client's prompt for a nickname, as a row on which nothing has been typed.
 const NICKNAME_PROMPT: &str = "Enter your nickname:";
 
 /// The first line of a block that is pasted.
 const PASTE: &str = "```paste";
 
-/// A port is taken, as the text says it, for Linux with the GNU C library.
+/// The error for a port that is already in use, as it is in the text: that of Linux with the GNU C library.
 const TAKEN: &str = "Address already in use (os error 98)";
 
-/// The ports of the text, and those that stand for them.
+/// The ports in the text, and the free ports that replace them.
 struct Ports([(&'static str, String); 3]);
 
 impl Ports {
@@ -53,7 +57,7 @@ impl Ports {
     }
 }
 
-/// This system's words for a port that is taken.
+/// This system's error for a port that is already in use.
 static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     TcpListener::bind(listener.local_addr().unwrap()).unwrap_err().to_string()
@@ -63,12 +67,12 @@ static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
 struct Terminal<'a> {
     tmux: Tmux,
     ports: &'a Ports,
-    /// The rows that it must show by now.
+    /// The rows that the terminal must show by now.
     rows: Vec<String>,
 }
 
 impl<'a> Terminal<'a> {
-    /// Opens it; `None` without `tmux`.
+    /// Opens a terminal. Returns `None` if `tmux` is not installed.
     fn open(ports: &'a Ports) -> Option<Self> {
         let port = &ports.0[0].1;
         let tmux = Tmux::run(300, &format!("PORT={port} PATH=\"$dir:$PATH\" PS1='$ ' sh"))?;
@@ -78,10 +82,10 @@ impl<'a> Terminal<'a> {
         Some(Self { tmux, ports, rows: Vec::new() })
     }
 
-    /// Does what a line of the text says.
+    /// Follows one line of the text: types it, presses a key, or adds it to the expected rows.
     fn follow(&mut self, line: &str) {
         if let Some(command) = line.strip_prefix("$ ") {
-            // The prompt says that what ran before has ended.
+            // The prompt shows that the previous command has ended.
             self.wait_for_rows(Some(SHELL_PROMPT));
             self.type_line(command);
             self.rows.push(line.to_owned());
@@ -96,10 +100,10 @@ impl<'a> Terminal<'a> {
         } else if let Some((nickname, typed)) =
             format!("{line} ").split_once("> ").filter(is_prompt)
         {
-            // The client puts it above the prompt as everyone sees it.
+            // The client shows the message above the prompt. The text contains that row too, so none is added here.
             self.wait_for_rows(Some(&format!("{nickname}>")));
             self.type_line(typed.trim_end());
-            // A question is gone with its answer.
+            // The client removes its question once it is answered.
             self.rows.retain(|row| !row.starts_with(QUESTION));
         } else {
             if line.starts_with("^C") {
@@ -114,8 +118,7 @@ impl<'a> Terminal<'a> {
         self.tmux.line(&self.ports.in_use(line));
     }
 
-    /// Waits until it shows all rows that it should, with the ports of the text, and this prompt
-    /// below.
+    /// Waits until the terminal shows exactly the expected rows, and this prompt below them.
     #[track_caller]
     fn wait_for_rows(&self, prompt: Option<&str>) {
         let expected = format!("{}\nand the prompt {prompt:?}", self.rows.join("\n"));
@@ -124,7 +127,7 @@ impl<'a> Terminal<'a> {
             let last = shown.pop_if(|last| {
                 [SHELL_PROMPT, NICKNAME_PROMPT].contains(&last.as_str()) || last.ends_with('>')
             });
-            // A server that is faster than the engine says that it waits.
+            // If the server starts faster than the engine, it prints this line, which is not in the text.
             shown.retain(|row| !row.starts_with("[SERVER] Waiting for the engine at "));
             for row in &mut shown {
                 *row = without_what_changes(&self.ports.as_in_text(row));
@@ -134,12 +137,13 @@ impl<'a> Terminal<'a> {
     }
 }
 
-/// Whether a row is the client's own: its nickname, and what is typed.
+/// Returns whether the text before `> ` can be a nickname, so that the row is the client's prompt.
 fn is_prompt((nickname, _typed): &(&str, &str)) -> bool {
     nickname.chars().all(char::is_alphanumeric)
 }
 
-/// The port of a peer is another each time, and so is how long somebody is there, and the statistics.
+/// Replaces the parts of a row that differ from run to run: a peer's port, how long a client has been connected,
+/// and the values of the statistics.
 fn without_what_changes(row: &str) -> String {
     if let Some(stats) = row.strip_prefix("[SERVER] stats ") {
         let keys = stats.split(' ').map(|pair| pair.split('=').next().unwrap_or(pair));
@@ -153,7 +157,7 @@ fn without_what_changes(row: &str) -> String {
     }
 }
 
-/// The blocks of the text in order, each with its terminal.
+/// Returns the blocks of the text in order, each with the number of its terminal.
 fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
     let mut blocks = Vec::new();
     let mut terminal = String::new();
@@ -170,7 +174,7 @@ fn blocks(text: &str) -> Vec<(String, Vec<&str>)> {
     blocks
 }
 
-/// Replays all blocks of a text. Returns the terminals, or `None` without what it needs.
+/// Replays all blocks of a text. Returns the terminals, or `None` if `nc` or `tmux` is not installed.
 fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<'a>>> {
     if !has_nc() {
         return None;
@@ -180,7 +184,7 @@ fn replay<'a>(text: &str, ports: &'a Ports) -> Option<BTreeMap<String, Terminal<
         if !terminals.contains_key(&number) {
             terminals.insert(number.clone(), Terminal::open(ports)?);
         }
-        let terminal = terminals.get_mut(&number).expect("it was opened");
+        let terminal = terminals.get_mut(&number).expect("the terminal was opened");
         if let [PASTE, lines @ ..] = &block[..] {
             terminal.tmux.paste(&lines.join("\n"));
             continue;
@@ -197,27 +201,27 @@ fn free_ports() -> Ports {
     Ports(["5555", "5556", "6379"].map(|port| (port, free_port().to_string())))
 }
 
-/// Where the quickstart begins to need Redis.
+/// The heading of the quickstart's first section that needs Redis.
 const RELAY: &str = "## Two servers, one room";
 
 #[test]
 fn the_quickstart_is_what_happens() {
     let ports = free_ports();
-    let text = include_str!("../../QUICKSTART.md").split(RELAY).next().expect("there is a first");
+    let text = include_str!("../../QUICKSTART.md").split(RELAY).next().expect("a first part");
     let Some(terminals) = replay(text, &ports) else { return };
     assert_eq!(terminals.len(), 3, "the quickstart has three terminals");
-    // At the end everything has ended, and no terminal shows more than was said.
+    // At the end all programs have exited, and no terminal shows more than the text.
     for terminal in terminals.values() {
         terminal.wait_for_rows(Some(SHELL_PROMPT));
     }
 }
 
-/// Ends the engine that a test has started, if the test did not come to it.
+/// Shuts down the engine that a test has started, if the test fails before it does so itself.
 struct Engine(String);
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // It fails if the engine has ended already, as it should.
+        // The command fails if the engine has already exited, which is the normal case.
         let _ = Command::new("redis-cli").args(["-p", &self.0, "shutdown", "nosave"]).output();
     }
 }
@@ -229,10 +233,10 @@ fn the_two_servers_of_the_quickstart_are_one_room() {
     }
     let ports = free_ports();
     let _engine = Engine(ports.in_use("6379"));
-    let (_, text) = include_str!("../../QUICKSTART.md").split_once(RELAY).expect("it is there");
+    let (_, text) = include_str!("../../QUICKSTART.md").split_once(RELAY).expect("the heading");
     let Some(terminals) = replay(text, &ports) else { return };
     assert_eq!(terminals.len(), 5, "there are five terminals");
-    // The end of a terminal is a hang-up, and no request to a server to end.
+    // When a terminal is closed, its server only gets a SIGHUP. So the test ends the servers with Ctrl-C first.
     for server in ["1", "2"] {
         let terminal = &terminals[server];
         terminal.tmux.keys(&["C-c"]);

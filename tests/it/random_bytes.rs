@@ -1,10 +1,10 @@
-//! Random bytes against the whole session: a million inputs. None of them may end more than its own
-//! connection, or get it out of step.
+//! A million random inputs to the server. An input may end its own connection, but it must not affect other
+//! connections, or make the server read its own connection's lines wrongly.
 //!
-//! An input is anything: bytes without a meaning, or pieces that have one (commands, telnet
-//! sequences, halves of characters, line ends) in any order. After each comes a line end and a
-//! question whose answer is known. A connection is in step if all the answers come, in order. It may
-//! also be closed, after a line that says why.
+//! An input consists of random bytes, or of pieces that have a meaning (commands, telnet sequences, halves of
+//! characters, line ends) in random order. After each input, the test sends a line end and a question whose answer is
+//! known. A connection is *in step* if all answers arrive, in order. The server may also close a connection, after a
+//! line with the reason.
 
 use std::thread;
 
@@ -18,7 +18,7 @@ const THREADS: usize = 4;
 const INPUTS_OF_A_THREAD: usize = 250_000;
 const INPUTS_OF_A_CONNECTION: usize = 500;
 
-/// Pieces that mean something: commands, line ends, telnet, UTF-8 and its halves.
+/// Pieces with a meaning: commands, line ends, telnet sequences, and whole and incomplete characters of UTF-8.
 const PIECES: &[&[u8]] = &[
     b"/",
     b"//",
@@ -61,7 +61,7 @@ const PIECES: &[&[u8]] = &[
 /// Appends one input.
 fn input(random: &mut Random, to: &mut Vec<u8>) {
     match random.below(100) {
-        // Around and far over the limit of a line.
+        // Line lengths around the limit, and far above it.
         0 => {
             let length = [1023, 1024, 1025, 1026, 5000][random.below(5)];
             to.extend(std::iter::repeat_n(b'a' + random.number().to_le_bytes()[0] % 26, length));
@@ -74,21 +74,22 @@ fn input(random: &mut Random, to: &mut Vec<u8>) {
     }
 }
 
-/// The answer to the question after the `n`-th input, up to that number and from there.
+/// The answer to the question after the `n`-th input: the text before the number `n`, and the text after it.
 const ANSWER: (&str, &str) = ("[SERVER] No such nickname: !", ".");
 
-/// Appends the question after the `n`-th input: a private line to somebody who cannot exist.
+/// Appends the question after the `n`-th input: a private message to a nickname that is not valid, so that nobody can
+/// have it.
 fn question(n: usize, to: &mut Vec<u8>) {
     to.extend_from_slice(format!("\n/msg !{n} x\n").as_bytes());
 }
 
-/// Sends the inputs of one connection, and checks what comes. Returns after how many of them it was
-/// in step.
+/// Sends the inputs of one connection, and checks everything that it receives. Returns the number of inputs after which
+/// the connection was in step.
 fn attack(server: &Server, name: &str, random: &mut Random) -> Result<usize, String> {
     let mut sent = Vec::new();
-    // Some of it where the nickname is asked for.
-    // Now and then it quits in the middle.
+    // One connection in eight quits at a random input.
     let quits = random.below(8 * INPUTS_OF_A_CONNECTION);
+    // The first inputs are sent before the nickname.
     (0..random.below(3)).for_each(|_| input(random, &mut sent));
     sent.extend_from_slice(format!("\n{name}\n").as_bytes());
     for n in 0..INPUTS_OF_A_CONNECTION {
@@ -98,11 +99,11 @@ fn attack(server: &Server, name: &str, random: &mut Random) -> Result<usize, Str
         }
         question(n, &mut sent);
     }
-    // The last one without a line end.
+    // The last input has no line end.
     input(random, &mut sent);
     let mut peer = server.connect(name);
     let received = exchange(&mut peer, &sent);
-    // An answer to telnet is no line; it stands in front of one.
+    // An answer to a telnet sequence is not a line: its three bytes are in front of a line.
     let lines: Vec<&[u8]> = received.split(|&byte| byte == b'\n').collect();
     let lines = lines.iter().map(|line| {
         let mut line = *line;
@@ -129,12 +130,12 @@ fn attack(server: &Server, name: &str, random: &mut Random) -> Result<usize, Str
     }
 }
 
-/// Sends everything while reading, and returns what came to the end of the connection.
+/// Sends all bytes, and reads to the end of the connection at the same time. Returns the received bytes.
 fn exchange(peer: &mut Peer, bytes: &[u8]) -> Vec<u8> {
-    let mut writer = peer.stream().try_clone().expect("the connection stands");
+    let mut writer = peer.stream().try_clone().expect("there are descriptors left");
     thread::scope(|scope| {
         scope.spawn(move || {
-            // It fails where a `/quit` among the bytes has ended the session.
+            // The write fails if a `/quit` among the bytes has already ended the session.
             let _ = std::io::Write::write_all(&mut writer, bytes);
             let _ = writer.shutdown(std::net::Shutdown::Write);
         });
@@ -162,7 +163,7 @@ fn a_million_random_inputs_leave_every_connection_in_step_or_closed_with_a_line(
             });
         }
     });
-    // The room is empty, and the log tells of no fault.
+    // The room is empty now, and the log contains no errors.
     let mut witness = server.connect("witness");
     witness.send("witness");
     witness.expect_all([replies::ENTER_NICKNAME, replies::CONNECTED]);

@@ -1,5 +1,5 @@
-//! The rate: lines over it wait, are not lost, and delay nobody else. A client that waits can be
-//! disconnected at once.
+//! The rate limit: lines over the rate are delayed but not lost, and they delay no other client. A client whose lines
+//! are delayed can still be disconnected at once.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use chat::protocol::replies;
 
 use crate::harness::Server;
 
-/// How many lines may come at once.
+/// How many lines a client may send at once before the rate limits it.
 const BURST: u32 = 200;
 
 #[test]
@@ -23,14 +23,14 @@ fn lines_over_the_rate_are_said_at_the_rate_and_before_the_leave() {
     alice.end_input();
     (0..BURST + over).for_each(|n| bob.expect(&format!("alice: {n}")));
     bob.expect("[SERVER] alice left the chat!");
-    // No clock can run faster than this, however idle the machine.
+    // The lines over the burst take this long even on the fastest machine.
     assert!(start.elapsed() >= Duration::from_secs(1) * over / 100);
     alice.expect_last(replies::GOODBYE);
 }
 
 #[test]
 fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
-    // A telnet sequence without an end as well: nothing of it is text.
+    // The same holds for a telnet sequence without an end, although none of its bytes are text.
     for start in [&b""[..], b"\xFF\xFA"] {
         let server = Server::with(&["--rate", "100"]);
         let begun = Instant::now();
@@ -40,7 +40,8 @@ fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
         alice.send_bytes(&vec![b'x'; ((BURST + over) as usize) << 10]);
         alice.send_bytes(b"\xFF\xF0\n/ping end\n");
         alice.lines_until("[SERVER] pong end");
-        // The last read may be ahead of the rate. Otherwise no clock can run faster than this.
+        // The bytes over the burst take this long even on the fastest machine. The server may read up to ten kibibytes
+        // too early.
         assert!(begun.elapsed() >= Duration::from_millis(10) * (over - 10));
     }
 }
@@ -51,7 +52,7 @@ fn who_waits_for_the_rate_delays_nobody_else() {
     let [mut alice, mut bob, mut carol] =
         ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
     bob.expect("[SERVER] carol joined the chat!");
-    // More than an hour's worth.
+    // At one line a second, these lines take more than an hour.
     alice.send_bytes(&b"x\n".repeat(5000));
     (0..BURST).for_each(|_| bob.expect("alice: x"));
     carol.send("and I?");
@@ -68,7 +69,7 @@ fn who_waits_for_the_rate_is_kicked_at_once() {
     (0..BURST).for_each(|_| bob.expect("alice: x"));
     terminal.line("/kick Alice");
     let said = bob.lines_until("[SERVER] alice left the chat! (kicked)");
-    assert!(said.len() < 1000, "{} more lines were said first", said.len());
+    assert!(said.len() < 1000, "{} more lines were sent before the kick", said.len());
     alice.expect("[SERVER] bob joined the chat!");
     alice.expect_last(replies::KICKED);
 }

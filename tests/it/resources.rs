@@ -1,16 +1,16 @@
-//! The server's open files and sockets, as the kernel counts them. So this is for Linux only.
+//! The number of the server's open descriptors and threads, from `/proc`, which only Linux has.
 
 use crate::harness::proc::Sample;
 use crate::harness::{Peer, Server, poll_until, taken};
 
-/// How many descriptors and threads the server has.
+/// Returns how many descriptors and threads the server has.
 fn resources(server: &Server) -> (usize, usize) {
     let usage = server.usage();
     (usage.descriptors, usage.threads)
 }
 
-/// Waits until the server has this many descriptors and threads. Each turn asks the server something. So time
-/// passes, and the server is seen to work.
+/// Waits until the server has this many descriptors and threads. Before each look, `asker` sends an action and waits
+/// for it to come back. That gives the server time, and shows that it still works.
 #[track_caller]
 fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {
     poll_until(format_args!("{descriptors} descriptors and {threads} threads"), || {
@@ -30,7 +30,7 @@ fn a_client_costs_one_descriptor_and_one_thread() {
         peers.push(server.join(&format!("u{n}")));
     }
     expect_resources(&server, &mut asker, descriptors + 30, threads + 30);
-    // Without a nickname as well.
+    // Clients without a nickname cost the same.
     for _ in 0..10 {
         let mut unnamed = server.connect("unnamed");
         unnamed.expect("[SERVER] Enter your nickname:");
@@ -59,13 +59,13 @@ fn a_thousand_joins_and_leaves_leave_descriptors_and_threads_where_they_were() {
                 asker.expect("[SERVER] guest left the chat!");
             }
             2 => {
-                // Unread by the guest, so that its end is a reset.
+                // The guest does not read this message, so that closing its socket resets the connection.
                 asker.send("unread");
                 peer.reset();
                 asker.expect("[SERVER] guest left the chat! (connection lost)");
             }
             _ => {
-                // Two more, of whom nobody hears.
+                // Two more clients connect here. They never join, so nobody is notified of them.
                 server.connect("unnamed").reset();
                 let mut refused = server.connect("refused");
                 refused.send("guest");

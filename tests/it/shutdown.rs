@@ -1,5 +1,5 @@
-//! The end of the server: everyone is told, and it ends cleanly with exit code 0. It ends at once if it is asked
-//! twice.
+//! The shutdown of the server: all clients are notified, and the server exits with code 0. A second signal ends it at
+//! once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, Write};
@@ -22,7 +22,7 @@ fn each_signal_that_asks_for_it_ends_the_server_in_order() {
         let mut unnamed = server.connect("unnamed");
         unnamed.expect("[SERVER] Enter your nickname:");
         server.signal(signal);
-        // The farewell is the next line for each: nobody is told that others leave.
+        // The farewell is the next line for each client. So no client gets notices that the others leave.
         for mut peer in peers.into_iter().chain([unnamed]) {
             peer.expect(FAREWELL);
             peer.expect_end();
@@ -56,7 +56,7 @@ fn the_farewell_arrives_although_more_is_sent_than_the_server_reads() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     thread::scope(|scope| {
-        // Talks until its connection is gone.
+        // Alice sends lines until her connection is closed.
         let mut stream = alice.stream().try_clone().unwrap();
         scope.spawn(move || while stream.write_all(b"and another thing\n").is_ok() {});
         bob.expect("alice: and another thing");
@@ -77,7 +77,7 @@ fn nobody_is_let_in_any_more_once_the_farewell_is_said() {
     let mut alice = server.join("alice");
     server.signal("TERM");
     alice.expect(FAREWELL);
-    // It no longer listens, or it has a farewell for this one too.
+    // Either the server no longer listens, or a new client gets the farewell too.
     if server.is_listening() {
         server.connect("late").expect(FAREWELL);
     }
@@ -93,7 +93,7 @@ fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
     let hang_up = || Command::new("kill").args(["-HUP", pid.trim()]).status();
     hang_up().unwrap();
     alice.expect(FAREWELL);
-    // While it waits for alice to close; or it has ended already.
+    // The second SIGHUP arrives while the server waits for alice to close, or after it has exited.
     hang_up().unwrap();
     alice.expect_end();
     assert_eq!(terminal.wait_for_file("code"), "0\n");
@@ -116,7 +116,7 @@ fn a_hang_up_that_is_ignored_stays_ignored() {
     server.signal("HUP");
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
-    // Ended now by a signal that came after it, as the next line for alice shows.
+    // The server ends at SIGINT. The next line for alice is the farewell, so SIGHUP had no effect.
     server.signal("INT");
     alice.expect(FAREWELL);
     server.expect_exit();
@@ -144,7 +144,7 @@ fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
     server.program().end_input();
     alice.send("still here");
     bob.expect("alice: still here");
-    // A whole login and leave has passed through the server, so it does not come later either.
+    // A whole login and leave has passed through the server, so the lines above are not obeyed later either.
     let mut carol = server.join("carol");
     carol.send("/quit");
     alice.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);
@@ -170,8 +170,8 @@ fn a_client_that_joins_as_the_server_ends_is_heard_too() {
     }
 }
 
-/// Ends the server while many clients join. Each sends its nickname and a line in one write, with `after_name`
-/// between them. If the nickname was announced, the line that was read together with it must be said, too.
+/// Shuts the server down while many clients join. Each client sends its nickname, `after_name` and a message in one
+/// write. If the server has announced the nickname, it must also send the message, since it read both together.
 pub(crate) fn expect_newcomers_to_be_heard(
     mut server: Server,
     mut witness: Peer,
@@ -182,7 +182,7 @@ pub(crate) fn expect_newcomers_to_be_heard(
         scope.spawn(|| {
             for (n, newcomer) in newcomers.iter().enumerate() {
                 let lines = format!("n{n}{after_name}hello {n}\n");
-                // It fails once the server is gone.
+                // The write fails once the server is gone.
                 let _ = newcomer.stream().write_all(lines.as_bytes());
             }
         });
@@ -191,30 +191,32 @@ pub(crate) fn expect_newcomers_to_be_heard(
     });
     let heard = witness.lines_until(FAREWELL);
     for n in (0..80).filter(|n| heard.contains(&format!("[SERVER] n{n} joined the chat!"))) {
-        assert!(heard.contains(&format!("n{n}: hello {n}")), "n{n} is not heard");
+        assert!(heard.contains(&format!("n{n}: hello {n}")), "the message of n{n} is missing");
     }
     server.expect_exit();
 }
 
-/// How many bytes the readers wait for before the server is ended: well into the flood.
+/// How many bytes each reader must have read before the server is shut down, so that the flood has really begun.
 const ENOUGH_BYTES: u64 = 6 << 20;
 
-/// How many clients talk without a pause.
+/// How many clients send messages without a pause.
 const FLOODS: usize = 6;
 
-/// The text that a reader has seen. The text is checked and not kept: on a busy machine it could be gigabytes.
+/// A summary of the text that a reader has read. The text itself is not kept, because it could be gigabytes on a busy
+/// machine.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     bytes: u64,
-    /// A hash of all lines in their order.
+    /// A hash of all lines in the order in which they arrived.
     hash: u64,
-    /// The number of the next line of each flood.
+    /// The number of the next expected line of each flood.
     next: [u64; FLOODS],
     last: String,
 }
 
 impl Seen {
-    /// Reads to the end, which is the farewell. Calls `enough` when it has read enough.
+    /// Reads to the end of the connection. The last line must be the farewell. Calls `enough` once, when more than
+    /// [`ENOUGH_BYTES`] have been read.
     fn of(peer: &mut Peer, enough: impl FnOnce()) -> Self {
         let (mut seen, mut reader, mut line) = (Self::default(), peer.reader(), Vec::new());
         let mut enough = Some(enough);
@@ -240,7 +242,7 @@ impl Seen {
             self.last = String::from_utf8_lossy(line).into_owned();
             return;
         };
-        // Nothing that was taken of one flood is missing: its lines are numbered.
+        // The lines of each flood are numbered, so a missing line would be noticed.
         let text = std::str::from_utf8(text).unwrap();
         let mut words = text.split(' ').skip(1).map(str::parse::<u64>);
         let (Some(Ok(name)), Some(Ok(n))) = (words.next(), words.next()) else {
@@ -252,9 +254,9 @@ impl Seen {
     }
 }
 
-/// Talks without a pause until the connection ends, and reads everything meanwhile.
+/// Sends messages without a pause until the connection ends. Another thread reads everything that the client receives.
 fn flood(mut peer: Peer, name: usize) {
-    let mut stream = peer.stream().try_clone().expect("the connection stands");
+    let mut stream = peer.stream().try_clone().expect("there are descriptors left");
     thread::scope(|scope| {
         scope.spawn(move || Seen::of(&mut peer, || ()));
         let mut lines = String::new();
@@ -276,7 +278,7 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
     let mut readers: Vec<Peer> = (0..24).map(|n| server.join(&format!("r{n}"))).collect();
     let stalled: Vec<Peer> = (0..8).map(|n| server.join(&format!("s{n}"))).collect();
     let floods: Vec<Peer> = (0..FLOODS).map(|n| server.join(&format!("f{n}"))).collect();
-    // The last to come is there for all of them, so they read the same from here on.
+    // When each reader has read the last join notice, all of them read the same lines from here on.
     for peer in &mut readers {
         peer.lines_until("[SERVER] f5 joined the chat!");
     }
@@ -297,7 +299,7 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
         }
         for peer in &stalled {
             let held = peer.bytes_held_by_system();
-            assert!(held < ENOUGH_BYTES, "the server has nothing to keep for it: {held}");
+            assert!(held < ENOUGH_BYTES, "the system holds all of the text: {held}");
         }
         server.stop();
         reading.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
@@ -305,19 +307,19 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
     for other in &seen {
         assert_eq!(*other, seen[0]);
     }
-    // Not of all floods: the readers may have enough before the system gives the last of them a processor.
+    // At least one flood must have arrived. On a busy machine, the shutdown can begin before all floods have started.
     assert!(seen[0].next.iter().any(|&lines| lines > 0), "{:?}", seen[0]);
 }
 
-/// Ends a server while one client is behind. The server gives this client a second and a half. Meanwhile it gets
-/// the signal again and again, until it has ended. Returns whether a second signal ended it.
+/// Shuts a server down while one client is behind. The server waits a second and a half for this client. Meanwhile the
+/// test repeats the signal until the server has exited. Returns whether the signal ended the server.
 fn is_ended_by_a_second_signal() -> bool {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     listener.expect(FAREWELL);
-    // A signal that comes too early to count as a second one changes nothing. So it is sent again.
+    // A second signal that comes too soon after the first has no effect. So the test repeats it.
     poll_every(Duration::from_millis(50), "the end", || {
         server.signal("TERM");
         (!server.program().runs()).then_some(())
@@ -327,6 +329,6 @@ fn is_ended_by_a_second_signal() -> bool {
 
 #[test]
 fn a_second_signal_ends_it_at_once_although_a_client_is_behind() {
-    // On a machine so busy that half a second is too short, there is another try.
+    // On a very busy machine, the server can exit by itself before a second signal counts. So there are five tries.
     assert!((0..5).any(|_| is_ended_by_a_second_signal()));
 }

@@ -1,10 +1,10 @@
-//! A real `telnet` in a real terminal: what it sends besides lines when Ctrl-C is pressed.
+//! A real `telnet` in a real terminal: when Ctrl-C is pressed, it sends bytes that are not text.
 
 use std::process::Command;
 
 use crate::harness::{Peer, Server, Tmux, leave_out};
 
-/// Starts `telnet` in a terminal as alice, beside bob. Returns `None` without the programs.
+/// Lets bob join, and starts `telnet` in a terminal as alice. Returns `None` if `telnet` or `tmux` is not installed.
 fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
     let has_telnet = Command::new("sh").args(["-c", "command -v telnet"]).output();
     if !has_telnet.is_ok_and(|output| output.status.success()) {
@@ -12,7 +12,7 @@ fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
         return None;
     }
     let mut bob = server.join("bob");
-    // Ctrl-C is a signal for the shell, too, which must stay.
+    // Ctrl-C also sends a signal to the shell, which must not end.
     let script = format!("trap : INT; telnet 127.0.0.1 {}", server.port());
     let terminal = Tmux::run(80, &script)?;
     terminal.wait_for_row("[SERVER] Enter your nickname:");
@@ -22,7 +22,8 @@ fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
     Some((terminal, bob))
 }
 
-/// Presses Ctrl-C, and checks that both can go on: telnet prints nothing before its question is answered.
+/// Presses Ctrl-C, and checks that alice and bob still receive each other's messages. After Ctrl-C, telnet prints
+/// nothing until the server has answered the timing mark.
 fn press_ctrl_c_and_go_on(terminal: &Tmux, bob: &mut Peer, text: &str) {
     terminal.keys(&["C-c"]);
     terminal.line(text);
@@ -37,9 +38,9 @@ fn ctrl_c_in_telnet_is_no_text_and_ends_nothing() {
     let Some((terminal, mut bob)) = alice_and_bob(&server) else { return };
     terminal.line("hello");
     bob.expect("alice: hello");
-    // IAC IP and IAC DO TIMING-MARK.
+    // For Ctrl-C, telnet sends IAC IP and IAC DO TIMING-MARK.
     press_ctrl_c_and_go_on(&terminal, &mut bob, "one");
-    // And with that the mark of a synch, as urgent data.
+    // With `autosynch`, telnet also sends a data mark, as urgent data.
     terminal.keys(&["C-]"]);
     terminal.wait_for_last_row("telnet>");
     terminal.line("toggle autosynch");

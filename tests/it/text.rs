@@ -1,4 +1,4 @@
-//! Text: line ends as other programs send them, invisible characters, and spellings of one name.
+//! Text: the line ends that other programs send, invisible characters, and different spellings of the same name.
 
 use chat::protocol::replies;
 
@@ -10,18 +10,18 @@ fn the_line_ends_of_every_telnet_end_a_line() {
     let mut alice = server.join("alice");
     let mut bob = server.connect("bob");
     bob.expect("[SERVER] Enter your nickname:");
-    // Enter of an old telnet, from the nickname on.
+    // Old telnet programs send CR NUL when Enter is pressed. Bob uses it from the login on.
     bob.send_bytes(b"bob\r\0");
     bob.expect_all(["[SERVER] Connected to the server!", "[SERVER] 2 online: alice, bob"]);
     alice.expect("[SERVER] bob joined the chat!");
     bob.send_bytes(b"one\r\0two\r\nthree\n\rfour\n\r\0five\nsix\n\r");
     alice.expect_all(["one", "two", "three", "four", "five", "six"].map(|it| format!("bob: {it}")));
-    // The same, byte by byte.
+    // The same lines again, but each byte is sent separately.
     for byte in b"one\r\0two\r\nthree\n\rfour\n\r\0five\n\r" {
         bob.send_bytes(&[*byte]);
     }
     alice.expect_all(["one", "two", "three", "four", "five"].map(|it| format!("bob: {it}")));
-    // Alone, neither is a line end.
+    // A CR alone or a NUL alone is not a line end.
     bob.send_bytes(b"a\rb\0c\n");
     alice.expect("bob: a\u{FFFD}b\u{FFFD}c");
 }
@@ -141,7 +141,7 @@ fn no_program_prints_an_argument_as_it_came() {
     let expected = usage_error(&format!("unknown option {cleaned}"));
     assert_eq!(Program::run(server_command([hostile]), ""), expected);
     assert_eq!(Program::run(client_command([hostile]), ""), expected);
-    // An address that does not exist comes back in the error of the bind.
+    // The error for an invalid address contains the address, which must be cleaned too.
     let finished = Program::run(server_command(["256.0.0.1\x1b[7m", "0"]), "");
     assert_eq!(finished.code, Some(1));
     let start = "[ERROR] Could not listen on 256.0.0.1\u{FFFD}[7m:0: ";

@@ -1,15 +1,16 @@
-//! The matrix: which check holds for which server. It keeps the course and its examiner honest: each step
-//! has the mistakes that its text names, and no others.
+//! The matrix: which server of the course passes which check. These tests make sure that each step has the mistakes
+//! that its text names, and no others.
 //!
-//! The verdicts stand in one place, the tables of `course.md`. The program `matrix` runs them; here it runs
-//! what is quick, on the builds that there are. `.ci/lessons` has it run all of them, on release builds.
+//! The expected verdicts are written in one place only: the tables of `course.md`. The program `matrix` runs the
+//! checks and compares. These tests make it run the quick checks, on the existing builds. `.ci/lessons` makes it run
+//! all checks, on release builds.
 
 use std::process::{Command, Output};
 
 use crate::harness::leave_out;
 use crate::harness::play::{STEPS, examples, text};
 
-/// Makes the program run some cells. Their results must be those of the page.
+/// Runs the program `matrix` for some cells of the tables. Their verdicts must be the ones in `course.md`.
 #[track_caller]
 fn try_matrix(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new(examples().join("matrix"))
@@ -24,7 +25,7 @@ fn try_matrix(arguments: &[&str]) -> String {
     said
 }
 
-/// One row of the page's tables: a server, and for each check whether it holds.
+/// One row of the tables in `course.md`: a server, and for each check whether the server passes it.
 struct Row {
     server: String,
     verdicts: Vec<(String, bool)>,
@@ -54,7 +55,7 @@ fn the_quick_checks_give_the_verdicts_of_the_matrix() {
     let said = try_matrix(&["--quick"]);
     let last = said.lines().last().unwrap_or_default();
     let count: usize = last.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    assert!(count >= 160, "only {last}");
+    assert!(count >= 160, "too few cells: {last}");
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn each_step_shows_its_row_and_that_of_the_step_before() {
         let page = text(&format!("src/lessons/{step}.md")).replace("**", "");
         for shown in [number - 1, number] {
             let server = format!("step {shown}");
-            let row = rows.iter().find(|row| row.server == server).expect("it has a row");
+            let row = rows.iter().find(|row| row.server == server).expect("each step has a row");
             let verdicts = row.verdicts.iter().map(|(_, holds)| if *holds { "+" } else { "-" });
             let row = format!("| {server} | {} |", verdicts.collect::<Vec<_>>().join(" | "));
             assert!(page.contains(&row), "{step}: no row\n{row}");
@@ -88,7 +89,7 @@ fn each_step_shows_its_row_and_that_of_the_step_before() {
 fn each_mistake_of_a_server_is_seen_to_fail_at_some_step_and_to_hold_later() {
     let rows = rows();
     let is_whole = |server: &str| {
-        let row = rows.iter().find(|row| row.server == server).expect("it has a row");
+        let row = rows.iter().find(|row| row.server == server).expect("each server has a row");
         row.verdicts.len() == 18 && row.verdicts.iter().all(|(_, holds)| *holds)
     };
     assert!(["step 10", "step 13", "the real server"].into_iter().all(is_whole));
@@ -102,6 +103,6 @@ fn each_mistake_of_a_server_is_seen_to_fail_at_some_step_and_to_hold_later() {
         at_steps.sort_unstable();
         let first = at_steps.iter().position(|(_, holds)| !holds);
         let first = first.unwrap_or_else(|| panic!("{check} fails nowhere"));
-        assert!(at_steps[first..].iter().any(|(_, holds)| *holds), "{check} is never mended");
+        assert!(at_steps[first..].iter().any(|(_, holds)| *holds), "{check} never holds later");
     }
 }

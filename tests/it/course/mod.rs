@@ -1,7 +1,7 @@
-//! The course: its sessions do what they say, its servers have the mistakes that its pages name, and what the
-//! pages refer to exists.
+//! The course: its sessions run as they are written, its servers have the mistakes that its pages name, and
+//! everything to which the pages refer exists.
 //!
-//! The sessions in the texts are acted out on Linux; other systems' tools print other words.
+//! The sessions in the texts are run on Linux only, since the tools of other systems print other texts.
 
 mod steps;
 

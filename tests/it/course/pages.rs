@@ -1,4 +1,4 @@
-//! The pages of the course: what they link to and name exists, and each step has its five parts.
+//! The pages of the course: everything that they link to or name exists, and each step has its five sections.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,13 +9,13 @@ use crate::harness::play::{STEPS, text};
 /// The most lines of code that a step may have.
 const MAX_STEP_LINES: usize = 150;
 
-/// The most lines that a patch adds or takes away to put a mistake back.
+/// The most lines that a patch adds, and the most that it removes, to put a mistake back.
 const MAX_PATCH_LINES: usize = 5;
 
-/// The most columns of diagrams and commands. A page in the documentation shows no more without scrolling.
+/// The most columns of a diagram or a command. A page of the documentation is no wider than that without scrolling.
 const MAX_WIDTH: usize = 88;
 
-/// The files of links that pages in the documentation have, by how deep the page is.
+/// The files that define links for the pages in the documentation: one file for each depth of a page's directory.
 const LINKS: [&str; 3] = ["links/1.md", "links/2.md", "links/3.md"];
 
 fn pages() -> Vec<String> {
@@ -23,12 +23,12 @@ fn pages() -> Vec<String> {
     STEPS.iter().chain(&others).map(|page| format!("{page}.md")).collect()
 }
 
-/// The text of a file of the course.
+/// Returns the text of a file of the course.
 fn lesson(path: &str) -> String {
     text(&format!("src/lessons/{path}"))
 }
 
-/// The lines of code in a file or in all files of a folder, without comments and tests.
+/// Counts the lines of code in a file or in all files of a directory, without comments and tests.
 fn count_code(path: &str) -> usize {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut files = Vec::new();
@@ -38,16 +38,17 @@ fn count_code(path: &str) -> usize {
         files.push(place);
     }
     let count = |file: &PathBuf| {
-        let source = fs::read_to_string(file).expect("it is text");
+        let source = fs::read_to_string(file).expect("the file is text");
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-        // The text of a step is no code.
+        // Comments, and the attribute that includes a step's text, are not code.
         let is_text = |line: &str| ["//", "#![doc"].iter().any(|start| line.starts_with(start));
         code.lines().map(str::trim).filter(|line| !line.is_empty() && !is_text(line)).count()
     };
     files.iter().map(count).sum()
 }
 
-/// The targets of links by their labels: `[step 1]: step01_echo.md`.
+/// Returns the targets of a page's link definitions, by their labels. Such a definition is
+/// `[step 1]: step01_echo.md`.
 fn definitions(page: &str) -> BTreeMap<String, String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
     lines.map(|(label, target)| (label.to_owned(), target.to_owned())).collect()
@@ -64,9 +65,9 @@ fn each_step_has_its_five_parts_and_a_folded_answer() {
             ["New here", "To try", "To observe", "Still wrong", "Exercise"],
             "{step}"
         );
-        let (_, exercise) = page.split_once("\n## Exercise").expect("there is one");
+        let (_, exercise) = page.split_once("\n## Exercise").expect("there is an exercise");
         assert!(exercise.contains("<details><summary>Answer</summary>\n"), "{step}");
-        let (_, links) = exercise.split_once("</details>\n").expect("it ends");
+        let (_, links) = exercise.split_once("</details>\n").expect("the answer ends");
         assert!(links.lines().all(|line| line.is_empty() || line.starts_with('[')), "{step}");
     }
 }
@@ -76,10 +77,10 @@ fn no_step_is_longer_than_two_pages() {
     for (step, number) in STEPS.iter().zip(1..) {
         let lines = count_code(&format!("src/lessons/{step}.rs"));
         assert!(lines <= MAX_STEP_LINES, "{step} has {lines} lines of code");
-        // The page that leads to it says so too.
+        // The table of steps in course.md must contain the same number.
         let page = lesson("course.md");
         let row = page.lines().find(|line| line.contains(&format!("][step {number}] |")));
-        let row = row.unwrap_or_else(|| panic!("{step} is not on the ladder"));
+        let row = row.unwrap_or_else(|| panic!("{step} is not in the table of steps"));
         assert!(row.ends_with(&format!("| {lines} |")), "{lines} lines: {row}");
     }
 }
@@ -97,9 +98,12 @@ fn the_links_of_a_page_lead_somewhere_where_files_are_browsed_and_in_the_documen
         for (label, target) in definitions(&source) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons").join(&target);
             assert!(path.exists(), "{page}: there is no {target}");
-            // In the documentation another definition comes first.
+            // The documentation has another definition of the same label, which takes precedence.
             let is_item = items.contains_key(&label);
-            assert!(is_item || documented.contains_key(&label), "{page}: [{label}] is no page");
+            assert!(
+                is_item || documented.contains_key(&label),
+                "{page}: [{label}] is not defined for the documentation"
+            );
         }
     }
 }
@@ -110,8 +114,8 @@ fn the_links_in_the_documentation_are_the_same_at_each_depth_and_lead_to_pages()
     let modules = lesson("mod.rs");
     for (file, depth) in LINKS.iter().zip(1..) {
         for (label, target) in definitions(&lesson(file)) {
-            let page = target.strip_prefix(&"../".repeat(depth)).expect("it goes up to the top");
-            let (path, _) = page.split_once("/index.html").expect("it is a page");
+            let page = target.strip_prefix(&"../".repeat(depth)).expect("it starts at the top");
+            let (path, _) = page.split_once("/index.html").expect("the target is a page");
             let is_there = match path.strip_prefix("chat") {
                 None => manifest.contains(&format!("name = \"{path}\"\npath = ")),
                 Some("" | "/lessons") => true,
@@ -141,8 +145,8 @@ fn the_crossing_says_how_large_each_part_is() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
         for (module, lines) in [(cells[0], cells[1]), (cells[3], cells[4])] {
-            // It is a measure of how much there is to read, which a small change does not make wrong.
-            let (real, said) = (size(module), lines.parse::<usize>().expect("it is a number"));
+            // The number shows how much there is to read, so it may be wrong by ten lines and a quarter.
+            let (real, said) = (size(module), lines.parse::<usize>().expect("a number of lines"));
             assert!(real.abs_diff(said) <= 10 + said / 4, "{module}: {real} lines, not {said}");
         }
         count += 1;
@@ -156,12 +160,12 @@ fn each_part_of_the_real_server_says_from_which_step_it_grew() {
     let targets = definitions(&crossing);
     let mut count = 0;
     for row in crossing.lines().filter(|line| line.starts_with("| [`built")) {
-        let real = row.split(" | ").nth(3).expect("it has five cells");
+        let real = row.split(" | ").nth(3).expect("the row has five cells");
         for part in real.split("[`").skip(1).filter_map(|part| part.split_once("`]")) {
             let target = &targets[&format!("`{}`", part.0)];
             let source = lesson(target);
             let head: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
-            assert!(head.contains("[course](crate::lessons)"), "{target} does not say it");
+            assert!(head.contains("[course](crate::lessons)"), "{target} does not name its step");
             count += 1;
         }
     }
@@ -176,7 +180,7 @@ fn what_stands_in_a_fixed_width_fits_on_a_page() {
     files.extend(pages().iter().map(|page| root.join("src/lessons").join(page)));
     let mut blocks = 0;
     for file in files {
-        let source = fs::read_to_string(&file).expect("it is text");
+        let source = fs::read_to_string(&file).expect("the file is text");
         let is_code = file.extension().is_some_and(|extension| extension == "rs");
         let mut block = None;
         for line in source.lines() {
@@ -198,10 +202,10 @@ fn what_stands_in_a_fixed_width_fits_on_a_page() {
     assert!(blocks >= 60, "only {blocks} blocks");
 }
 
-/// All source files below a folder.
+/// Adds all source files below a directory to `found`.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("it can be listed").path();
+    for entry in fs::read_dir(folder).expect("the directory exists") {
+        let path = entry.expect("the directory can be read").path();
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -217,10 +221,10 @@ fn every_mistake_has_its_tests_and_a_patch_that_puts_it_back() {
     sources(&root.join("src"), &mut files);
     sources(&root.join("tests"), &mut files);
     let code: String =
-        files.iter().map(|path| fs::read_to_string(path).expect("it is text")).collect();
+        files.iter().map(|path| fs::read_to_string(path).expect("the file is text")).collect();
     let patches: Vec<PathBuf> = fs::read_dir(root.join("src/lessons/put-back"))
-        .expect("the folder is there")
-        .map(|entry| entry.expect("it can be listed").path())
+        .expect("the directory exists")
+        .map(|entry| entry.expect("the directory can be read").path())
         .collect();
     let page = lesson("mistakes.md");
     let rows = page.lines().filter(|line| line.starts_with('|') && line.contains('`'));
@@ -235,20 +239,23 @@ fn every_mistake_has_its_tests_and_a_patch_that_puts_it_back() {
         let mut of_it = patches.iter().filter(|path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
         });
-        let patch = of_it.next().unwrap_or_else(|| panic!("nothing puts mistake {number} back"));
-        assert_eq!(of_it.next(), None, "mistake {number} is put back twice");
-        check_patch(&fs::read_to_string(patch).expect("it is text"), &cells, &tests);
+        let patch = of_it.next().unwrap_or_else(|| panic!("no patch puts mistake {number} back"));
+        assert_eq!(of_it.next(), None, "two patches put mistake {number} back");
+        check_patch(&fs::read_to_string(patch).expect("the file is text"), &cells, &tests);
     }
     assert_eq!((rows.count(), patches.len()), (17, 17), "one row and one patch for each mistake");
 }
 
-/// Looks whether a patch is small, and names what the index names: one of its checks, and its tests.
+/// Checks that a patch is small, and that it names a check and tests that the mistake's row in `mistakes.md` names.
 fn check_patch(patch: &str, cells: &[&str], tests: &[&str]) {
     let named = |key: &str| -> Vec<&str> {
         patch.lines().filter_map(|line| line.strip_prefix(key)).collect()
     };
     let [number, .., checks] = cells[..5] else { panic!("{cells:?}") };
-    assert!(named("check: ").iter().all(|check| checks.contains(check)), "{number}: not its check");
+    assert!(
+        named("check: ").iter().all(|check| checks.contains(check)),
+        "{number}: the row does not name the patch's check"
+    );
     assert_eq!(named("check: ").len(), usize::from(checks != "-"), "{number}");
     let by_test = named("test: ");
     assert!(!by_test.is_empty() && by_test.iter().all(|test| tests.contains(test)), "{number}");

@@ -1,8 +1,9 @@
-//! The texts of the steps: each session does what it says.
+//! The texts of the steps: each session in them runs as it is written.
 
 use crate::harness::play::{STEPS, act_out, documentation, plays, text};
 
-/// Makes a test of each session that a step's text has.
+/// Makes one test for each step, which runs all sessions in the step's text. The number after a step's name is the
+/// number of its sessions.
 macro_rules! play {
     ($($step:ident: $count:literal)*) => {
         const PLAYED: &[(&str, usize)] = &[$((stringify!($step), $count)),*];

@@ -1,5 +1,5 @@
-//! How the gateway and its connections end, and what it does about bad guests, bad servers and a wrong
-//! command line.
+//! How the gateway and its connections end, and what the gateway does with misbehaving clients and servers and with a
+//! wrong command line.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -18,10 +18,11 @@ fn last_words_arrive_and_connections_end_in_order() {
         peer.expect("[SERVER] The server is shutting down.");
         peer.expect_end();
     }
-    // Now there is none.
+    // Now there is no server behind the gateway.
     let mut late = gateway.connect("late");
     late.send_bytes(b"late");
-    // Its further lines are not read. To close the socket then would reset the connection.
+    // The gateway does not use these further bytes. But if it closed the socket without reading them, the system would
+    // reset the connection.
     late.send_bytes(&vec![b'x'; 100_000]);
     let line = late.line();
     let start = format!("[GATEWAY] No server at 127.0.0.1:{}: ", gateway.server.port());
@@ -54,7 +55,7 @@ fn a_client_that_does_not_read_hurts_only_itself() {
     let piece = format!("{}\n", "x".repeat(900)).repeat(100);
     let mut said = 0;
     'talk: loop {
-        assert!(said < 400, "the server has not given it up after {said} pieces");
+        assert!(said < 400, "the stalled client is still connected after {said} pieces");
         alice.send_bytes(piece.as_bytes());
         alice.send(&format!("/me {said}"));
         said += 1;
@@ -78,7 +79,7 @@ fn a_client_over_the_limit_is_told_so() {
     let mut over = Peer::connect("over", gateway.address, gateway.server.transcript());
     over.expect("[GATEWAY] The gateway is full. Try again later.");
     over.expect_end();
-    // There is a place again once somebody has left.
+    // After a client has left, the gateway accepts another one.
     let mut last = peers.pop().expect("there are 64");
     last.send_bytes(b"/quit");
     last.lines_until("[SERVER] Goodbye!");
@@ -112,7 +113,7 @@ fn a_browser_says_nothing_in_the_chat() {
     browser.send_bytes(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\n/me is evil\n");
     browser.expect("[GATEWAY] This is a chat, not a web server.");
     browser.expect_end();
-    // Nor one that takes its time.
+    // A browser that sends its request only after it has become a guest says nothing in the chat either.
     let mut browser = gateway.listen("guest");
     browser.send_bytes(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nevil\n/me is evil\n");
     browser.expect("[SERVER] Goodbye!");
@@ -129,7 +130,7 @@ fn no_bytes_of_a_client_or_of_a_server_end_it() {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            // Half of them from what has a meaning somewhere.
+            // Half of the bytes are arbitrary. The other half have a meaning in one of the protocols.
             let meaning = b"\n\r: /nickmsg[]*\xff\xfd\x06\xc3\0guest";
             let [choice, byte, ..] = random.to_le_bytes();
             if choice % 2 == 0 { byte } else { meaning[usize::from(byte) % meaning.len()] }
@@ -142,9 +143,9 @@ fn no_bytes_of_a_client_or_of_a_server_end_it() {
         peer.end_input();
         peer.wait_for_any_end();
     }
-    // As a server: it asks, welcomes, and then says anything.
+    // Now the random bytes come from a fake server. In half of the rounds, it first lets the client log in.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    let to = listener.local_addr().expect("it listens").to_string();
+    let to = listener.local_addr().expect("the socket is bound").to_string();
     let (mut program, address) = start(&to, gateway.server.transcript());
     for count in (0..20).map(|round| round * 500) {
         let mut client = Peer::connect("client", address, gateway.server.transcript());
@@ -182,7 +183,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
     let help = Program::run(gateway_command(["--help"]), "");
     assert!(help.code == Some(0) && help.output.contains("usage: gateway [PORT"), "{help:?}");
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    let taken = taken.local_addr().expect("it listens");
+    let taken = taken.local_addr().expect("the socket is bound");
     let Finished { code, errors, .. } = {
         let _held = TcpListener::bind(taken);
         Program::run(gateway_command([&taken.port().to_string()]), "")

@@ -1,8 +1,10 @@
-//! The gateway: the wires of two chats without framing, byte by byte, and behind it the real server.
+//! The gateway: it translates between the real server and the clients of two chats that have no framing. The tests
+//! check the gateway's side of the connections byte by byte.
 //!
-//! *Asked* clients wait for the bytes `NICKNAME`, answer with a bare name, and send `name: text`, all
-//! without a line end. *Unasked* ones print what comes and send lines `name: text`. Where each `recv`
-//! is a message, a test sends the next one only after others have received the one before.
+//! *Asked* clients wait for the bytes `NICKNAME`, answer with their nickname, and send `name: text`, all without a
+//! line end. *Unasked* clients print everything that they receive, and send lines of the form `name: text`. For the
+//! gateway, the bytes of one `recv` are one message. So a test sends a message only after others have received the
+//! message before it.
 
 mod talking;
 
@@ -18,12 +20,12 @@ use std::thread;
 
 use crate::harness::{Peer, Program, Server, Transcript};
 
-/// The gateway's pure part, here for its unit tests: cargo runs none in an example that it also builds
-/// as a program.
+/// The part of the gateway that does no I/O. It is included here so that its unit tests run: cargo builds an example
+/// as a program or as a test, but not as both.
 #[path = "../../../src/lessons/gateway/unframed.rs"]
 mod unframed;
 
-/// A server and a gateway in front of it. When this is dropped, both are killed. The gateway must not have
+/// A server and a gateway in front of it. When this is dropped, both are killed, and the drop panics if the gateway has
 /// written to standard error.
 struct Gateway {
     program: Program,
@@ -43,7 +45,7 @@ impl Gateway {
         Self { program, address, server }
     }
 
-    /// Connects and waits for the question.
+    /// Connects and waits for the bytes `NICKNAME`.
     #[track_caller]
     fn connect(&self, name: &str) -> Peer {
         let mut peer = Peer::connect(name, self.address, self.server.transcript());
@@ -51,16 +53,16 @@ impl Gateway {
         peer
     }
 
-    /// Whether the gateway has a place for one more client.
+    /// Returns whether the gateway accepts one more client.
     fn has_a_place(&self) -> bool {
         let mut peer = Peer::connect("newcomer", self.address, self.server.transcript());
         let mut byte = [0];
-        peer.stream().read_exact(&mut byte).expect("it is told something");
+        peer.stream().read_exact(&mut byte).expect("the gateway sends a question or a refusal");
         peer.end_input();
         byte == *b"N"
     }
 
-    /// Connects and answers the question as the asked ones do, and gets this nickname.
+    /// Connects, answers the question like an asked client, and checks that the client's nickname is `nickname`.
     #[track_caller]
     fn answer(&self, given: &str, nickname: &str) -> Peer {
         let mut peer = self.connect(nickname);
@@ -71,7 +73,8 @@ impl Gateway {
         peer
     }
 
-    /// Connects and answers nothing, and so becomes a guest with this nickname.
+    /// Connects and does not answer the question, like an unasked client. Checks that the client becomes a guest with
+    /// this nickname.
     #[track_caller]
     fn listen(&self, nickname: &str) -> Peer {
         let mut peer = self.connect(nickname);
@@ -85,14 +88,16 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // A thread that panics takes nobody else down, and so might go unseen.
+            // A panic in one of the gateway's threads does not end the gateway, so a test might not notice it. But the
+            // panic's message is on standard error.
             let errors = self.program.last_errors();
             assert!(errors.is_empty(), "the gateway wrote to standard error:\n{errors}");
         }
     }
 }
 
-/// Starts a gateway for the server at `to`, `HOST:PORT`, and returns the address that it listens on.
+/// Starts a gateway for the server at the address `to`. Returns the gateway's process, and the address on which the
+/// gateway listens.
 #[track_caller]
 fn start(to: &str, transcript: &Transcript) -> (Program, SocketAddr) {
     let mut program = Program::start("gateway", gateway_command(["0", to]), transcript);
@@ -100,19 +105,19 @@ fn start(to: &str, transcript: &Transcript) -> (Program, SocketAddr) {
     let address = first.strip_prefix("[GATEWAY] Listening on ");
     let address = address.and_then(|rest| rest.strip_suffix(&format!(", for the server at {to}")));
     let address = address.and_then(|address| address.parse().ok());
-    (program, address.unwrap_or_else(|| panic!("it opens with {first:?}")))
+    (program, address.unwrap_or_else(|| panic!("the gateway's first line is {first:?}")))
 }
 
-/// The gateway with these arguments. `cargo test` builds it beside the tests.
+/// Returns a command that runs the gateway with these arguments. `cargo test` builds it along with the tests.
 fn gateway_command<const N: usize>(arguments: [&str; N]) -> Command {
-    let test = std::env::current_exe().expect("the test has a path");
-    // target/debug/deps/it-0123
+    let test = std::env::current_exe().expect("the test binary has a path");
+    // Such as target/debug/deps/it-0123.
     let program = test.ancestors().nth(2).expect("it is three deep").join("examples/gateway");
     let program = program.with_extension(std::env::consts::EXE_EXTENSION);
-    // `cargo test --test it` alone does not build it.
+    // `cargo test --test it` does not build the gateway, so it can be missing or out of date.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons/gateway");
-    let sources = sources.read_dir().expect("the sources are there").flatten();
+    let sources = sources.read_dir().expect("the directory of the sources exists").flatten();
     let is_new = sources.map(|file| modified(&file.path())).max() <= Some(modified(&program));
     assert!(is_new, "the gateway is missing or old: run `cargo build --examples` first");
     let mut command = Command::new(program);

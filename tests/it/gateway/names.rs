@@ -1,4 +1,5 @@
-//! Names behind the gateway: they are made valid and unique, may come late or never, and protect their owners.
+//! Names behind the gateway. The gateway makes them valid and unique. A client may send its name late or never, and
+//! cannot speak under the name of another.
 
 use super::Gateway;
 
@@ -17,7 +18,7 @@ fn a_name_is_made_fit_and_unique() {
     ] {
         let mut peer = gateway.answer(given, nickname);
         listener.expect(&format!("[SERVER] {nickname} joined the chat!"));
-        // It opens its messages with the name that it gave.
+        // The client begins its messages with the name that it sent, not with the nickname that it got.
         peer.send_bytes(format!("{given}: hi").as_bytes());
         listener.expect(&format!("{nickname}: hi"));
         drop(peer);
@@ -27,7 +28,8 @@ fn a_name_is_made_fit_and_unique() {
 
 #[test]
 fn many_may_give_the_same_name() {
-    // More than the server lets one connection try.
+    // Thirteen clients with the same name. The last one has to try more nicknames than the server allows on one
+    // connection.
     let gateway = Gateway::start();
     let mut peers = vec![gateway.answer("alice", "alice")];
     for number in 2..=13 {
@@ -43,7 +45,7 @@ fn many_may_give_the_same_name() {
         }
         peers.push(peer);
     }
-    // Neither the questions nor the refusals of the server are for the clients.
+    // The server's prompts and refusals during these tries were not passed on to the clients.
     peers[12].send_bytes(b"alice: hi");
     peers[11].expect("alice-13: hi");
     peers[0].expect("alice-13: hi");
@@ -59,7 +61,7 @@ fn nobody_speaks_in_anothers_name() {
     alice.expect("bob: alice: I am alice");
     bob.send_bytes(b"hi\nalice: I am alice\n[SERVER] So am I.");
     alice.expect_all(["bob: hi", "bob: alice: I am alice", "bob: [SERVER] So am I."]);
-    // The name that one gave stays one's own prefix, and so does the one that one has.
+    // After a rename, the gateway still removes the old name from the start of a message, and also the new name.
     bob.send_bytes(b"bob: /nick robert");
     alice.expect("[SERVER] bob is now known as robert");
     bob.expect("[SERVER] bob is now known as robert");
@@ -67,7 +69,7 @@ fn nobody_speaks_in_anothers_name() {
     alice.expect("robert: hi");
     bob.send_bytes(b"robert: hi");
     alice.expect("robert: hi");
-    // The client itself gets the answers to its own questions.
+    // The refusal of a rename that the client itself asked for is passed on to the client.
     bob.send_bytes(b"robert: /nick alice");
     bob.expect("[SERVER] The nickname alice is already taken. You keep your nickname.");
 }
@@ -97,7 +99,7 @@ fn a_guest_can_ask_and_leave() {
     for each in [&mut alice, &mut bob] {
         each.expect("* guest waves");
     }
-    // It is a guest for as long as it likes.
+    // A guest may keep its name, or choose another one with /nick.
     bob.send_bytes(b"/nick bob");
     for each in [&mut alice, &mut bob] {
         each.expect("[SERVER] guest is now known as bob");
@@ -116,7 +118,7 @@ fn guests_and_their_names_are_made_unique_too() {
     for earlier in [&mut alice, &mut bob] {
         earlier.expect("[SERVER] guest-2 joined the chat!");
     }
-    // The refusals of the names that are taken are not for it.
+    // The server's refusals of names that are taken are not passed on to the client.
     carol.send_bytes(b"Alice: hi\n");
     let renamed = "[SERVER] guest-2 is now known as Alice-2";
     carol.expect(renamed);
@@ -126,10 +128,10 @@ fn guests_and_their_names_are_made_unique_too() {
     carol.send_bytes(b"Alice: again\n");
     alice.expect("Alice-2: again");
     bob.expect("Alice-2: again");
-    // One that is a guest by its own word, and one whose first line comes with others.
+    // This client names itself `guest`, and its first line arrives together with another one.
     bob.send_bytes(b"guest: hi\nguest: there\n");
     alice.expect_all(["guest: hi", "guest: there"]);
-    // When it ends its stream, its connection ends cleanly, and its last words are said.
+    // When a client ends its stream, the gateway passes the goodbye on and then closes the connection.
     carol.end_input();
     carol.lines_until("[SERVER] Goodbye!");
     carol.expect_end();

@@ -1,4 +1,5 @@
-//! Messages through the gateway: one read is one message, and long and many lines arrive whole.
+//! Messages through the gateway: the bytes of one read are one message. Long lines and large numbers of lines arrive
+//! complete.
 
 use std::process::Command;
 use std::thread;
@@ -31,7 +32,7 @@ fn clients_of_both_kinds_and_of_the_server_itself_talk_in_one_room() {
         other.expect("carol: hi both");
     }
 
-    // One that speaks before it was taken for a guest.
+    // Dave speaks before the gateway has made him a guest.
     let mut dave = gateway.connect("dave");
     dave.send_bytes(b"dave: hi\n");
     dave.expect("[SERVER] Connected to the server!");
@@ -71,7 +72,7 @@ fn nc_is_a_client_too() {
     nc.expect("NICKNAME[SERVER] Connected to the server!");
     nc.expect("[SERVER] 2 online: alice, guest");
     alice.expect("[SERVER] guest joined the chat!");
-    // Whoever types lines answers with one and puts no name in front.
+    // A person at `nc` answers with a line, and does not put a name in front of messages.
     nc.send_text("carol\n");
     nc.expect("[SERVER] guest is now known as carol");
     alice.expect("[SERVER] guest is now known as carol");
@@ -87,18 +88,18 @@ fn one_read_is_one_message_with_all_that_follows_from_it() {
     let mut alice = gateway.answer("alice", "alice");
     let mut bob = gateway.answer("bob", "bob");
     alice.expect("[SERVER] bob joined the chat!");
-    // Two messages that travel together are one.
+    // Two messages that arrive in the same read count as one.
     alice.send_bytes(b"alice: onealice: two");
     bob.expect("alice: onealice: two");
-    // One that is cut within a character is two, and neither can be read.
+    // A message that arrives in two reads, cut within a character, counts as two, and neither is valid UTF-8.
     alice.send_bytes(b"alice: caf\xc3");
     alice.expect("[SERVER] Not sent: That line is not valid UTF-8.");
     alice.send_bytes(b"\xa9");
     alice.expect("[SERVER] Not sent: That line is not valid UTF-8.");
-    // With line ends it is as everywhere, except for the end.
+    // If a read contains line ends, each line is a message, and so is the text after the last line end.
     alice.send_bytes(b"alice: three\n\n \nalice: four\r\nalice: five");
     bob.expect_all(["alice: three", "alice: four", "alice: five"]);
-    // A blank message is none.
+    // A blank message is ignored.
     alice.send_bytes(b"alice: ");
     alice.send_bytes(b"\n");
     alice.send_bytes(b"\nalice: six");
@@ -111,11 +112,12 @@ fn no_piece_of_a_long_line_passes_for_anothers() {
     let mut alice = gateway.answer("alice", "alice");
     let mut bob = gateway.answer("bob", "bob");
     alice.expect("[SERVER] bob joined the chat!");
-    // A line of 1024 bytes, as all else than its sender are sent it, does not fit into one recv.
+    // The other clients read at most 1,024 bytes with one recv. A message of 1,024 bytes is longer than that, since its
+    // sender's name is in front of it. So the gateway has to split it.
     let rest = "bob: I resign";
     let filling = "x".repeat(1024 - "alice: ".len() - "\n".len());
     let text = format!("{filling}{rest}");
-    assert!(text.len() > 1024, "else the server sends it on whole");
+    assert!(text.len() > 1024, "a shorter line would not be split");
     let (first, second) = text.split_at(filling.len());
     assert_eq!(second, rest);
     let said = &text[..1024];
@@ -150,13 +152,13 @@ fn a_paste_of_many_lines_arrives_in_full() {
     let said = lines.concat();
     thread::scope(|scope| {
         scope.spawn(|| alice.send_bytes(format!("{}\n", lines.join("\n")).as_bytes()));
-        // A read may end within a line, which then is two; but nothing is lost or out of order.
+        // A read may end within a line. That line then becomes two messages, but nothing is lost or reordered.
         let mut heard = String::new();
         while heard.len() < said.len() {
             let line = bob.line();
-            heard += line.strip_prefix("alice: ").expect("it is hers");
+            heard += line.strip_prefix("alice: ").expect("every line is from alice");
         }
-        assert!(heard == said, "heard is\n{heard}");
+        assert!(heard == said, "bob has received\n{heard}");
     });
 }
 

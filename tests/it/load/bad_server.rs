@@ -1,7 +1,8 @@
-//! A server that does one thing wrong, once: to one receiver, the victim, or in one message.
+//! A server that makes one mistake, once: usually towards one client, the victim, or in one message.
 //!
-//! It speaks just as much of the line protocol as the tool needs. It has one thread per client, and holds
-//! its lock while it writes. The real server must not do that; here it keeps one order.
+//! It implements only as much of the line protocol as the measuring tool needs. It has one thread per client, and
+//! holds the room's lock while it writes. That keeps all messages in one order. The real server must not do it,
+//! because a slow client would delay all others.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// The fault of a [`BadServer`].
+/// The mistake that a [`BadServer`] makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misdeed {
     Lose,
@@ -19,7 +20,8 @@ pub(crate) enum Misdeed {
     Double,
     /// Sends the victim a message only after the next one.
     Reorder,
-    /// Sends the victim a message only after the next one of another sender, never of the same.
+    /// Sends the victim a message only after the next message of another sender. Messages of the same sender stay in
+    /// order.
     SwapSenders,
     Tear,
     WrongNickname,
@@ -29,7 +31,7 @@ pub(crate) enum Misdeed {
     Disconnect,
 }
 
-/// Which of the messages that the victim gets is the one that goes wrong.
+/// The number of the message with the mistake, counted from 1 among the messages for the victim.
 const FATAL_MESSAGE: usize = 7;
 
 pub(crate) struct BadServer {
@@ -41,9 +43,10 @@ pub(crate) struct BadServer {
 struct Member {
     nickname: String,
     stream: TcpStream,
-    /// How many messages were meant for it. For a sender that gets its own back: how many it has sent.
+    /// How many messages for this member the server has received from others. With [`Misdeed::Echo`]: how many messages
+    /// this member has sent.
     messages: usize,
-    /// A message that is held back, and its sender.
+    /// The sender and the text of a message that is held back.
     held: Option<(String, String)>,
 }
 
@@ -74,8 +77,8 @@ impl BadServer {
 impl Drop for BadServer {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the accept loop. The clients' threads end with their connections, and those are the
-        // tool's, which has ended.
+        // This connection wakes the accept loop. The clients' threads have ended with their connections, because the
+        // measuring tool, which opened them, has exited.
         drop(TcpStream::connect(self.address));
         self.accept_loop.take().map(JoinHandle::join);
     }
@@ -92,7 +95,7 @@ fn serve(misdeed: Misdeed, stream: &TcpStream, room: &Mutex<Vec<Member>>) {
         let online = room.len() + 1;
         give(&stream, &format!("[SERVER] Connected to the server!\n[SERVER] {online} online: us"));
         for member in room.iter() {
-            // The first client is in before any other, so it is sure to miss that.
+            // The first client joins before all others, so it would certainly get this notice.
             let misses = member.is_first() && nickname == "u00003";
             if misdeed != Misdeed::LoseJoinNotice || !misses {
                 give(&member.stream, &format!("[SERVER] {nickname} joined the chat!"));
@@ -111,7 +114,7 @@ fn serve(misdeed: Misdeed, stream: &TcpStream, room: &Mutex<Vec<Member>>) {
         }
     }
     room.lock().unwrap().retain(|member| member.nickname != nickname);
-    // The room had a copy of the descriptor, so dropping one is not enough.
+    // Other threads may still have a copy of the descriptor, so dropping this one might not close the connection.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
@@ -172,7 +175,7 @@ impl Member {
     }
 }
 
-/// Writes a line. If the client is gone, its own thread finds out.
+/// Writes a line. An error is ignored: if the client is gone, the client's own thread notices.
 fn give(mut stream: &TcpStream, line: &str) {
     let _ = stream.write_all(format!("{line}\n").as_bytes());
 }

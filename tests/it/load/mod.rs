@@ -1,6 +1,6 @@
-//! The measuring tool from outside: what it says about the server, and about servers that do wrong.
+//! The measuring tool from outside: its verdict about the server, and about servers that make mistakes.
 //!
-//! Every run is tiny: the verdict counts here, not the speed.
+//! Every run is tiny, because these tests check the verdict and not the speed.
 
 mod bad_server;
 
@@ -12,14 +12,14 @@ use bad_server::{BadServer, Misdeed};
 use crate::harness::play::example;
 use crate::harness::{Finished, Program, Server, Transcript};
 
-/// Runs the tool to its end.
+/// Runs the measuring tool with these arguments until it exits.
 fn load(arguments: &str) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
     command.args(arguments.split_whitespace());
     Program::run(command, "")
 }
 
-/// The figures in the last line of the tool's output.
+/// Access to the figures in the last line of the tool's output.
 impl Finished {
     fn figure(&self, key: &str) -> &str {
         let last = self.output.lines().next_back().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Finished {
     }
 }
 
-/// Starts a server for the tool, with these options.
+/// Starts a server without a rate limit and without a log of joins, plus these options.
 fn server(options: &[&str]) -> Server {
     Server::with(&[&["--rate", "0", "--quiet"], options].concat())
 }
@@ -46,7 +46,7 @@ fn passes(arguments: &str) -> Finished {
     finished
 }
 
-/// Runs a scenario against a server that does something wrong. The tool must find it.
+/// Runs a scenario against a server that makes this mistake. The tool must report it.
 fn finds(misdeed: Misdeed, arguments: &str) -> Finished {
     let server = BadServer::start(misdeed);
     let finished = load(&format!("{arguments} --silence 2 --port {}", server.port()));
@@ -100,7 +100,8 @@ fn a_stalled_client_gets_everything_in_the_end() {
 
 #[test]
 fn a_stalled_client_that_was_evicted_is_no_fault() {
-    // Of twenty megabytes the server keeps four, and the sockets of the one that stalls some four.
+    // The stalled client is sent twenty megabytes. The server's backlog keeps four of them, and the buffers of the
+    // stalled client's connection about four. So the server must evict the client.
     let server = server(&["--backlog", "4000000"]);
     let stalled = "stalled --clients 3 --stalled 1 --senders 1 --messages 20000 --bytes 1000";
     let finished = load(&format!("{stalled} --rate 10000 --port {}", server.port()));
@@ -132,7 +133,7 @@ fn the_servers_process_is_looked_at() {
     assert!(finished.number("server_threads") > 10.0);
     assert!(finished.number("server_descriptors") > 10.0);
     assert!(finished.number("server_peak_kib") >= finished.number("server_kib_per_client"));
-    // The system counts in hundredths of a second, so little work may be none.
+    // The system counts processor time in hundredths of a second, so a little work may count as zero.
     assert!(finished.number("server_cpu_s") >= 0.0 && finished.number("own_cpu_s") >= 0.0);
 }
 
@@ -231,7 +232,7 @@ fn a_server_that_is_ended_under_siege_has_told_all_the_same() {
 
 #[test]
 fn what_is_lost_and_who_is_cut_off_in_a_siege_is_found() {
-    // Attackers who say nothing: the victim counts what it is told.
+    // These attackers send no messages. So the server's mistake is in a message that the tool checks.
     let siege = "soak 1 --clients 20 --attack hydra";
     assert_eq!(finds(Misdeed::Lose, siege).figure("lost"), "1");
     assert_eq!(finds(Misdeed::Disconnect, siege).figure("disconnected"), "1");
@@ -239,7 +240,7 @@ fn what_is_lost_and_who_is_cut_off_in_a_siege_is_found() {
 
 #[test]
 fn a_promise_that_an_attacker_finds_broken_is_told() {
-    // This one says none of the words that a newcomer must be told.
+    // This server does not send the last line that a client must get.
     let server = BadServer::start(Misdeed::Tear);
     let port = server.port();
     let finished = load(&format!("soak 1 --clients 20 --attack churn --port {port}"));

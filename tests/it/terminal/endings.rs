@@ -18,7 +18,7 @@ fn ended(options: &str, port: u16, end: impl FnOnce(&Tmux)) -> Option<(Tmux, Str
     let stty = Command::new("stty").args(["-a", "-F", &terminal.value("pane_tty")]).output();
     let raw = stty.unwrap().stdout;
     end(&terminal);
-    let code = poll_until(format_args!("the end, shown is\n{terminal}"), || {
+    let code = poll_until(format_args!("the end, the screen is\n{terminal}"), || {
         terminal.rows().into_iter().find(|row| row.starts_with("ended with "))
     });
     let before = terminal.wait_for_file("before");

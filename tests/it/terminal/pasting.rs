@@ -11,7 +11,7 @@ fn alice(columns: u16, server: &FakeServer) -> Option<(Tmux, Peer)> {
 }
 
 fn wait_for(terminal: &Tmux, text: &str) {
-    poll_until(format_args!("{text}, shown is\n{terminal}"), || {
+    poll_until(format_args!("{text}, the screen is\n{terminal}"), || {
         terminal.rows().iter().any(|row| row.contains(text)).then_some(())
     });
 }
@@ -37,7 +37,7 @@ fn many_lines_are_asked_about_first() {
         terminal.keys(&[no]);
         let draft = if no == "x" { "alice> draftx" } else { "alice> draft" };
         terminal.wait_for_last_row(draft);
-        poll_until(format_args!("the end of the question, shown is\n{terminal}"), || {
+        poll_until(format_args!("the end of the question, the screen is\n{terminal}"), || {
             (!terminal.rows().contains(&question.to_owned())).then_some(())
         });
     }
@@ -94,7 +94,7 @@ fn a_paste_whose_end_never_comes_is_ended_by_ctrl_c() {
     terminal.text("lost");
     // Ctrl-C within a paste is text, until nothing has come for a while. The machine may be busy, and
     // what was sent with a pause read without one.
-    poll_until(format_args!("the end, shown is\n{terminal}"), || {
+    poll_until(format_args!("the end, the screen is\n{terminal}"), || {
         std::thread::sleep(std::time::Duration::from_millis(300));
         terminal.keys(&["C-c"]);
         std::thread::sleep(std::time::Duration::from_millis(300));

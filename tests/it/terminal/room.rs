@@ -79,7 +79,7 @@ fn history_has_no_time() {
     connection.send("[SERVER] Last messages: 2\nbob: before\n* bob left\nbob: now");
     terminal.wait_for_row("--:-- | bob: before");
     terminal.wait_for_row("--:-- | * bob left");
-    poll_until(format_args!("the time, shown is\n{terminal}"), || {
+    poll_until(format_args!("the time, the screen is\n{terminal}"), || {
         let row = terminal.rows().into_iter().find(|row| row.ends_with(" bob: now"))?;
         row.starts_with(|c: char| c.is_ascii_digit()).then_some(())
     });

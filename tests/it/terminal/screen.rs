@@ -29,7 +29,7 @@ fn an_edge_of_the_typed_row_says_that_there_is_more() {
     let _connection = server.let_in("alice");
     terminal.text("the quick brown fox jumps over the lazy dog");
     let ends_with = |end: &str| {
-        poll_until(format_args!("{end}, shown is\n{terminal}"), || {
+        poll_until(format_args!("{end}, the screen is\n{terminal}"), || {
             terminal.rows().last().filter(|row| row.ends_with(end)).cloned()
         })
     };

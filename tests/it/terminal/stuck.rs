@@ -23,7 +23,7 @@ fn alice(server: &FakeServer) -> Option<(Tmux, Peer)> {
 }
 
 fn wait_for(terminal: &Tmux, text: &str) {
-    poll_until(format_args!("{text}, shown is\n{terminal}"), || {
+    poll_until(format_args!("{text}, the screen is\n{terminal}"), || {
         terminal.rows().iter().any(|row| row.contains(text)).then_some(())
     });
 }

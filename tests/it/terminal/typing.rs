@@ -45,7 +45,7 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
     terminal.wait_for_row("[SERVER] bob joined the chat!");
     // An arrow key, and a character of three bytes, each byte a write of its own; then the Escape key. An
     // arrow key of which the rest comes late is none, so that a busy machine needs several tries.
-    poll_until(format_args!("o漢n, shown is\n{terminal}"), || {
+    poll_until(format_args!("o漢n, the screen is\n{terminal}"), || {
         terminal.keys(&["C-e", "C-u"]);
         terminal.text("on");
         for byte in ["1b", "5b", "44", "e6", "bc", "a2", "1b"] {
@@ -53,7 +53,7 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
         }
         terminal.keys(&["End"]);
         terminal.text(".");
-        let shown = poll_until(format_args!("a full stop, shown is\n{terminal}"), || {
+        let shown = poll_until(format_args!("a full stop, the screen is\n{terminal}"), || {
             terminal.rows().last().filter(|row| row.ends_with('.')).cloned()
         });
         (shown == "alice> o漢n.").then_some(())
@@ -68,12 +68,12 @@ fn the_escape_key_swallows_nothing_that_is_typed_after_it() {
     let Some(terminal) = alice(60, server.port()) else { return };
     // Typed at once, Escape and b are Alt-B. So the pause is made longer until they are not.
     let mut pause = Duration::from_millis(50);
-    poll_until(format_args!("a b, shown is\n{terminal}"), || {
+    poll_until(format_args!("a b, the screen is\n{terminal}"), || {
         terminal.keys(&["C-u", "Escape"]);
         thread::sleep(pause);
         pause *= 2;
         terminal.text("bx");
-        let shown = poll_until(format_args!("an x, shown is\n{terminal}"), || {
+        let shown = poll_until(format_args!("an x, the screen is\n{terminal}"), || {
             terminal.rows().last().filter(|row| row.ends_with('x')).cloned()
         });
         (shown == "alice> bx").then_some(())

@@ -1,11 +1,11 @@
-# A chat server without threads: one loop asks the kernel (`select`) who has something to say. It never
-# waits for a reader: what a client does not take is kept for it, up to a bound, and written when the
-# kernel says that it takes more. `check` examines it.
+# A chat server without threads: one loop asks the kernel (`select`) which sockets are readable or writable. The
+# server never waits for a client that does not read. It keeps the unsent text for that client, up to a bound, and
+# writes it when the socket is writable again. The program `check` tests this server.
 use strict; use warnings;
 use IO::Socket::INET; use IO::Select; use Errno qw(EAGAIN EWOULDBLOCK);
 use POSIX ();
 use constant { MAX_LINE => 1024, MAX_WAITING => 8 << 20 };
-# Some descriptors are for other things than clients.
+# Ten descriptors are left for other uses than clients.
 my $most_clients = POSIX::sysconf(POSIX::_SC_OPEN_MAX()) - 10;
 
 my $listener = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], Listen => 128,
@@ -89,7 +89,8 @@ while ($ends < 2 || grep { length $_->{waiting} && !$_->{is_over} } values %clie
             if (length $client->{waiting} > MAX_WAITING) { $client->{waiting} = ""; leave($client, ""); $client->{ended} = 1; }
         }
         next if length $client->{waiting} || !($client->{leaves} || $ends == 2);
-        # The last words are out: say so, and wait for the peer to close, for half a second.
+        # The last text is sent. Shut the socket down for writing, and wait up to about two seconds for the
+        # peer to close.
         shutdown($client->{socket}, 1) if !$client->{is_over};
         $client->{is_over} ||= time + 1;
         delete $clients{$client->{socket}} if $client->{ended} || time > $client->{is_over};

@@ -1,4 +1,4 @@
-# A chat server of a dozen lines, as one writes it first: one thread per client. `check` examines it.
+# A chat server of a dozen lines, such as a beginner writes: one thread per client. The program `check` tests it.
 import socket, sys, threading
 
 clients = {}
