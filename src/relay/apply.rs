@@ -1,13 +1,14 @@
-//! Applying: what an entry does to the [`state`](super::state), and what happens by it.
+//! Applying: changes the [`state`](super::state) as an entry says, and reports what happens in the room.
 //!
-//! An [`Event`] tells a server what to do on its own sockets. It changes nothing here: this module is pure.
+//! Everything that happens in the room is reported as an [`Event`], which the [`stage`](super::stage) carries out.
+//! This module itself does no I/O.
 //!
-//! A server has one entry under way at a time, and sends it again until it reads it back. So a copy has the
-//! same number as its original, and a gap in the numbers proves that entries are missing.
+//! A server has one entry under way at a time, and sends that entry again until it reads it back. Every copy has the
+//! same number as the original, so copies can be recognized. A gap in the numbers proves that entries are missing.
 //!
-//! A server is dead when another server has beaten [`MISSES`] times since its last entry. This is a count of
-//! entries and not a time, so all servers agree on it. While the engine stands still nobody beats, and nobody
-//! dies.
+//! A server is dead if any other server has sent [`MISSES`] beats since the dead server's last entry. All servers
+//! count the same beats, so all agree on who is dead. A time limit would not have this property. While the engine
+//! does not answer, no beats are appended, and no server is declared dead.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,23 +18,23 @@ use super::state::{HISTORY_LINES, Member, Server, State, Who};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::replies::LeaveReason;
 
-/// The cost of an entry in addition to its text, in bytes: about as much as the engine adds.
+/// The cost of an entry in addition to its text, in bytes. It is about the memory that the engine adds.
 const ENTRY_COST: u64 = 64;
 
-/// How much is appended from one checkpoint to the next, in bytes. The stream keeps up to twice that.
+/// How many bytes are appended from one checkpoint to the next. The stream keeps up to twice as many.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// A server is gone if it says nothing during this many beats of another server.
+/// A server is removed if it appends nothing during this many beats of another server.
 pub const MISSES: u32 = 6;
 
-/// How a server goes.
+/// Why a server is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// It has said so.
+    /// It has announced that it closes.
     Closed,
-    /// It has said nothing for too long.
+    /// It has appended nothing for too long.
     Silent,
-    /// Another run of its name has come.
+    /// Another run with the same server name has entered the room.
     Replaced,
 }
 
@@ -54,53 +55,55 @@ pub enum Event<'a> {
     Joined(Who, &'a str),
     /// Somebody takes another nickname.
     Renamed(Who, &'a str),
-    /// Somebody wanted a nickname that is taken.
+    /// Somebody wants a nickname that is taken.
     Refused(Who),
     /// Somebody says a line.
     Said(Who, &'a str, &'a str),
-    /// Somebody does something.
+    /// Somebody performs an action, such as "alice waves".
     Acted(Who, &'a str, &'a str),
-    /// Somebody tells something to a member. If there is no such member, the name is as it was typed.
+    /// Somebody sends a private message to a member. If there is no such member, the `Err` contains the name as it
+    /// was typed.
     Told(Who, Result<Who, &'a str>, &'a str),
     /// Somebody leaves.
     Left(Who, &'a str, LeaveReason),
-    /// An operator says a line to everyone.
+    /// An operator sends a notice to everyone.
     Announced(&'a str),
-    /// A server comes.
+    /// A server enters the room.
     Came(Sid, &'a str),
-    /// A server is gone; its members have left.
+    /// A server was removed, after its members have left.
     Gone(Sid, &'a str, Gone),
-    /// A record cannot come from a server of this version. The text says why.
+    /// A record is invalid: no server of this version writes it. The text says why.
     Bad(&'static str),
 }
 
 /// The verdict on an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is valid, and was applied.
+    /// The entry is valid, and was applied.
     Counted,
-    /// It is ignored: it is a copy, or its server is not in the room.
+    /// The entry is ignored: it is a copy, or its server is not in the room.
     Ignored,
     /// No server of this room writes such an entry. The text says why.
     Foreign(&'static str),
     /// A server asks for a checkpoint.
     Question,
-    /// The server that wrote it has not read the same as this one. The text says why. The entry may count all
-    /// the same.
+    /// The server that wrote the entry may not have read the same as this one, or entries before this entry are
+    /// missing. The text says why. The entry may have been applied nevertheless.
     Doubtful(&'static str),
 }
 
-/// The result of an entry.
+/// The result of applying an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The verdict on it.
+    /// The verdict on the entry.
     pub outcome: Outcome,
-    /// Whether a checkpoint is due here. Once it is kept, nobody needs the stream before this entry.
+    /// If a checkpoint is due here, the first entry to keep. Once the checkpoint is stored, the entries before that
+    /// entry can be deleted.
     pub trim_to: Option<Id>,
 }
 
 impl State {
-    /// Applies the next entry of the stream. `tell` is called for each event, with the number of its record in
+    /// Applies the next entry of the stream. Calls `tell` for each event, with the number of the event's record in
     /// the entry.
     pub fn apply(&mut self, entry: &Entry, tell: &mut dyn FnMut(usize, Event<'_>)) -> Applied {
         let content = entry.content();
@@ -109,7 +112,7 @@ impl State {
             Content::Question => Outcome::Question,
             Content::Foreign(why) => Outcome::Foreign(why),
         };
-        // This is done for every entry: all servers agree on its place in the stream.
+        // Every entry is counted here, even an ignored one, because all servers must agree on the positions.
         let cost = ENTRY_COST + entry.fields.iter().map(|field| field.len() as u64).sum::<u64>();
         self.position += cost;
         self.since += cost;
@@ -154,11 +157,12 @@ impl State {
         doubt.map_or(Outcome::Counted, Outcome::Doubtful)
     }
 
-    /// Returns why the writer of an entry cannot have read the same as this server, if that is so. This never
-    /// decides whether the entry counts, since servers remember different parts of the stream.
+    /// If the writer of an entry has not read the same as this server, returns how this was noticed. A doubt never
+    /// decides whether the entry is applied, because servers remember different parts of the stream.
     ///
-    /// A server that lags behind may have read only what is not remembered any more. One that comes has just read
-    /// everything: if it has not, it is in another room, such as that of an engine that was emptied.
+    /// The point of a server that lags behind may be older than all remembered points. Then there is no doubt. A
+    /// server that enters the room has just read everything, so its point must be remembered. If it is not, that
+    /// server comes from another room, for example from before the engine was emptied.
     fn doubt(&self, header: &Header) -> Option<&'static str> {
         if header.at > self.position {
             return Some("its server had read more than there was");
@@ -170,7 +174,7 @@ impl State {
         .then_some("its server had read something else")
     }
 
-    /// Lets a server in, if the entry is a server's first. An older run with the same name goes.
+    /// Lets a server into the room, if the entry is its hello. Removes an older run with the same name.
     fn let_in(
         &mut self,
         header: &Header,
@@ -181,7 +185,7 @@ impl State {
         let same = self.servers.iter().find(|(_, server)| server.name == name);
         if let Some((&same, server)) = same {
             if header.at <= server.came {
-                // A late copy: the other run came after this entry was written.
+                // This entry is a late copy: the other run entered the room after this entry was written.
                 return false;
             }
             self.remove_server(same, Gone::Replaced, &mut |event| tell(0, event));
@@ -221,7 +225,7 @@ impl State {
         rest: &str,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), &'static str> {
-        // A server that has just closed says nothing more.
+        // Records after `X` in the same entry are ignored.
         let Some(server) = self.servers.get_mut(&who.sid) else { return Ok(()) };
         if kind == "J" {
             let member = Member::parse(rest)?;
@@ -239,7 +243,7 @@ impl State {
             self.mix(u64::from(is_free));
             return Ok(());
         }
-        // Its join was refused: it is not in.
+        // The records of a client whose join was refused are ignored.
         let Some(member) = server.members.get_mut(&who.client) else { return Ok(()) };
         match kind {
             "S" | "A" | "T" if rest.len() > 2 * MAX_MESSAGE_BYTES => return Err("it is too long"),
@@ -280,7 +284,7 @@ impl State {
         Ok(())
     }
 
-    /// Counts a server's beat for all others, and removes servers that were silent for too long.
+    /// Counts a beat of the server `sid` for all other servers, and removes those that were silent for too long.
     fn beat(&mut self, sid: Sid, tell: &mut dyn FnMut(Event<'_>)) {
         let mut silent = Vec::new();
         for (&other, server) in self.servers.iter_mut().filter(|&(&other, _)| other != sid) {
@@ -312,14 +316,14 @@ impl State {
         tell(Event::Gone(sid, &server.name, how));
     }
 
-    /// Mixes a number into the digest. This is FNV-1a on eight bytes at once, with a rotation that brings the
-    /// high bits down.
+    /// Mixes a number into the digest. This is FNV-1a with eight bytes per step. The rotation moves high bits to low
+    /// places.
     fn mix(&mut self, number: u64) {
         self.digest = (self.digest ^ number).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     }
 }
 
-/// Adds a line to the history, into the memory of the oldest.
+/// Adds a line to the history. If the history is full, the new line uses the memory of the oldest line.
 fn remember(history: &mut VecDeque<String>, parts: &[&str]) {
     let is_full = history.len() >= HISTORY_LINES;
     let mut line = if is_full { history.pop_front() } else { None }.unwrap_or_default();
@@ -330,7 +334,7 @@ fn remember(history: &mut VecDeque<String>, parts: &[&str]) {
     history.push_back(line);
 }
 
-/// Why a client leaves, by its letter on the wire.
+/// Returns the reason why a client leaves, from its letter in the record.
 fn reason(letter: &str) -> LeaveReason {
     match letter {
         "q" => LeaveReason::Quit,

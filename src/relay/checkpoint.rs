@@ -1,5 +1,5 @@
-//! The checkpoint: the state as text, so that a server that comes later need not read the stream from its
-//! beginning, and the stream can forget.
+//! The checkpoint: the state as text. A server that starts later reads the newest checkpoint instead of the stream's
+//! older entries, so these entries can be deleted.
 //!
 //! ```text
 //! 1 LAST SID SEQ POSITION SINCE MARK DIGEST      the version, and how far the state is
@@ -9,8 +9,8 @@
 //! h LINE                                         one of the last lines
 //! ```
 //!
-//! Reading it and applying what comes after it in the stream gives the same state as applying everything. This
-//! module is pure. The [`engine`](super::engine) keeps the text.
+//! Reading a checkpoint and applying the entries after it gives the same state as applying all entries. This module
+//! is pure. The [`engine`](super::engine) stores the text.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ use super::entry::Sid;
 use super::state::{HISTORY_LINES, Member, Server, State, Who};
 
 impl State {
-    /// Writes it.
+    /// Returns the state as the text of a checkpoint.
     pub fn write(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -42,7 +42,7 @@ impl State {
         self.history.iter().try_for_each(|line| writeln!(text, "h {line}"))
     }
 
-    /// Reads what [`State::write`] has written. `None` if the text is something else.
+    /// Parses the text that [`State::write`] returns. Returns `None` if the text is not a checkpoint.
     pub fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let mut words = lines.next()?.strip_prefix("1 ")?.split(' ');

@@ -1,4 +1,4 @@
-//! The engine: the few commands that a room needs of Redis or Valkey, on one connection.
+//! The engine: a connection to Redis or Valkey, with the few commands that a room needs.
 //!
 //! ```text
 //! XADD   chat:{lobby}:log * e TEXT          append an entry, at the end of the one order
@@ -8,10 +8,10 @@
 //! XTRIM  chat:{lobby}:log MINID ID          forget what is before a checkpoint
 //! ```
 //!
-//! Both keys belong to one room. The braces put both into one slot, for engines that have slots.
+//! Both keys belong to one room. In a cluster, the braces put both keys into the same slot.
 //!
-//! The writer and the reader each have a connection of their own: a thread that waits in `XREAD` can send
-//! nothing.
+//! The writer and the reader each have a connection of their own, because no other command can be sent on a
+//! connection that waits in `XREAD`.
 
 use std::io;
 use std::net::TcpStream;
@@ -21,19 +21,19 @@ use super::entry::{Entry, Id};
 use super::resp::{Connection, Error, Value};
 use super::state::{Place, State};
 
-/// How many entries one reply may bring. Each may have half a megabyte.
+/// The most entries in one reply. An entry can have half a megabyte.
 const ENTRIES_AT_ONCE: &[u8] = b"32";
 
-/// The address of the engine, and the keys of the room there.
+/// The address of the engine, and what is needed to use the room there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The engine, `HOST:PORT`, or its Sentinels.
+    /// The engine's `HOST:PORT`, or those of its Sentinels.
     pub hosts: Vec<String>,
     /// The Sentinels' name for the primary, if there are Sentinels.
     pub sentinel: Option<String>,
     /// The arguments of `AUTH`: nothing, a password, or a user and a password.
     pub auth: Vec<String>,
-    /// The room.
+    /// The name of the room.
     pub room: String,
 }
 
@@ -49,8 +49,8 @@ pub struct Engine {
 const UNEXPECTED: Error = Error::NotResp("an unexpected reply");
 
 impl Engine {
-    /// Connects, and makes sure that it is a primary. `register` is given each socket before anything blocks
-    /// on it, and can refuse.
+    /// Connects, and makes sure that the engine is a primary. Calls `register` with each new socket before the first
+    /// read from the socket. If `register` fails, so does this function.
     ///
     /// # Errors
     ///
@@ -68,7 +68,8 @@ impl Engine {
         if !address.auth.is_empty() {
             authenticate(&mut connection, &address.auth)?;
         }
-        // A replica can be read, but it lags. A demoted engine may still answer before its links break.
+        // A replica would answer reads, but it lags behind its primary. An engine that was demoted continues to
+        // answer for some time.
         let role = connection.call(&[b"ROLE"])?.array().ok_or(UNEXPECTED)?;
         if role.first() != Some(&Value::Bytes(b"master".to_vec())) {
             return Err(io::Error::other("it is a replica").into());
@@ -78,11 +79,12 @@ impl Engine {
         Ok(Self { connection, log, checkpoint })
     }
 
-    /// Tries all rights that a room needs and that would otherwise be used only later. Changes nothing.
+    /// Checks the rights that would otherwise be needed for the first time later, while the room is in use. Changes
+    /// nothing on the engine.
     ///
     /// # Errors
     ///
-    /// A right is missing. The error is the engine's refusal.
+    /// A right is missing. The error contains the engine's reply.
     pub fn check_rights(&mut self) -> Result<(), Error> {
         self.trim(Id::default())?;
         self.entry(Id::default())?;
@@ -94,22 +96,22 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The entry may be in the stream in spite of the error.
+    /// See [`Error`]. The entry may be in the stream in spite of the error.
     pub fn append(&mut self, text: &str) -> Result<Id, Error> {
         let log = self.log.as_bytes();
         let reply = self.connection.call(&[b"XADD", log, b"*", b"e", text.as_bytes()])?;
         reply.text().and_then(|id| id.parse().ok()).ok_or(UNEXPECTED)
     }
 
-    /// Returns the entries that follow a given entry. If there is no entry yet, blocks until one comes, but at
-    /// most for `wait`.
+    /// Returns entries after the entry `after`, in order. If there are none yet, blocks until an entry is appended,
+    /// but at most for `wait`. With `None` it does not block.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn read(&mut self, after: Id, wait: Option<Duration>) -> Result<Vec<Entry>, Error> {
         let after = after.to_string();
-        // A time of zero would mean to wait for ever.
+        // `BLOCK 0` would mean to wait forever.
         let wait = wait.map(|wait| wait.as_millis().max(1).to_string());
         let mut words = vec![&b"XREAD"[..], b"COUNT", ENTRIES_AT_ONCE];
         if let Some(milliseconds) = &wait {
@@ -125,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// Returns the entry with this number, if it is there.
+    /// Returns the entry with this number, if it is still in the stream.
     ///
     /// # Errors
     ///
@@ -136,7 +138,8 @@ impl Engine {
         Ok(entries(range)?.pop())
     }
 
-    /// Whether an entry is still in the stream. That of an empty room always is.
+    /// Whether an entry is still in the stream. Always true for the default `Id`, which means that no entry was read
+    /// yet.
     ///
     /// # Errors
     ///
@@ -148,7 +151,7 @@ impl Engine {
         Ok(self.entry(id)?.is_some_and(|entry| entry.content().key() == key))
     }
 
-    /// Returns the newest checkpoint, if there is one that can be read.
+    /// Returns the newest checkpoint. `None` if there is no checkpoint, or if it cannot be parsed.
     ///
     /// # Errors
     ///
@@ -162,7 +165,8 @@ impl Engine {
         }))
     }
 
-    /// Keeps a checkpoint. A newer checkpoint stays, unless it is about entries that the engine has lost.
+    /// Stores a checkpoint. If the engine has a newer checkpoint, that one is replaced only if the engine has lost
+    /// its last entry.
     ///
     /// # Errors
     ///
@@ -177,12 +181,12 @@ impl Engine {
             return Ok(());
         }
         self.connection.call(&[b"DEL", self.checkpoint.as_bytes()])?;
-        // If this one is refused, another server was faster.
+        // If the engine refuses again, another server has just stored a checkpoint.
         self.add_checkpoint(state).map(drop)
     }
 
-    /// Adds a checkpoint under the number of its entry. So the engine itself refuses one that is older than the
-    /// newest. Returns whether the engine has taken it.
+    /// Adds a checkpoint under the number of its last entry. So the engine refuses every checkpoint that is not newer
+    /// than the stored one. Returns whether the engine accepted the checkpoint.
     fn add_checkpoint(&mut self, state: &State) -> Result<bool, Error> {
         let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
         let (id, text) = (id.as_bytes(), text.as_bytes());
@@ -193,7 +197,7 @@ impl Engine {
         }
     }
 
-    /// Forgets the entries before a given entry.
+    /// Deletes the entries before a given entry from the stream.
     ///
     /// # Errors
     ///
@@ -210,10 +214,11 @@ fn authenticate(connection: &mut Connection, auth: &[String]) -> Result<(), Erro
     connection.call(&words).map(drop)
 }
 
-/// Asks one Sentinel after the other which engine is the primary. An old primary that comes back still calls
-/// itself primary for some seconds. The Sentinels know better.
+/// Asks one Sentinel after the other which engine is the primary, until one of them answers. The engines themselves
+/// cannot be asked: an old primary that is restarted still calls itself primary for some seconds.
 ///
-/// A Sentinel gets the engine's password if it wants one. It refuses a password if it has none itself.
+/// The engine's password is sent only to a Sentinel that asks for a password. A Sentinel without a password would
+/// refuse it.
 fn find_primary(
     address: &Address,
     primary: &str,

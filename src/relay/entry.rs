@@ -1,4 +1,4 @@
-//! The entry: one place in the order, written by one server at a time.
+//! The entry: an element of the stream. Each entry is written by one server and contains any number of records.
 //!
 //! ```text
 //! 934b05962fd117d3 3 488 b82fb84594d2d490      header: SID SEQ AT DIGEST
@@ -6,9 +6,10 @@
 //! A 2 waves
 //! ```
 //!
-//! SID is a run of a server, SEQ the number of its entry. AT says how far its writer had read. DIGEST says what
-//! it had read. So a server finds out that it and the writer do not read the same stream. A demoted engine goes
-//! on answering, so no error and no broken connection shows this.
+//! SID is the random number of a run of a server, and SEQ counts the entries of that run. AT is the position up to
+//! which the writer had read the stream. DIGEST is a digest of what the writer had read. With AT and DIGEST a reader
+//! detects that the writer read another stream. This can happen because a demoted engine continues to answer: neither
+//! an error nor a broken connection shows the demotion.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +17,7 @@ use std::str::FromStr;
 /// The longest name of a server, in bytes.
 pub const MAX_SERVER_NAME_BYTES: usize = 128;
 
-/// The number of an entry in the stream. The engine gives it, and it only grows.
+/// The number of an entry in the stream. The engine assigns the numbers in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Id(u64, u64);
 
@@ -35,7 +36,8 @@ impl fmt::Display for Id {
     }
 }
 
-/// One run of one server: a random number, never used again. A server that must come in again is another run.
+/// The random number of one run of one server. It is never used again. A server that has to enter the room again
+/// starts a new run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sid(pub u64);
 
@@ -53,19 +55,19 @@ impl fmt::Display for Sid {
     }
 }
 
-/// An entry as it stands in the stream.
+/// An entry as the stream stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
     pub id: Id,
-    /// Names and values, in turn.
+    /// Field names and values, alternating.
     pub fields: Vec<Vec<u8>>,
 }
 
 /// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<'a> {
-    /// A server has written these records.
+    /// The records that a server has written, after their header.
     Records(Header, &'a str),
     /// A server asks for a checkpoint.
     Question,
@@ -74,7 +76,7 @@ pub enum Content<'a> {
 }
 
 impl Entry {
-    /// Reads it.
+    /// Parses the entry.
     pub fn content(&self) -> Content<'_> {
         let [name, text] = &*self.fields else { return Content::Foreign("not one field") };
         if name != b"e" {
@@ -91,7 +93,8 @@ impl Entry {
 }
 
 impl Content<'_> {
-    /// The run that wrote the entry, and its number there. Both are zero if no server has written it.
+    /// The run that wrote the entry, and the number of the entry in that run. Both are zero for an entry without a
+    /// header.
     pub fn key(&self) -> (Sid, u64) {
         match self {
             Self::Records(header, _) => (header.sid, header.seq),
@@ -103,17 +106,17 @@ impl Content<'_> {
 /// The first line of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Which run of which server wrote it.
+    /// The run that wrote the entry.
     pub sid: Sid,
     /// The number of this entry in its run, from 1.
     pub seq: u64,
     /// The position up to which the writer had read.
     pub at: u64,
-    /// The digest of what it had read.
+    /// The digest of what the writer had read.
     pub digest: u64,
 }
 
-/// Returns the line as it is written, with its line end.
+/// Formats the header line, including the line end.
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sid, seq, at, digest } = self;
@@ -122,7 +125,7 @@ impl fmt::Display for Header {
 }
 
 impl Header {
-    /// Reads the first line of an entry. `None` if the text is something else.
+    /// Parses the first line of an entry. Returns `None` if the line is not a header.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let header = Self {
@@ -141,7 +144,7 @@ impl Header {
     }
 }
 
-/// Whether a server may have this name.
+/// Whether this is a valid name for a server.
 pub fn is_server_name(name: &str) -> bool {
     (1..=MAX_SERVER_NAME_BYTES).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
 }

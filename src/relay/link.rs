@@ -1,11 +1,12 @@
-//! The link: the records to be appended next, and how far this server has read.
+//! The link: the records to append next, and how far this server has read the stream.
 //!
-//! Records gather in an [outbox](crate::server::outbox) of their own. It has the same rules as the room's. The link
-//! also holds the current run: this server's time in the room, which begins with its hello. If the room is lost,
-//! the run ends, and a new run begins. Everything that the old run had not finished is dropped, and the clients
-//! that it belonged to are disconnected and told.
+//! Records gather in an [outbox](crate::server::outbox) of their own, with the same rules as the room's outbox. The
+//! link also contains the current run: the time in which this server is in the room, from its hello on. If the room
+//! is lost, the run ends, and a new run begins. Everything that the old run had not finished is dropped. This
+//! server's clients are told so and disconnected.
 //!
-//! One lock guards all of this. Sessions append, `relay-writer` takes, and `relay-reader` notes its progress.
+//! One lock guards the link. Sessions append records, `relay-writer` takes them, and `relay-reader` notes how far it
+//! has read.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,61 +27,63 @@ use crate::server::client::{Client, ClientId};
 use crate::server::outbox::Gathers;
 use crate::server::room::Room;
 
-/// How many bytes the slowest server may be behind before the others stop appending. It is half of the least
-/// that the stream keeps. So a flood never makes the stream forget what the slowest server still needs.
+/// How many bytes the slowest server may be behind before the others stop appending. The stream always keeps at least
+/// twice as many bytes. So even in a flood, no trimming deletes entries that the slowest server still needs.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// After reading this many bytes, a server that has nothing to say tells the others how far it has read.
+/// After reading this many bytes, a server with no records to append appends an empty entry. Its header tells the
+/// others how far this server has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// The data that the sessions and the relay's threads share.
 #[derive(Debug, Default)]
 pub struct Link {
-    /// The records to be appended next.
+    /// The records to append next.
     records: Records,
-    /// The number of the last batch that was read back.
+    /// The number of the last batch of records that was read back.
     done: u64,
     phase: Phase,
     /// Why the server cannot go on, if it cannot.
     failure: Option<String>,
-    /// None while the room is being loaded.
+    /// `None` while the room is being loaded.
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
-    /// The names of the other servers, and at which of them a member is. For the console.
+    /// The names of the other servers, and the server of each member that is not on this server. For the console.
     pub(super) servers: HashMap<Sid, String>,
     pub(super) elsewhere: HashMap<ClientId, Sid>,
 }
 
-/// How far the end of the relay has come.
+/// The phases of the relay's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Phase {
     #[default]
     Open,
-    /// Nothing gathers any more. What has gathered is appended, and then the notice that the server closes.
+    /// No more records are accepted. The records that have gathered are appended, followed by the record that the
+    /// server closes.
     Closing,
-    /// The other servers know this, or it is too late to tell them. Nothing is read or appended any more: the
-    /// threads are woken from every wait, and end.
+    /// The other servers have been told that this server closes, or it is too late to tell them. The relay's threads
+    /// are woken from every wait, and end.
     Closed,
 }
 
-/// This server's part in the room, from its hello on.
+/// One run of this server, from its hello on.
 #[derive(Debug)]
 struct Run {
     sid: Sid,
     /// The number of the last entry that was sent.
     sent: u64,
-    /// The actions for when that entry is read back. None once it is.
+    /// What to do when that entry is read back. `None` once the entry was read back.
     under_way: Option<UnderWay>,
-    /// The entry that was read last, and whether the engine has lost it.
+    /// The entry that was read last, and whether the engine has lost that entry.
     last: Place,
     is_lost: bool,
-    /// How far the room was read, and how much of that the others know.
+    /// How far this server has read the stream, and the position up to which the other servers know this.
     point: (u64, u64),
     reported: u64,
     /// How far the slowest of the other servers is behind.
     lag: u64,
-    /// None while a beat is under way.
+    /// When the next beat is due. `None` while a beat is under way.
     next_beat: Option<Instant>,
 }
 
@@ -88,13 +91,13 @@ struct Run {
 #[derive(Debug)]
 struct UnderWay {
     since: Instant,
-    /// The batch that is done then.
+    /// The last batch whose records are in this entry.
     batch: u64,
-    /// What stands between its records.
+    /// The local work to do between the entry's records.
     locals: Vec<(usize, Local)>,
 }
 
-/// An entry that is to be appended.
+/// An entry to append.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     sid: Sid,
@@ -110,7 +113,7 @@ pub(super) enum Side {
 }
 
 impl Gathers for Link {
-    /// Whether no entry is due. Beats are due by the clock: see `until_beat`.
+    /// Whether no entry is due. Beats are not considered: see `until_beat`.
     fn has_nothing(&self) -> bool {
         self.run.as_ref().is_none_or(|run| {
             let talks = !self.records.is_empty() && self.may_talk(run);
@@ -123,15 +126,15 @@ impl Gathers for Link {
         self.records.bytes()
     }
 
-    /// The lines were checked to be UTF-8 when they came.
+    /// The lines are valid UTF-8: the session checked them when it read them.
     fn say(&mut self, client: ClientId, lines: &[u8]) {
         self.records.say(client, &String::from_utf8_lossy(lines));
     }
 }
 
 impl Link {
-    /// While another server is far behind, nothing is appended. What gathers here fills up, so senders wait,
-    /// and TCP slows their clients.
+    /// Whether records may be appended. While another server is far behind, they may not. Then the outbox fills up,
+    /// so the sessions wait, and TCP slows their clients down.
     fn may_talk(&self, run: &Run) -> bool {
         run.lag <= WINDOW_BYTES || self.phase == Phase::Closing
     }
@@ -141,8 +144,8 @@ impl Link {
         Some(beat.saturating_duration_since(Instant::now()))
     }
 
-    /// Makes the next entry of the server of this name, if one is due. `batch` is the number of the batch that
-    /// has gathered.
+    /// Returns the next entry to append, if an entry is due. `name` is the name of this server. `batch` is the number
+    /// of the batch of records that has gathered.
     fn next_entry(&mut self, name: &str, batch: u64) -> Option<Outgoing> {
         let is_idle = self.has_nothing() && self.until_beat() != Some(Duration::ZERO);
         let may_talk = self.run.as_ref().is_some_and(|run| self.may_talk(run));
@@ -164,8 +167,8 @@ impl Link {
             text += "X\n";
         } else if run.next_beat.is_some_and(|beat| beat <= under_way.since) {
             text += "B\n";
-            // The time to the next beat begins when this beat is read back. So no time passes while the engine
-            // stands still.
+            // The time to the next beat starts when this beat is read back. So no beats accumulate while the engine
+            // does not answer.
             run.next_beat = None;
         }
         run.under_way = Some(under_way);
@@ -180,14 +183,14 @@ impl Link {
 
 /// For sessions and the console.
 impl Relay {
-    /// A client does something. Blocks as the outbox does. `None` if it does not count: the client has left, or
-    /// the relay is closed.
+    /// Appends records of a client with `fill`. Blocks while the outbox makes this client wait. Returns `None`, and
+    /// appends nothing, if the client has left or the relay is closed.
     pub fn append(&self, client: &Client, fill: impl FnOnce(&mut Records)) -> Option<()> {
         self.link.append_for(client, |link| fill(&mut link.records))
     }
 
-    /// A client wants to join, `J`, or another nickname, `R`. Blocks until the order has decided, or until
-    /// `deadline`. The reader or a leave wakes it.
+    /// A client wants to join (`kind` is `J`), or wants another nickname (`kind` is `R`). Blocks until the wish is
+    /// decided, the client has left, or `deadline` has passed.
     pub fn ask(
         &self,
         client: &Arc<Client>,
@@ -204,33 +207,33 @@ impl Relay {
         verdict.get().copied().flatten()
     }
 
-    /// Shows a member something that nobody else notices, such as an answer. This happens after everything that
-    /// the member did before. `bytes` is how much memory `act` holds.
+    /// Has `act` called with the room, to show a member something that nobody else notices, such as an answer. `act`
+    /// is called after the effects of everything that the member did before. `bytes` is how much memory `act` holds.
     pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.append(client, |records| records.locally(bytes, act));
     }
 
-    /// Whether something that a client did is not read back yet.
+    /// Whether a record of this client is still to be read back.
     pub fn has_under_way(&self, client: &Client) -> bool {
         self.link.look(|link| client.last_batch.load(Relaxed) > link.done)
     }
 
-    /// Returns which other server a member is at; `None` if it is at none.
+    /// Returns the name of the other server that a member is connected to. `None` if the member is on this server.
     pub fn server_of(&self, id: ClientId) -> Option<String> {
         self.link.look(|link| link.servers.get(link.elsewhere.get(&id)?).cloned())
     }
 
-    /// The operator says a notice to everyone. Never blocks.
+    /// The operator sends a notice to everyone. Never blocks.
     pub fn announce(&self, notice: &str) {
         let text = notice.strip_prefix(NOTICE_PREFIX).unwrap_or(notice);
         self.link.append(|link| link.records.announce(text));
     }
 
-    /// A client leaves, for the first reason that is given. Never blocks. Returns `false` once the relay is
-    /// closing. Then the other servers are told of all leaves at once.
+    /// Appends the leave of a client. Only the first call for a client counts. Never blocks. Returns `false` once the
+    /// relay is closing: then no leave is appended, because the last record makes all members of this server leave.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
         let left = self.link.append(|link| {
-            // The other servers never heard of a client that did not ask to join.
+            // The other servers do not know a client that has never asked to join.
             if !client.has_left.swap(true, Relaxed) && client.last_batch.load(Relaxed) > 0 {
                 link.records.leave(client.id, reason);
             }
@@ -238,9 +241,8 @@ impl Relay {
         left.is_some()
     }
 
-    /// Leaves the room. The other servers are told this after everything that has gathered. Nothing can be
-    /// appended any more. Blocks until the others are told, or until `deadline`. Then stops the relay's
-    /// threads.
+    /// Leaves the room. Accepts no more records. Appends the records that have gathered, and then the record that
+    /// this server closes. Blocks until that is done, or until `deadline`. Then stops the relay's threads.
     pub fn close(&self, deadline: Instant) {
         self.enter(Phase::Closing);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -249,11 +251,11 @@ impl Relay {
         self.end_run(std::iter::empty());
     }
 
-    /// Whether the relay has had no failure.
+    /// Returns `Ok` if the relay has had no failure.
     ///
     /// # Errors
     ///
-    /// Why the server could not go on.
+    /// The reason why the server could not continue.
     pub fn result(&self) -> io::Result<()> {
         let failure = self.link.look(|link| link.failure.clone());
         failure.map_or(Ok(()), |why| Err(io::Error::other(why)))
@@ -262,10 +264,10 @@ impl Relay {
 
 /// For the relay's own threads.
 impl Relay {
-    /// Connects to the engine if there is no connection. A new connection is used only if the entry that was
-    /// read last is there. Otherwise the run ends, and nothing of it may be appended: servers that come in anew
-    /// could not know what was before it. Blocks until the connection stands, but at most for some seconds.
-    /// [`Relay::close`] wakes it.
+    /// Connects to the engine if there is no connection. A new connection is used only if the engine still has the
+    /// entry that was read last. Otherwise the run ends, and none of its entries may be appended any more: servers
+    /// that enter the room later could not know the lost entries before them. Blocks until the connection is
+    /// established, but at most for some seconds. [`Relay::close`] wakes the thread.
     pub(super) fn connected<'e>(
         &self,
         engine: &'e mut Option<Engine>,
@@ -306,12 +308,12 @@ impl Relay {
         self.link.look(|link| link.run.as_ref().is_some_and(|run| run.is_lost))
     }
 
-    /// Sleeps, and returns whether the relay goes on. Its close wakes it.
+    /// Sleeps, and returns whether the relay is still running. Closing the relay wakes the thread.
     pub(super) fn pause(&self, time: Duration) -> bool {
         !self.link.wait_while(time, |link| link.phase < Phase::Closed)
     }
 
-    /// Begins a run in a room that was read up to here. Returns the run.
+    /// Begins a run in a room that was loaded up to `state`. Returns the number of the run.
     pub(super) fn begin_run(&self, state: &State) -> Sid {
         let (sid, now) = (Sid(random()), Instant::now());
         self.link.change(|link| {
@@ -330,8 +332,8 @@ impl Relay {
         sid
     }
 
-    /// Blocks until there is something to append: records, a beat, the position that this server has read, or
-    /// the end of this server. `None` once the relay is closed.
+    /// Blocks until there is something to append: records, a beat, the position that this server has read, or the
+    /// record that this server closes. Returns `None` once the relay is closed.
     pub(super) fn next_entry(&self) -> Option<Outgoing> {
         while self.phase() < Phase::Closed {
             let until_beat = self.link.look(Link::until_beat);
@@ -343,14 +345,14 @@ impl Relay {
         None
     }
 
-    /// Blocks until an entry was read back or is void, but at most for `time`. Returns whether that has
-    /// happened.
+    /// Blocks until an entry is read back or its run has ended, but at most for `time`. Returns `false` if the time
+    /// has passed first.
     pub(super) fn wait_for(&self, entry: &Outgoing, time: Duration) -> bool {
         self.link.wait_while(time, |link| link.is_under_way(entry))
     }
 
-    /// Takes what stands between the records of the entry with this number, if that entry is under way. Of a copy
-    /// there is nothing to take.
+    /// Takes the local work between the records of this run's entry with this number. Returns `None` if that entry is
+    /// not under way, so a copy of an entry gets no local work.
     pub(super) fn take_locals(&self, seq: u64) -> Option<Vec<(usize, Local)>> {
         self.link.change(|link| {
             let run = link.run.as_mut().filter(|run| run.sent == seq)?;
@@ -358,8 +360,8 @@ impl Relay {
         })
     }
 
-    /// Notes how far the room was read, and how far the slowest other server is behind. Also notes whether the
-    /// entry that is under way was read back.
+    /// Notes how far the stream was read, and how far the slowest other server is behind. `is_read_back` says whether
+    /// the entry under way was read back.
     pub(super) fn note_progress(&self, state: &State, is_read_back: bool) {
         self.link.change(|link| {
             let Some(run) = &mut link.run else { return };
@@ -371,7 +373,7 @@ impl Relay {
         });
     }
 
-    /// Whether an entry of this server has been under way for so long.
+    /// Whether an entry of this server has been under way for at least `time`.
     pub(super) fn is_under_way_for(&self, time: Duration) -> bool {
         self.link.look(|link| {
             let entry = link.run.as_ref().and_then(|run| run.under_way.as_ref());
@@ -383,14 +385,15 @@ impl Relay {
         self.link.look(|link| link.phase)
     }
 
-    /// Goes on to a phase, and wakes all threads that wait for it. Nothing can be appended in any but the first.
+    /// Enters a phase, unless a later phase was already entered. Wakes all threads that wait in the link. Records are
+    /// accepted in the first phase only.
     fn enter(&self, phase: Phase) {
         self.link.close_with(|link| link.phase = link.phase.max(phase));
     }
 
-    /// Ends a run. What these clients did or wished for is ignored from now on.
+    /// Ends the run. Marks these clients as having left, and drops all records and wishes that were not read back.
     pub(super) fn end_run<'a>(&self, clients: impl Iterator<Item = &'a Arc<Client>>) {
-        // What is lost is dropped without the lock, because that wakes sessions.
+        // The wishes are dropped after the lock is released, because dropping them wakes sessions.
         let lost = self.link.take_now(|link, batch| {
             clients.for_each(|client| client.has_left.store(true, Relaxed));
             link.done = batch;
@@ -399,25 +402,25 @@ impl Relay {
         drop(lost);
     }
 
-    /// Ends the relay's threads, and with them the server. `why` says why the server cannot go on.
+    /// Stops the relay's threads, and with them the server. `why` is the reason why the server cannot continue.
     pub(super) fn fail(&self, why: String) {
         self.link.change(|link| link.failure = link.failure.take().or(Some(why)));
         self.stop();
     }
 
-    /// Ends the relay's threads: wakes them from every wait.
+    /// Stops the relay's threads, and wakes them from every wait.
     pub(super) fn stop(&self) {
         self.enter(Phase::Closed);
         self.link.look(|link| {
             for stream in link.streams.iter().flatten() {
-                // This fails when the connection is over.
+                // This fails if the connection is already closed.
                 let _ = stream.shutdown(Shutdown::Both);
             }
         });
     }
 }
 
-/// A random number. The keys of a hash map are random, and `std` has no other source.
+/// Returns a random number. It comes from the random keys of a hash map, because `std` has no other source.
 pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()

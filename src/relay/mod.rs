@@ -1,14 +1,16 @@
 //! The relay: one room on several servers. Optional, and the last thing to read.
 //!
-//! One server has one order, because everything that happens is appended under one lock. Two servers have two
-//! locks, and so two orders: Alice sees the question before the answer, Bob the answer before the question, and
-//! each server gives the name `carol` away once. No clock helps, since clocks differ by more than a line takes.
+//! A single server has a single order of events, because every event is appended under the same lock. Two servers
+//! have two locks, and so two orders. Alice may see the question before the answer, while Bob sees the answer before
+//! the question. Both servers may give the name `carol` to somebody. Clocks do not help: two clocks differ by more
+//! time than a line needs to arrive.
 //!
-//! What helps is a **log** outside of all servers. It is a list that grows at one end. Each entry has one place
-//! in it. An engine that many operators already have keeps such a list: a stream of Redis or Valkey. A server
-//! appends what its clients do, and delivers it only when it reads it back, in the order of the log. All
-//! servers apply the same entries in the same order. So all come to the same room, without ever speaking to
-//! each other. This is called *state-machine replication*.
+//! The solution is a **log** outside of all servers. The log is a list that grows only at its end, so every entry has
+//! one place in the order. The *streams* of Redis and Valkey are such lists. The relay calls Redis or Valkey the
+//! *engine*; many operators already run one. A server appends the actions of its clients to the log. It delivers them
+//! only when it reads them back, in the order of the log. All servers apply the same entries in the same order. So
+//! all servers compute the same room, without ever connecting to each other. This is called *state-machine
+//! replication*.
 //!
 //! ```text
 //!  sessions ─> records ─> relay-writer ─ XADD ─> engine
@@ -18,56 +20,56 @@
 //!                    state, stage    (as without a relay)
 //! ```
 //!
-//! 1. What a client does is appended to the [`records`] of the [`link`], not to the room. Nobody knows yet
-//!    whether a nickname is free, so the session waits for the verdict.
-//! 2. The [`writer`] appends everything that has gathered as one entry. It sends the entry again until it has
-//!    been read back.
-//! 3. The [`reader`] reads every entry and [applies](apply) it to the [`state`]. This decides what happens.
-//!    Through the [`stage`] it reaches the room in the outbox, by the functions that sessions call without a
-//!    relay.
+//! 1. A session appends each action of its client to the [`records`] of the [`link`], not to the room. No server
+//!    knows yet whether a requested nickname is free, so the session waits for the verdict.
+//! 2. The [`writer`] appends all gathered records to the stream as one entry. It repeats this until the reader has
+//!    read the entry back.
+//! 3. The [`reader`] reads every entry and [applies](apply) it to the [`state`]. This step decides what happens. The
+//!    [`stage`] then changes the room in the outbox. It calls the functions that the sessions themselves call on a
+//!    server without a relay.
 //!
-//! What it costs: two more hops for each line, about half a millisecond. Without the engine nobody can talk, so
-//! no two halves of a room can drift apart. A server that may have missed something says so, disconnects its
-//! clients, and comes in again. So nobody misses a line without knowing it.
+//! The relay costs each line two more hops, about half a millisecond. While the engine is down, nobody can talk. So a
+//! room cannot split into two halves that drift apart. A server that may have missed an entry tells its clients so,
+//! disconnects them, and enters the room again. So nobody misses a line without knowing it.
 //!
-//! The engine is spoken to in [`resp`], by the commands in [`engine`]. A [`checkpoint`] lets a newcomer catch up,
-//! and the stream forget.
+//! [`resp`] implements the engine's protocol, and [`engine`] the commands. A [`checkpoint`] is a copy of the state. A
+//! new server loads it to catch up, and then the stream may drop the entries before it.
 //!
 //! | thread | blocks on | ended by |
 //! | --- | --- | --- |
 //! | `relay-writer` | records, beats; the engine, 3 s at most | the close of the relay |
 //! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
 //!
-//! There is one lock, that of the [`link`]. It is never held over a socket.
+//! There is one lock, in the [`link`]. No thread holds it during a socket call.
 //!
-//! The engine's user needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
-//! `~chat:{lobby}:*`, where `lobby` is the name of the room. `--relay-auth FILE` holds its password. A
-//! Sentinel that wants a password gets the same one.
+//! The server's account on the engine needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
+//! `~chat:{lobby}:*`, where `lobby` is the name of the room. The FILE of `--relay-auth FILE` holds the account's
+//! password. A Sentinel that asks for a password gets the same password.
 //!
 //! # Faults
 //!
-//! `tests/relay.sh` has a real engine suffer each of these, while people talk at several servers. Each row is a
-//! test in `tests/it/relay/redis`; `cargo test` has most of them with an engine that it plays itself. What
-//! was said is compared at every listener: it must be the same lines in the same order, each of them once.
+//! `tests/relay.sh` subjects a real engine to each of these faults, while people talk on several servers. Each row is
+//! a test in `tests/it/relay/redis`. `cargo test` runs most of these tests with a simulated engine. The tests compare
+//! what all listeners receive: the same lines in the same order, and each line once.
 //!
-//! | fault | what people see | lost | doubled, reordered |
+//! | fault | what people see | lines lost | doubled or reordered |
 //! | --- | --- | --- | --- |
-//! | the engine is killed and restarted, four times | talk waits | 0 | 0 |
-//! | it is ended and restarted, with `appendfsync everysec` | talk waits | 0 | 0 |
-//! | it is down for 14 s, or stands still; a server is given up after 12 s there | link down, link back | 0 | 0 |
-//! | all connections are killed, 70 times | nothing | 0 | 0 |
-//! | its memory is full for 4 s | talk waits | 0 | 0 |
-//! | the link of one server is cut | link down and back, at that server | 0 | 0 |
-//! | Sentinel has a replica take over that has everything | link down, link back | 0 | 0 |
-//! | a replica takes over that lags | all are disconnected and told | what it had not got | 0 |
-//! | two primaries, until one is demoted | those at that one are disconnected and told | what was said there | 0 |
-//! | the log loses its end, as when the power fails | all are disconnected and told | that end | 0 |
-//! | the log is trimmed by hand | those who had not read it are disconnected and told | for them, that | 0 |
-//! | everything is deleted | some are disconnected and told; then there is one room | what was deleted | 0 |
-//! | a flood of 40 MB, and a server that stands still for 7 s | the flood waits for it | 0 | 0 |
-//! | all servers are killed | their names are taken for six beats | 0 | 0 |
-//! | two rooms on one engine | nothing of each other | 0 | 0 |
-//! | all of it at random, three servers (`tests/relay.sh SECONDS`) | talk waits | 0 | 0 |
+//! | the engine is killed and restarted, four times | lines wait | 0 | 0 |
+//! | the engine is shut down and restarted, with `appendfsync everysec` | lines wait | 0 | 0 |
+//! | the engine is down or suspended for 14 s; in this test a silent server is removed after 12 s | link down, link back | 0 | 0 |
+//! | all connections to the engine are killed, 70 times | nothing | 0 | 0 |
+//! | the engine's memory is full for 4 s | lines wait | 0 | 0 |
+//! | the link of one server is cut | link down, link back, at that server | 0 | 0 |
+//! | Sentinel promotes a replica that has all entries | link down, link back | 0 | 0 |
+//! | a replica that lags is promoted | all are disconnected and told why | what the replica had not received | 0 |
+//! | there are two primaries until one is demoted | all users of the demoted primary are disconnected and told why | what they said | 0 |
+//! | the log loses its last entries, as in a power failure | all are disconnected and told why | those entries | 0 |
+//! | the log is trimmed by hand | clients of a server that had not read that part are disconnected and told why | that part, for those clients | 0 |
+//! | everything is deleted | some are disconnected and told why; then there is one room again | what was deleted | 0 |
+//! | a flood of 40 MB, and one server is suspended for 7 s | the flood waits for that server | 0 | 0 |
+//! | all chat servers are killed | nicknames of their members stay taken for six beats | 0 | 0 |
+//! | two rooms on one engine | nothing of the other room | 0 | 0 |
+//! | random faults, three servers (`tests/relay.sh SECONDS`) | lines wait | 0 | 0 |
 
 use std::fs;
 use std::io;
@@ -114,16 +116,16 @@ pub mod options;
 #[derive(Debug)]
 pub struct Relay {
     address: Address,
-    /// The name of this server among the others.
+    /// The name by which the other servers know this server.
     name: String,
     beat: Duration,
-    /// The records to be appended next, and how far this server has read.
+    /// The records to append next, and how far this server has read the stream.
     pub link: Outbox<Link>,
 }
 
 impl Relay {
-    /// Makes the relay if the options ask for one. If the options give the server no name, its name is made
-    /// from the address on which it listens.
+    /// Makes the relay if the options ask for a relay. If the options contain no name for this server, the name is
+    /// made from the machine's name and the address on which the server listens.
     ///
     /// # Errors
     ///
@@ -134,8 +136,8 @@ impl Relay {
 
     fn new(options: &Options, listens_on: &str) -> io::Result<Self> {
         let auth = options.auth.as_ref().map(fs::read_to_string).transpose()?.unwrap_or_default();
-        // Only Linux and Windows tell what the machine is called without a further call. Elsewhere any name will do
-        // that no other server has.
+        // `std` can read the machine's name on Linux and Windows only. On other systems the name is random, so that
+        // no other server has the same name.
         let host =
             fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
         let host = host.ok().or_else(|| std::env::var("COMPUTERNAME").ok());
@@ -151,16 +153,16 @@ impl Relay {
     }
 }
 
-/// Starts the relay's threads, if there is a relay. When one of them ends, it asks the server to stop: without
-/// the relay's threads nothing is delivered.
+/// Starts the relay's threads, if there is a relay. A thread that ends asks the server to stop, because nothing is
+/// delivered without the relay's threads.
 ///
 /// # Errors
 ///
-/// When the system has no thread left.
+/// The system cannot create another thread.
 pub fn start(shared: &Arc<Shared>, handle: &ShutdownHandle) -> io::Result<Vec<OutputThread>> {
     let start = |name, run: fn(&Relay, &Shared)| {
         let (shared, handle) = (Arc::clone(shared), handle.clone());
-        // They may be stuck in looking up a name, so nobody joins them.
+        // These threads are never joined, because they may block in a name lookup.
         OutputThread::start(name, move || {
             if let Some(relay) = &shared.relay {
                 let _guard = StopOnDrop { relay, handle };
@@ -174,7 +176,7 @@ pub fn start(shared: &Arc<Shared>, handle: &ShutdownHandle) -> io::Result<Vec<Ou
     Ok(vec![start("relay-writer", writer::write_loop)?, start("relay-reader", reader::read_loop)?])
 }
 
-/// Asks the server to stop when it is dropped. A panic drops it, too.
+/// A guard that asks the server to stop when the guard is dropped. A panic drops the guard, too.
 struct StopOnDrop<'a> {
     relay: &'a Relay,
     handle: ShutdownHandle,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{MAX_SERVER_NAME_BYTES, is_server_name};
 use crate::arguments::{Arguments, UsageError};
 
-/// Their part of the text of `server --help`.
+/// The relay's part of the text of `server --help`.
 pub const HELP: &str = "
   --relay HOST:PORT       share the room with other servers, over Redis or Valkey
   --relay-sentinel NAME   --relay lists Sentinels, HOST:PORT,HOST:PORT, and this is
@@ -23,11 +23,11 @@ pub const HELP: &str = "
 pub struct Options {
     /// The engine, or its Sentinels. Empty if the room is not shared.
     pub hosts: Vec<String>,
-    /// The name of the primary at the Sentinels.
+    /// The Sentinels' name for the primary.
     pub sentinel: Option<String>,
     /// The name of the room.
     pub room: String,
-    /// The name of this server among the others.
+    /// The name by which the other servers know this server.
     pub name: Option<String>,
     /// The file with the password.
     pub auth: Option<PathBuf>,
@@ -49,11 +49,11 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Takes an option if it is one of the relay's. Otherwise returns `false`.
+    /// Reads `option` and its value if it is an option of the relay. Otherwise returns `false`.
     ///
     /// # Errors
     ///
-    /// When its value is wrong.
+    /// The option's value is missing or invalid.
     pub fn take<I: Iterator<Item = String>>(
         &mut self,
         option: &str,
@@ -104,7 +104,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// An option is missing that another option needs.
+    /// An option is given without another option that it needs.
     pub fn check(&self) -> Result<(), UsageError> {
         let is_plain = *self == Self { hosts: self.hosts.clone(), ..Self::default() };
         if self.hosts.is_empty() && !is_plain {

@@ -1,16 +1,18 @@
-//! The relay's reader: reads the stream, and applies it entry by entry. It makes sure that this server and the
+//! The relay's reader: reads the stream and applies its entries one by one. It also checks that this server and the
 //! others have the same room.
 //!
 //! There are two ways to recover from a failure.
 //!
-//! - **The link is down**, the engine stands still, or it answers with an error. Nothing is decided, and
-//!   everybody waits. Each new connection is used only if the entry that was read last is still there: see
-//!   the [`link`](super::link). Then the reader goes on after that entry, and the writer appends.
-//! - **The room is lost**: the engine has lost what was read here, or this server has not read the same as the
-//!   others, or the others have given it up. The server tells its clients so and disconnects them. Then it
-//!   comes in again: it [replays](super::replay) the newest checkpoint, and the stream after that.
+//! - **The link is down**: the engine cannot be reached, does not answer, or answers with an error. Until the link is
+//!   back, nothing is decided, and every session waits. The reader connects again, and checks that the engine still
+//!   has the last entry that was read: see the [`link`](super::link). Then the reader continues after that entry, and
+//!   the writer appends again.
+//! - **The room is lost**: the engine has lost entries that this server had read, or this server has not read the
+//!   same as the others, or the others have removed this server. The server tells its clients so and disconnects
+//!   them. Then it enters the room again: it [replays](super::replay) the newest checkpoint and the stream after
+//!   that.
 //!
-//! Its thread is named `relay-reader`. It ends when the relay is closed.
+//! The reader's thread is named `relay-reader`. It ends when the relay is closed.
 
 use std::time::{Duration, Instant};
 
@@ -26,15 +28,15 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// How long the link may be down before people are told.
+/// How long the link may be down before the clients are told.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long one `XREAD` waits for entries. Its reply shows that the engine lives.
+/// How long one `XREAD` waits for entries. Even an empty reply shows that the engine is alive.
 const READ_WAIT: Duration = Duration::from_secs(1);
 
-/// How a run ends.
+/// Why a run ends.
 enum End {
-    /// The relay is closed, or cannot go on.
+    /// The relay is closed, or cannot continue.
     Over,
     /// The room is lost, for this reason.
     Lost(&'static str),
@@ -69,7 +71,7 @@ pub fn read_loop(relay: &Relay, shared: &Shared) {
     relay.stop();
 }
 
-/// One run of this server, as its reader follows the stream.
+/// The reader's data for one run of this server.
 struct Follower<'r, 'a> {
     relay: &'a Relay,
     shared: &'a Shared,
@@ -77,16 +79,16 @@ struct Follower<'r, 'a> {
     stage: &'r mut Stage<'a>,
     state: State,
     sid: Sid,
-    /// Whether the hello of this run was read.
+    /// Whether the hello of this run was read back.
     has_come: bool,
-    /// When the engine was last heard.
+    /// When the engine last answered.
     heard: Instant,
-    /// Since when the connection has been broken, and when it was last made.
+    /// Since when the link has been down, if it is down, and when it last came up.
     down_since: Option<Instant>,
     up_since: Instant,
-    /// Whether people were told that the link is down.
+    /// Whether the clients were told that the link is down.
     is_told: bool,
-    /// How many entries were foreign.
+    /// How many foreign entries were read.
     foreign: u64,
     /// Why this server may not have read the same as the others, and when it may check this next.
     doubt: Option<&'static str>,
@@ -94,8 +96,8 @@ struct Follower<'r, 'a> {
 }
 
 impl Follower<'_, '_> {
-    /// Reads and applies until the run ends. Blocks on the engine, and while the outbox is full. So a server
-    /// that cannot deliver does not read. The others see that it is behind, and wait for it.
+    /// Reads and applies entries until the run ends. Blocks on the engine, and while the outbox is full. So a server
+    /// that cannot deliver lines stops reading the stream. The other servers see that it is behind, and wait for it.
     fn follow(mut self) -> End {
         let mut pauses = Pauses::new();
         loop {
@@ -130,11 +132,12 @@ impl Follower<'_, '_> {
         engine.read(self.state.last(), Some(READ_WAIT.min(self.relay.beat)))
     }
 
-    /// Takes an answer of the engine: the next entries, or none.
+    /// Applies the entries of a reply of the engine. A reply can be empty.
     fn take_all(&mut self, entries: &[Entry]) -> Result<(), End> {
         self.hear();
-        // The engine answers, but does not take this server's entry: everything was read, and it is not there; or
-        // that was so, and still is. The writer may send the entry again only some time after the link is back.
+        // The engine answers, but does not accept this server's entry: the stream was read to its end, and the entry
+        // was not there. Once the clients were told so, it stays true until the entry is read back. `up_since` leaves
+        // the writer time to send the entry again after the link is back.
         let is_stuck = (entries.is_empty() || self.is_told)
             && self.up_since.elapsed() >= PATIENCE
             && self.relay.is_under_way_for(PATIENCE);
@@ -148,12 +151,12 @@ impl Follower<'_, '_> {
                 return Err(self.gone());
             }
         }
-        // Delivering may have taken its time.
+        // Delivering may have blocked for a long time. The engine was not silent during that time.
         self.heard = Instant::now();
         self.look_into_doubt()
     }
 
-    /// Takes the next entry of the stream.
+    /// Applies the next entry of the stream, and does what follows from the outcome.
     fn take(&mut self, entry: &Entry) -> Result<(), Error> {
         let (sid, seq) = entry.content().key();
         let locals = if sid == self.sid { self.relay.take_locals(seq) } else { None };
@@ -180,15 +183,15 @@ impl Follower<'_, '_> {
         self.has_come |= is_own;
         self.relay.note_progress(&self.state, is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, &mut *self.engine) {
-            // This server's entry made the checkpoint due, so this server writes it. If that fails, there will
-            // be another checkpoint.
+            // An entry of this server made the checkpoint due, so this server writes it. If that fails, the next
+            // checkpoint replaces it.
             engine.keep_checkpoint(&self.state)?;
             engine.trim(trim_to)?;
         }
         Ok(())
     }
 
-    /// Decides what to do when this server is not in the room any more.
+    /// Returns why the run ends, when this server is not in the room any more.
     fn gone(&self) -> End {
         if self.relay.phase() > Phase::Open {
             return End::Over;
@@ -201,14 +204,16 @@ impl Follower<'_, '_> {
         End::Lost("the others have heard nothing of this server for too long")
     }
 
-    /// Checks a doubt about what this server has read. If the run has not read what the stream says, it ends.
+    /// If there is a doubt, checks whether this server has read what the stream contains. If it has not, the run
+    /// ends.
     fn look_into_doubt(&mut self) -> Result<(), End> {
         let Some(why) = self.doubt.filter(|_| Instant::now() >= self.next_check) else {
             return Ok(());
         };
         let Some(engine) = self.engine else { return Ok(()) };
         match replay::has_read_right(engine, &self.state) {
-            // The checkpoint is further on. This server checks again when it has read that far.
+            // The checkpoint is newer than this server's state. The check is repeated once this server has read that
+            // far.
             Ok(None) => return Ok(()),
             Ok(Some(true)) => {
                 let line = format!("An entry is doubtful ({why}), but this server has read right");
@@ -225,7 +230,7 @@ impl Follower<'_, '_> {
         Ok(())
     }
 
-    /// The engine was heard.
+    /// Notes that the engine has answered.
     fn hear(&mut self) {
         if let Some(since) = self.down_since.take() {
             let time = since.elapsed().as_millis();
@@ -243,7 +248,7 @@ impl Follower<'_, '_> {
         }
     }
 
-    /// Tells this server's clients when the link is down, and when it is back.
+    /// Tells this server's clients that the link is down, or that it is back, if they were not told so already.
     fn tell_people(&mut self, is_down: bool) {
         if is_down != self.is_told {
             self.is_told = is_down;

@@ -1,4 +1,4 @@
-//! Records: what people do, written down for the other servers, one line for each action.
+//! Records: the actions of a server's clients, written as text for the other servers, one line for each action.
 //!
 //! ```text
 //! H 1 NAME                   hello: the version, and what the server is called
@@ -12,13 +12,13 @@
 //! X                          the server closes
 //! ```
 //!
-//! The name of somebody who talks is not sent: all servers know it, so no line can carry a wrong one. No text
-//! holds a line end, so nothing has to be escaped.
+//! A record of a message does not contain the sender's nickname, because all servers know it. So no record can
+//! contain a wrong nickname. No text contains a line end, so nothing has to be escaped.
 //!
-//! A wish is not yet a fact. Only when the record comes back is it known whether the name is free. What only
-//! this server's clients can see, such as the answer to `/who`, is no record. It is kept in its place between
-//! the records, and is done when the records around it come back. So a client sees everything in the order in
-//! which it asked.
+//! The records `J` and `R` are only wishes. The server learns whether the name is free when it reads the record back.
+//! Effects that only one client of this server can see, such as the answer to `/who`, are not recorded. Each such
+//! effect is kept in its place between the records, and takes place when the records before it have been read back.
+//! So a client sees all effects of its actions in the order of its actions.
 
 use std::fmt::{self, Write};
 use std::mem;
@@ -29,24 +29,24 @@ use crate::protocol::replies::LeaveReason;
 use crate::server::client::{Client, ClientId};
 use crate::server::room::{Room, Taken};
 
-/// The verdict on a wish: the size of the welcome in bytes, or that somebody else has the name. `None` if
-/// nobody will decide it.
+/// The verdict on a wish: the size of the welcome in bytes, or that somebody else has the name. `None` if the wish
+/// was dropped without a decision.
 pub type Verdict = Option<Result<usize, Taken>>;
 
-/// A wish of a client that waits for the verdict. Dropping it decides it and wakes the client. So no session
-/// waits for ever, even if the relay ends.
+/// A wish of a client that waits for the verdict. Dropping the wish wakes the client, even if nothing was decided. So
+/// no session waits forever, even if the relay ends.
 #[derive(Debug)]
 pub struct Asked {
-    /// Whose it is.
+    /// The client that made the wish.
     pub client: Arc<Client>,
-    /// Where the client looks.
+    /// The cell in which the client finds the verdict.
     pub verdict: Arc<OnceLock<Verdict>>,
 }
 
 impl Asked {
-    /// Decides it.
+    /// Decides the wish, and wakes the client.
     pub fn decide(self, verdict: Result<usize, Taken>) {
-        // It is the first to do so.
+        // This cannot fail: a wish is decided once, because deciding consumes it.
         let _ = self.verdict.set(Some(verdict));
     }
 }
@@ -59,11 +59,11 @@ impl Drop for Asked {
     }
 }
 
-/// Something to be done on this server before the record that follows it.
+/// Work that this server does before the next record.
 pub enum Local {
-    /// The record is a wish of this client.
+    /// The next record is this wish.
     Asked(Asked),
-    /// Something that others do not notice.
+    /// An effect that other servers do not notice.
     Do(Box<dyn FnOnce(&mut Room) + Send>),
 }
 
@@ -73,18 +73,18 @@ impl fmt::Debug for Local {
     }
 }
 
-/// Records that gather, and what stands between them.
+/// The gathered records, and the local work to do between them.
 #[derive(Debug, Default)]
 pub struct Records {
     text: String,
     count: usize,
-    /// Each with the number of records before it.
+    /// The local work, each with the number of records before it.
     locals: Vec<(usize, Local)>,
     local_bytes: usize,
 }
 
 impl Records {
-    /// A client says lines, each with its nickname and its line end.
+    /// A client says lines. Each line has the nickname before its text, and a line end.
     pub fn say(&mut self, client: ClientId, lines: &str) {
         for line in lines.lines() {
             if let Some((_, text)) = line.split_once(": ") {
@@ -93,19 +93,19 @@ impl Records {
         }
     }
 
-    /// A client acts. `line` is the line that everyone sees.
+    /// A client performs an action. `line` is the line that everyone will see.
     pub fn act(&mut self, client: ClientId, line: &str) {
         if let Some((_, text)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) {
             self.push('A', client, format_args!("{text}"));
         }
     }
 
-    /// A client tells the member called `to` something.
+    /// A client sends a private message to the member called `to`.
     pub fn tell(&mut self, client: ClientId, to: &str, text: &str) {
         self.push('T', client, format_args!("{} {to} {text}", fold(to)));
     }
 
-    /// A client wants to join, `J`, or another name, `R`.
+    /// A client wants to join (`kind` is `J`), or wants another nickname (`kind` is `R`).
     pub fn ask(&mut self, kind: char, asked: Asked, nickname: &Nickname) {
         let client = asked.client.id;
         self.locals.push((self.count, Local::Asked(asked)));
@@ -117,7 +117,7 @@ impl Records {
         self.push('L', client, format_args!("{}", letter(reason)));
     }
 
-    /// The operator says a line; it is a notice.
+    /// The operator sends a notice to everyone.
     pub fn announce(&mut self, text: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "N {text}");
@@ -129,7 +129,7 @@ impl Records {
         self.count += 1;
     }
 
-    /// Something that only this server's clients notice. It holds `bytes` bytes.
+    /// Adds an effect that only this server's clients notice. `bytes` is how much memory `act` holds.
     pub fn locally(&mut self, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.locals.push((self.count, Local::Do(act)));
         self.local_bytes += bytes;
@@ -145,20 +145,21 @@ impl Records {
         self.text.len() + self.local_bytes + size_of_val(&*self.locals)
     }
 
-    /// Takes all of it.
+    /// Takes everything that has gathered.
     pub fn take(&mut self) -> (String, Vec<(usize, Local)>) {
         let Self { text, locals, .. } = mem::take(self);
         (text, locals)
     }
 }
 
-/// Why a client leaves, in a letter.
+/// Returns the letter for the reason why a client leaves.
 pub fn letter(reason: LeaveReason) -> char {
     match reason {
         LeaveReason::Quit => 'q',
         LeaveReason::TooSlow => 's',
         LeaveReason::Kicked => 'k',
-        // The last two are for the others to say.
+        // No record states the last two reasons. The other servers conclude them when this server closes or is
+        // silent.
         LeaveReason::ConnectionLost | LeaveReason::ServerLost | LeaveReason::ServerClosed => 'l',
     }
 }

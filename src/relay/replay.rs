@@ -1,9 +1,9 @@
-//! Replay: the room that the newest checkpoint and the stream after it give.
+//! Replay: computes the room from the newest checkpoint and the entries after it.
 //!
-//! A server that comes in loads the room in this way, and one that doubts whether it has read right compares its
-//! own with it.
+//! A server that enters the room loads the state in this way. A server that doubts whether it has read the right
+//! entries compares its own state with the replayed state.
 //!
-//! Belongs to the reader's thread.
+//! Only the reader's thread uses this module.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,11 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// How often a server that has asked for a checkpoint looks for it.
+/// How long a server that has asked for a checkpoint waits between two looks for it.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Brings the room up to the end of the stream. Blocks until the engine is there. The log says once that it
-/// waits. `None` if the relay is closed, or if the engine cannot be used.
+/// Loads the room, up to the end of the stream. Blocks until the engine can be reached, and logs once that it waits.
+/// Returns `None` if the relay is closed, or if the engine cannot be used.
 pub(super) fn load(relay: &Relay, shared: &Shared, engine: &mut Option<Engine>) -> Option<State> {
     let mut pauses = Pauses::new();
     let mut is_told = false;
@@ -55,7 +55,7 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
     if let Replayed { state, doubted: None, .. } = replay_all(engine)? {
         return Ok(Some(state));
     }
-    // The stream does not go back far enough. The other servers are asked for a checkpoint.
+    // The stream does not reach back far enough. So this server asks the other servers for a checkpoint.
     let question = engine.append("?")?;
     let until = Instant::now() + relay.beat * MISSES;
     while Instant::now() < until {
@@ -66,9 +66,10 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
             return Ok(None);
         }
     }
-    // No living server has one. So the room begins empty, unless another server has just begun it. All who
-    // find no room must begin the same one, so the stream says where: at its first question after
-    // everything that does not fit. If something came after that, this server asks again.
+    // No server has answered, so the room begins empty, unless another server has just begun it. All servers that
+    // find no room must begin the same room, so all of them begin it at the same entry: the first question after the
+    // last entry that does not fit. This server stores a checkpoint of an empty room at that entry. If no question
+    // comes after the entries that do not fit, this server asks again.
     let Replayed { state, doubted, asked } = replay_all(engine)?;
     if doubted.is_none() {
         return Ok(Some(state));
@@ -79,7 +80,8 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
     Ok(None)
 }
 
-/// Whether a server has read what checkpoint and stream say. `None` if the checkpoint is further on.
+/// Whether a server with this state has read the same as the checkpoint and the stream contain. `None` if the
+/// checkpoint is newer than the state.
 pub(super) fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Error> {
     let checkpoint = engine.newest_checkpoint()?;
     if checkpoint.as_ref().is_some_and(|newest| newest.last() > state.last()) {
@@ -89,23 +91,23 @@ pub(super) fn has_read_right(engine: &mut Engine, state: &State) -> Result<Optio
     Ok(Some(truth.point() == state.point()))
 }
 
-/// The state that a checkpoint and the stream give.
+/// The result of a replay.
 struct Replayed {
     state: State,
-    /// The server whose entries do not fit, if there is such a server.
+    /// The server whose entries do not fit the replayed state, if there is such a server.
     doubted: Option<Sid>,
     /// The first question after the last entry that did not fit.
     asked: Option<Id>,
 }
 
-/// Returns what the newest checkpoint and the whole stream give.
+/// Replays the newest checkpoint and all entries after it.
 fn replay_all(engine: &mut Engine) -> Result<Replayed, Error> {
     let checkpoint = engine.newest_checkpoint()?;
     replay(engine, checkpoint, None)
 }
 
-/// Returns what checkpoint and stream give, up to the end or up to an entry. If the stream does not go back to
-/// the checkpoint, that does not fit.
+/// Replays the checkpoint and the entries after it, up to the entry `until` or to the end of the stream. If the
+/// checkpoint's last entry is not in the stream any more, the checkpoint is not used, and the result is doubted.
 fn replay(
     engine: &mut Engine,
     checkpoint: Option<State>,
@@ -132,7 +134,7 @@ fn replay(
             let (sid, _) = entry.content().key();
             match state.apply(&entry, &mut |_, _| {}).outcome {
                 Outcome::Doubtful(_) => (doubted, asked) = (Some(sid), None),
-                // The entry before it was forged. So nothing is missing.
+                // The doubtful entry before this one was forged, so no entry is missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,
                 Outcome::Question => asked = asked.or(Some(entry.id)),
                 _ => {}

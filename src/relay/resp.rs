@@ -1,12 +1,12 @@
-//! RESP2: what Redis and Valkey speak. A command is an array of strings; its reply is one value.
+//! RESP2: the protocol of Redis and Valkey. A command is an array of strings. The reply to a command is one value.
 //!
 //! ```text
 //! *2\r\n $4\r\nXLEN\r\n $3\r\nlog\r\n      the command XLEN log (without the blanks)
 //! :3\r\n                                 its reply, the number 3
 //! ```
 //!
-//! A connection has one command under way at a time, so a reply needs no number: it belongs to the command
-//! before it. [`read_value`] is pure. What the values mean is for the [`engine`](super::engine) to know.
+//! A connection has one command under way at a time, so every reply belongs to the command that was sent last.
+//! [`read_value`] is pure. The [`engine`](super::engine) interprets the values.
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
@@ -17,15 +17,14 @@ use std::time::Duration;
 
 use crate::system::socket::connect;
 
-/// How long a connect may take. A server must end within three seconds, and it may be connecting when it is
-/// asked to.
+/// How long a connect may take. It is short because a server must stop within three seconds, even if it is connecting
+/// when it is asked to stop.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the engine may take to take a command, and to answer it.
+/// How long the engine may take to accept a command, and how long to answer it.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The most bytes that one reply may have. It is far more than servers write, and far less than the memory of a
-/// machine.
+/// The most bytes in one reply. The limit is far above what servers write, and far below the memory of a machine.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 
 /// How deep arrays may nest. The reply to `XREAD` nests five deep.
@@ -37,28 +36,28 @@ const MAX_LINE_BYTES: u64 = 64 << 10;
 /// A reply.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A string of either kind.
+    /// A simple string or a bulk string.
     Bytes(Vec<u8>),
     /// A number.
     Number(i64),
-    /// Nothing: a time-out, a key that is not there.
+    /// No value: a time-out, or a key that does not exist.
     Nil,
-    /// Values.
+    /// An array of values.
     Array(Vec<Value>),
 }
 
 impl Value {
-    /// Its elements, if it is an array.
+    /// Returns the elements, if the value is an array.
     pub fn array(self) -> Option<Vec<Value>> {
         if let Self::Array(values) = self { Some(values) } else { None }
     }
 
-    /// Its bytes, if it is a string.
+    /// Returns the bytes, if the value is a string.
     pub fn bytes(self) -> Option<Vec<u8>> {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 
-    /// Its text, if it is a string of UTF-8.
+    /// Returns the text, if the value is a string of valid UTF-8.
     pub fn text(self) -> Option<String> {
         String::from_utf8(self.bytes()?).ok()
     }
@@ -67,11 +66,11 @@ impl Value {
 /// Why there is no reply.
 #[derive(Debug)]
 pub enum Error {
-    /// The connection is broken, or the time is over. Connect again.
+    /// The connection is broken, or the time limit has passed. The caller must connect again.
     Io(io::Error),
-    /// The engine refused the command. The connection goes on.
+    /// The engine refused the command. The connection can still be used.
     Refused(String),
-    /// The peer is no engine.
+    /// The peer does not speak RESP2, or gives an unexpected reply.
     NotResp(&'static str),
 }
 
@@ -96,7 +95,7 @@ impl From<io::Error> for Error {
 }
 
 impl Error {
-    /// Whether it is useless to try again: the password, a right or the address is wrong.
+    /// Whether another attempt would be useless, because the password, a right or the address is wrong.
     pub fn is_final(&self) -> bool {
         const FINAL: [&str; 8] = [
             "WRONGPASS",
@@ -116,7 +115,7 @@ impl Error {
     }
 }
 
-/// Whether a read or write time-out is over, which systems report in two ways.
+/// Whether a read or a write has timed out. Operating systems report this with two different errors.
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -125,13 +124,13 @@ fn is_timeout(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub struct Connection {
     reader: BufReader<TcpStream>,
-    /// The command that is being written. Kept for its memory.
+    /// The command that is sent. The buffer is kept so that its memory is used again.
     command: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects to `HOST:PORT`. The name is resolved each time: after a failover it may mean another machine.
-    /// Blocks for a second at most for each address that the name has.
+    /// Connects to `HOST:PORT`. The name is resolved each time, because it may belong to another machine after a
+    /// failover. Blocks for a second at most for each address of the name.
     ///
     /// # Errors
     ///
@@ -144,17 +143,17 @@ impl Connection {
         Ok(Self { reader, command: Vec::new() })
     }
 
-    /// Returns the socket. Another thread can shut it down, and so wake this thread from [`Connection::call`].
+    /// Returns the socket. Another thread can shut the socket down to wake this thread from [`Connection::call`].
     pub fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
-    /// Sends a command and reads its reply. Blocks until the reply is there, or until nothing has come for
+    /// Sends a command and reads its reply. Blocks until the reply is complete, but fails if no byte arrives for
     /// three seconds.
     ///
     /// # Errors
     ///
-    /// See [`Error`]: after all but [`Error::Refused`] the connection is of no use.
+    /// See [`Error`]. After any error except [`Error::Refused`] the connection cannot be used any more.
     pub fn call(&mut self, arguments: &[&[u8]]) -> Result<Value, Error> {
         write_command(&mut self.command, arguments);
         self.reader.get_mut().write_all(&self.command)?;
@@ -173,7 +172,7 @@ fn write_command(command: &mut Vec<u8>, arguments: &[&[u8]]) {
     }
 }
 
-/// Reads one value, which may take `left` bytes and nest `depth` deep.
+/// Reads one value. It may have `left` bytes at most, and its arrays may nest `depth` deep.
 ///
 /// # Errors
 ///
@@ -193,7 +192,7 @@ pub fn read_value(
         return Err(Error::NotResp("an unknown type"));
     }
     let Some(text) = rest.strip_suffix(b"\r\n") else {
-        // Cut off in the middle, or a line that does not end.
+        // Either the connection ended in the middle of the line, or the peer does not speak RESP2.
         return Err(if line.ends_with(b"\n") || line.len() as u64 == MAX_LINE_BYTES {
             Error::NotResp("a line without its end")
         } else {
@@ -229,7 +228,7 @@ pub fn read_value(
     }
 }
 
-/// Reads a string of that length, and its end. Memory is allocated as the bytes come.
+/// Reads a bulk string of `count` bytes, and its line end. Memory is allocated only as the bytes arrive.
 fn read_bytes(reader: &mut impl BufRead, count: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     reader.by_ref().take(count as u64 + 2).read_to_end(&mut bytes)?;
@@ -250,7 +249,7 @@ mod tests {
         read_value(&mut bytes, &mut MAX_REPLY_BYTES.clone(), MAX_DEPTH)
     }
 
-    /// An answer to `XREAD`.
+    /// A reply to `XREAD`.
     const ENTRIES: &[u8] =
         b"*1\r\n*2\r\n$3\r\nlog\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\ne\r\n$4\r\na\r\nb\r\n";
 
@@ -310,7 +309,7 @@ mod tests {
             let result = read(bytes);
             assert!(matches!(result, Err(Error::NotResp(_))), "{result:?}");
         }
-        // An array may claim any length. It costs no memory before its values are there.
+        // An array may claim any length. No memory is allocated before its values arrive.
         assert!(matches!(read(b"*999999999\r\n"), Err(Error::Io(_))));
     }
 

@@ -1,10 +1,10 @@
-//! The stage: makes the events of the shared room happen for the clients of this server.
+//! The stage: carries out the events of the shared room for the clients of this server.
 //!
-//! Each event of the state becomes the call that a session makes without a relay: a member joins, says, leaves.
-//! Members of other servers get numbers from 2⁶³ up. They are in the room like all others, but lines for them
-//! are sent nowhere.
+//! For each event, such as a join, a line or a leave, the stage makes the same call that a session makes without a
+//! relay. Members of other servers get client numbers above 2⁶³. The room treats them like all other members, but
+//! sends no lines to them.
 //!
-//! Belongs to the reader's thread.
+//! Only the reader's thread uses the stage.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -24,13 +24,14 @@ use crate::server::outbox::Gathers;
 use crate::server::room::{Room, Taken};
 use crate::server::shared::Shared;
 
-/// The first number for members of other servers.
+/// The number after which the client numbers for members of other servers begin.
 const ELSEWHERE: u64 = 1 << 63;
 
-/// How much of what one member says is passed on at once, in bytes.
+/// After this many bytes, the gathered lines of a member are passed on to the room.
 const MAX_SAID_BYTES: usize = 16 << 10;
 
-/// The members of this server and of others, and what to do between the records of this server's own entry.
+/// The members of this server and of other servers, and the work to do between the records of this server's own
+/// entry.
 #[derive(Debug)]
 pub struct Stage<'a> {
     relay: &'a Relay,
@@ -40,14 +41,14 @@ pub struct Stage<'a> {
     here: HashMap<u64, Arc<Client>>,
     /// The numbers of the members of other servers.
     elsewhere: HashMap<Who, ClientId>,
-    /// How many of them there have been.
+    /// The last number that was given to a member of another server.
     numbered: u64,
     locals: VecDeque<(usize, Local)>,
-    /// The member whose lines are gathered in `said`, if there is one.
+    /// The member whose lines are in `said`. `None` if `said` is empty.
     speaker: Option<ClientId>,
-    /// Lines that were not passed on to the room yet.
+    /// Lines of one member that are not in the room yet.
     said: Vec<u8>,
-    /// Another run of this server's name has come.
+    /// Another run with this server's name has entered the room.
     is_replaced: bool,
 }
 
@@ -68,14 +69,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Begins a run in a room with this state. No member is on this server yet.
+    /// Begins a run: puts the history and the members of `state` into the room. This server has no members yet.
     pub fn begin(&mut self, state: &State, sid: Sid) {
         (self.sid, self.is_replaced) = (sid, false);
         let history: Vec<_> = state.history().map(|line| clean(line) + "\n").collect();
         let history = history.concat();
         let shared = self.shared;
         self.relay.link.change(|link| link.servers.extend(state.servers()));
-        // The link has a lock too, so the numbers are given before the outbox is locked.
+        // Numbering locks the link, so it is done before the outbox is locked.
         let members: Vec<_> =
             state.members().map(|(who, nick)| (self.number(who), nickname(nick))).collect();
         shared.outbox.append(|room| {
@@ -86,7 +87,7 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Applies an entry. `locals` stands between its records. Blocks while the outbox is full.
+    /// Applies an entry. `locals` is the work to do between the entry's records. Blocks while the outbox is full.
     pub fn apply(
         &mut self,
         state: &mut State,
@@ -100,12 +101,12 @@ impl<'a> Stage<'a> {
         applied
     }
 
-    /// Whether another run of this server's name has come.
+    /// Whether another run with this server's name has entered the room.
     pub fn is_replaced(&self) -> bool {
         self.is_replaced
     }
 
-    /// Tells all who are here that the link is down, or that it is back.
+    /// Tells all members of this server that the link is down, or that it is back.
     pub fn tell_link(&self, is_up: bool) {
         let line = if is_up { replies::LINK_UP } else { replies::LINK_DOWN };
         self.shared.outbox.append(|room| room.announce(line));
@@ -183,7 +184,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Does what stands before a record. If the record is a wish, returns the client.
+    /// Does the local work that comes before a record. If the record is a wish of this server's client, returns the
+    /// wish.
     fn catch_up(&mut self, number: usize) -> Option<Asked> {
         while self.locals.front().is_some_and(|&(at, _)| at <= number)
             && let Some((at, local)) = self.locals.pop_front()
@@ -192,14 +194,14 @@ impl<'a> Stage<'a> {
             match local {
                 Local::Do(act) => drop(self.append(act)),
                 Local::Asked(asked) if at == number => return Some(asked),
-                // Nothing has come of that wish.
+                // The record of this wish has caused no event. Dropping the wish wakes its client.
                 Local::Asked(_) => {}
             }
         }
         None
     }
 
-    /// Puts the gathered lines of one member into the room.
+    /// Moves the gathered lines into the room.
     fn flush(&mut self) {
         if let Some(speaker) = self.speaker.take() {
             self.append(|room| room.say(speaker, &self.said));
@@ -207,14 +209,13 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Makes something happen in the room as soon as there is space. Once the outbox is closed, nothing
-    /// happens.
+    /// Calls `fill` with the room as soon as the outbox has space. Does nothing once the outbox is closed.
     fn append<T>(&self, fill: impl FnOnce(&mut Room) -> T) -> Option<T> {
         self.shared.outbox.append_in_turn(fill)
     }
 
     fn join(&mut self, who: Who, nickname: &Nickname, asked: Option<Asked>) {
-        // The client may have given up in the meantime. Then its leave is on its way.
+        // The client may have left in the meantime. Then the record of its leave is on its way.
         if let Some(asked) = asked.filter(|asked| !asked.client.has_left.load(Relaxed)) {
             if let Some(bytes) = self.append(|room| room.let_in(&asked.client, nickname)) {
                 self.here.insert(who.client, Arc::clone(&asked.client));
@@ -229,7 +230,8 @@ impl<'a> Stage<'a> {
     fn leave(&mut self, who: Who, nick: &str, reason: LeaveReason) {
         let is_own = who.sid == self.sid;
         if is_own && matches!(reason, LeaveReason::ServerLost | LeaveReason::ServerClosed) {
-            // A server learns of its own end in another way.
+            // This server itself was removed from the room. The reader handles that after this entry: see
+            // `Follower::gone`.
             return;
         }
         if is_own {
@@ -249,7 +251,8 @@ impl<'a> Stage<'a> {
         let is_here = |who: Who| who.sid == self.sid;
         match to {
             Ok(to) if is_here(from) || is_here(to) => {
-                // Another server does not know how much is kept here, and goes on.
+                // The sender's server does not know how much text is kept here for the recipient, and does not stop
+                // sending. So an overloaded recipient is disconnected.
                 let here = self.here.get(&to.client).filter(|_| is_here(to) && !is_here(from));
                 if let Some(client) = here.filter(|client| client.is_overloaded.load(Relaxed)) {
                     return self.shared.leave(client, LeaveReason::TooSlow);
@@ -278,7 +281,7 @@ impl<'a> Stage<'a> {
         if is_here { Some(ClientId::new(who.client)) } else { self.elsewhere.get(&who).copied() }
     }
 
-    /// The number of a member on this server. The member may be new.
+    /// Returns the client number of a member. A new member of another server gets a new number.
     fn number(&mut self, who: Who) -> ClientId {
         self.find(who).unwrap_or_else(|| {
             self.numbered += 1;
@@ -290,7 +293,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A nickname that its server has checked.
+/// Makes a nickname that the member's own server has already checked.
 fn nickname(nick: &str) -> Nickname {
     Nickname::checked_elsewhere(&clean(nick))
 }

@@ -1,49 +1,50 @@
-//! The state: the room as the entries of the stream make it. Every server [applies](super::apply) the same entries
-//! in the same order, and so comes to the same room.
+//! The state: the room as the result of all entries of the stream. Every server [applies](super::apply) the same
+//! entries in the same order, and so computes the same room.
 //!
-//! This holds because the room depends on nothing but the entries: no clock, no option, no table of Unicode, no
-//! map with a random order. Whether a name is free, who is dead and which message comes first is decided by the
-//! order of the stream alone.
+//! This works because the state depends on the entries alone. It depends on no clock, no option, no Unicode table,
+//! and no map with a random order. The order of the stream alone decides whether a name is free, which servers are
+//! dead, and which message comes first.
 //!
-//! Here is what a state holds, and what can be asked of it.
+//! This module has the state's data and the functions that read it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::entry::{Id, Sid};
 
-/// How many points of the order are remembered, to compare them with what other servers have read.
+/// How many points of the stream are remembered. A point is a position with its digest. Other servers' entries are
+/// checked against these points.
 pub(super) const REMEMBERED_POINTS: usize = 4096;
 
 /// How many lines a checkpoint keeps for people who join later.
 pub const HISTORY_LINES: usize = 20;
 
-/// The longest nickname, in bytes: room for 32 characters of any script and their marks.
+/// The longest nickname, in bytes: enough for 32 characters of any script with their combining marks.
 const MAX_NICK_BYTES: usize = 512;
 
-/// A member, anywhere: the run of its server, and its number there.
+/// Identifies a member of any server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Who {
     /// The run of the server.
     pub sid: Sid,
-    /// The number of the client.
+    /// The number of the client on that server.
     pub client: u64,
 }
 
-/// An entry, with the run that wrote it and its number there. An engine that has lost entries may give their
-/// numbers again.
+/// Identifies an entry: its number in the stream, the run that wrote it, and its number in that run. The first number
+/// alone is not enough: an engine that has lost entries may assign their numbers again.
 pub type Place = (Id, (Sid, u64));
 
-/// Somebody who is in.
+/// A member of the room.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     pub(super) nick: String,
-    /// The form in which two names are the same. The member's own server has computed it. Other servers may
-    /// have newer tables, and all must agree.
+    /// The nickname in a form that is equal for all names that count as the same. The member's own server computes
+    /// this form. Other servers must not: with newer Unicode tables their result could differ.
     pub(super) folded: String,
 }
 
 impl Member {
-    /// Reads a nickname and its folded form. The characters are checked without a table.
+    /// Parses a nickname and its folded form. Checks the characters without a Unicode table.
     pub(super) fn parse(words: &str) -> Result<Self, &'static str> {
         let fits = |name: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || c > '\u{9F}';
@@ -58,7 +59,7 @@ impl Member {
     }
 }
 
-/// A server that is in.
+/// A server whose clients are in the room.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Server {
     pub(super) name: String,
@@ -66,9 +67,9 @@ pub(super) struct Server {
     pub(super) seq: u64,
     /// How far the server had read when it wrote that entry.
     pub(super) at: u64,
-    /// The position at which it came.
+    /// The position at which the server entered the room.
     pub(super) came: u64,
-    /// How often each other server has beaten since its last entry.
+    /// How many beats each other server has sent since this server's last entry.
     pub(super) missed: BTreeMap<Sid, u32>,
     pub(super) members: BTreeMap<u64, Member>,
 }
@@ -83,21 +84,21 @@ pub struct State {
     pub(super) history: VecDeque<String>,
     /// The entry that was applied last.
     pub(super) last: Id,
-    /// The run that wrote it, and its number in that run.
+    /// The run that wrote that entry, and the entry's number in that run.
     pub(super) last_key: (Sid, u64),
-    /// How many bytes all entries up to here have cost.
+    /// The cost of all entries applied so far, in bytes.
     pub(super) position: u64,
-    /// How many bytes entries have cost since a checkpoint was last due, and the entry at which it was due.
+    /// The cost of the entries since a checkpoint was last due, in bytes, and the entry at which it was due.
     pub(super) since: u64,
     pub(super) mark: Id,
     /// A digest: servers with the same digest have read the same entries.
     pub(super) digest: u64,
-    /// The last positions and digests, oldest first.
+    /// The most recent positions and digests, oldest first.
     pub(super) points: VecDeque<(u64, u64)>,
 }
 
 impl State {
-    /// An empty room that begins after an entry.
+    /// Returns an empty room that begins after the entry `last`.
     pub fn after(last: Id) -> Self {
         Self { last, points: VecDeque::from([(0, 0)]), ..Self::default() }
     }
@@ -112,7 +113,7 @@ impl State {
         (self.last, self.last_key)
     }
 
-    /// The cost of all entries up to here, and their digest.
+    /// The position and the digest: the cost of all entries applied so far, and what identifies them.
     pub fn point(&self) -> (u64, u64) {
         (self.position, self.digest)
     }
@@ -127,7 +128,7 @@ impl State {
         self.servers.iter().map(|(&sid, server)| (sid, server.name.clone()))
     }
 
-    /// How far the slowest of the other servers is behind, in bytes.
+    /// How many bytes the slowest of the other servers is behind.
     pub fn lag(&self, own: Sid) -> u64 {
         let others = self.servers.iter().filter(|&(&sid, _)| sid != own);
         others.map(|(_, server)| self.position.saturating_sub(server.at)).max().unwrap_or(0)
@@ -146,7 +147,7 @@ impl State {
         self.history.iter().map(String::as_str)
     }
 
-    /// Remembers the point that was reached.
+    /// Remembers the current point.
     pub(super) fn remember_point(&mut self) {
         if self.points.len() == REMEMBERED_POINTS {
             self.points.pop_front();

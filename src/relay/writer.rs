@@ -1,11 +1,12 @@
-//! The relay's writer: appends what has gathered to the stream, one entry after the other.
+//! The relay's writer: appends the gathered records to the stream, one entry after the other.
 //!
-//! One entry is under way at a time; the next one gathers meanwhile. The engine's reply does not tell whether
-//! an entry is in the stream: the reply can be lost. An error does not tell it either: the connection may break
-//! after the append. The entry is there when the reader has read it back. Until then the writer sends it again,
-//! and readers take the first copy. So nothing is lost, doubled or overtaken, by a rule without exceptions.
+//! One entry is under way at a time. Meanwhile records gather for the next entry. The engine's reply is no proof of
+//! the append, because the engine may still lose the entry. An error is no proof that the append failed, because the
+//! connection may have broken after the append. The only proof is that the reader has read the entry back. Until then
+//! the writer sends the entry again and again, and readers apply only its first copy. So no entry is lost, applied
+//! twice or overtaken.
 //!
-//! Its thread is named `relay-writer`. It ends when the relay is closed.
+//! The writer's thread is named `relay-writer`. It ends when the relay is closed.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::link::{Outgoing, Side, random};
 use super::resp::Error;
 use crate::server::shared::Shared;
 
-/// Appends until the relay is closed.
+/// Appends entries until the relay is closed.
 pub fn write_loop(relay: &Relay, shared: &Shared) {
     let mut engine = None;
     while let Some(entry) = relay.next_entry() {
@@ -23,7 +24,7 @@ pub fn write_loop(relay: &Relay, shared: &Shared) {
     }
 }
 
-/// Appends an entry until it was read back.
+/// Appends an entry, again and again until it is read back.
 fn deliver(relay: &Relay, engine: &mut Option<Engine>, entry: &Outgoing, shared: &Shared) {
     let mut pauses = Pauses::new();
     let mut is_told = false;
@@ -33,7 +34,7 @@ fn deliver(relay: &Relay, engine: &mut Option<Engine>, entry: &Outgoing, shared:
             Ok(()) => relay.beat,
             Err(error) => {
                 *engine = None;
-                // The reader reports it when the engine is not there.
+                // Only refusals are logged here. The reader logs that the engine cannot be reached.
                 if let Error::Refused(why) = error {
                     if !is_told {
                         shared.log.notice(&format!("The engine takes nothing: {why}"));
@@ -60,13 +61,14 @@ fn append(relay: &Relay, engine: &mut Option<Engine>, text: &str) -> Result<(), 
         && why.starts_with("OOM")
         && let Some(checkpoint) = engine.newest_checkpoint()?
     {
-        // Only servers that are far behind need the entries before the checkpoint.
+        // The engine's memory is full. Only servers that are far behind still need the entries before the checkpoint.
         engine.trim(checkpoint.last())?;
     }
     appended.map(drop)
 }
 
-/// The pauses grow, up to two seconds. They are random, so that not all servers come back at once.
+/// The pauses between attempts. They grow, up to two seconds. They are random, so that not all servers reconnect at
+/// the same moment.
 #[derive(Debug)]
 pub(super) struct Pauses(Duration);
 

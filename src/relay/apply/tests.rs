@@ -1,4 +1,4 @@
-//! Each rule of the state has a test here. Further tests check what must hold for any stream.
+//! Each rule of the state has a test here. Other tests check properties that must be true for every stream.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ impl Default for Stream {
     }
 }
 
-/// A server that writes: its run, and the number of its last entry.
+/// A server that writes to the stream: its run, and the number of its last entry.
 struct Writer(Sid, u64);
 
 impl Stream {
-    /// Appends anything. Returns what it was, and what happened.
+    /// Appends an entry with these fields. Returns the verdict on the entry, and the events.
     fn append(&mut self, fields: &[&[u8]]) -> (Outcome, Vec<String>) {
         let id: Id = format!("{}-0", self.entries.len() + 1).parse().unwrap();
         let fields: Vec<Vec<u8>> = fields.iter().map(|field| field.to_vec()).collect();
@@ -34,7 +34,7 @@ impl Stream {
         (applied.outcome, events)
     }
 
-    /// Appends an entry of a server that has read to the end.
+    /// Appends an entry of a server that has read the stream to its end.
     fn write(&mut self, writer: &mut Writer, records: &str) -> (Outcome, Vec<String>) {
         writer.1 += 1;
         let (at, digest) = self.state.point();
@@ -42,7 +42,7 @@ impl Stream {
         self.append(&[b"e", format!("{header}{records}").as_bytes()])
     }
 
-    /// Has a server come.
+    /// Lets a server enter the room.
     fn come(&mut self, sid: u64, name: &str) -> Writer {
         let mut writer = Writer(Sid(sid), 0);
         let (outcome, _) = self.write(&mut writer, &format!("H 1 {name}\n"));
@@ -144,7 +144,7 @@ fn another_run_of_a_name_replaces_the_one_before_and_a_late_copy_does_not() {
     let left = "0 Left(Who { sid: Sid(1), client: 1 }, \"al\", ServerLost)";
     assert_eq!(events, [left, "0 Gone(Sid(1), \"one\", Replaced)", "0 Came(Sid(2), \"one\")"]);
     assert_eq!(stream.members(), "");
-    // Sent again after its connection broke, and so late that another run has come.
+    // The old server's hello is sent again, so late that another run has already entered the room.
     assert_eq!(stream.append(&[b"e", &hello_of_old]), (Outcome::Ignored, Vec::new()));
     assert!(stream.state.server(Sid(2)).is_some());
 }
@@ -160,7 +160,7 @@ fn a_server_that_misses_six_beats_of_one_other_is_gone_and_none_that_speaks() {
         stream.write(&mut three, "B\n");
     }
     assert_eq!(stream.members(), "2/1=bo ", "five of each are not six of one");
-    // An entry without records is a sign of life, too.
+    // Even an entry without records shows that its server is alive.
     stream.write(&mut two, "");
     for _ in 1..MISSES {
         stream.write(&mut one, "B\n");
@@ -202,14 +202,15 @@ fn an_entry_whose_writer_has_read_something_else_counts_and_is_doubtful() {
         assert!(matches!(outcome, Outcome::Doubtful(_)), "{outcome:?}");
         assert_eq!(events.len(), 1);
     }
-    // What the writer had read so long ago that nobody remembers it is not doubted.
+    // A point that is older than all remembered points is not doubted.
     for _ in 0..=REMEMBERED_POINTS {
         stream.write(&mut one, "");
     }
     one.1 += 1;
     let header = Header { sid: one.0, seq: one.1, at: 64, digest: 7 };
     assert_eq!(stream.append(&[b"e", header.to_string().as_bytes()]).0, Outcome::Counted);
-    // A server that comes has just read everything, so of that one it is.
+    // But the hello of a new server is doubted: a new server has just read everything, so its point must be
+    // remembered.
     let header = Header { sid: Sid(2), seq: 1, at: 0, digest: 0 };
     let (outcome, events) = stream.append(&[b"e", format!("{header}H 1 two\n").as_bytes()]);
     assert!(matches!(outcome, Outcome::Doubtful(_)), "{outcome:?}");
@@ -289,7 +290,8 @@ fn a_checkpoint_is_due_after_so_many_bytes_and_keeps_the_period_before_it() {
     assert_eq!(due[2].1, due[1].0);
 }
 
-/// Pseudo-random numbers (xorshift, Marsaglia 2003), so that what failed once fails again.
+/// Pseudo-random numbers (xorshift, Marsaglia 2003). The same seed gives the same stream, so a failure can be
+/// repeated.
 struct Random(u64);
 
 impl Random {
@@ -319,7 +321,7 @@ impl Random {
     }
 }
 
-/// A random stream of servers that come, talk, repeat themselves, close and are silent.
+/// A random stream. Its servers enter the room, talk, repeat entries, close, and fall silent.
 fn random_stream(seed: u64) -> Stream {
     let mut random = Random(seed);
     let mut stream = Stream::default();
