@@ -1,18 +1,17 @@
-//! Bans: addresses that may not connect, for some time or for good.
+//! Bans: addresses that may not connect, for some time or permanently.
 //!
-//! The operator changes them on the console, and the accept loop looks at them. An IPv6 network of 64 bits is
-//! one address here, and this machine itself cannot be banned: see
-//! [`counted_as`](crate::server::rate::counted_as).
+//! The operator changes the bans on the console, and the accept loop checks them. An IPv6 /64 network counts as
+//! one address. This machine itself cannot be banned: see [`counted_as`](crate::server::rate::counted_as).
 //!
-//! With `--bans` they are kept in a file, one on each line:
+//! With `--bans` they are saved in a file, one ban on each line:
 //!
 //! ```text
 //! 192.0.2.7
 //! 2001:db8:1:2:: 1767225600
 //! ```
 //!
-//! The number is the time when the ban ends, in seconds since 1970. The file is replaced as a whole at each
-//! change.
+//! The number is the time when the ban ends, in seconds since 1970. A ban without a number is permanent. Each
+//! change replaces the whole file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,19 +26,19 @@ use super::files::replace;
 /// When a ban ends, in seconds since 1970.
 type End = u64;
 
-/// A ban without an end.
+/// The end of a permanent ban.
 const FOR_GOOD: End = End::MAX;
 
 /// All bans.
 #[derive(Debug, Default)]
 pub struct Bans {
-    /// Held to look up, change or copy a ban, never while the file is written.
+    /// Locked to look up, change or copy bans, never while the file is written.
     table: Mutex<BTreeMap<IpAddr, End>>,
     file: Option<PathBuf>,
 }
 
 impl Bans {
-    /// Reads the bans from a file. There are none if the file does not exist.
+    /// Reads the bans from a file. Without a file, or if the file does not exist, there are no bans.
     ///
     /// # Errors
     ///
@@ -66,11 +65,11 @@ impl Bans {
         self.lock().get(&address).is_some_and(|end| *end > now())
     }
 
-    /// Bans an address, for a number of minutes or for good.
+    /// Bans an address, for a number of minutes or permanently.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written. The ban holds until the server ends.
+    /// When the file cannot be written. The ban then holds only until the server ends.
     pub fn add(&self, address: IpAddr, minutes: Option<u32>) -> io::Result<()> {
         let end = minutes.map_or(FOR_GOOD, |minutes| now() + 60 * u64::from(minutes));
         self.lock().insert(address, end);
@@ -87,7 +86,7 @@ impl Bans {
         self.save().map(|()| was_banned)
     }
 
-    /// Returns all bans, each with the minutes that are left. `None` means that the ban is for good.
+    /// Returns all bans, each with the minutes that are left. `None` means that the ban is permanent.
     pub fn all(&self) -> Vec<(IpAddr, Option<u64>)> {
         let now = now();
         let mut table = self.lock();
@@ -107,7 +106,7 @@ impl Bans {
         replace(path, text.as_bytes())
     }
 
-    /// Each change is one call, so no panic leaves it half done. A poisoned lock is used as it is.
+    /// A panic cannot leave the map half changed. So the lock is used even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, End>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,11 +1,11 @@
-//! The console: what the operator types into the server's own terminal.
+//! The console: the commands that the operator types into the server's own terminal.
 //!
 //! One thread reads the terminal. Nothing can wake this thread while it reads, so nobody joins it. It holds
-//! only a weak reference to what the threads share. It passes each line to a second thread, which obeys the
-//! lines in order. Answers go to the log, so nobody waits for the terminal.
+//! only a weak reference to the data that the threads share. It passes each line to a second thread, which
+//! executes the lines in order. Answers go to the event log, so neither thread waits to print them.
 //!
-//! Standard input is read only when it is a terminal. Under a service manager it is no terminal. Then lines
-//! come from the FIFO of `--console`: `echo '/kick bob' > PATH`.
+//! Standard input is read only when it is a terminal. Under a service manager it is no terminal. Then commands
+//! are read from the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -26,7 +26,7 @@ use crate::server::rate::counted_as;
 use crate::server::shared::Shared;
 use crate::server::shutdown::ShutdownHandle;
 
-/// The lines that `/help` prints here, and `server --help`.
+/// The lines that `/help` prints on the console. `server --help` prints them, too.
 pub const HELP: [&str; 10] = [
     "/who [PART]                   list who is online, from where, and since when",
     "/say TEXT                     say something to everyone",
@@ -40,17 +40,17 @@ pub const HELP: [&str; 10] = [
     "/help                         show this list",
 ];
 
-/// The longest beginning of a line that is passed on, in bytes. It is more than a line may have.
+/// How many bytes of a line are passed on at most. This is more than the longest line that the console accepts.
 const READ_BYTES: u64 = 4 * MAX_MESSAGE_BYTES as u64;
 
-/// How many lines may wait to be obeyed. When so many wait, further lines stay in the terminal or in the FIFO.
+/// How many lines may wait to be executed. Further lines stay in the terminal or in the FIFO.
 const MAX_WAITING_LINES: usize = 16;
 
-/// How long to wait before a terminal that could not be read is tried again.
+/// How long to wait before another attempt to read a terminal that could not be read.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the thread `console`, which obeys, and the threads that read: `terminal` if standard input is one, and
-/// `fifo` if there is one. If there is nothing to do, nothing starts.
+/// Starts the thread `console`, which executes the lines, and the threads that read them: `terminal` if
+/// standard input is a terminal, and `fifo` if there is a FIFO. A thread that has nothing to do is not started.
 ///
 /// # Errors
 ///
@@ -73,7 +73,8 @@ pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -
         let interval = interval.unwrap_or(Duration::MAX);
         spawn("console", move || {
             obey_loop(&heard, interval, &shared, &handle);
-            // This keeps the channel open. In a closed channel the wait for a line would end at once.
+            // Until here this sender keeps the channel open. In a closed channel the wait for a line would end
+            // at once.
             drop(lines);
         })?;
     }
@@ -84,8 +85,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Reads the terminal to its end. A shell's background job cannot read it. Then the reading is tried again,
-/// since `fg` may bring the job to the foreground.
+/// Reads the terminal to its end. A background job of a shell cannot read the terminal. So this tries again
+/// after an error, because `fg` may have brought the job to the foreground.
 fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
         thread::sleep(BACKGROUND_PAUSE);
@@ -95,8 +96,8 @@ fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     }
 }
 
-/// Passes on line by line, until `input` ends. Blocks while it reads, and while too many lines wait to be
-/// obeyed.
+/// Passes lines on, one after another, until `input` ends. Blocks while it reads, and while too many lines wait
+/// to be executed.
 fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<()> {
     let mut is_rest = false;
     loop {
@@ -104,12 +105,12 @@ fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<
         if input.by_ref().take(READ_BYTES).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        // Of a line that does not end, only the beginning is passed on: it is refused for its length.
+        // Only the beginning of a very long line is passed on. The console refuses it because it is too long.
         let was_rest = std::mem::replace(&mut is_rest, !line.ends_with(b"\n"));
         if was_rest {
             continue;
         }
-        // The beginning may end in the middle of a character. Otherwise, a line that is not UTF-8 is ignored.
+        // Such a beginning may end in the middle of a character. Any other line that is not UTF-8 is ignored.
         let is_taken = is_rest || str::from_utf8(&line).is_ok();
         if is_taken {
             // This fails once the server has ended. Then the line does not matter.
@@ -118,8 +119,8 @@ fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<
     }
 }
 
-/// Obeys one line after the other, and logs the statistics each `interval`. Blocks while it waits for a line.
-/// Ends when it notices that the server has ended.
+/// Executes one line after another, and logs the statistics once in each `interval`. Blocks while it waits for
+/// a line. Ends when it notices that the server has ended.
 fn obey_loop(
     heard: &Receiver<String>,
     interval: Duration,
@@ -139,7 +140,7 @@ fn obey_loop(
     }
 }
 
-/// Does what a line asks for.
+/// Executes one line.
 fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
     let log = |line: &str| shared.log.notice(line.trim_start_matches(NOTICE_PREFIX));
     let line = line.trim_end_matches(['\r', '\n']);
@@ -193,8 +194,8 @@ fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
     shared.registry.get(id)
 }
 
-/// The answer when nobody on this server has the nickname. If that person is at another server, it names the
-/// server.
+/// Returns the answer for a nickname that nobody on this server has. If a member on another server has it, the
+/// answer names that server.
 fn not_here(shared: &Shared, name: &str) -> String {
     let id = shared.outbox.look(|room| room.find(name));
     match id.and_then(|id| shared.server_of(id)) {
@@ -203,7 +204,8 @@ fn not_here(shared: &Shared, name: &str) -> String {
     }
 }
 
-/// Lists the members whose nickname contains `part`, each with its address and the time of its connection.
+/// Lists the members whose nickname contains `part`. Prints for each its address and how long it has been
+/// connected.
 fn who(shared: &Shared, part: &str) {
     let (found, listed) = shared.outbox.look(|room| {
         let found = room.find_all(part);
@@ -229,8 +231,8 @@ fn who(shared: &Shared, part: &str) {
     }
 }
 
-/// Bans an address, or the address of a nickname, and disconnects everybody from there. Returns what the operator
-/// is told.
+/// Bans an address, or the address of the member with this nickname. Disconnects all clients from the address.
+/// Returns the message for the operator.
 fn ban(shared: &Shared, who: &str, minutes: &str) -> String {
     let address = match who.parse::<IpAddr>() {
         Ok(address) => address.to_canonical(),
@@ -269,7 +271,7 @@ fn unban(shared: &Shared, address: &str) -> String {
     }
 }
 
-/// Says what was done, and whether it survives a restart.
+/// Returns the message for the operator. It warns if the change could not be saved for the next start.
 fn not_saved(saved: io::Result<()>, done: String) -> String {
     match saved {
         Ok(()) => done,
@@ -281,7 +283,7 @@ fn for_minutes(minutes: Option<u64>) -> String {
     minutes.map_or("for good".to_owned(), |minutes| format!("for {}", duration(60 * minutes)))
 }
 
-/// Writes a number of seconds the way a person would.
+/// Formats a number of seconds for a person to read.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

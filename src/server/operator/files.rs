@@ -6,12 +6,13 @@ use std::path::Path;
 
 use crate::system::file::for_owner_alone;
 
-/// Replaces a file as a whole: after a crash there is the old one or the new one. The new one is written beside
-/// it, under its name and `.new`, and then renamed (`rename(2)`). Blocks on the disk.
+/// Replaces a file as a whole. After a crash, either the old file or the new file is there, never a part of
+/// one. The new file is written under the same name with `.new` added, and then renamed (`rename(2)`). Blocks
+/// on the disk.
 ///
 /// # Errors
 ///
-/// Any error of the system. The old file then stays.
+/// Any error of the system. The old file then stays as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

@@ -1,10 +1,10 @@
 //! The history file: the lines that newcomers are shown, oldest first, kept for the next start of the server.
 //!
-//! A disk can be slow or full, and the room does not wait for it. A thread is woken when something is said. It
-//! looks at what is new in the history, and appends that to the file. It never has to append more than the
-//! history holds, no matter how much is said. When much has been appended, or when something went wrong, the
-//! file is replaced by what is in the history. What was appended survives the end of the program. It survives a
-//! power cut as soon as the system has written it to the disk.
+//! A disk can be slow or full, and the room must not wait for it. So a thread of its own writes the file. Each
+//! message wakes this thread. It takes the new lines from the history and appends them to the file. However
+//! much is said, it never has to append more lines than the history holds. When much has been appended, or
+//! after an error, the file is replaced by the lines that the history then holds. Appended lines survive the
+//! end of the program. They survive a power cut once the system has written them to the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,28 +18,30 @@ use super::files::replace;
 use crate::protocol::cleaning::clean;
 use crate::server::shared::Shared;
 
-/// How much is appended before the file is replaced, in bytes: four times the most that a history holds.
+/// How much is appended before the file is replaced, in bytes. This is four times the size of the largest
+/// history.
 const MAX_APPENDED_BYTES: usize = 1 << 20;
 
 /// The state of the file.
 #[derive(Debug)]
 pub struct HistoryFile {
     path: PathBuf,
-    /// Its lines when the server started.
+    /// The lines that the file had when the server started.
     read: Vec<u8>,
-    /// Where the next lines are appended; `None` when it is to be replaced first.
+    /// The open file, to which the next lines are appended. `None` if the file must be replaced first.
     file: Option<File>,
     appended: usize,
-    /// How many of all lines so far have been written.
+    /// How many of the lines that were ever added to the history are saved.
     lines: u64,
 }
 
 impl HistoryFile {
-    /// Reads the file. A missing file counts as an empty one. A torn last line, without an end, is left out.
+    /// Reads the file. A missing file counts as an empty one. A last line without a line end is incomplete, and
+    /// is left out.
     ///
     /// # Errors
     ///
-    /// When there is a file that cannot be read.
+    /// When the file exists and cannot be read.
     pub fn read(path: PathBuf) -> io::Result<Self> {
         let mut bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -53,8 +55,8 @@ impl HistoryFile {
         Ok(Self { path, read, file: None, appended: 0, lines: 0 })
     }
 
-    /// Puts what was read into the room's history, and starts the thread, named `history`, that keeps it. The
-    /// thread ends when the outbox is closed.
+    /// Puts the lines from the file into the room's history. Starts the thread `history`, which saves further
+    /// lines. The thread ends when the outbox is closed.
     ///
     /// # Errors
     ///
@@ -67,8 +69,8 @@ impl HistoryFile {
         OutputThread::start("history", move || self.keep_loop(&shared, &woken))
     }
 
-    /// Saves what is said, until nothing can be said any more. Blocks until something is said, and on the disk.
-    /// A failure is logged once. The next failure is logged only if a write has worked since.
+    /// Saves new lines until the outbox is closed. Blocks while there is no new line, and on the disk. A
+    /// failure is logged only if the attempt before it succeeded.
     fn keep_loop(&mut self, shared: &Shared, woken: &Receiver<()>) {
         let mut has_failed = false;
         loop {
@@ -79,7 +81,8 @@ impl HistoryFile {
                 shared.log.notice(&format!("Could not write {}: {error}", self.path.display()));
             }
             has_failed = saved.is_err();
-            // The last line was said before the channel ended. So no line is missed.
+            // The channel is closed after the last line was added, and a wake-up that is still in the channel
+            // is received first. So no line is missed.
             if woken.recv().is_err() {
                 return;
             }
@@ -87,7 +90,7 @@ impl HistoryFile {
     }
 
     fn save(&mut self, shared: &Shared) -> io::Result<()> {
-        // The file is put back below if everything goes well.
+        // Until everything has succeeded, `self.file` stays `None`. So after an error the file is replaced.
         let file = self.file.take().filter(|_| self.appended <= MAX_APPENDED_BYTES);
         let saved = if file.is_some() { self.lines } else { 0 };
         let (lines, text) = shared.outbox.look(|room| room.history().since(saved));

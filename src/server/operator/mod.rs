@@ -1,11 +1,12 @@
 //! The operator: the tools of the person who runs the server.
 //!
-//! No message passes through here, and nothing here can delay a message. To understand the chat, read it last:
+//! No message of a client passes through these modules, and they cannot delay a message. To understand the
+//! chat, read them last:
 //!
 //! 1. [`options`]: the command line.
-//! 2. [`event_log`]: what the server tells its operator, and a thread of its own that writes it.
-//! 3. [`console`]: what the operator tells the server.
-//! 4. [`bans`]: who may not come in.
+//! 2. [`event_log`]: the messages for the operator, and the thread that prints them.
+//! 3. [`console`]: the operator's commands.
+//! 4. [`bans`]: the addresses that may not connect.
 //! 5. [`stats`]: the state of the server, in one line.
 //! 6. [`history_file`]: the last messages, kept for the next start. [`files`] replaces a file as a whole.
 

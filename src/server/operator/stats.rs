@@ -1,11 +1,12 @@
-//! Statistics: what the server has done so far, and its state, in one line of `key=value`.
+//! Statistics: what the server has done so far, and its state, in one line of `key=value` pairs.
 //!
 //! ```text
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1
 //! ```
 //!
-//! The line goes on. Times are in seconds, `memory` is in KiB, and the rest are numbers and bytes. Threads count
-//! what they do in atomics. Everything else is looked up when the line is asked for.
+//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are counts,
+//! or sizes in bytes. Threads count what they do in atomic variables. Everything else is looked up when the
+//! line is composed.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -17,10 +18,10 @@ use crate::server::batch::Total;
 use crate::server::client::Client;
 use crate::server::shared::Shared;
 
-/// The most clients that the line names, of those that are behind.
+/// How many of the clients that are behind are named in the line at most.
 const MAX_NAMED: usize = 10;
 
-/// The line with which a connection is turned away, and the key under which that is counted.
+/// The lines with which connections are turned away, each with the key of its counter.
 const TURNED_AWAY: [(&str, &str); 6] = [
     (replies::SERVER_FULL, "full"),
     (replies::TOO_MANY_FROM_ADDRESS, "per_address"),
@@ -36,11 +37,11 @@ pub struct Stats {
     started: Instant,
     /// Lines that clients have sent. Counted by their sessions.
     pub lines_in: AtomicU64,
-    /// Lines and bytes that recipients have taken, and the text that is kept for slow ones. Set by the writer.
+    /// Lines that recipients have received. A line to ten recipients counts ten times. Set by the writer.
     pub deliveries: AtomicU64,
-    /// See `deliveries`.
+    /// Bytes that recipients have received. Set by the writer.
     pub bytes_out: AtomicU64,
-    /// See `deliveries`.
+    /// Bytes of text that are kept for slow recipients. Set by the writer.
     pub backlog: AtomicUsize,
     turned_away: [AtomicU64; TURNED_AWAY.len()],
 }
@@ -58,7 +59,7 @@ impl Stats {
         }
     }
 
-    /// Notes what has been delivered by now, and how many bytes are kept.
+    /// Sets how much has been delivered so far, and how many bytes are kept for slow recipients.
     pub fn set_delivered(&self, delivered: Total, backlog: usize) {
         self.deliveries.store(delivered.lines, Relaxed);
         self.bytes_out.store(delivered.bytes, Relaxed);
@@ -75,7 +76,7 @@ impl Stats {
     }
 }
 
-/// Composes the line. It never waits for anybody.
+/// Composes the line of statistics. Never waits for a client.
 pub fn line(shared: &Shared) -> String {
     let stats = &shared.stats;
     let clients = shared.registry.all();
@@ -105,7 +106,8 @@ pub fn line(shared: &Shared) -> String {
     line + &format!(" memory={}", resident_kib().unwrap_or(0))
 }
 
-/// Source: `proc(5)`, `VmRSS`; `None` on other systems than Linux.
+/// Returns how much memory the process uses, in KiB; `None` on systems other than Linux. Source: `proc(5)`,
+/// `VmRSS`.
 fn resident_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
