@@ -1,11 +1,13 @@
-//! A client as all threads of the server share it: its number, its connection, and its flags.
+//! Client: the data of one client that the server's threads share. This is its number, its connection, and its
+//! flags.
 //!
-//! There is one [`Client`] for each connection, with the connection's only descriptor in it. The registry, the
-//! client's session and the writer each hold an `Arc` of it. When the last of them drops it, the descriptor is
-//! closed. Only then is the client's [place](Client::place) free for another.
+//! There is one [`Client`] for each connection. It owns the connection's only descriptor. The registry, the
+//! client's session and the writer each hold an `Arc<Client>`. When the last of these references is dropped,
+//! the descriptor is closed. Only then is the client's [place](Client::place) free for another connection.
 //!
-//! One thread sets a flag to tell another something about the client. Flags are `Relaxed`: where the order
-//! matters, a lock or [`Client::wake`] makes it (`std::thread::park` has acquire and release semantics).
+//! A thread sets a flag to tell another thread something about the client. Flags are read and written with
+//! `Relaxed` ordering. Where a stronger ordering is needed, a lock or [`Client::wake`] provides it
+//! (`std::thread::park` has acquire and release semantics).
 //!
 //! Grew from the one `Arc<TcpStream>` that step 8 of the [course](crate::lessons) shares.
 
@@ -19,12 +21,12 @@ use std::time::Instant;
 use super::rate::AddressQuota;
 use crate::system::socket;
 
-/// Identifies a connection for as long as the server runs. Numbers are not used again.
+/// Identifies a connection for as long as the server runs. Numbers are not reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u64);
 
 impl ClientId {
-    /// The `n`-th connection.
+    /// Returns the number of the `n`-th connection.
     pub const fn new(n: u64) -> Self {
         Self(n)
     }
@@ -34,14 +36,13 @@ impl ClientId {
         self.0
     }
 
-    /// Which of the `parts` parts this client belongs to. Sixteen clients that came one after the other share a
-    /// part.
+    /// Returns which of the `parts` parts this client belongs to. Sixteen consecutive numbers share a part.
     pub fn part(self, parts: usize) -> usize {
         usize::try_from(self.0 / 16 % parts as u64).unwrap_or(0)
     }
 }
 
-/// The name of the client's thread.
+/// Formats the number as the name of the client's thread.
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client-{}", self.0)
@@ -53,27 +54,30 @@ impl fmt::Display for ClientId {
 pub struct Client {
     /// Its number.
     pub id: ClientId,
-    /// The connection: the client's one descriptor.
+    /// The connection. It is the client's only descriptor.
     pub stream: TcpStream,
-    /// Where it comes from.
+    /// The peer's address.
     pub address: SocketAddr,
-    /// When it came.
+    /// When the connection was accepted.
     pub since: Instant,
-    /// The quota that all clients from its address share. `None` for a client on the server's own machine.
-    /// The references to it count the connections from this address.
+    /// The quota that all clients from its address share. `None` for a client on the server's own machine. The
+    /// number of references to this quota tells how many connections the address has.
     pub quota: Option<Arc<AddressQuota>>,
-    /// Its place among the connections. The references to this count them all. It is dropped after the stream,
-    /// so a connection counts until its descriptor is closed.
+    /// Its place among the open connections. All clients share one object here. The number of references to it
+    /// tells how many connections are open. This field is dropped after `stream`, so a connection counts until
+    /// its descriptor is closed.
     pub place: Arc<()>,
-    /// The client has left the room. What it still sends is ignored. Set under the outbox's lock.
+    /// Whether the client has left the room. Its further input is ignored. Set under the outbox's lock.
     pub has_left: AtomicBool,
-    /// The client is behind: it has not taken everything that it was sent. Set by the writer.
+    /// Whether the client is behind: its socket has not accepted all text that is meant for it. Set by the
+    /// writer.
     pub is_behind: AtomicBool,
-    /// Too much private text is kept for the client. Nobody can tell it more. Set by the writer.
+    /// Whether too much private text is kept for the client. Then further private messages to it are refused.
+    /// Set by the writer.
     pub is_overloaded: AtomicBool,
-    /// Sending to the client failed, and the peer had not closed cleanly before. Set by the writer.
+    /// Whether sending to the client failed although the peer had not closed cleanly before. Set by the writer.
     pub is_lost: AtomicBool,
-    /// The number of the last batch that has text of this client. Used under the outbox's lock.
+    /// The number of the last batch that contains text from this client. Used under the outbox's lock.
     pub last_batch: AtomicU64,
     thread: OnceLock<Thread>,
 }
@@ -109,20 +113,21 @@ impl Client {
         let _ = socket::shut_down(&self.stream, how);
     }
 
-    /// Makes the calling thread the client's own: [`Client::wake`] wakes it.
+    /// Makes the calling thread the client's own thread, which [`Client::wake`] wakes.
     pub fn adopt_thread(&self) {
         self.thread.get_or_init(thread::current);
     }
 
-    /// Wakes the client's thread from [`Client::wait_while`], or lets its next wait look again.
+    /// Wakes the client's thread from [`Client::wait_while`]. If the thread is not waiting, its next wait
+    /// checks its condition once more before it blocks.
     pub fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
 
-    /// Blocks the client's own thread while `condition` holds, or until `deadline`, if there is one. A thread
-    /// that changes the condition must call [`Client::wake`] afterwards.
+    /// Blocks the client's own thread while `condition` holds, but at most until `deadline`, if there is one. A
+    /// thread that changes the condition must call [`Client::wake`] afterwards.
     pub fn wait_while(&self, deadline: Option<Instant>, condition: impl Fn(&Self) -> bool) {
         while condition(self) {
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -140,7 +145,7 @@ pub(super) mod tests {
     use std::net::TcpListener;
     use std::sync::atomic::Ordering::Relaxed;
 
-    /// A client with a connection of its own, and its peer.
+    /// Returns a client with a real connection, and the peer's end of this connection.
     pub(in crate::server) fn connected(number: u64) -> (Arc<Client>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,9 +1,9 @@
-//! History: the last messages and actions, for those who join.
+//! History: the last messages and actions, which each newcomer is shown.
 //!
-//! The room owns it and adds to it in the order of the outbox. So a newcomer's history ends exactly where
-//! its live lines begin.
+//! The room owns the history, and adds lines to it in the order of the outbox. So the history that a newcomer
+//! is shown ends exactly where its live lines begin.
 //!
-//! No step of the [course](crate::lessons) has this. It goes with the registry of step 11.
+//! No step of the [course](crate::lessons) has a history.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ const MAX_BYTES: usize = 256 << 10;
 /// The last lines that were said.
 #[derive(Debug)]
 pub struct History {
-    /// The lines one after the other, each with its line end.
+    /// The lines, one after another, each with its line end.
     text: VecDeque<u8>,
-    /// How many lines these are, and how many there may be.
+    /// How many lines `text` has, and how many it may have.
     lines: usize,
     limit: usize,
-    /// How many lines there have been.
+    /// How many lines have been added so far, without the lines that [`History::add`] skipped.
     added: u64,
-    /// Wakes the thread that saves them.
+    /// Wakes the thread that saves the lines.
     wake: Option<SyncSender<()>>,
-    /// The history as newcomers are shown it: one copy for all who join before something is added.
+    /// The text that newcomers are shown. All who join before the next line is added share one copy.
     shown: Option<Arc<[u8]>>,
 }
 
@@ -38,7 +38,7 @@ impl History {
 
     /// Adds whole lines.
     ///
-    /// A flood brings thousands of lines at once. Only those that will be kept are looked at.
+    /// During a flood, `lines` contains thousands of lines. Only the lines that will be kept are looked at.
     pub fn add(&mut self, lines: &[u8]) {
         let newest_first = lines.split_inclusive(|&byte| byte == b'\n').rev().take(self.limit);
         let (new, bytes) =
@@ -54,7 +54,7 @@ impl History {
         }
         self.added += new as u64;
         if let Some(wake) = &self.wake {
-            // If the channel is full, the thread is about to look anyway.
+            // If the channel is full, a wake-up is already pending. The thread will then save these lines, too.
             let _ = wake.try_send(());
         }
     }
@@ -66,13 +66,13 @@ impl History {
         self.shown = None;
     }
 
-    /// Sets what wakes the thread that saves the lines. `None` ends it.
+    /// Sets the channel that wakes the thread that saves the lines. `None` ends this thread.
     pub fn set_wake(&mut self, wake: Option<SyncSender<()>>) {
         self.wake = wake;
     }
 
-    /// Returns how many lines there have been so far. Also returns the lines after the first `lines` of these,
-    /// as far as they are remembered.
+    /// Returns how many lines have been added so far. Also returns those that came after the first `lines`
+    /// lines, as far as the history still has them.
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
         let forgotten = self.added - self.lines as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);
@@ -88,7 +88,7 @@ impl History {
         self.lines -= 1;
     }
 
-    /// Returns the history as a newcomer is shown it; `None` if nothing was said yet.
+    /// Returns the text that a newcomer is shown; `None` if there are no lines.
     pub fn shown(&mut self) -> Option<&Arc<[u8]>> {
         if self.lines == 0 {
             return None;

@@ -1,8 +1,8 @@
-//! Input: what a client has sent and the session has not looked at yet.
+//! Input: the bytes of a client that have been read and not yet cut into lines.
 //!
-//! One `read` takes as much as is there, up to a limit. Every line in it is then cut without another system
-//! call. The buffer is small for a client that types, and grows for a client that floods. So ten thousand
-//! silent clients cost little.
+//! One `read` call reads all bytes that are available, up to a limit. All lines in these bytes are then cut
+//! without another system call. The buffer is small for a client that types, and grows for a client that
+//! floods. So ten thousand silent clients cost little.
 //!
 //! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
 
@@ -15,14 +15,13 @@ use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::{Frame, LineDecoder};
 use crate::system::socket;
 
-/// The buffer of a client that types, in bytes.
+/// The size of the buffer for a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 256;
 
-/// The largest buffer of a client whose lines wait for their rate, in bytes. To read further ahead would gain
-/// nothing.
+/// The largest buffer if there is a rate limit, in bytes. Reading further ahead would gain nothing.
 const MAX_LIMITED_BUFFER_BYTES: usize = 4 << 10;
 
-/// The largest buffer where there is no rate, in bytes.
+/// The largest buffer if there is no rate limit, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// The receiving side of a connection.
@@ -32,9 +31,10 @@ pub struct Input {
     max_bytes: usize,
     unread: Range<usize>,
     decoder: LineDecoder,
-    /// How many bytes have come since the last frame, less what [`Input::take_endless`] has returned.
+    /// How many bytes have been decoded since the last frame, without those that [`Input::take_endless`] has
+    /// already returned.
     since_frame: usize,
-    /// The stream has ended, and its last line is not cut yet.
+    /// Whether the stream has ended and its last line is not cut yet.
     has_ended: bool,
 }
 
@@ -52,8 +52,8 @@ impl Input {
         }
     }
 
-    /// Cuts the next line from what has been read; `None` when more must be read. At the end of the
-    /// stream a last line counts without its line end.
+    /// Cuts the next line from the bytes that have been read. Returns `None` when more must be read. The last
+    /// line of a stream needs no line end.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.unread.is_empty() && std::mem::take(&mut self.has_ended) {
             return self.decoder.finish();
@@ -66,29 +66,29 @@ impl Input {
         frame
     }
 
-    /// Returns how many whole kibibytes have come since the last frame, each only once. Somebody may send a line
-    /// or a telnet sequence without an end.
+    /// Returns how many whole kibibytes have been decoded since the last frame. Each kibibyte is returned only
+    /// once. This is for clients that send a line or a telnet sequence without an end.
     pub fn take_endless(&mut self) -> usize {
         let endless = self.since_frame / 1024;
         self.since_frame %= 1024;
         endless
     }
 
-    /// Whether [`Input::next_frame`] has nothing more to look at.
+    /// Whether [`Input::next_frame`] needs another read before it can return a frame.
     pub fn is_exhausted(&self) -> bool {
         self.unread.is_empty() && !self.has_ended
     }
 
-    /// Reads once, and returns how many bytes came: 0 at the end of the stream. Call this when
-    /// [`Input::next_frame`] has nothing more.
+    /// Reads once, and returns how many bytes were read: 0 at the end of the stream. Call this only when the
+    /// input [is exhausted](Input::is_exhausted): bytes that have not been cut are discarded.
     ///
-    /// Blocks until something comes, the stream ends, the connection is shut down by another thread, or
-    /// its read timeout is over.
+    /// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read
+    /// timeout is over.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the read timeout is over, or a moment earlier. Any other error means that the
-    /// connection is broken.
+    /// `WouldBlock` when the read timeout is over. The system may report this slightly too early. Any other
+    /// error means that the connection is broken.
     pub fn read(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.fit_buffer();
         let bytes = socket::read(stream, &mut self.buffer)?;
@@ -97,8 +97,8 @@ impl Input {
         Ok(bytes)
     }
 
-    /// Fits the buffer to what the last read took. If the buffer was full, it becomes four times as large. If
-    /// the smallest size would have been enough, it becomes the smallest size.
+    /// Adapts the size of the buffer to the last read. If that read filled the buffer, the new size is four
+    /// times as large. If the smallest size would have been enough, the new size is the smallest one.
     fn fit_buffer(&mut self) {
         let taken = self.unread.end;
         let bytes = if taken == self.buffer.len() {
@@ -109,7 +109,7 @@ impl Input {
             return;
         };
         if bytes != self.buffer.len() {
-            // A new buffer instead of a resized one: nothing in the old buffer has to be kept.
+            // This is a new buffer, and not a resized one, because nothing in the old buffer has to be kept.
             self.buffer = vec![0; bytes];
         }
     }

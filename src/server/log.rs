@@ -1,10 +1,10 @@
-//! The log: the batches that some recipients have not taken yet.
+//! The log: the batches that some recipients have not received completely.
 //!
-//! Batches are numbered. A recipient that is [`behind`](super::behind) remembers the number of the batch that
-//! it is taking. So one copy of the text serves all of them.
+//! Batches are numbered. For each recipient that is [`behind`](super::behind), the writer notes the number of
+//! the batch that it is sending to this recipient. So all of these recipients share one copy of the text.
 //!
-//! The log has a limit. When there is more, the oldest batches are dropped. It holds only the *common* text of
-//! the batches, which everybody gets. So nobody loses their place because of what others tell them.
+//! The log has a size limit. Over this limit the oldest batches are dropped. The log contains only the *common*
+//! text of the batches, which everybody gets. So private messages cannot push a batch out of the log.
 //!
 //! Grew from the log of step 12 of the [course](crate::lessons).
 
@@ -12,17 +12,17 @@ use std::collections::VecDeque;
 
 use super::batch::Common;
 
-/// The log is filling when it uses this fraction of its limit: one part in sixty-four. Until then the writer
-/// waits for no slow reader. So clients that have just stopped reading delay nobody.
+/// The log counts as filling when it uses one sixty-fourth of its limit. Until then the writer waits for no
+/// slow reader. So clients that have just stopped reading delay nobody.
 const FILLING_PART: usize = 64;
 
 /// The common text of batches, each with its number.
 #[derive(Debug)]
 pub struct Log {
     batches: VecDeque<Common>,
-    /// The number of the first one.
+    /// The number of the first batch.
     first: u64,
-    /// How many bytes the text takes, with the cost of each batch, and the limit for that.
+    /// How many bytes the batches cost (see [`cost`]), and how many they may cost.
     bytes: usize,
     limit: usize,
 }
@@ -33,7 +33,7 @@ impl Log {
         Self { batches: VecDeque::new(), first: 0, bytes: 0, limit }
     }
 
-    /// The number of the first batch that is still there.
+    /// The number of the first batch that the log still has.
     pub fn first(&self) -> u64 {
         self.first
     }
@@ -43,7 +43,7 @@ impl Log {
         self.first + self.batches.len() as u64
     }
 
-    /// How many bytes the log holds.
+    /// How many bytes of its limit the log uses.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -83,7 +83,7 @@ impl Log {
     }
 }
 
-/// How much of the limit a batch takes. Even a batch without text takes memory.
+/// How much of the limit a batch uses. Even a batch without text uses memory.
 fn cost(batch: &Common) -> usize {
     size_of::<Common>() + batch.text().len()
 }

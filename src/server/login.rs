@@ -1,9 +1,9 @@
-//! Login: what a client may say before it has a nickname, and how the server answers.
+//! Login: what a client may send before it has a nickname, and how the server answers.
 //!
-//! The question is asked in the client's own session. So a client that says nothing keeps nobody else from
+//! The client's own session asks for the nickname. So a client that sends nothing keeps nobody else from
 //! joining. The whole login has one deadline and a limited number of tries.
 //!
-//! Nothing here waits or writes. The [`session`](super::session) does what the login decides.
+//! This module neither waits nor writes. The [`session`](super::session) does what the login decides.
 //!
 //! Grew from step 7 of the [course](crate::lessons), where asking for a name gets a deadline.
 
@@ -18,7 +18,7 @@ use crate::protocol::replies;
 /// How many nicknames a connection may try.
 const MAX_TRIES: u32 = 10;
 
-/// A login under way.
+/// A login in progress.
 #[derive(Debug)]
 pub struct Login {
     deadline: Instant,
@@ -28,11 +28,11 @@ pub struct Login {
 /// The next step of a login.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this, and go on.
+    /// Send these bytes, and wait for the next line.
     Answer(Vec<u8>),
     /// Send this line, and turn the connection away if it was the last try.
     Refuse {
-        /// Says why, and asks for another nickname.
+        /// Says why the nickname is refused, and asks for another one.
         line: String,
         /// Whether there are no tries left.
         is_last: bool,
@@ -49,12 +49,12 @@ impl Login {
         Self { deadline: Instant::now() + time, tries: 0 }
     }
 
-    /// When the time is over.
+    /// When the login must be done.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Decides what to do about something that came at the prompt.
+    /// Decides what to do about a frame that the client sent at the prompt.
     pub fn take(&mut self, frame: Frame<'_>) -> Step {
         let line = match frame {
             Frame::Line(line) => line,
@@ -63,7 +63,8 @@ impl Login {
             Frame::TimingMark => return Step::Answer(TIMING_MARK_REFUSED.to_vec()),
         };
         if is_http(line) {
-            // A web page can make a browser send anything after the first line of its request.
+            // A web page can make a browser send any text after the first line of a request. So no further line
+            // is read.
             return Step::TurnAway(replies::NOT_A_WEB_SERVER);
         }
         match Command::parse(line) {
@@ -79,7 +80,7 @@ impl Login {
         }
     }
 
-    /// Refuses what was given as a nickname. `why` is a sentence.
+    /// Refuses the line that was sent as a nickname. `why` is a sentence.
     pub fn refuse(&mut self, why: &str) -> Step {
         self.tries += 1;
         Step::Refuse { line: replies::nickname_refused(why), is_last: self.tries == MAX_TRIES }

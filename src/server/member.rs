@@ -1,11 +1,10 @@
-//! A member: what a client says and asks for once it is in.
+//! Member: acts on the messages and commands of a client that has joined.
 //!
 //! Everything that a member sends becomes a change of the [`room`](super::room), at one place of the order.
-//! Its lines for everyone are gathered here first. So a flood takes the outbox's lock once for each read and
-//! not once for each line. Everything else passes on the gathered lines before it, so that nothing overtakes
-//! them.
+//! Messages for everyone are gathered here first. So a flood locks the outbox once for each read and not once
+//! for each line. Before any other change, the gathered messages are passed on, so that nothing overtakes them.
 //!
-//! The [`session`](super::session) reads for its member, and charges what each line costs.
+//! The [`session`](super::session) reads the lines, and charges the client for the cost of each line.
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons).
 
@@ -22,40 +21,40 @@ use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
 
-/// Lines of one read are passed on when they have reached this size together, in bytes. Lines grow when the
-/// nickname is put in front of them.
+/// The gathered messages of one read are passed on early when they have reached this size, in bytes. They can
+/// be larger than the read, because the nickname is put in front of each line.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// While the lines of one read stay below this size, in bytes, no larger buffer is kept.
+/// If the messages of one read are not larger than this, in bytes, the buffer is shrunk to this size.
 const KEPT_BYTES: usize = 1024;
 
-/// Somebody who is in.
+/// A client that has joined.
 #[derive(Debug)]
 pub struct Member<'a> {
     shared: &'a Shared,
     client: &'a Arc<Client>,
     nickname: Nickname,
-    /// Formatted lines that are not passed on yet.
+    /// Formatted messages that are not passed on yet.
     said: Vec<u8>,
 }
 
-/// The work that one line makes for the server.
+/// The work that one line causes for the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     /// How many bytes the server has to deliver. Text for everyone counts once.
     pub delivered: usize,
-    /// How many names the server had to look through.
+    /// How many names the server had to search.
     pub searched: usize,
 }
 
 impl<'a> Member<'a> {
-    /// Makes the member of a client that has joined under this name.
+    /// Makes the member for a client that has joined under this nickname.
     pub fn new(shared: &'a Shared, client: &'a Arc<Client>, nickname: Nickname) -> Self {
         Self { shared, client, nickname, said: Vec::new() }
     }
 
     /// Acts on one frame that the member sent, and returns what it costs. Returns `None` if the member leaves.
-    /// Blocks while the outbox is full and has text of this client already.
+    /// Blocks while the outbox is full and already contains text from this client.
     pub fn take(&mut self, frame: Frame<'_>) -> Option<Cost> {
         match frame {
             Frame::Line(line) => match clean_line(line) {
@@ -115,8 +114,8 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Whether private messages to the member with this name are refused. A moment later the name may belong to
-    /// another member.
+    /// Whether private messages to the member with this name are refused, because too much is kept for this
+    /// member. (By the time the message is sent, the name may belong to another member.)
     fn is_overloaded(&self, name: &str) -> bool {
         let id = self.shared.outbox.look(|room| room.find(name));
         let client = id.and_then(|id| self.shared.registry.get(id));
@@ -145,30 +144,31 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Says why something was not sent. `why` is a sentence.
+    /// Answers that a line was not sent, and why. `why` is a sentence.
     fn refuse(&mut self, why: impl std::fmt::Display) -> Cost {
         self.answer(replies::not_sent(why))
     }
 
-    /// Answers this member alone, after everything that it said before.
+    /// Sends an answer to this member alone, after everything that the member has said so far.
     fn answer(&mut self, lines: String) -> Cost {
         self.answer_bytes((lines + "\n").into_bytes())
     }
 
-    /// Answers with bytes that are not text.
+    /// Sends an answer that may contain bytes that are not text.
     fn answer_bytes(&mut self, bytes: Vec<u8>) -> Cost {
         let cost = Cost::of(bytes.len());
         self.after_what_was_said().answer(self.client, bytes);
         cost
     }
 
-    /// Passes on what the member has said. Returns where it does something else next.
+    /// Passes the gathered messages on. Returns the shared data, for a change that must follow them.
     fn after_what_was_said(&mut self) -> &'a Shared {
         self.pass_on();
         self.shared
     }
 
-    /// Passes on what was said. Blocks while the outbox is full and has text of this client already.
+    /// Passes the gathered messages on. Blocks while the outbox is full and already contains text from this
+    /// client.
     pub fn pass_on(&mut self) {
         if self.said.is_empty() {
             return;
@@ -178,8 +178,8 @@ impl<'a> Member<'a> {
             let said = String::from_utf8_lossy(&self.said);
             said.lines().for_each(|line| self.shared.log_message(line));
         }
-        // During a flood the buffer is kept. A new buffer each time would cost a system call and twenty page
-        // faults.
+        // During a flood the large buffer is kept. Allocating a new one each time would cost a system call and
+        // twenty page faults.
         if self.said.len() <= KEPT_BYTES {
             self.said.shrink_to(KEPT_BYTES);
         }

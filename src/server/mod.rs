@@ -6,60 +6,66 @@
 //!
 //! # The modules and the threads
 //!
-//! The [first page](crate) tells the way of a message. This page says which module does what, which threads
-//! there are, and how they all end.
+//! The [crate's page](crate) describes the path of a message. This page lists the modules and the threads, and
+//! describes the shutdown.
 //!
-//! 1. [`accept`] gives each connection a [`client`] number and a thread.
-//! 2. The [`session`] runs in that thread. It reads, first for the nickname ([`login`]), then line by line
-//!    ([`input`], [`rate`]). What a client says once it is in goes to its [`member`].
-//! 3. Everything that others can notice gets its place in the [`order`]: it goes into the [`outbox`]. The
-//!    [`room`] in it knows who is in and what was said last ([`history`]). What is to be sent gathers there as a
-//!    [`batch`].
-//! 4. The [`writer`] takes the batch and sends it to all, with its helpers ([`fan_out`], [`part`]).
-//! 5. A recipient that does not take everything is [`behind`], until it has taken the rest from the [`log`].
+//! 1. [`accept`] gives each connection a number (see [`client`]) and a thread.
+//! 2. The [`session`] runs in that thread. It first reads the nickname ([`login`]), and then one line after
+//!    another ([`input`], [`rate`]). Once the client has a nickname, its [`member`] acts on each line.
+//! 3. Every action that other clients can notice gets its place in the [`order`]: it is appended to the
+//!    [`outbox`]. The [`room`] in the outbox knows the members and the last messages ([`history`]). The text to
+//!    be sent gathers there as a [`batch`].
+//! 4. The [`writer`] takes the batch and sends it to all recipients. Helper threads share this work
+//!    ([`fan_out`], [`part`]).
+//! 5. A recipient whose socket does not accept the whole batch is [`behind`]. It is then sent the rest from the
+//!    [`log`].
 //!
 //! The [`registry`] lists all connections. The [`shutdown`] ends them. The [`operator`] module is for the
-//! person who runs the server. All threads share what is in [`shared`].
+//! person who runs the server. All threads share the data in [`shared`].
 //!
 //! | thread | does | started by | ended by | joined by |
 //! | --- | --- | --- | --- | --- |
-//! | the one that calls [`Server::run`] | accepts, then shuts down | `main` | the end of the program | |
-//! | `client-N`, one for each client | a session | the accept loop | its client, or the shutdown | [`Server::run`] |
+//! | the thread that calls [`Server::run`] | accepts, then shuts down | `main` | the end of the program | |
+//! | `client-N`, one for each client | runs a session | the accept loop | its client, or the shutdown | [`Server::run`] |
 //! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
 //! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
-//! | `history` | saves the history | [`Server::bind`] | the farewell | [`Server::run`], for a moment |
-//! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | [`Server::run`], for a moment |
-//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | [`Server::run`], for a moment |
-//! | `console` | obeys the operator | [`Server::run`] | the end of the program | nobody |
-//! | `terminal`, `fifo` | read for the console | [`Server::run`] | the end of its input | nobody: nothing can wake it |
+//! | `history` | saves the history | [`Server::bind`] | the farewell | nobody: [`Server::run`] waits half a second at most |
+//! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | nobody: as `history` |
+//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | nobody: as `history` |
+//! | `console` | executes the operator's commands | [`Server::run`] | the end of the program | nobody |
+//! | `terminal`, `fifo` | read lines for the console | [`Server::run`] | the end of their input | nobody: nothing can wake them |
 //!
-//! (The thread `log` prints what the operator is told. The module [`log`] keeps what slow readers still need.)
+//! (The thread `log` prints the messages for the operator. The module [`log`] keeps the text that slow readers
+//! still need.)
 //!
 //! # The end
 //!
-//! 1. A signal handler, the console's `/quit`, or the end of the writer or of a relay thread writes one byte into
-//!    a pipe ([`ShutdownHandle`]). The accept loop waits in `poll` for newcomers and for this pipe. It wakes and
-//!    returns, and the listeners are closed.
-//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line. [`shut_down`] wakes the
-//!    sessions that wait for their rate, or because they are behind. It waits until each line that was cut is in
-//!    the outbox: the last session that has one in flight wakes it. Then it appends the farewell and closes the
-//!    outbox, which wakes the sessions that wait for space there. (If the room is shared, [`Shared::close`] tells
-//!    the other servers first.)
-//! 3. Clients that never came in are told the farewell by [`shut_down`]. All others are told by the writer: it
-//!    sends this last batch. Slow readers that still read get the rest, until a deadline. Then the writer ends,
-//!    and its helpers with it. It drops the sender of a channel, and that wakes [`shut_down`]. If the writer is
-//!    late, [`shut_down`] closes all connections, and each further send fails at once.
-//! 4. [`shut_down`] ends the sending on each connection, and the peers have half a second to close theirs. The
-//!    sessions have waited for this. [`shut_down`] wakes them, and each reads and discards until its peer has
-//!    closed. Then [`shut_down`] closes what is left. This wakes every session that still blocks in `read`.
-//! 5. [`Server::run`] joins the writer, its helpers and all sessions. It waits until the other threads have
-//!    written their last lines: `history`, `log` and the relay's threads. It gives each half a second at most.
+//! 1. One byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit`
+//!    writes it. The writer and the relay's threads write it when they end. The accept loop waits in `poll` for
+//!    new connections and for this pipe. It wakes and returns, and [`Server::run`] closes the listeners.
+//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line from its input.
+//!    [`shut_down`] wakes the sessions that wait for a rate token, and the sessions whose clients are behind.
+//!    It waits until every line that was cut is in the outbox. The last session with such a line wakes
+//!    [`shut_down`]. Then [`shut_down`] appends the farewell and closes the outbox. This wakes the sessions
+//!    that wait for space in the outbox. (If the room is shared, [`Shared::close`] first informs the other
+//!    servers.)
+//! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to all others,
+//!    in the last batch. Slow readers that still read get the rest, until a deadline. Then the writer and its
+//!    helpers end. The writer drops the sender of a channel, and this wakes [`shut_down`]. If the writer is
+//!    late, [`shut_down`] shuts down all connections, and each further send fails at once.
+//! 4. [`shut_down`] shuts down the sending half of each connection. The peers have half a second to close their
+//!    side. [`shut_down`] also wakes the sessions that still wait. Each session reads and discards input until
+//!    its peer has closed. Then [`shut_down`] shuts down the connections that are left. This wakes every
+//!    session that still blocks in `read`.
+//! 5. [`Server::run`] joins the writer, its helpers and all sessions. Then it waits until the threads `history`
+//!    and `log` and the relay's threads have written their last lines. It waits for each of them half a second
+//!    at most.
 //! 6. `main` returns 0. It returns 1 if the writer or the accept loop has panicked, or if the relay has failed.
-//!    (A panic of a helper makes the writer panic, too.) The process ends, and with it the threads that nobody
+//!    (A panic of a helper makes the writer panic, too.) The end of the process ends the threads that nobody
 //!    joins.
 //!
-//! Every step has a deadline, so the end takes three seconds at most: see [`shutdown`]. A second signal that
-//! comes more than a second later ends the process at once.
+//! Every step has a deadline, so the shutdown takes three seconds at most: see [`shutdown`]. A second signal
+//! ends the process at once if it arrives more than a second after the first.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -140,14 +146,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the options say, and says so in the event log. A byte that arrives in the pipe `wake`
-    /// stops the server. The `handle` is the other end of that pipe.
+    /// Listens on the address that the options name, and logs that address. A byte in the pipe `wake` stops the
+    /// server. The `handle` is the writing end of that pipe.
     ///
     /// # Errors
     ///
     /// When the address is in use, unknown, or not an address of this machine. When a file that the options
-    /// name cannot be used, or the `--motd` is too long. When the system's limits leave fewer than four clients,
-    /// or no thread. The error's text is a whole sentence.
+    /// name cannot be used, or the `--motd` is too long. When the system's limits allow fewer than four
+    /// clients, or no further thread. The error's text is a whole sentence.
     pub fn bind(
         options: Options,
         (handle, wake): (ShutdownHandle, PipeReader),
@@ -183,8 +189,8 @@ impl Server {
         Ok(Self { shared, capacity, listeners, fifo, handle, wake, history_thread, log_thread })
     }
 
-    /// Serves until it is asked to stop, then tells everyone, and returns when all sessions, the writer and its
-    /// helpers are done. The other threads end with the process.
+    /// Serves until it is asked to stop. Then it sends everyone the farewell. It returns when all sessions, the
+    /// writer and its helpers have ended. The other threads end with the process at the latest.
     ///
     /// # Errors
     ///
@@ -207,8 +213,8 @@ impl Server {
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
-            // The guard is dropped when the writer panics, too. The server then ends: without a writer the
-            // room is mute.
+            // A panic of the writer also drops the guard. So the server ends: without a writer nobody would
+            // receive anything.
             let guard = StopOnDrop(handle.clone(), delivering);
             let writer = thread::Builder::new().name("writer".into());
             let writer = writer.spawn_scoped(scope, move || {
@@ -216,8 +222,8 @@ impl Server {
                 Writer::new(shared, scope).run();
             })?;
             let accept = || accept::accept_loop(shared, capacity, &listeners, &wake, scope);
-            // A panic in the accept loop ends the server cleanly as well. It is caught, because the scope
-            // waits for all threads, and they must first be told to end.
+            // A panic in the accept loop ends the server cleanly as well. The panic is caught because the scope
+            // waits for all threads, and `shut_down` must first tell them to end.
             let accepted = catch_unwind(AssertUnwindSafe(accept));
             drop(listeners);
             shared.log.notice("Shutting down...");
@@ -233,24 +239,25 @@ impl Server {
             thread.finish(deadline);
         }
         let result = result.and(shared.relay.as_ref().map_or(Ok(()), Relay::result));
-        // Unless a thread is stuck, this drops the event log. Its thread ends once everything is written.
+        // Unless another thread is stuck, this drops the event log. Then the log's thread ends once everything
+        // is written.
         drop(owned);
         log_thread.finish(deadline);
         result
     }
 }
 
-/// The name of a file that an option names.
+/// Returns the path that an option gives, as text; empty if there is none.
 fn shown(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| path.display().to_string())
 }
 
-/// Puts in front of an error what could not be done, and with which object.
+/// Puts the failed action in front of an error's text: `Could not {what} {object}: {error}`.
 fn about(what: &str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("Could not {what} {object}: {error}"))
 }
 
-/// Belongs to the writer's thread. Its drop asks the server to stop, and tells the shutdown that the writer
+/// A guard in the writer's thread. Dropping it asks the server to stop, and tells the shutdown that the writer
 /// has ended.
 struct StopOnDrop(
     ShutdownHandle,

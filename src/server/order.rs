@@ -1,12 +1,12 @@
-//! The order: here everything that a client does gets its place in the one order.
+//! The order: this module gives every action of a client its place in the one order of the room.
 //!
-//! A server that is alone makes the order itself. It appends an action to the room in the
-//! [`outbox`](super::outbox), and the action has happened. A server that shares its room appends the action to
-//! the [`relay`](crate::relay). The action happens later, when the relay reads it back. All servers read the
-//! same order. The same functions of the room are called then.
+//! A server that does not share its room makes the order itself. An action takes effect at once, in the room in
+//! the [`outbox`](super::outbox). A server that shares its room with other servers sends the action to the
+//! [`relay`](crate::relay) instead. The action takes effect later, when the server reads it back. All servers
+//! read all actions in the same order, and call the same functions of the room for them.
 //!
-//! Apart from this module, only the server's start and end and the log of messages look whether there is a relay.
-//! Without a relay, each function here is one call.
+//! Apart from this module, only the server's start and end and [`Shared::log_message`] check whether there is a
+//! relay. Without a relay, each function here is one call.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,11 +18,11 @@ use super::shutdown::RELAYED_AFTER;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::LeaveReason;
 
-/// The actions of clients. Each function blocks while too much has gathered: see
-/// [`Outbox::say`](super::outbox::Outbox::say). Each does nothing once the client has left or the server has
-/// said its farewell.
+/// The actions of clients. Each function blocks while too much text has gathered in the outbox: see
+/// [`Outbox::say`](super::outbox::Outbox::say). Each function does nothing once the client has left or the
+/// server has sent its farewell.
 impl Shared {
-    /// A member says whole lines, each with its nickname and its line end, to all others.
+    /// A member says whole lines to all others. Each line already has the member's nickname and a line end.
     pub fn say(&self, client: &Client, lines: &[u8]) {
         match &self.relay {
             None => self.outbox.say(client, lines),
@@ -30,7 +30,7 @@ impl Shared {
         }
     }
 
-    /// A member acts: everyone sees this line. Returns whether it counts.
+    /// A member performs an action (`/me`): everyone sees this line. Returns `false` if nothing was done.
     pub fn act(&self, client: &Client, line: &str) -> bool {
         match &self.relay {
             None => self.outbox.append_for(client, |room| room.act(line)),
@@ -39,8 +39,8 @@ impl Shared {
         .is_some()
     }
 
-    /// A member sends a private message. Returns how many bytes both of them are sent. Returns `None` if nobody
-    /// is called `to`. The caller must then tell the member so.
+    /// A member sends a private message to the member called `to`. Returns how many bytes the two are sent in
+    /// all. Returns `None` if nobody is called `to`. The caller must then tell the sender.
     pub fn tell(&self, client: &Client, to: &str, text: &str) -> Option<usize> {
         match &self.relay {
             None => {
@@ -54,8 +54,8 @@ impl Shared {
         }
     }
 
-    /// A client joins, and is welcomed. Returns how many bytes the welcome has. Returns `None` if nothing was
-    /// decided before `deadline`.
+    /// A client joins, and is welcomed. Returns how many bytes the welcome has, or that the nickname is taken.
+    /// Returns `None` if neither was decided before `deadline`.
     pub fn join(
         &self,
         client: &Arc<Client>,
@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    /// A member takes another nickname, and everyone is told.
+    /// A member changes its nickname, and everyone is told.
     pub fn rename(&self, client: &Arc<Client>, nickname: &Nickname) -> Option<Result<(), Taken>> {
         match &self.relay {
             None => self.outbox.append_for(client, |room| room.rename(client.id, nickname)),
@@ -82,13 +82,14 @@ impl Shared {
         self.answer_by(client, part.len(), move |room| room.who(id, &part)).unwrap_or_default()
     }
 
-    /// The server answers one member, after everything that it did before.
+    /// The server answers one member. The answer follows everything that the member did before.
     pub fn answer(&self, client: &Client, bytes: Vec<u8>) {
         let id = client.id;
         self.answer_by(client, bytes.len(), move |room| room.answer(id, &bytes));
     }
 
-    /// Shows a member something that nobody else notices. `bytes` is how much memory `act` holds.
+    /// Calls `act`, which shows a member something that nobody else sees. `bytes` is how much memory `act`
+    /// uses.
     fn answer_by<T>(
         &self,
         client: &Client,
@@ -100,7 +101,8 @@ impl Shared {
                 relay.locally(client, bytes, Box::new(move |room| drop(act(room))));
                 None
             }
-            // Nothing of the client is on its way, so this need not go there either.
+            // No action of this client is on its way through the relay, so the answer does not have to wait for
+            // the relay.
             Some(_) => self.outbox.append_in_turn(act),
             None => self.outbox.append_for(client, act),
         }
@@ -109,7 +111,7 @@ impl Shared {
 
 /// The actions of the operator and the server. Only `close` blocks.
 impl Shared {
-    /// The operator says a notice to everyone.
+    /// The operator sends everyone a notice.
     pub fn announce(&self, notice: &str) {
         match &self.relay {
             None => drop(self.outbox.append(|room| room.announce(notice))),
@@ -117,12 +119,12 @@ impl Shared {
         }
     }
 
-    /// Returns which other server a member of the room is at; `None` if it is at none.
+    /// Returns the name of the other server that a member is connected to; `None` if there is no such server.
     pub fn server_of(&self, id: ClientId) -> Option<String> {
         self.relay.as_ref()?.server_of(id)
     }
 
-    /// Makes a client leave, from any thread, and logs it. Only the first call for a client counts.
+    /// Makes a client leave, and logs this. Any thread may call it. Only the first call for a client counts.
     pub fn leave(&self, client: &Client, reason: LeaveReason) {
         let is_relayed = self.relay.as_ref().is_some_and(|relay| relay.leave(client, reason));
         if !is_relayed && let Some(nickname) = self.outbox.leave(client, reason) {
@@ -131,8 +133,8 @@ impl Shared {
         client.wake();
     }
 
-    /// Says the last line to everyone. Nothing happens afterwards. If there are other servers, blocks until
-    /// they know, but only for a moment.
+    /// Sends everyone the last line. No action is possible afterwards. If the room is shared, first blocks
+    /// until the other servers know, but at most until the deadline [`RELAYED_AFTER`].
     pub fn close(&self, farewell: &str) {
         if let Some(relay) = &self.relay {
             relay.close(self.shutdown.deadline(RELAYED_AFTER));

@@ -1,8 +1,8 @@
-//! A part: a share of the recipients that are sent each batch as it comes.
+//! Part: a share of the recipients that are current, which means that they are not [`behind`](super::behind).
 //!
-//! The recipients of a part lie in one dense array, in the order of their numbers. The edits of a batch have
-//! the same order. So a batch is sent by walking through both side by side, and nothing is searched for. The
-//! many recipients without edits cost one `send` of one slice each.
+//! The recipients of a part are in one array, sorted by their numbers. The edits of a batch are sorted in the
+//! same way. So a batch is sent by walking through both in parallel, without any search. Each of the many
+//! recipients without edits costs one `send` of one slice.
 //!
 //! The [course](crate::lessons) has no parts. In its steps one list holds all recipients.
 
@@ -14,7 +14,7 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
-/// How many slices are offered in one system call. Linux would take 1,024 (`IOV_MAX`). To prepare that many
+/// How many slices are passed to one system call. Linux would accept 1,024 (`IOV_MAX`), but preparing that many
 /// slices for each recipient would cost more than it saves. The few recipients with more slices need further
 /// calls.
 const MAX_SLICES: usize = 64;
@@ -27,7 +27,7 @@ struct Recipient {
     client: Arc<Client>,
 }
 
-/// Recipients, and those of them that did not take all of the last batch.
+/// Recipients, and the recipients whose sockets did not accept all of the last batch.
 #[derive(Debug, Default)]
 pub struct Part {
     recipients: Vec<Recipient>,
@@ -35,12 +35,12 @@ pub struct Part {
     delivered: Total,
 }
 
-/// A recipient that did not take all of a batch.
+/// A recipient whose socket did not accept all of a batch.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// Who.
+    /// The recipient.
     pub client: Arc<Client>,
-    /// How many bytes of its view it took. An error if its connection is broken.
+    /// How many bytes of its view the socket accepted. An error if the connection is broken.
     pub taken: io::Result<usize>,
     /// Whether its view has private text.
     pub has_private: bool,
@@ -52,7 +52,8 @@ impl Part {
         self.recipients.len()
     }
 
-    /// How much the recipients of this part have taken, counted in whole batches.
+    /// How much text the sockets of this part have accepted. A view counts if a socket accepted all of it at
+    /// once.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
@@ -69,20 +70,20 @@ impl Part {
         }
     }
 
-    /// Removes a recipient. Returns `None` if it is not here.
+    /// Removes a recipient. Returns `None` if it is not in this part.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         let place = self.find(id).ok()?;
         Some(self.recipients.remove(place).client)
     }
 
-    /// Takes all recipients out.
+    /// Removes and returns all recipients.
     pub fn drain(&mut self) -> impl Iterator<Item = Arc<Client>> {
         self.recipients.drain(..).map(|recipient| recipient.client)
     }
 
     /// Sends each recipient its view of a sealed batch. Never waits for a socket.
     ///
-    /// Those who did not take everything are removed: see [`Part::take_unfinished`].
+    /// A recipient whose socket does not accept everything is removed: see [`Part::take_unfinished`].
     pub fn send(&mut self, batch: &Batch) {
         let mut cursor = batch.cursor();
         let Self { unfinished, delivered, .. } = self;
@@ -106,7 +107,7 @@ impl Part {
         });
     }
 
-    /// Takes out the recipients that did not take all of the last batch.
+    /// Removes and returns the recipients whose sockets did not accept all of the last batch.
     pub fn take_unfinished(&mut self) -> impl Iterator<Item = Unfinished> {
         self.unfinished.drain(..)
     }
@@ -116,7 +117,7 @@ impl Part {
     }
 }
 
-/// Offers one slice. Returns how many bytes were taken, or `None` if all were taken.
+/// Sends one slice without waiting. Returns how many bytes the socket accepted, or `None` if it accepted all.
 fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     if bytes.is_empty() {
         return Ok(None);
@@ -129,8 +130,8 @@ fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// Offers a view without its first `taken` bytes, and does not wait. Returns how many bytes of the view have
-/// then been taken, or `None` if all have been.
+/// Sends a view without its first `taken` bytes, and does not wait. Returns how many bytes of the view the
+/// socket has accepted by then, including the first `taken`, or `None` if it has accepted all.
 ///
 /// # Errors
 ///
@@ -166,7 +167,7 @@ pub fn send_view<'a>(
     }
 }
 
-/// Whether an error only says that a socket takes nothing at this moment.
+/// Whether an error only means that a socket accepts nothing at this moment.
 fn took_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -220,7 +221,7 @@ mod tests {
             panic!("{unfinished:?}")
         };
         assert!(part.is_empty() && *taken < much.len());
-        // The next send goes on from there.
+        // The next send continues after these bytes.
         let mut got = vec![0; *taken];
         peer.read_exact(&mut got).unwrap();
         let mut more = *taken;

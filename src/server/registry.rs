@@ -1,8 +1,8 @@
 //! The registry: all connections. This includes connections that have no nickname yet, and connections that are
 //! being closed.
 //!
-//! The shutdown finds here who must be told, woken or closed. The [`room`](super::room) knows who is in the
-//! chat, and under which name. That changes at one place of the order.
+//! The shutdown uses it to find the connections that must be told, woken or closed. The [`room`](super::room)
+//! knows which clients have joined, and their nicknames.
 //!
 //! Grew from the list of connections to be closed at the end, in step 10 of the [course](crate::lessons).
 
@@ -15,9 +15,10 @@ use super::client::{Client, ClientId};
 /// All connections that have a session.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Held to look something up or to copy the list, never while anything waits.
+    /// Locked to change the map, to look up a connection, or to copy the list. No thread waits for anything
+    /// while it holds this lock.
     clients: Arc<Mutex<HashMap<ClientId, Arc<Client>>>>,
-    /// The last connection is gone: wakes [`Registry::wait_until_empty`].
+    /// Wakes [`Registry::wait_until_empty`] when the last connection is removed.
     emptied: Condvar,
 }
 
@@ -35,7 +36,7 @@ impl Registry {
             self.emptied.notify_all();
         }
         drop(clients);
-        // This may close the socket. So it happens after the lock is released.
+        // This may close the socket, so the lock is released before it.
         drop(removed);
     }
 
@@ -44,7 +45,7 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
-    /// Returns all connections of this moment.
+    /// Returns all connections that there are at this moment.
     pub fn all(&self) -> Vec<Arc<Client>> {
         self.lock().values().cloned().collect()
     }
@@ -53,11 +54,11 @@ impl Registry {
     pub fn wait_until_empty(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         let some = |clients: &mut HashMap<_, _>| !clients.is_empty();
-        // An error is a poisoned lock, and the wait is over as well.
+        // An error means a poisoned lock. The wait is over in that case, too.
         drop(self.emptied.wait_timeout_while(self.lock(), left, some));
     }
 
-    /// No panic can leave the map half changed. So a poisoned lock is used as it is.
+    /// A panic cannot leave the map half changed. So the lock is used even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientId, Arc<Client>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,18 +1,18 @@
 //! Session: the server's side of one client, from its first line to its last.
 //!
-//! Each session has a thread of its own. It does the same steps again and again: read what has come, wait for
-//! a token, cut a line, act on it. Before there is a nickname, a line is an answer at the prompt
-//! ([`login`](super::login)). Afterwards it is what a [`member`](super::member) says or asks for.
+//! Each session has a thread of its own. It repeats the same steps: read input, wait for a rate token, cut a
+//! line, act on the line. Before the client has a nickname, a line is an answer at the prompt
+//! ([`login`](super::login)). Afterwards a line is a message or a command of a [`member`](super::member).
 //!
 //! The session blocks
 //!
-//! - in `read`, until something comes or the connection is shut down;
-//! - for its tokens, and while its client is behind: a client that does not read is not read. The writer, a
-//!   leave, or the shutdown wakes it;
-//! - for space in the outbox, which the writer makes.
+//! - in `read`, until input arrives, the read times out, or the connection is shut down;
+//! - in [`Client::wait_while`], until there is a rate token, or while its client is behind: the server reads
+//!   nothing from a client that does not read. The writer, a leave, or the shutdown wakes the session;
+//! - in the outbox, until the writer has made space there.
 //!
-//! The session writes to the socket until the client is in, and never again. The client leaves exactly once,
-//! even if the session ends by a panic.
+//! The session writes to the socket only until the client has joined. The client leaves exactly once, even if
+//! the session panics.
 //!
 //! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
 
@@ -35,28 +35,28 @@ use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
 
-/// How long the session goes on with what a client had sent before its connection broke. So a bot that says its
-/// piece and hangs up is heard, and a ghost does not hold its nickname for long.
+/// How long a session still acts on received lines after the connection has broken. So the messages of a bot
+/// that hangs up at once are delivered, and a dead connection does not keep its nickname for long.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
-/// A client that is over its rate has a turn ten times a second at most, with all the lines for which there are
-/// tokens then. To wake for each line would cost far more than the lines do.
+/// A client that has no token left waits at least this long. Then its session acts on all lines for which there
+/// are tokens by then. Waking up for each line would cost far more than the lines do.
 const MIN_RATE_WAIT: Duration = Duration::from_millis(100);
 
 /// How a session ends.
 enum End {
     /// The client leaves, unless another thread has already made it leave.
     Left(LeaveReason),
-    /// It never came in, and this line tells it why.
+    /// The client never joined, and this line tells it why.
     TurnedAway(&'static str),
     /// The server is ending. Other threads send the farewell.
     Shutdown,
 }
 
-/// Whether the session goes on.
+/// Whether the session continues, or how it ends.
 type Flow = ControlFlow<End>;
 
-/// How far the client is.
+/// Whether the client is still at the nickname prompt or in the room.
 enum Phase<'a> {
     AtPrompt(Login),
     In(Member<'a>),
@@ -81,12 +81,13 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
         End::Shutdown => client.wait_while(None, |_| !shared.shutdown.is_told()),
     }
     session.drain(&mut input);
-    // A session that the shutdown has ended leaves here, and only the log is told. The others have left before.
+    // If the shutdown ended the session, the client leaves here. The outbox is closed by then, so the leave is
+    // only logged. In all other cases the client is not in the room, and this does nothing.
     shared.leave(client, LeaveReason::Quit);
 }
 
-/// Dropping this makes the client leave, if it has not left yet, and removes it from the registry. A panic drops
-/// it, too.
+/// Dropping this makes the client leave, if it has not left yet, and removes it from the registry. A panic also
+/// drops this guard.
 struct LeaveGuard<'a> {
     shared: &'a Shared,
     client: &'a Client,
@@ -104,10 +105,9 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// The session has reserved a token of its address for the next line. This is when that token will be
-    /// there.
+    /// When the address has a token for the next line, if the session has reserved this token.
     reserved: Option<Instant>,
-    /// When the session, waiting for its rate, found that the connection was broken.
+    /// When the session found that the connection was broken, while it waited for its rate.
     gone_since: Option<Instant>,
 }
 
@@ -124,11 +124,11 @@ impl Session<'_> {
         }
     }
 
-    /// Reads once, and acts on every line that came.
+    /// Reads once, and acts on every line that was read.
     fn read(&mut self, input: &mut Input) -> Flow {
         self.wait_until_caught_up();
         if let Some(left) = self.login_time()? {
-            // This fails when the connection is over. The read then finds that out.
+            // This fails when the connection has ended. The read below then reports that.
             let _ = self.client.stream.set_read_timeout(Some(left));
         }
         let read = input.read(&self.client.stream);
@@ -140,14 +140,14 @@ impl Session<'_> {
         match read {
             Ok(0) if !self.client.is_lost.load(Relaxed) => Break(End::Left(LeaveReason::Quit)),
             Ok(1..) => Continue(()),
-            // The login's time is over. The next turn of the loop notices that.
+            // The time for the login is over. The next call of this function notices that.
             Err(error) if is_at_prompt && error.kind() == WouldBlock => Continue(()),
             Ok(0) | Err(_) => Break(End::Left(LeaveReason::ConnectionLost)),
         }
     }
 
-    /// Acts on one line after the other, and passes on what was said. Returns whether there is no line left.
-    /// If there is one, the client is behind or has no token.
+    /// Acts on one line after another, and passes the messages on. Returns `true` if no line is left. Returns
+    /// `false` if a line is left because the client is behind or has no token.
     fn act_on_lines(&mut self, input: &mut Input) -> ControlFlow<End, bool> {
         let Some(_in_flight) = self.shared.shutdown.enter() else { return Break(End::Shutdown) };
         let (mut flow, mut lines) = (Continue(()), 0);
@@ -164,19 +164,19 @@ impl Session<'_> {
         }
         flow?;
         if self.client.has_left.load(Relaxed) {
-            // Another thread made the client leave, and the reason of that thread counts.
+            // Another thread made the client leave, with its own reason. That reason counts, and not this one.
             return Break(End::Left(LeaveReason::Quit));
         }
         Continue(input.is_exhausted())
     }
 
-    /// Whether the session may cut one more line.
+    /// Whether the session may now cut one more line from the input.
     fn may_act(&mut self) -> bool {
         let Client { has_left, is_behind, .. } = &**self.client;
         !has_left.load(Relaxed) && !is_behind.load(Relaxed) && self.time_to_token().is_zero()
     }
 
-    /// Blocks while the client is behind. The writer, a leave, or the shutdown wakes it.
+    /// Blocks while the client is behind. The writer, a leave, or the shutdown wakes the session.
     fn wait_until_caught_up(&self) {
         let is_ending = || self.shared.shutdown.has_begun();
         self.client.wait_while(None, |client| {
@@ -184,18 +184,19 @@ impl Session<'_> {
         });
     }
 
-    /// Blocks until there is a token for the next line. A leave or the shutdown wakes it.
+    /// Blocks until there is a token for the next line. A leave or the shutdown wakes the session.
     fn wait_for_token(&mut self) -> Flow {
         let (now, wait) = (Instant::now(), self.time_to_token());
         if wait.is_zero() {
             return Continue(());
         }
-        // Its address may be in debt for longer than a login may take.
+        // The client's address may have to wait for a token for longer than a login may take.
         let wait = self.login_time()?.map_or(wait, |left| left.min(wait));
         let is_ending = || self.shared.shutdown.has_begun();
         self.client
             .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
-        // A read would show that the connection is broken. At this rate the next read may be far away.
+        // A read would report a broken connection. At this rate the next read may be far away, so this asks the
+        // socket.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
             return Break(End::Left(LeaveReason::ConnectionLost));
@@ -203,7 +204,8 @@ impl Session<'_> {
         Continue(())
     }
 
-    /// How long the login may still take: `None` once the client is in. A login that takes longer ends here.
+    /// Returns how long the login may still take; `None` once the client has joined. If the time is over, ends
+    /// the session.
     fn login_time(&self) -> ControlFlow<End, Option<Duration>> {
         let Phase::AtPrompt(login) = &self.phase else { return Continue(None) };
         let left = login.deadline().saturating_duration_since(Instant::now());
@@ -245,7 +247,7 @@ impl Session<'_> {
         };
         self.charge(search_cost(cost.searched));
         self.bucket.take(1.0);
-        // A line that nobody sees costs the address only the token that was reserved.
+        // The address has already paid the token that was reserved. A line that nobody sees costs no more.
         if let Some(quota) = &self.client.quota {
             quota.charge_bytes(cost.delivered);
         }
@@ -281,8 +283,8 @@ impl Session<'_> {
 
     fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
-        // The login's deadline does not count any more. The call fails when the connection is over. The next
-        // read then finds that out.
+        // From now on a read may take longer than the login. This call fails when the connection has ended. The
+        // next read then reports that.
         let _ = client.stream.set_read_timeout(None);
         let Phase::AtPrompt(login) = &mut self.phase else { return Continue(Cost::default()) };
         match self.shared.join(client, &nickname, login.deadline()) {
@@ -305,10 +307,10 @@ impl Session<'_> {
     }
 }
 
-/// Writing before the client is in, and the end.
+/// Writing to a client that has not joined, and ending the connection.
 impl Session<'_> {
-    /// Sends bytes to a client that is not in. Never blocks: the bytes fit into the socket's buffer as long as
-    /// the peer reads.
+    /// Sends bytes to a client that has not joined. Never blocks. As long as the peer reads, the bytes fit into
+    /// the socket's buffer.
     fn write(&self, bytes: &[u8]) -> Flow {
         match send_now(&self.client.stream, bytes) {
             Ok(sent) if sent == bytes.len() => Continue(()),
@@ -316,7 +318,7 @@ impl Session<'_> {
         }
     }
 
-    /// Ends a connection that never came in, with one last line.
+    /// Ends the connection of a client that never joined, with one last line.
     fn turn_away(&self, line: &str) {
         let Client { stream, address, .. } = &**self.client;
         self.shared.stats.turn_away(line);
@@ -324,18 +326,18 @@ impl Session<'_> {
             let why = line.trim_start_matches(replies::NOTICE_PREFIX);
             self.shared.log.event(&format!("Turned {address} away: {why}"));
         }
-        // These calls fail when the peer is gone. Then nothing is left to be done.
+        // These calls fail when the peer is gone. Then there is nothing left to do.
         let _ = self.write(format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Write);
         let _ = stream.set_read_timeout(Some(CLOSING_TIME));
     }
 
-    /// Discards what still comes, until the peer, the writer or the shutdown closes the connection. A peer that
-    /// goes on sending is read for [`CLOSING_TIME`]. To close a socket that has unread input would reset the
-    /// connection, and a reset could destroy the last words on their way.
+    /// Discards further input until the peer, the writer or the shutdown closes the connection. If the peer
+    /// keeps sending, this ends after [`CLOSING_TIME`]. Closing a socket that has unread input would reset the
+    /// connection, and a reset could destroy the last lines on their way to the peer.
     ///
-    /// A flood is not read to its last byte. The reset then tells the peer that nobody takes what it sends.
-    /// Without a reset the peer would wait for a minute.
+    /// A flood is not read to its last byte, and so the connection is reset. The reset tells the peer that
+    /// nobody reads any more. Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
         // The shutdown ends this wait, too.
         let is_told = || self.shared.shutdown.is_told();

@@ -1,4 +1,4 @@
-//! Shared: what all threads of the server use together. Any thread can make a client leave here.
+//! Shared: the data that all threads of the server use. Any thread can disconnect a client with it.
 //!
 //! Grew from the registry that the threads share from step 5 of the [course](crate::lessons) on.
 
@@ -19,17 +19,17 @@ use crate::relay::Relay;
 /// The data that all threads of the server share.
 #[derive(Debug)]
 pub struct Shared {
-    /// How the server is to behave.
+    /// The settings from the command line.
     pub options: Options,
     /// All connections.
     pub registry: Registry,
     /// The room, and the batch that is to be delivered next.
     pub outbox: Outbox,
-    /// The link to other servers that share the room, if there are some: see [`order`](super::order).
+    /// The link to the other servers that share the room, if there are any: see [`order`](super::order).
     pub relay: Option<Relay>,
-    /// Whether the server is ending, and which sessions have something in flight.
+    /// Whether the server is ending, and how many sessions have lines in flight.
     pub shutdown: Shutdown,
-    /// Who may not come in.
+    /// The addresses that may not connect.
     pub bans: Bans,
     /// The counters for the operator.
     pub stats: Stats,
@@ -52,7 +52,7 @@ impl Shared {
         }
     }
 
-    /// Disconnects a client, whether it is in or not.
+    /// Disconnects a client, whether it has joined or not.
     pub fn expel(&self, client: &Client) {
         if self.outbox.look(|room| room.has(client.id)) {
             self.leave(client, LeaveReason::Kicked);
@@ -61,8 +61,8 @@ impl Shared {
         }
     }
 
-    /// Logs a line that a member says to everyone, if that is wanted. With a relay, the lines of all servers
-    /// are logged where they are read back.
+    /// Logs a line that a member says to everyone, if the options ask for it. With a relay this does nothing:
+    /// the relay's reader logs the lines of all servers.
     pub fn log_message(&self, line: &str) {
         if self.options.log_messages && self.relay.is_none() {
             self.log.notice(line);

@@ -3,12 +3,13 @@
 //! | by this time after the request | this is done |
 //! | --- | --- |
 //! | 0.8 s | every line that a session has cut is in the outbox ([`IN_FLIGHT_AFTER`]) |
-//! | 1.4 s | other servers that share the room know ([`RELAYED_AFTER`]) |
-//! | 2.2 s | everyone who reads has the farewell ([`DELIVERED_AFTER`]) |
+//! | 1.4 s | other servers that share the room know of the shutdown ([`RELAYED_AFTER`]) |
+//! | 2.2 s | everyone who reads has received the farewell ([`DELIVERED_AFTER`]) |
 //! | 2.7 s | the peers have had half a second to close, and are cut off ([`CLOSED_AFTER`]) |
 //! | 2.9 s | the log is written ([`LOGGED_AFTER`]) |
 //!
-//! [`shut_down`] takes these steps, one after the other.
+//! [`shut_down`] takes these steps one after another, except for the last, which
+//! [`Server::run`](super::Server::run) takes.
 //!
 //! Text that a session has read but not yet cut into lines is lost. For its sender this is no different from
 //! text that was still in the socket.
@@ -28,26 +29,26 @@ use crate::protocol::replies;
 use crate::system::signal::STOP;
 use crate::system::socket::send_now;
 
-/// How long sessions may take to append what they have cut.
+/// How long sessions may take to append the lines that they have cut.
 pub const IN_FLIGHT_AFTER: Duration = Duration::from_millis(800);
 
-/// How long other servers that share the room may take to hear of it.
+/// How long other servers that share the room may take to learn of the shutdown.
 pub const RELAYED_AFTER: Duration = Duration::from_millis(1400);
 
-/// How long the writer may take to deliver what was said, and the farewell.
+/// How long the writer may take to deliver the last messages and the farewell.
 pub const DELIVERED_AFTER: Duration = Duration::from_millis(2200);
 
 /// When all connections are closed. Ten thousand threads need the rest of the three seconds to end on a busy
 /// machine.
 pub const CLOSED_AFTER: Duration = Duration::from_millis(2700);
 
-/// How long the log may take for its last lines.
+/// How long the event log may take to write its last lines.
 pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
 
-/// How long a peer may take to read its final line and to close.
+/// How long a peer may take to read its final line and to close the connection.
 pub const CLOSING_TIME: Duration = Duration::from_millis(500);
 
-/// When no slow reader has taken anything for this time, the shutdown waits for them no longer.
+/// When no slow reader has received anything for this time, the writer stops waiting for slow readers.
 pub const END_STALL: Duration = Duration::from_millis(1500);
 
 /// Asks the server to stop, from any thread or signal handler.
@@ -83,20 +84,20 @@ impl ShutdownHandle {
     }
 }
 
-/// How far the shutdown has come. All threads can see it.
+/// The state of the shutdown, which all threads share.
 #[derive(Debug, Default)]
 pub struct Shutdown {
-    /// When it began. Sessions look here before they cut a line.
+    /// When the shutdown began. Sessions check this before they cut a line.
     began: OnceLock<Instant>,
-    /// How many sessions have something in flight: cut from their input and not yet in the outbox.
+    /// How many sessions have lines in flight: lines that are cut from the input and not yet in the outbox.
     in_flight: Mutex<usize>,
-    /// Wakes the shutdown when no session has anything in flight any more.
+    /// Wakes [`shut_down`] when no session has lines in flight any more.
     idle: Condvar,
-    /// Everyone has been sent the farewell.
+    /// Set once everyone has been sent the farewell.
     is_told: AtomicBool,
 }
 
-/// A session that has something in flight. Dropping it says that it is done.
+/// A session counts as having lines in flight until this guard is dropped.
 #[derive(Debug)]
 pub struct InFlightGuard<'a>(&'a Shutdown);
 
@@ -106,10 +107,11 @@ impl Shutdown {
         self.began.get().is_some()
     }
 
-    /// Notes that a session is about to cut lines from its input; `None` once the server is ending.
+    /// Counts a session that is about to cut lines from its input. Returns `None` once the server is ending.
     pub fn enter(&self) -> Option<InFlightGuard<'_>> {
         let mut in_flight = self.lock();
-        // This is under the lock. So a session is either counted, or sees that the shutdown has begun.
+        // The shutdown begins under the same lock. So a session is either counted, or sees that the shutdown
+        // has begun.
         if self.has_begun() {
             return None;
         }
@@ -117,13 +119,14 @@ impl Shutdown {
         Some(InFlightGuard(self))
     }
 
-    /// Whether everyone has been sent the farewell. Until then sessions read nothing: a hundred threads
-    /// that discard a flood would leave the writer one turn in a hundred.
+    /// Whether everyone has been sent the farewell. Until then the ending sessions read nothing. A hundred
+    /// threads that read and discard a flood would leave the writer only a hundredth of the processor time.
     pub fn is_told(&self) -> bool {
         self.is_told.load(Relaxed)
     }
 
-    /// Returns the deadline of a step that must be done this long `after` the shutdown has begun.
+    /// Returns the time that is `after` later than the beginning of the shutdown. If the shutdown has not
+    /// begun, it begins now.
     pub fn deadline(&self, after: Duration) -> Instant {
         *self.began.get_or_init(Instant::now) + after
     }
@@ -133,14 +136,14 @@ impl Shutdown {
         self.began.get_or_init(Instant::now);
     }
 
-    /// Blocks until no session has anything in flight, or until `deadline`.
+    /// Blocks until no session has lines in flight, or until `deadline`.
     fn wait_until_idle(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        // An error is a poisoned lock, and the wait is over as well.
+        // An error means a poisoned lock. The wait is over in that case, too.
         drop(self.idle.wait_timeout_while(self.lock(), left, |in_flight| *in_flight > 0));
     }
 
-    /// No panic can leave a number half changed. So a poisoned lock is used as it is.
+    /// A panic cannot leave a number half changed. So the lock is used even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, usize> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,20 +159,21 @@ impl Drop for InFlightGuard<'_> {
     }
 }
 
-/// Ends the server: everyone is told, and every session ends. `delivered` is disconnected when the writer ends.
+/// Ends the server: sends everyone the farewell, and ends every session. The channel `delivered` is
+/// disconnected when the writer ends.
 ///
 /// Blocks for at most 2.7 seconds. Afterwards no session waits for anything.
 pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     let Shared { registry, outbox, shutdown, .. } = shared;
-    // 1. No session cuts a further line. Sessions that wait for their rate or for their client wake, and see
-    //    that the shutdown has begun.
+    // 1. No session cuts a further line. Sessions that wait for their rate, or because their client is behind,
+    //    wake and see that the shutdown has begun.
     shutdown.begin();
     registry.all().iter().for_each(|client| client.wake());
-    // 2. What has been cut goes into the outbox, then the farewell, and nothing after it.
+    // 2. The lines that have been cut go into the outbox. The farewell follows, and nothing after it.
     shutdown.wait_until_idle(shutdown.deadline(IN_FLIGHT_AFTER));
     shared.close(replies::SHUTTING_DOWN);
-    // 3. Those who never came in are told here, all others by the writer. It also serves those who have left and
-    //    have not taken everything yet.
+    // 3. Clients that have not joined are sent the farewell here. The writer sends it to the members. The
+    //    writer also serves the clients that have left but have not received everything yet.
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {
         if outbox.look(|room| !room.has(client.id) && !client.has_left.load(Relaxed)) {
@@ -185,8 +189,9 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
         // further send of the writer fail at once.
         registry.all().iter().for_each(|client| client.shut_down(Both));
     }
-    // 5. Everyone may read the farewell, and close. Sessions discard what still comes. To close a socket that
-    //    has unread input would reset the connection, and a reset could destroy the farewell.
+    // 5. The peers have time to read the farewell and to close. Meanwhile the sessions discard further input.
+    //    Closing a socket that has unread input would reset the connection, and a reset could destroy the
+    //    farewell.
     shutdown.is_told.store(true, Relaxed);
     for client in registry.all() {
         client.shut_down(WriteHalf);

@@ -1,16 +1,18 @@
-//! The writer: the thread that has everybody in the room sent the same, in one order.
+//! The writer: the thread that sends everything to everybody in the room, in one order.
 //!
 //! It works in rounds. In each round it takes the batch that has gathered in the outbox, and sends each
 //! recipient its view of that batch with one write that never waits. In a large room helpers share the work
-//! ([`fan_out`](super::fan_out)). A recipient that does not take everything is [`behind`](super::behind) from
-//! then on, and the round goes on without it. So nobody waits for anybody.
+//! ([`fan_out`](super::fan_out)). A recipient whose socket does not accept everything is
+//! [`behind`](super::behind) from then on, and the round continues without it. So no recipient waits for
+//! another.
 //!
 //! Once a client is in the room, only the writer writes to its socket, or the helper that has the client's part
-//! in this round. The writer knows bytes, who comes and who goes. It does not know what the bytes mean.
+//! in this round. The writer knows only bytes, and which clients join and leave. It does not know what the
+//! bytes mean.
 //!
 //! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
 //!
-//! Grew from steps 11 and 12 of the [course](crate::lessons), its hold from step 13.
+//! Grew from steps 11 and 12 of the [course](crate::lessons). The function `hold` grew from step 13.
 
 use std::collections::VecDeque;
 use std::io;
@@ -34,15 +36,16 @@ use crate::system::socket::limit_unacknowledged;
 /// these readers, but at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// The writer is busy when it works for more than a quarter of the time: when it has waited for a batch less
-/// than this many times as long as it worked on the batch before.
+/// The writer counts as busy when it works for more than a quarter of the time. This is so if it waited for a
+/// batch less than this many times as long as it worked on the batch before.
 const REST: u32 = 3;
 
-/// At the end, how long the writer waits for space in a socket before it looks at the time again.
+/// During the shutdown, how long the writer waits for space in a socket before it checks the deadline again.
 const LAST_OFFER_TIME: Duration = Duration::from_millis(50);
 
-/// How long the system keeps what a client that has left does not take. The client's place is free before
-/// that, so without a limit those who leave and read nothing could fill the system's memory.
+/// How long the system keeps text that a client that has left does not acknowledge. The client's place is free
+/// before this time is over. So without a limit, clients that leave and read nothing could fill the system's
+/// memory.
 const UNTAKEN_TIME: Duration = Duration::from_secs(5);
 
 /// The state of the writer's thread.
@@ -51,11 +54,11 @@ pub struct Writer<'a> {
     shared: &'a Shared,
     current: FanOut,
     behind: Behind,
-    /// Connections whose writing side is shut down, and when they are closed at the latest. The reference is
-    /// weak, so a session that ends earlier closes its connection earlier.
+    /// Connections whose sending half is shut down, each with the time when the writer closes it. The
+    /// references are weak. So a session that ends earlier closes its connection earlier.
     closing: VecDeque<(Instant, Weak<Client>)>,
-    /// The outcomes of an offer. It is empty between rounds. It is a field so that its memory
-    /// is used again.
+    /// The outcomes of an offer. The vector is empty between offers. It is a field so that its memory is
+    /// reused.
     outcomes: Vec<(Arc<Client>, Outcome)>,
 }
 
@@ -72,14 +75,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Delivers everything up to the farewell. Blocks on the outbox. When the room is too fast for most
-    /// readers, also blocks for a moment in each round. Never blocks on one socket.
+    /// Delivers everything up to the farewell. Blocks while the outbox is empty. When the room is too fast for
+    /// most readers, also waits for these readers in each round, for 50 milliseconds at most. Never blocks in a
+    /// send.
     ///
     /// # Panics
     ///
     /// When a helper has panicked.
     pub fn run(mut self) {
-        // It changes places with the outbox's batch in each round, so a steady room allocates nothing.
+        // Each round swaps this batch with the batch in the outbox. So the memory of both is reused, and a
+        // steady room allocates nothing.
         let mut batch = Arc::new(Batch::default());
         let mut is_too_fast = false;
         // How long the last round took, and how long the writer has waited since.
@@ -118,13 +123,13 @@ impl<'a> Writer<'a> {
         closing.into_iter().chain(self.behind.until_offer()).min()
     }
 
-    /// Sends a batch to all who are current, and keeps it for those who are behind.
+    /// Sends a batch to all recipients that are current, and keeps it for those that are behind.
     fn round(&mut self, batch: &Arc<Batch>, changes: Vec<Change>, is_busy: bool) {
         let mut left = Vec::new();
         for change in changes {
             match change {
                 Change::Joined(client) => self.current.add(client),
-                // The client still gets what was said before it left.
+                // The client is removed after the round, because it still gets the text from before its leave.
                 Change::Left(id, reason) => left.push((id, reason)),
             }
         }
@@ -149,8 +154,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Offers those who are behind what they have not taken yet. Blocks until one of their sockets has space,
-    /// but at most for `wait`.
+    /// Sends more text to the recipients that are behind. Blocks until one of their sockets has space, but at
+    /// most for `wait`.
     fn offer(&mut self, wait: Duration) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         self.behind.offer(wait, &mut outcomes);
@@ -171,8 +176,8 @@ impl<'a> Writer<'a> {
         self.outcomes = outcomes;
     }
 
-    /// When the room is too fast for most of its readers, waits for a moment until they have caught up.
-    /// Returns whether some have not.
+    /// If the room is too fast for most of its readers, waits until they have caught up, but at most for
+    /// [`HOLD_TIME`]. Returns whether some of them are still behind after that time.
     fn hold(&mut self) -> bool {
         let half = self.current.count().midpoint(self.behind.len());
         if self.behind.len() <= half || self.behind.readers() <= half {
@@ -189,11 +194,11 @@ impl<'a> Writer<'a> {
         false
     }
 
-    /// Ends the writing to a client that has left. If it was sent a final line, it has a moment to read that
-    /// and to close. Otherwise the connection ends at once.
+    /// Stops sending to a client that has left. If the client was sent a final line, it has [`CLOSING_TIME`] to
+    /// read that line and to close. Otherwise the connection ends at once.
     fn end_writing(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
-        // This fails where the system does not have it.
+        // This fails on systems that do not have the option.
         let _ = limit_unacknowledged(&client.stream, UNTAKEN_TIME);
         client.shut_down(if is_told { Write } else { Both });
         catch_up(client);
@@ -202,7 +207,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Closes the connections whose time to read the final line is over. Their sessions wake.
+    /// Shuts down the connections whose time to read the final line is over. This wakes their sessions.
     fn close_the_late(&mut self) {
         let now = Instant::now();
         while self.closing.front().is_some_and(|(until, _)| *until <= now) {
@@ -213,8 +218,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Ends the writing to all, after the farewell. Those who are behind and still read have time until the
-    /// shutdown's deadline.
+    /// Stops sending to all clients, after the farewell. Clients that are behind and still read have time until
+    /// the shutdown's deadline.
     fn finish(&mut self) {
         for part in self.current.parts_mut() {
             for client in part.drain() {
@@ -234,16 +239,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Lets the session of a client that has taken everything go on reading.
+/// Marks a client as not behind any more, and wakes its session.
 fn catch_up(client: &Client) {
     client.is_behind.store(false, Relaxed);
     client.wake();
 }
 
-/// Ends the connection of a client to which sending has failed. Its session reads what the peer had sent
-/// before, to the end. Then the client leaves.
+/// Shuts down the connection of a client to which a send has failed. The client's session reads what the peer
+/// had sent before. Then the client leaves.
 fn lose(client: &Client, error: &io::Error) {
-    // A broken pipe means that the peer had closed cleanly, and that is no loss.
+    // A broken pipe means that the peer had closed cleanly. Such a connection does not count as lost.
     client.is_lost.store(error.kind() != io::ErrorKind::BrokenPipe, Relaxed);
     client.shut_down(Both);
     catch_up(client);
