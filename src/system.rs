@@ -1,13 +1,13 @@
 //! The system calls that the programs need and `std` does not offer. This is the only `unsafe` code.
 //!
-//! The modules here are the interface: what each call does, on every system, and the tests for it. The calls
-//! themselves are in two private modules, `unix` (Linux, Android, macOS, FreeBSD) and `windows`. Only one of
-//! them is compiled. Each call is declared against a library that `std` links anyway. It is wrapped in a
-//! signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand
-//! with the system's own headers.
+//! The modules here are the interface. They document what each call does on every system, and contain the
+//! tests. The calls themselves are in two private modules: `unix` (Linux, Android, macOS, FreeBSD) and
+//! `windows`. Only one of the two is compiled. Each call is declared against a library that `std` links anyway,
+//! and is wrapped in a signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are
+//! declared by hand with the system's own headers.
 //!
-//! On Linux, a flag of the call keeps a send from waiting. macOS and Windows need another way. With
-//! `RUSTFLAGS="--cfg portable"` Linux uses that way too, so that it can be tested.
+//! On Linux, a flag of the call makes a send return without waiting. macOS and Windows need another method.
+//! With `RUSTFLAGS="--cfg portable"` Linux uses this method, too, so that it can be tested there.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(

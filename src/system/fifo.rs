@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Opens a FIFO for reading, and makes it if it does not exist. Only its owner may use it.
+/// Opens a FIFO for reading, and creates it if it does not exist. Only its owner may use it.
 ///
-/// It is opened for writing too, so its stream does not end when the last writer closes it. The reader then
-/// waits for the next writer.
+/// The FIFO is also opened for writing. So the stream does not end when the last writer closes the FIFO: the
+/// reader waits for the next writer.
 ///
 /// # Errors
 ///
-/// When the path names something else, or a FIFO that belongs to somebody else. Also what the system says.
-/// `Unsupported` on Windows, where pipes have no names among the files.
+/// When the path names a file that is not a FIFO, or the FIFO of another user. Also any other error of the
+/// system. `Unsupported` on Windows, which has no FIFOs in its file system.
 pub fn open(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     return super::os::fifo::open(path);

@@ -1,4 +1,4 @@
-//! The limit on memory maps, of which each thread takes four.
+//! The limit on memory maps. Each thread needs four maps.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ const USUAL_LIMIT: usize = 65_530;
 
 /// Returns how many memory maps a process may have. Source: `proc(5)`, `vm.max_map_count`.
 ///
-/// On other systems no such limit is known. There this returns the usual value of Linux.
+/// On systems other than Linux no such limit is known. There this returns the usual value of Linux.
 pub fn limit() -> usize {
     let read = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
     read.and_then(|limit| limit.trim().parse().ok()).unwrap_or(USUAL_LIMIT)

@@ -1,20 +1,20 @@
-//! Waiting for many sockets at once. Source: `poll(2)`. On Windows it is `WSAPoll`, which waits for sockets
-//! only.
+//! Waiting for many sockets at once. Source: `poll(2)`. Windows has `WSAPoll` instead, which can wait for
+//! sockets only.
 
 use std::net::TcpStream;
 use std::time::Duration;
 
 use super::os::poll::{Polled, wait};
 
-/// Waits for many sockets at once. It keeps the array that the call needs.
+/// Waits for many sockets at once. The array that the call needs is kept for the next call.
 #[derive(Debug, Default)]
 pub struct Poll {
     polled: Vec<Polled>,
 }
 
 impl Poll {
-    /// Blocks until one of `sockets` takes more or has ended, until `timeout` has passed, or until a signal was
-    /// handled. Returns for each socket, in order, whether it takes more or has ended.
+    /// Blocks until one of `sockets` is writable or has ended, until `timeout` has passed, or until a signal
+    /// was handled. Returns for each socket, in order, whether it is writable or has ended.
     pub fn writable<'a, 's>(
         &'a mut self,
         sockets: impl Iterator<Item = &'s TcpStream>,

@@ -1,11 +1,11 @@
 //! Signals: a request to stop becomes a byte in a pipe.
 //!
-//! Almost nothing may be called in a signal handler (see `signal-safety(7)`): no lock, no allocation, no
-//! `println!`. `write` on a pipe is allowed, and a thread can wait for the pipe and for a socket at once. So
-//! the handler writes one byte, and everything else happens in a thread.
+//! A signal handler may do almost nothing (see `signal-safety(7)`): it must not lock, allocate, or call
+//! `println!`. But it may write to a pipe, and a thread can wait for the pipe and for a socket at once. So the
+//! handler writes one byte, and everything else happens in a thread.
 //!
-//! On Windows Ctrl-C, Ctrl-Break and the closing of the console window come to a handler as well. It runs in a
-//! thread of its own, and writes the same byte.
+//! On Windows the system calls a handler for Ctrl-C, for Ctrl-Break, and when the console window is closed. The
+//! handler runs in a thread of its own, and writes the same byte.
 
 use std::io::PipeWriter;
 use std::sync::OnceLock;
@@ -20,23 +20,24 @@ pub const STOP: u8 = b'\n';
 /// The byte that the handler of SIGHUP writes. Windows has no such signal.
 pub const HANG_UP: u8 = b'h';
 
-/// A second request to stop counts only after this time.
+/// A second request to stop counts only if it arrives more than this time after the first.
 const MEANT_AFTER: Duration = Duration::from_secs(1);
 
-/// When the handlers were set, and how many nanoseconds later the first request to stop came. The number is 0
-/// until then.
+/// When the handlers were set (`SET`), and how many nanoseconds later the first request to stop arrived
+/// (`FIRST`). `FIRST` is 0 until then.
 static SET: OnceLock<Instant> = OnceLock::new();
 static FIRST: AtomicU64 = AtomicU64::new(0);
 
-/// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP [`HANG_UP`], instead of ending the process.
+/// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP write [`HANG_UP`]. The process then continues.
 ///
 /// A SIGINT or SIGTERM more than a second after the first one ends the process at once. Service managers and
-/// `timeout` send the signal both to the process and to its group. So a second signal that comes sooner does
-/// not count. SIGHUP never ends the process at once: when a terminal is closed, SIGHUP comes twice, from the
-/// system and from the shell.
+/// `timeout` send the signal both to the process and to its group. So a second signal within one second does
+/// not count. SIGHUP never ends the process at once: when a terminal is closed, both the system and the shell
+/// send SIGHUP.
 ///
-/// If SIGHUP was ignored when the program started (`nohup`), it stays ignored. SIGTTIN is ignored, so that a
-/// read of the terminal from the background fails and does not stop the process. Source: `signal(2)`.
+/// If SIGHUP was ignored when the program started (`nohup`), it stays ignored. SIGTTIN is ignored. So if a
+/// background process reads the terminal, the read fails, and the process is not suspended. Source:
+/// `signal(2)`.
 ///
 /// On Windows, Ctrl-C, Ctrl-Break and the end of the console count as SIGINT. The console ends when its
 /// window is closed or its user logs off. The system then ends the process within five seconds. Source:
@@ -46,8 +47,8 @@ pub fn stop_through(pipe: PipeWriter) {
     os::stop_through(pipe);
 }
 
-/// Whether a request to stop that comes now is a second request that counts. A handler calls this once for each
-/// request. `Instant` is `clock_gettime`, which is async-signal-safe.
+/// Whether a request to stop that arrives now counts as a second request. A handler calls this once for each
+/// request. `Instant` uses `clock_gettime`, which is async-signal-safe.
 pub(super) fn is_second_request() -> bool {
     let now = SET.get().map_or(Duration::ZERO, Instant::elapsed);
     let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);

@@ -14,14 +14,14 @@ use super::os::socket::{
 
 const IPPROTO_TCP: c_int = 6;
 
-/// Connects to the first address of a host that answers. Each address has `timeout` to answer, since the system
-/// alone would wait for minutes. What is written to the stream is sent at once (`TCP_NODELAY`).
+/// Connects to the first address of `host` that answers. Waits at most `timeout` for each address, because the
+/// system's own timeout is minutes long. Bytes that are written to the stream are sent at once (`TCP_NODELAY`).
 ///
 /// # Errors
 ///
-/// When the host has no address. Otherwise what the system says about the last address. `AddrInUse` if nobody
-/// listens there and the stream was connected to itself: the system may give it the very port that it connects
-/// to (RFC 9293, 3.5: a simultaneous open).
+/// When the host has no address. Otherwise the system's error for the last address. `AddrInUse` if nobody
+/// listens there and the stream has connected to itself. This can happen if the system gives the stream the
+/// same port that it connects to (RFC 9293, 3.5: a simultaneous open).
 pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in host.to_socket_addrs()? {
@@ -30,7 +30,8 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
                 last_error = io::ErrorKind::AddrInUse.into();
             }
             Ok(stream) => {
-                // macOS refuses this if the peer has already reset the connection. The next read reports that.
+                // macOS refuses this if the peer has already reset the connection. The next read reports the
+                // reset.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -40,10 +41,11 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
     Err(last_error)
 }
 
-/// Sets how many connections may wait to be accepted. `std` sets 128, which a storm of connections overflows.
+/// Sets how many connections may wait to be accepted. `std` sets 128, which is too few when many clients
+/// connect at once.
 ///
 /// The system lowers the number to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Does nothing on
-/// Windows, where a socket keeps the backlog that it was given first.
+/// Windows, where the backlog of a socket cannot be changed.
 ///
 /// # Errors
 ///
@@ -52,7 +54,7 @@ pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Resul
     os::set_listen_backlog(listener, connections)
 }
 
-/// Blocks until a connection waits to be accepted, as [`wait_for_connections`] does.
+/// Does the same as [`wait_for_connections`], for one listener.
 ///
 /// # Errors
 ///
@@ -65,12 +67,13 @@ pub fn wait_for_connection(
     wait_for_connections(std::slice::from_ref(listener), wake, timeout)
 }
 
-/// Blocks until a connection waits to be accepted by one of `listeners`, there is something to read in `wake`,
-/// or `timeout` is over. Returns whether `wake` ended the wait.
+/// Blocks until a connection waits to be accepted by one of `listeners`, until there is something to read in
+/// `wake`, or until `timeout` is over. Returns whether `wake` ended the wait.
 ///
-/// Another thread can end this wait, but not a wait in `accept`. A connection to oneself would also wake
-/// `accept`, but it needs a descriptor. Source: `poll(2)`. `WSAPoll` of Windows waits for sockets only. So on
-/// Windows this looks at `wake` twenty times a second. A connection ends the wait at once on every system.
+/// Another thread can end this wait with a byte in the pipe. It cannot end a wait in `accept` in this way.
+/// There it would have to connect to the listener, which needs a free descriptor. Source: `poll(2)`. On
+/// Windows, `WSAPoll` can wait for sockets only. So there this function checks `wake` twenty times a second. A
+/// new connection ends the wait at once on every system.
 ///
 /// # Errors
 ///
@@ -83,12 +86,12 @@ pub fn wait_for_connections(
     os::wait_for_connections(listeners, wake, timeout)
 }
 
-/// Sends as much as the socket's buffer takes, without waiting. Returns how many bytes that was.
+/// Sends as many bytes as the socket's buffer accepts, without waiting. Returns how many bytes it accepted.
 ///
-/// `MSG_DONTWAIT` concerns only this call: the socket stays blocking for the thread that reads from it.
-/// Windows has no such flag, and on macOS it does not work. There the socket is made non-blocking for the
-/// call. The thread that reads must then use [`read`], and no two threads may send at once. Source:
-/// `send(2)`.
+/// `MSG_DONTWAIT` affects only this call: the socket stays blocking for the thread that reads from it. Windows
+/// has no such flag, and on macOS the flag does not work. On these systems the socket is non-blocking during
+/// the call. So the thread that reads must use [`read`], and two threads must not send at the same time.
+/// Source: `send(2)`.
 ///
 /// # Errors
 ///
@@ -97,30 +100,32 @@ pub fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     os::send_now(stream, bytes)
 }
 
-/// Sends several slices as [`send_now`] sends one: at most 1,024 of them (`IOV_MAX`). Source: `sendmsg(2)`.
+/// Sends several slices in the way that [`send_now`] sends one. It sends at most 1,024 slices (`IOV_MAX`).
+/// Source: `sendmsg(2)`.
 ///
 /// # Errors
 ///
-/// As [`send_now`].
+/// The errors of [`send_now`].
 pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     os::send_slices_now(stream, slices)
 }
 
-/// Reads as `Read::read` does. Neither a signal nor another thread that sends with [`send_now`] disturbs it.
-/// Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
+/// Reads as `Read::read` does. A signal does not make the read fail, and neither does a thread that calls
+/// [`send_now`]. Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
 ///
-/// Blocks until something comes, the stream ends, another thread shuts the connection down, or its read
-/// timeout is over.
+/// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read timeout is
+/// over.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the read timeout is over, or a moment earlier, so the caller must look at the clock. Any
-/// other error means that the connection is broken.
+/// `WouldBlock` when the read timeout is over. The system may report this slightly too early, so the caller
+/// must check the clock. Any other error means that the connection is broken.
 pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match os::read(stream, buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // There is no timeout. So another thread is sending, and the socket does not block meanwhile.
+            // There is no read timeout. So another thread is sending, and has made the socket non-blocking for
+            // now.
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock
                     && matches!(stream.read_timeout(), Ok(None)) =>
@@ -134,29 +139,30 @@ pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Shuts a connection down. This wakes a thread that blocks in [`read`], unless only writing is shut down.
 ///
-/// On Windows `shutdown` alone wakes nobody, so this also cancels the read (`CancelIoEx`).
-/// Source: `shutdown(2)`.
+/// On Windows `shutdown` alone does not wake that thread, so this also cancels the read (`CancelIoEx`). Source:
+/// `shutdown(2)`.
 ///
 /// # Errors
 ///
-/// Any error of the system: the peer is gone.
+/// Any error of the system, for example because the peer is gone.
 pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     os::shut_down(stream, how)
 }
 
 /// Returns whether the connection has ended in both directions: it was reset, or timed out. Never blocks.
 ///
-/// A peer that has only ended its own stream may still read. What the peer had sent can be read in either case.
-/// Source: `poll(2)`, `POLLHUP`.
+/// A peer that has only shut down its own sending may still read, and is not gone. Bytes that the peer has sent
+/// before can be read in either case. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
-    // Even a `poll` that waits for nothing reports errors and hang-ups, but not on macOS.
+    // On most systems `poll` reports errors and hang-ups even if it waits for nothing. On macOS it must wait
+    // for something.
     let mut polled = [Polled::writable(stream)];
     wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }
 
-/// Limits how many unsent bytes the system takes from a writer. So it limits what the system keeps for a peer
-/// that does not read. Bytes that are sent and not yet acknowledged do not count, so a fast peer is not
-/// slowed. Source: `tcp(7)`, `TCP_NOTSENT_LOWAT`. Does nothing on FreeBSD and Windows.
+/// Limits how many unsent bytes the system keeps for a socket, for example when its peer does not read. Bytes
+/// that are sent and not yet acknowledged do not count, so a fast peer is not slowed down. Source: `tcp(7)`,
+/// `TCP_NOTSENT_LOWAT`. Does nothing on FreeBSD and Windows.
 ///
 /// # Errors
 ///
@@ -165,8 +171,9 @@ pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes))
 }
 
-/// Leaves urgent data in its place in the stream (`SO_OOBINLINE`). Without this, the stream would lack a
-/// byte: a telnet client sends a part of its Ctrl-C as urgent data. Source: `socket(7)`, RFC 6093.
+/// Keeps urgent data at its place in the stream (`SO_OOBINLINE`). Without this option the stream of a telnet
+/// client would lack a byte: the client sends a part of its Ctrl-C as urgent data. Source: `socket(7)`, RFC
+/// 6093.
 ///
 /// # Errors
 ///
@@ -178,15 +185,16 @@ pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
 /// How the system finds out that a peer has vanished.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadPeer {
-    /// How long a peer is silent before the system asks whether it is there (`TCP_KEEPIDLE`).
+    /// How long a peer must be silent before the system probes the connection (`TCP_KEEPIDLE`).
     pub idle: Duration,
-    /// The time from one question to the next (`TCP_KEEPINTVL`).
+    /// The time from one probe to the next (`TCP_KEEPINTVL`).
     pub interval: Duration,
-    /// How many questions without an answer end the connection (`TCP_KEEPCNT`).
+    /// How many probes without an answer end the connection (`TCP_KEEPCNT`).
     pub probes: u32,
-    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). Keep-alive asks nothing
-    /// while there is such data. On Linux the time also counts for a peer that takes nothing. FreeBSD has no
-    /// such option, and gives up by itself after some minutes. Zero leaves the system's own limit.
+    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). The system sends no probes
+    /// while there is such data. On Linux this limit also applies to a peer that accepts no data (a zero
+    /// window). FreeBSD has no such option, and ends the connection by itself after some minutes. Zero means
+    /// the system's own limit.
     pub unacknowledged: Duration,
 }
 
@@ -195,7 +203,7 @@ pub struct DeadPeer {
 ///
 /// # Errors
 ///
-/// Any error of the system. The options before the refused one are set then.
+/// Any error of the system. The options before the one that failed are then set.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
     set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
@@ -207,8 +215,8 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     limit_unacknowledged(stream, after.unacknowledged)
 }
 
-/// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also holds after
-/// the socket is closed: the system keeps what the peer does not take for this long.
+/// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also applies after
+/// the socket is closed. When it is over, the system discards the bytes that the peer has not acknowledged.
 ///
 /// # Errors
 ///
@@ -218,7 +226,7 @@ pub fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()
         .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))
 }
 
-/// Sets an option. The system gets the largest value that it can take, if `value` is larger.
+/// Sets an option of a socket. If `value` is larger than the largest `c_int`, that largest value is set.
 fn set(
     stream: &TcpStream,
     level: c_int,
@@ -247,7 +255,7 @@ mod tests {
         (listener.accept().unwrap().0, peer)
     }
 
-    /// Polls, to its deadline.
+    /// Checks the condition again and again until it holds. Panics after a minute.
     fn wait_until(is_so: impl Fn() -> bool) {
         let start = Instant::now();
         while !is_so() {
@@ -293,7 +301,7 @@ mod tests {
         });
     }
 
-    /// On Windows, `shutdown` alone does not do this.
+    /// On Windows, `shutdown` alone does not wake the thread.
     #[test]
     fn shutting_down_wakes_a_thread_that_reads_whether_it_had_begun_or_not() {
         for (round, how) in (0..200).flat_map(|n| [(n, Shutdown::Read), (n, Shutdown::Both)]) {
@@ -337,7 +345,7 @@ mod tests {
             waker.write_all(b"!").unwrap();
             assert!(waiting.join().unwrap().unwrap());
         });
-        // The byte that woke it can still be read.
+        // The byte that ended the wait can still be read.
         (&wake).read_exact(&mut [0]).unwrap();
     }
 
@@ -350,7 +358,7 @@ mod tests {
         assert!(!is_gone(&stream));
         send_now(&stream, b"unread").unwrap();
         wait_until(|| matches!(peer.peek(&mut [0]), Ok(1)));
-        // To close a socket with unread data resets the connection.
+        // Closing a socket that has unread data resets the connection.
         drop(peer);
         wait_until(|| is_gone(&stream));
     }

@@ -1,13 +1,13 @@
-//! The terminal and the standard streams: waiting for several at once, raw mode, the size, and restoring the
-//! terminal, however the program ends.
+//! The terminal and the standard streams: waiting for several streams at once, raw mode, the size of the
+//! terminal, and restoring the terminal, however the program ends.
 //!
-//! A terminal's settings belong to the terminal, not to the process. A program that ends without restoring
-//! them leaves the person with a shell that shows nothing of what is typed. So the old settings are kept in a
-//! static, where a signal handler and a panic can find them too.
+//! A terminal's settings belong to the terminal, not to the process. If a program ends without restoring them,
+//! the shell does not show what is typed afterwards. So the old settings are kept in a static, where a signal
+//! handler and a panic hook can also read them.
 //!
-//! In raw mode every key comes at once, as bytes, and no key makes a signal: Ctrl-C is read as the byte 3.
-//! Other programs still send signals. A signal that ends the process restores the terminal first. Any other
-//! signal wakes [`Input::wait`], as other threads do with [`wake`].
+//! In raw mode each key can be read at once, as bytes, and no key causes a signal: Ctrl-C is read as the byte
+//! 3. Other programs can still send signals. A signal that ends the process first restores the terminal. A
+//! signal after which the screen must be drawn again wakes [`Input::wait`], as other threads do with [`wake`].
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -17,29 +17,30 @@ use std::time::Duration;
 
 use super::os::terminal as os;
 
-/// Makes the terminal mark pasted text, so that it is not taken for keys (xterm, mode 2004).
+/// Makes the terminal mark pasted text, so that it is not mistaken for keys (xterm, mode 2004).
 const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
-/// Undoes that, and has the terminal wrap long lines again, which the client may have switched off.
+/// Ends the marking of pasted text. Also makes the terminal wrap long lines again, because the client may have
+/// switched this off.
 const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 
-/// The columns of a terminal that does not say how many it has.
+/// How many columns are assumed for a terminal that does not report this.
 const USUAL_COLUMNS: usize = 80;
 
 /// Whether the terminal must be restored.
 pub(super) static IS_CHANGED: AtomicBool = AtomicBool::new(false);
 
-/// Standard input, and what else wakes the thread that reads it.
+/// Standard input, and the means to wake the thread that waits for input.
 #[derive(Debug)]
 pub struct Input(os::Input);
 
-/// Why [`Input::wait`] returned. Both are false when the time was over, or when another thread called
-/// [`wake`].
+/// Why [`Input::wait`] returned. Both fields are false if the wait ended for another reason: the timeout, a
+/// socket or an output that is writable, or a call of [`wake`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// There is input, or its end.
+    /// Whether there is input, or the end of the input.
     pub input: bool,
-    /// The size has changed, or the process goes on after it was suspended. It is time to call [`raw_mode`]
-    /// and to draw.
+    /// Whether the size has changed, or the process continues after it was suspended. The caller must then call
+    /// [`raw_mode`] and draw again.
     pub redraw: bool,
 }
 
@@ -47,8 +48,8 @@ pub struct Ready {
 #[derive(Debug)]
 pub struct Output(os::Output);
 
-/// Returns the standard input and output. From here on, each signal that ends the process first restores the
-/// terminal. Must be called only once.
+/// Returns the standard input and output. From this call on, each signal that ends the process first restores
+/// the terminal. Must be called only once.
 ///
 /// # Errors
 ///
@@ -57,13 +58,13 @@ pub fn open() -> io::Result<(Input, Output)> {
     Ok((os::open().map(Input)?, Output::stdout()?))
 }
 
-/// Puts the terminal into raw mode, with pasted text bracketed. From here on a panic restores it. Must be
-/// called only once. Source: `tcgetattr(3)`, `cfmakeraw(3)`, `signal(7)`; `SetConsoleMode`.
+/// Puts the terminal into raw mode, and makes it mark pasted text. From this call on, a panic restores the
+/// terminal. Must be called only once. Source: `tcgetattr(3)`, `cfmakeraw(3)`, `signal(7)`; `SetConsoleMode`.
 ///
 /// # Errors
 ///
-/// Standard input or output is no terminal, or is a terminal without escape sequences. Use ordinary line input
-/// then.
+/// When standard input or output is not a terminal, or is a terminal without escape sequences. The caller can
+/// then use ordinary line input.
 pub fn enter_raw_mode() -> io::Result<()> {
     os::prepare_raw_mode()?;
     let print = panic::take_hook();
@@ -77,7 +78,7 @@ pub fn enter_raw_mode() -> io::Result<()> {
 
 /// Enters raw mode again, after [`restore`] or when something else has changed the settings.
 pub fn raw_mode() {
-    // First, since a signal between the two lines must not leave the terminal raw.
+    // This is set first, because a signal between the two lines must not leave the terminal in raw mode.
     IS_CHANGED.store(true, SeqCst);
     os::switch(true, BRACKET_PASTES);
 }
@@ -89,7 +90,7 @@ pub fn restore() {
     }
 }
 
-/// Restores the terminal in the middle of a line. A handler may call this.
+/// Restores the terminal, and moves to the beginning of a new line. A signal handler may call this.
 pub(super) fn restore_after_fault() {
     if IS_CHANGED.load(SeqCst) {
         restore();
@@ -97,32 +98,33 @@ pub(super) fn restore_after_fault() {
     }
 }
 
-/// Returns whether the terminal on standard output shows colors. A console of Windows shows them only if it is
-/// asked to, which this does, and an old console never does. [`restore`] undoes it.
+/// Returns whether the terminal on standard output shows colors. On Windows, this first switches the console to
+/// a mode that has colors, and [`restore`] switches it back. Old consoles do not have this mode.
 pub fn shows_colors() -> bool {
     os::shows_colors()
 }
 
-/// Makes [`Input::wait`] return, now or the next time.
+/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise as soon as it is called.
 pub fn wake() {
     os::wake();
 }
 
-/// Makes Ctrl-C end the process with code 0 and not by a signal. This is for a terminal outside raw mode: to
-/// leave by Ctrl-C is no failure. The system then closes the connection.
+/// Makes Ctrl-C end the process with exit code 0, and not by a signal, because leaving by Ctrl-C is not a
+/// failure. This is for a terminal that is not in raw mode. When the process ends, the system closes the
+/// connection.
 pub fn exit_on_interrupt() {
     os::exit_on_interrupt();
 }
 
-/// Stops the process and its process group, as Ctrl-Z does outside raw mode. Call [`restore`] before. Returns
-/// when the process is continued. Does nothing if no shell could continue it (an orphaned process group), and
-/// on Windows.
+/// Suspends the process and its process group, as Ctrl-Z does outside raw mode. Call [`restore`] first. Returns
+/// when the process is continued. Does nothing on Windows, or if there is no shell that could continue the
+/// process (an orphaned process group).
 pub fn suspend() {
     os::suspend();
 }
 
-/// Returns how many columns the terminal on standard output has, or 80 if it does not say. Source:
-/// `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
+/// Returns how many columns the terminal on standard output has, or 80 if the terminal does not report this.
+/// Source: `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
 pub fn columns() -> usize {
     os::columns().unwrap_or(USUAL_COLUMNS)
 }
@@ -133,13 +135,13 @@ pub fn time_of_day() -> String {
 }
 
 impl Input {
-    /// Waits for input, if the caller wants any. Also waits until a socket or an output takes more, if these
-    /// are given. If there is a `timeout`, waits no longer than that. A signal or [`wake`] ends it too. Source:
+    /// Blocks until there is input, if `wants_input` is set. A `socket` or an `output` that is writable also
+    /// ends the wait, if they are given. So do a `timeout`, a signal, and a call of [`wake`]. Source:
     /// `poll(2)`.
     ///
     /// # Errors
     ///
-    /// Any error of the system. There will be no more input then.
+    /// Any error of the system. After an error there is no more input.
     pub fn wait(
         &mut self,
         wants_input: bool,
@@ -150,17 +152,18 @@ impl Input {
         self.0.wait(wants_input, socket, output.map(|output| &output.0), timeout)
     }
 
-    /// Reads what there is. Returns `None` if there is nothing yet, and `Some(0)` at the end of the input.
+    /// Reads the input that is available. Returns how many bytes were read: `None` if there are none yet, and
+    /// `Some(0)` at the end of the input.
     ///
-    /// A terminal that is gone reads as an error, which counts as the end. Another program may have left the
-    /// input in `O_NONBLOCK`. The error for that counts as nothing yet.
+    /// A read from a terminal that is gone fails, and this counts as the end. Another program may have made the
+    /// input non-blocking (`O_NONBLOCK`). A read that fails for this reason returns `None`.
     pub fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         self.0.read(buffer)
     }
 }
 
 impl Output {
-    /// The standard output.
+    /// Returns the standard output.
     ///
     /// # Errors
     ///
@@ -169,7 +172,7 @@ impl Output {
         os::Output::stdout().map(Self)
     }
 
-    /// The standard error.
+    /// Returns the standard error.
     ///
     /// # Errors
     ///
@@ -178,17 +181,18 @@ impl Output {
         os::Output::stderr().map(Self)
     }
 
-    /// Writes what a terminal takes, and waits for it no longer than `patience`. Returns how many bytes it took.
+    /// Writes as many bytes as the terminal accepts within the time `patience`. Returns how many bytes it
+    /// accepted.
     ///
     /// # Errors
     ///
-    /// Any error of the system. The terminal is gone then.
+    /// Any error of the system, which means that the terminal is gone.
     pub fn write_within(&self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         self.0.write_within(bytes, patience)
     }
 }
 
-/// A write may wait, and may take only a part.
+/// A write may block, and may write only a part of the bytes.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)

@@ -1,9 +1,9 @@
-//! Sending without waiting, where no flag of a call does it. On macOS a send with `MSG_DONTWAIT` still waits
-//! for space. Windows has no such flag. With `--cfg portable`, Linux sends this way too.
+//! Sending without waiting, for systems without a flag that does this. On macOS a send with `MSG_DONTWAIT`
+//! still waits for space. Windows has no such flag. With `--cfg portable`, Linux sends in this way, too.
 //!
-//! The socket is made non-blocking for the one call. A thread that already blocks in `read` goes on blocking. A
-//! thread that begins to read during the call gets `WouldBlock`, and [`socket::read`](super::socket::read)
-//! tries again.
+//! The socket is non-blocking during the call. A thread that already blocks in `read` continues to block. If a
+//! thread begins to read during the call, the read fails with `WouldBlock`, and
+//! [`socket::read`](super::socket::read) tries again.
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::numbers::{Limit, RLIMIT_NOFILE};
 
-/// `OPEN_MAX` of macOS, which some of its versions refuse to go beyond although the limit is higher.
+/// `OPEN_MAX` of macOS. Some versions of macOS refuse a higher soft limit, although the hard limit is higher.
 const OPEN_MAX: Limit = 10_240;
 
 /// `struct rlimit`.

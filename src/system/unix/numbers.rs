@@ -1,12 +1,12 @@
 //! The numbers and types that differ between the systems.
 //!
-//! The numbers of a row are those of Linux and Android, of macOS, and of FreeBSD, in this order. Linux has
-//! others on MIPS and PowerPC.
+//! Each row has three numbers: the first for Linux and Android, the second for macOS, and the third for
+//! FreeBSD. Linux on MIPS and PowerPC has other numbers, which are not here.
 
 use std::ffi::{c_int, c_ulong};
 use std::ops::Range;
 
-/// Which number of a row is the number of this system.
+/// The index of this system's number in each row.
 const HERE: usize = if cfg!(target_os = "macos") {
     1
 } else if cfg!(target_os = "freebsd") {
@@ -15,7 +15,7 @@ const HERE: usize = if cfg!(target_os = "macos") {
     0
 };
 
-/// `rlim_t`. It is signed on FreeBSD, but never negative. musl has 64 bits for it on every processor.
+/// `rlim_t`. It is signed on FreeBSD, but never negative. With musl it has 64 bits on every processor.
 #[cfg(any(target_os = "macos", target_os = "freebsd", target_env = "musl"))]
 pub(super) type Limit = u64;
 #[cfg(not(any(target_os = "macos", target_os = "freebsd", target_env = "musl")))]
@@ -42,20 +42,21 @@ pub(super) const DEADLY: &[c_int] = [DEADLY_ON_LINUX, DEADLY_ON_BSD, DEADLY_ON_B
 const DEADLY_ON_LINUX: &[c_int] =
     &[1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31];
 const DEADLY_ON_BSD: &[c_int] = &[1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 15, 24, 25, 26, 27, 30, 31];
-/// The real-time signals, which are deadly too. The C library of Linux keeps two for itself. macOS has none.
+/// The real-time signals, which also end a process. The C library of Linux reserves two of them for itself.
+/// macOS has none.
 pub(super) const REAL_TIME: Range<c_int> = [34, 0, 65][HERE]..[65, 0, 127][HERE];
 pub(super) const TIOCGWINSZ: c_ulong = [0x5413, 0x4008_7468, 0x4008_7468][HERE];
 
 pub(crate) const SOL_SOCKET: c_int = [1, 0xFFFF, 0xFFFF][HERE];
 pub(crate) const SO_KEEPALIVE: c_int = [9, 8, 8][HERE];
 pub(crate) const SO_OOBINLINE: c_int = [10, 0x100, 0x100][HERE];
-/// On macOS it is called `TCP_KEEPALIVE`.
+/// On macOS this option is called `TCP_KEEPALIVE`.
 pub(crate) const TCP_KEEPIDLE: c_int = [4, 0x10, 256][HERE];
 pub(crate) const TCP_KEEPINTVL: c_int = [5, 0x101, 512][HERE];
 pub(crate) const TCP_KEEPCNT: c_int = [6, 0x102, 1024][HERE];
-/// `TCP_NOTSENT_LOWAT`. FreeBSD can bound only the size of a socket's whole buffer.
+/// `TCP_NOTSENT_LOWAT`. FreeBSD can only limit the size of a socket's whole send buffer.
 pub(crate) const UNSENT: Option<c_int> = [Some(25), Some(0x201), None][HERE];
-/// `TCP_USER_TIMEOUT` or `TCP_RXT_CONNDROPTIME`, and how many milliseconds its unit has. FreeBSD gives up after
-/// a number of retransmissions, not after a time.
+/// The option `TCP_USER_TIMEOUT` or `TCP_RXT_CONNDROPTIME`, and how many milliseconds its unit has. FreeBSD has
+/// no such option: it ends a connection after a number of retransmissions.
 pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> =
     [Some((18, 1)), Some((0x80, 1000)), None][HERE];

@@ -12,7 +12,7 @@ const POLLOUT: c_short = 4;
 const POLLERR: c_short = 8;
 const POLLHUP: c_short = 16;
 
-/// `struct pollfd`: what is waited for, and what has come.
+/// `struct pollfd`: the events to wait for, and the events that have occurred.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Polled {
@@ -26,17 +26,17 @@ unsafe extern "C" {
 }
 
 impl Polled {
-    /// Waits until there is something to read, or until the stream ends.
+    /// An entry that is ready when there is something to read, or when the stream has ended.
     pub(crate) fn readable(file: &impl AsFd) -> Self {
         Self { descriptor: file.as_fd().as_raw_fd(), events: POLLIN, returned: 0 }
     }
 
-    /// Waits until the descriptor takes more, or until it never will.
+    /// An entry that is ready when the descriptor accepts more bytes, or never will again.
     pub(crate) fn writable(file: &impl AsFd) -> Self {
         Self { events: POLLOUT, ..Self::readable(file) }
     }
 
-    /// Waits for nothing: `poll` skips a negative descriptor.
+    /// An entry that is never ready: `poll` skips a negative descriptor.
     pub(crate) fn nothing() -> Self {
         Self { descriptor: -1, events: 0, returned: 0 }
     }
@@ -55,7 +55,7 @@ impl Polled {
 /// Blocks until one of the entries is ready, until `timeout` has passed, if there is one, or until a signal was
 /// handled. After a signal no entry is ready. This is async-signal-safe.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // This is rounded up. After a wait that ends too early, the caller would only wait again.
+    // The time is rounded up. If the wait ended too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
     // SAFETY: the slice has that many entries of the layout of `struct pollfd`, and outlives the call.

@@ -1,7 +1,7 @@
 //! Sending without waiting: `MSG_DONTWAIT`.
 //!
-//! The flag concerns only this call: the socket stays blocking for the thread that reads from it. With
-//! `MSG_NOSIGNAL` a closed connection causes an error and no SIGPIPE.
+//! The flag affects only this call: the socket stays blocking for the thread that reads from it. With
+//! `MSG_NOSIGNAL`, sending on a closed connection returns an error and raises no SIGPIPE.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, IoSlice};
@@ -14,8 +14,8 @@ const MSG_DONTWAIT: c_int = if FREEBSD { 0x80 } else { 0x40 };
 const MSG_NOSIGNAL: c_int = if FREEBSD { 0x20000 } else { 0x4000 };
 const IOV_MAX: usize = 1024;
 
-/// The type of the counts in `struct msghdr`. With musl a count has 32 bits, and padding after it. A
-/// little-endian machine still finds the right number there.
+/// The type of the counts in `struct msghdr`. With musl a count has 32 bits, and padding follows it. On a
+/// little-endian machine a 64-bit number at the same place is read correctly.
 #[cfg(not(target_os = "freebsd"))]
 type MessageCount = usize;
 #[cfg(target_os = "freebsd")]

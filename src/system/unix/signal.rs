@@ -24,9 +24,10 @@ unsafe extern "C" {
     fn errno() -> *mut c_int;
 }
 
-/// Sets a handler, which may do only what `signal-safety(7)` allows, and returns the one before.
+/// Sets a handler, and returns the previous handler. The new handler may do only what `signal-safety(7)`
+/// allows.
 pub(super) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> usize {
-    // SAFETY: all handlers in this module and in its neighbors do only that.
+    // SAFETY: all handlers in this module and in its neighbors do only what is allowed.
     unsafe { signal(number, handler as usize) }
 }
 
@@ -38,8 +39,8 @@ pub(super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)
     }
 }
 
-/// Does what a handler has to do, and leaves `errno` unchanged. The interrupted code may be about to look at
-/// `errno`. Source: `signal-safety(7)`.
+/// Calls `handle`, which does the work of a signal handler, and leaves `errno` unchanged. The interrupted code
+/// may be about to read `errno`. Source: `signal-safety(7)`.
 pub(super) fn keep_errno(handle: impl FnOnce()) {
     // SAFETY: the function returns the address of this thread's `errno`, which exists as long as the thread
     // does.
@@ -50,7 +51,7 @@ pub(super) fn keep_errno(handle: impl FnOnce()) {
     }
 }
 
-/// Where the handler writes. It is never closed, since a signal may come at any time.
+/// The pipe to which the handler writes. It is never closed, because a signal may arrive at any time.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 /// Writes a byte to the pipe. If nobody reads the pipe, this would block once the pipe is full, after 65,536
@@ -64,8 +65,8 @@ fn write_to_pipe(byte: u8) {
 
 extern "C" fn stop(number: c_int) {
     if is_second_request() {
-        // SAFETY: both are async-signal-safe. The signal is blocked in its handler, and comes again when the
-        // handler returns.
+        // SAFETY: both calls are async-signal-safe. A signal is blocked while its handler runs. So the raised
+        // signal takes effect when the handler returns.
         unsafe {
             signal(number, DEFAULT);
             raise(number);
@@ -96,7 +97,7 @@ mod tests {
     fn a_handler_leaves_errno_as_it_was() {
         std::fs::File::open("/nobody/has/this").unwrap_err();
         let before = std::io::Error::last_os_error().raw_os_error();
-        // There is no pipe here: the write fails with another error.
+        // There is no pipe in this test, so the write fails with another error.
         hang_up(1);
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), before);
     }

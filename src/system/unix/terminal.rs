@@ -1,7 +1,7 @@
 //! The terminal: `tcsetattr`, signals, and `poll` on the standard streams.
 //!
 //! A handler does little. Either it restores the terminal and lets the signal take its effect, or it writes a
-//! byte into a pipe. [`Input::wait`] waits for this pipe together with the keys.
+//! byte into a pipe. [`Input::wait`] waits for this pipe and for keys at the same time.
 
 use std::ffi::{c_char, c_int, c_ulong};
 use std::fs::File;
@@ -28,22 +28,24 @@ const SIGTTOU: c_int = 22;
 const SIGWINCH: c_int = 28;
 const TCSANOW: c_int = 0;
 
-/// Signals that the runtime of `std` handles, on a separate stack, to tell a stack overflow from other faults.
+/// Signals that the runtime of `std` handles, on a separate stack, to distinguish a stack overflow from other
+/// faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
-/// Where the handler is in `struct sigaction`: first, but after the flags on Android.
+/// Which bytes of `struct sigaction` contain the handler: the first, or on Android those after the flags.
 const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_width = "64")) {
     8..16
 } else {
     0..size_of::<usize>()
 };
 
-/// How much is written to a terminal once `poll` says that it takes something. `poll` promises space for one
-/// byte only. But terminals then have space for at least this much, so the write does not wait.
+/// How many bytes are written to a terminal at once when `poll` has reported that it is writable. `poll`
+/// promises space for one byte only. But terminals then have space for at least this many bytes, so the write
+/// does not block.
 const CHUNK_BYTES: usize = 512;
 
-/// Space for a structure of the system. It is larger than `struct termios`, `struct tm` and `struct
-/// sigaction` on any system. Nothing here looks into it, so no layout can be wrong.
+/// Space for a structure of the system. It is larger than `struct termios`, `struct tm` and `struct sigaction`
+/// on any system. Apart from [`HANDLER`], nothing here depends on the layout of these structures.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 struct Opaque([u8; 256]);
@@ -63,16 +65,17 @@ unsafe extern "C" {
     fn strftime(text: *mut c_char, bytes: usize, format: *const c_char, time: *const Opaque) -> usize;
 }
 
-/// The settings before raw mode, and the settings of raw mode. They are set once. To read a `OnceLock` that
-/// is set takes no lock, so a signal handler may do it.
+/// The settings before raw mode, and the settings of raw mode. They are set once. Reading a `OnceLock` that is
+/// set takes no lock, so a signal handler may read it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
 /// The runtime's own handlers for faults.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
-/// The pipe for handlers that only wake a thread. It is never closed.
+/// The pipe through which a handler wakes the thread in [`Input::wait`]. It is never closed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
-/// A wake is pending already. Without this check the pipe could fill, and `write` would block.
+/// Whether a wake-up is already pending. Without this check the pipe could become full, and `write` would
+/// block.
 static AWAKE: AtomicBool = AtomicBool::new(false);
-/// The size has changed, or the process was continued.
+/// Whether the size has changed, or the process was continued.
 static CHANGED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
@@ -117,14 +120,14 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
 /// Enters or leaves raw mode, and writes these escape sequences. It is async-signal-safe.
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if let Some((before, raw)) = SETTINGS.get() {
-        // The settings change at once. If the call waited for the output, a terminal that takes no output would
-        // block it. SAFETY: the settings come from `tcgetattr`.
+        // With `TCSANOW` the settings change at once. If the call first waited for the output to be written, a
+        // terminal that was stopped would block it. SAFETY: the settings come from `tcgetattr`.
         unsafe { tcsetattr(STDIN, TCSANOW, if is_raw { raw } else { before }) };
         put(escapes);
     }
 }
 
-/// Only Windows has terminals that do not.
+/// Only Windows has terminals without colors.
 pub(crate) fn shows_colors() -> bool {
     true
 }
@@ -143,9 +146,9 @@ pub(crate) fn put(bytes: &[u8]) {
 /// Handles a signal that ends the process: restores the terminal, and then lets the signal take its effect.
 extern "C" fn end_by(number: c_int) {
     // SAFETY: all of these calls are async-signal-safe, and so is everything that restores the terminal. If
-    // SIGTTOU were not ignored, `tcsetattr` would stop a process in the background. The signal is blocked in
-    // its handler, and comes again when the handler returns. Process 1 is an exception: the system does not
-    // end it by signals.
+    // SIGTTOU were not ignored, `tcsetattr` would stop a process in the background. A signal is blocked while
+    // its handler runs. So the raised signal takes effect when the handler returns. Process 1 is an exception:
+    // a raised signal does not end it.
     unsafe {
         signal(SIGTTOU, IGNORE);
         restore_after_fault();
@@ -169,13 +172,15 @@ fn handle_fault(number: c_int) {
     unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
 }
 
-/// Handles a fault: restores the terminal. Then lets the runtime's handler act, or the signal take its effect.
+/// Handles a fault: restores the terminal. Then either the runtime's handler runs, or the signal takes its
+/// effect.
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
     let is_handled = |runtime: &&Opaque| runtime.0[HANDLER] != [0; size_of::<usize>()];
-    // SAFETY: if the runtime has a handler, there is a `siginfo_t`, which begins with three numbers. The
-    // third number says who sent the signal. From 1 to 0xFFFF it was the system, which has found a fault.
-    // Then the same instruction faults again when this returns. A signal from a process comes only once.
+    // SAFETY: if the runtime has a handler, `information` is a `siginfo_t`, which begins with three numbers.
+    // The third number says where the signal came from. From 1 to 0xFFFF, the system has found a fault. Then
+    // the same instruction faults again when this function returns, and the runtime's handler is called. A
+    // signal that a process has sent would not be repeated.
     unsafe {
         match RUNTIME.get().filter(is_handled) {
             Some(runtime) if (1..0x1_0000).contains(&*information.add(2)) => {
@@ -210,9 +215,10 @@ pub(crate) fn exit_on_interrupt() {
     handle(SIGINT, exit_by);
 }
 
-/// A signal to a process stops it only after a while, when one of its threads receives the signal. A signal
-/// that a thread sends to itself has stopped the process before `raise` returns. So this stops the other
-/// processes of the group first, and then its own process.
+/// After `kill` has sent a signal to its own process, it may return before the signal stops the process.
+/// `raise` sends the signal to the calling thread, and returns only after the process was stopped and
+/// continued. So this function first stops the other processes of the group with `kill`, and then its own
+/// process with `raise`.
 pub(crate) fn suspend() {
     // SAFETY: no memory is passed, and none of our code runs. 0 means this process group.
     unsafe {
@@ -233,11 +239,12 @@ pub(crate) fn columns() -> Option<usize> {
 
 pub(crate) fn time_of_day() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // This is a `time_t`. If that has 32 bits, a little-endian machine still finds the right number there.
+    // `localtime_r` reads a `time_t` here. If a `time_t` has 32 bits, a little-endian machine reads the lower
+    // half of this number, which has the same value.
     let seconds = now.as_secs().cast_signed();
     let (mut time, mut text) = (Opaque([0; 256]), [0_u8; 16]);
-    // SAFETY: the buffer is larger than any `struct tm`, and only passed on; nothing in this program
-    // changes the environment, which `tzset` reads; the text is as long as is said.
+    // SAFETY: the buffer is larger than any `struct tm`, and only passed on; nothing in this program changes
+    // the environment, which `tzset` reads; `text` has the length that is passed.
     let bytes = unsafe {
         tzset();
         localtime_r(&raw const seconds, &raw mut time);
@@ -247,7 +254,7 @@ pub(crate) fn time_of_day() -> String {
     String::from_utf8_lossy(&text[..bytes]).into_owned()
 }
 
-/// Whether the call may succeed a moment later.
+/// Whether the error is only temporary, so that the same call may succeed later.
 fn is_for_now(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
@@ -269,7 +276,8 @@ impl Input {
         ];
         wait(&mut polled, timeout)?;
         if polled[0].is_ready() {
-            // In this order, a wake between the two steps wakes the thread once more, and is not lost.
+            // With this order of the two lines, a wake-up between them is not lost: it wakes the thread once
+            // more.
             AWAKE.store(false, Ordering::SeqCst);
             self.wake.read_exact(&mut [0])?;
         }
@@ -309,7 +317,7 @@ impl Output {
             if polled[0].is_ready() {
                 match self.write(chunk) {
                     Err(error) if is_for_now(&error) => {}
-                    // The next call meets the error again, and reports it.
+                    // The next call fails with the same error, and returns it.
                     Err(_) if written > 0 => break,
                     result => written += result?,
                 }

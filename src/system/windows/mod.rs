@@ -1,4 +1,4 @@
-//! The calls of Windows 10 (version 1709) and later, each against the libraries `ws2_32` and `kernel32`.
+//! The calls of Windows 10 (version 1709) and later, each declared against the library `ws2_32` or `kernel32`.
 //!
 //! The modules of [`system`](super) call them, and document what they do.
 

@@ -10,7 +10,7 @@ const POLLRDNORM: c_short = 0x100;
 const POLLWRNORM: c_short = 0x10;
 const POLLERR: c_short = 1;
 
-/// `WSAPOLLFD`: what is waited for, and what has come.
+/// `WSAPOLLFD`: the events to wait for, and the events that have occurred.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Polled {
@@ -25,23 +25,23 @@ unsafe extern "system" {
 }
 
 impl Polled {
-    /// Waits until there is something to read, or until the stream ends.
+    /// An entry that is ready when there is something to read, or when the stream has ended.
     pub(crate) fn readable(socket: &impl AsSocket) -> Self {
         Self { socket: socket.as_socket().as_raw_socket(), events: POLLRDNORM, returned: 0 }
     }
 
-    /// Waits until the socket takes more, or until it never will.
+    /// An entry that is ready when the socket accepts more bytes, or never will again.
     pub(crate) fn writable(socket: &impl AsSocket) -> Self {
         Self { events: POLLWRNORM, ..Self::readable(socket) }
     }
 
-    /// Whether what was waited for has come.
+    /// Whether `WSAPoll` has reported an event.
     pub(crate) fn is_ready(&self) -> bool {
         self.returned != 0
     }
 
-    /// Whether the connection has ended in both directions. `POLLHUP` does not show this: Windows also
-    /// reports it for a peer that has only ended its own stream.
+    /// Whether the connection has ended in both directions. `POLLHUP` does not show this: Windows also reports
+    /// `POLLHUP` if the peer has only shut down its own sending.
     pub(crate) fn is_over(&self) -> bool {
         self.returned & POLLERR != 0
     }
@@ -49,11 +49,11 @@ impl Polled {
 
 /// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
-    // This is rounded up. After a wait that ends too early, the caller would only wait again.
+    // The time is rounded up. If the wait ended too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
     if polled.is_empty() {
-        // To wait for nothing is an error here.
+        // `WSAPoll` fails if there are no entries.
         thread::sleep(timeout.unwrap_or(Duration::MAX));
         return Ok(());
     }

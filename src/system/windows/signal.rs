@@ -8,30 +8,30 @@ use std::time::Duration;
 
 use super::super::signal::{STOP, is_second_request};
 
-/// The window is closed. Events with higher numbers also end the process: the user logs off, or the system
-/// ends.
+/// The event for a closed window. The events with higher numbers also end the process: the user logs off, or
+/// the system shuts down.
 const CTRL_CLOSE_EVENT: u32 = 2;
 
-/// This is longer than the system lets a process live after its window is closed.
+/// A time that is longer than the system lets a process run after its window is closed.
 const LONGER: Duration = Duration::from_secs(10);
 
-/// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless it
-/// returns 0.
+/// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless
+/// the handler returns 0.
 pub(super) type Handler = extern "system" fn(event: u32) -> c_int;
 
 unsafe extern "system" {
     fn SetConsoleCtrlHandler(handler: Handler, is_added: c_int) -> c_int;
 }
 
-/// The system asks this handler before the handlers that were set earlier. The first of those would end the
-/// process.
+/// Adds a handler. The system calls the newest handler first. The oldest one, which the system has set, would
+/// end the process.
 pub(super) fn handle(handler: Handler) {
     // SAFETY: a handler may do anything, and exists as long as the process does. The call fails if there is
     // no memory.
     unsafe { SetConsoleCtrlHandler(handler, 1) };
 }
 
-/// Where the handler writes.
+/// The pipe to which the handler writes.
 static PIPE: OnceLock<PipeWriter> = OnceLock::new();
 
 extern "system" fn stop(event: u32) -> c_int {
@@ -43,7 +43,8 @@ extern "system" fn stop(event: u32) -> c_int {
         let _ = pipe.write_all(&[STOP]);
     }
     if event >= CTRL_CLOSE_EVENT {
-        // The system ends the process when this returns. The server's own shutdown is quicker.
+        // The system ends the process when this handler returns. So the handler sleeps until the server has
+        // ended by itself.
         thread::sleep(LONGER);
     }
     1

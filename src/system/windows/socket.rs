@@ -17,14 +17,14 @@ pub(crate) const SO_OOBINLINE: c_int = 0x100;
 pub(crate) const TCP_KEEPIDLE: c_int = 3;
 pub(crate) const TCP_KEEPCNT: c_int = 16;
 pub(crate) const TCP_KEEPINTVL: c_int = 17;
-/// Windows has no such option.
+/// Windows cannot limit the unsent bytes.
 pub(crate) const UNSENT: Option<c_int> = None;
-/// `TCP_MAXRT`, and how many milliseconds its unit has.
+/// The option `TCP_MAXRT`, and how many milliseconds its unit has.
 pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> = Some((5, 1000));
 const WSA_OPERATION_ABORTED: i32 = 995;
 const WSAETIMEDOUT: i32 = 10060;
 
-/// How long a stop may go unnoticed. One call cannot wait for a pipe and a socket together.
+/// How often the pipe is checked. One call cannot wait for a pipe and a socket together.
 const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 #[link(name = "ws2_32")]
@@ -79,7 +79,7 @@ pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
         Err(error) => Err(match error.raw_os_error() {
             // `shut_down` has cancelled the read. The next read says how the stream has ended.
             Some(WSA_OPERATION_ABORTED) => io::ErrorKind::Interrupted.into(),
-            // A peer that is found to be dead is the same error.
+            // Without a read timeout, the same error means that the peer was found to be dead.
             Some(WSAETIMEDOUT) if has_timeout() => io::ErrorKind::WouldBlock.into(),
             _ => error,
         }),
@@ -90,8 +90,8 @@ pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
 pub(crate) fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
     let result = stream.shutdown(how);
     if how != Shutdown::Write {
-        // The shutdown ends a read that begins later. This call ends a read that has already begun. SAFETY: no
-        // memory is passed, and the handle is open, since the stream is borrowed.
+        // The `shutdown` ends a read that begins later. This call ends a read that has already begun. SAFETY:
+        // no memory is passed, and the handle is open, since the stream is borrowed.
         unsafe { CancelIoEx(stream.as_raw_socket() as *mut c_void, null_mut()) };
     }
     result

@@ -1,9 +1,9 @@
 //! The terminal: the console, in a mode with the same escape sequences as other terminals.
 //!
 //! No call waits for the console and a socket together. While somebody selects text in the console, reading it
-//! or writing to it may block. So two threads of a client do nothing else: `keyboard` reads, and `screen` writes
-//! while lines are edited. They and [`Input::wait`] share the [`Desk`]. Neither is joined: nothing
-//! could wake them.
+//! or writing to it may block. So a client has two threads for this alone: `keyboard` reads, and `screen`
+//! writes while lines are edited. These threads and [`Input::wait`] share the [`Desk`]. Nobody joins the two
+//! threads, because nothing could wake them.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -31,16 +31,16 @@ const DISABLE_NEWLINE_AUTO_RETURN: u32 = 8;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 4096;
 
-/// How often the size is looked at. Windows does not report a change.
+/// How often the size of the window is checked. Windows does not report a change.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often a socket that takes no more is looked at. Such a socket is rare.
+/// How often a full socket is checked for space. A full socket is rare.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How much waits for the screen thread, in bytes. Above this the console counts as one that takes nothing.
+/// How many bytes may wait for the screen thread. With more, the console counts as not writable.
 const MAX_UNDRAWN_BYTES: usize = 4096;
 
-/// How long the console may take for what is drawn last.
+/// How long the console may take to write the last text before it is restored.
 const LAST_TIME: Duration = Duration::from_millis(500);
 
 #[rustfmt::skip]
@@ -53,12 +53,12 @@ unsafe extern "system" {
 
 /// The data that the threads of this module share.
 struct Desk {
-    /// Typed bytes that nobody has taken yet, and whether the input has ended.
+    /// Typed bytes that have not been read yet, and whether the input has ended.
     typed: Vec<u8>,
     has_ended: bool,
-    /// Another thread has called [`wake`].
+    /// Whether another thread has called [`wake`].
     is_awake: bool,
-    /// The bytes that the screen thread is writing.
+    /// The bytes that the screen thread has to write, or is writing.
     undrawn: Vec<u8>,
 }
 
@@ -70,12 +70,12 @@ impl Desk {
 
 static DESK: Mutex<Desk> =
     Mutex::new(Desk { typed: Vec::new(), has_ended: false, is_awake: false, undrawn: Vec::new() });
-/// Anything on the desk has changed.
+/// Notified when anything on the desk has changed.
 static CHANGED: Condvar = Condvar::new();
 
 /// The modes that standard input and output had, if they are consoles.
 static BEFORE: OnceLock<[Option<u32>; 2]> = OnceLock::new();
-/// Every key comes at once, and the screen thread writes.
+/// Whether the console is in raw mode. Then the screen thread writes to it.
 static IS_RAW: AtomicBool = AtomicBool::new(false);
 
 fn lock() -> MutexGuard<'static, Desk> {
@@ -94,7 +94,7 @@ pub(crate) struct Input {
     columns: Option<usize>,
 }
 
-/// Writes to a console go through `std`, which converts UTF-8 for it.
+/// `std` writes to a console, because it converts the text from UTF-8.
 #[derive(Debug)]
 pub(crate) enum Output {
     Console,
@@ -105,7 +105,7 @@ pub(crate) enum Output {
 fn modes() -> [Option<u32>; 2] {
     let mode = |console| {
         let mut mode = 0;
-        // SAFETY: the number outlives the call, which fails for what is no console.
+        // SAFETY: the number outlives the call, which fails if the handle is not a console.
         (unsafe { GetConsoleMode(console, &raw mut mode) } != 0).then_some(mode)
     };
     *BEFORE.get_or_init(|| [mode(io::stdin().as_raw_handle()), mode(io::stdout().as_raw_handle())])
@@ -143,8 +143,8 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
         return Err(io::Error::other("it is no console"));
     };
     handle(restore_by);
-    // A console that does not know this mode is older than Windows 10. The mode is tried here, where an error
-    // can still be returned.
+    // Consoles older than Windows 10 do not have this mode. So the mode is tried here, where an error can still
+    // be returned.
     if let Err(error) = set(Some(input), Some(output)) {
         let [input, output] = modes();
         let _ = set(input, output);
@@ -163,12 +163,12 @@ pub(crate) fn shows_colors() -> bool {
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if is_raw {
         let [input, output] = raw_modes();
-        // `prepare_raw_mode` has set the same modes without an error.
+        // No error is expected, because `prepare_raw_mode` has already set the same modes.
         let _ = set(input, output);
         IS_RAW.store(true, SeqCst);
         put(escapes);
     } else {
-        // While the console still understands them.
+        // The escape sequences are written first, while the console still understands them.
         put(escapes);
         drop(wait_while(LAST_TIME, |desk| !desk.undrawn.is_empty()));
         IS_RAW.store(false, SeqCst);
@@ -211,7 +211,7 @@ pub(crate) fn exit_on_interrupt() {
 pub(crate) fn suspend() {}
 
 pub(crate) fn columns() -> Option<usize> {
-    // `CONSOLE_SCREEN_BUFFER_INFO`: the window's left and right column are the sixth and the eighth.
+    // `CONSOLE_SCREEN_BUFFER_INFO`: the window's left and right column are the sixth and the eighth number.
     let mut info = [0; 11];
     // SAFETY: the structure is eleven numbers of 16 bits, and outlives the call.
     let known = unsafe { GetConsoleScreenBufferInfo(io::stdout().as_raw_handle(), &raw mut info) };
@@ -231,8 +231,8 @@ fn read_loop() {
     let mut buffer = [0; READ_BYTES];
     loop {
         let bytes = match io::stdin().read(&mut buffer) {
-            // Ctrl-Z, which `std` takes for the end of a console; and half of a character outside of Unicode's
-            // first 65,536.
+            // Neither of these is the end of the input. The first is Ctrl-Z, which `std` reports as the end.
+            // The second is half of a UTF-16 surrogate pair.
             Ok(0) if IS_RAW.load(SeqCst) => continue,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
             read => read.unwrap_or(0),
@@ -254,7 +254,7 @@ fn draw_loop() {
     loop {
         let waited = CHANGED.wait_while(desk, |desk| desk.undrawn.is_empty());
         let text = waited.unwrap_or_else(PoisonError::into_inner).undrawn.clone();
-        // This fails when the window is closed, and then the keyboard ends.
+        // This fails when the window is closed. Then the keyboard thread ends, too.
         let _ = Output::Console.write(&text);
         desk = lock();
         desk.undrawn.drain(..text.len());
@@ -271,7 +271,7 @@ impl Input {
         timeout: Option<Duration>,
     ) -> io::Result<Ready> {
         if wants_input && !self.has_keyboard {
-            // The thread starts only now, because a read keeps the mode in which it began.
+            // The thread starts only now, because a read keeps the console mode in which it began.
             thread::Builder::new().name("keyboard".into()).spawn(read_loop)?;
             self.has_keyboard = true;
         }
@@ -344,7 +344,7 @@ impl Output {
         if !matches!(self, Self::Console) || !IS_RAW.load(SeqCst) {
             return self.write(bytes);
         }
-        // The screen thread writes this once it has written what it already has.
+        // The screen thread writes these bytes after the bytes that it already has.
         let mut desk = wait_while(patience, |desk| !desk.takes_more());
         if !desk.takes_more() {
             return Ok(0);
