@@ -1,5 +1,5 @@
-//! Faults of the engine while people talk: it is down, cut off, mute, full, or has lost what was read. And entries that
-//! no server has written.
+//! Faults of the engine while clients talk: the engine is down, cut off, mute or full, or has lost entries that servers
+//! have read. There are also tests with entries that no server has written.
 
 use std::thread;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn nothing_is_lost_doubled_or_reordered_while_connections_are_cut() {
             scope.spawn(move || {
                 for number in 0..300 {
                     talker.send(&format!("line {number}"));
-                    // A pace, so that there is something to cut.
+                    // The lines are sent slowly, so that connections are cut while lines are under way.
                     thread::sleep(Duration::from_millis(3));
                 }
                 talker.send("/me is done");
@@ -62,7 +62,7 @@ fn while_the_engine_is_down_talk_waits_and_all_are_told() {
     alice.send("I shall wait");
     bob.send("so shall I");
     engine.suffer(Fault::Nothing);
-    // Which of the two servers is back first, no rule says.
+    // Either server may reach the engine first, so the order of these lines is not fixed.
     let (of_alice, of_bob) = ([LINK_UP, "bob: so shall I"], "alice: are you there?");
     let mut heard = [alice.line(), alice.line()];
     heard.sort();
@@ -79,7 +79,7 @@ fn while_the_engine_is_down_talk_waits_and_all_are_told() {
 fn an_engine_that_stands_still_kills_nobody() {
     let engine = FakeEngine::start();
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &SHORT_BEAT);
-    // Longer than six beats.
+    // The fault lasts longer than six beats, after which a silent server counts as dead.
     engine.suffer(Fault::Stalled);
     for peer in [&mut alice, &mut bob] {
         peer.expect(LINK_DOWN);
@@ -99,7 +99,7 @@ fn an_entry_is_said_once_however_often_it_is_appended() {
     engine.suffer(Fault::Mute);
     in_step(&mut alice, &mut [&mut bob], "nobody confirms this");
     engine.suffer(Fault::Nothing);
-    // A connection that broke has held it, and now it comes again.
+    // An entry can be appended again if its connection broke before the engine confirmed it.
     let copies = engine.log();
     for (_, fields) in &copies {
         engine.append(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -124,14 +124,14 @@ fn who_saw_what_the_engine_has_lost_is_turned_out_and_told() {
     let engine = FakeEngine::start();
     let (mut one, mut two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     in_step(&mut alice, &mut [&mut bob], "this will be lost");
-    // As after the loss of its power.
+    // The engine loses its last entries, as after a power failure.
     engine.suffer(Fault::Down);
     engine.change_log(|log| {
         let is_it = |text: &Vec<u8>| text.ends_with(b"this will be lost\n");
         let lost = log.iter().position(|(_, fields)| fields.iter().any(is_it)).unwrap();
         log.truncate(lost - 1);
     });
-    // Both servers have an entry under way when they find the engine again.
+    // Both servers have an entry that is not appended yet when they reach the engine again.
     for peer in [&mut alice, &mut bob] {
         peer.send("nobody will hear this");
     }
@@ -150,7 +150,7 @@ fn who_has_read_what_the_stream_does_not_say_is_turned_out_and_nobody_else() {
     let engine = FakeEngine::start();
     let (mut one, mut two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     two.signal("STOP");
-    // What was on its way to it has come, and nothing follows.
+    // Cutting the connections makes sure that the stopped server receives no further entries.
     engine.cut();
     alice.send_bytes(b"two will never read this\n/ping read\n");
     alice.expect("[SERVER] pong read");
@@ -159,7 +159,8 @@ fn who_has_read_what_the_stream_does_not_say_is_turned_out_and_nobody_else() {
         log.retain(|(_, fields)| !fields.iter().any(is_it));
     });
     two.signal("CONT");
-    // No connection breaks. The next entry of the one says what it has read, and that is not what there is.
+    // No connection breaks this time. The next entry of the server `one` contains a hash of the entries that this
+    // server has read. The hash does not match the entries in the stream.
     assert_eq!(alice.line(), LOST);
     assert_eq!(alice.rest(), b"");
     one.log_until("All clients are turned out: it has read something else than the others");

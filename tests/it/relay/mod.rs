@@ -1,7 +1,8 @@
-//! One room on several servers, over an engine that the test plays and that has every fault, and over a real one.
+//! One room that several servers share over an engine. These tests use a fake engine with many faults. Tests with a
+//! real engine are in [`redis`].
 //!
-//! What must hold whatever happens: any two who listen, wherever they are, see the same lines in the same order
-//! from where they came in, and each nickname has one owner. The faults of a real engine are in [`redis`].
+//! Two rules must hold in all cases. From the moment at which both are in the room, any two clients see the same lines
+//! in the same order, even if they are on different servers. And each nickname has only one owner.
 
 mod one_room;
 
@@ -21,19 +22,21 @@ use crate::harness::{Peer, Server, server_command};
 
 const IN_THE_ROOM: &str = "[SERVER] In the room with the other servers";
 
-/// Six of these beats are twelve seconds: nobody is given up who only waits for a processor.
+/// The interval, in seconds, at which a server appends a beat to show that it is alive. A server counts as dead when it
+/// is silent during six beats of another. Here these are twelve seconds, so that a server that merely waits for a
+/// processor does not count as dead.
 const BEAT: [&str; 2] = ["--relay-beat", "2"];
 
-/// Six of these beats are two seconds, for those who shall be given up.
+/// A shorter interval, for tests in which a server must count as dead. Six of these beats are about two seconds.
 const SHORT_BEAT: [&str; 2] = ["--relay-beat", "0.4"];
 
-/// A server of this name that shares the room over the engine at this address.
+/// Returns a command for a server with this name, which shares the room over the engine at this address.
 fn command(engine: &str, name: &str, options: &[&str]) -> Command {
     let relay = ["--port", "0", "--rate", "0", "--relay", engine, "--relay-name", name];
     server_command(relay.iter().chain(&["--relay-room", "lobby"]).chain(&BEAT).chain(options))
 }
 
-/// Starts such a server, and waits until it is in the room.
+/// Starts a server with [`command`], and waits until it is in the room.
 #[track_caller]
 fn server(engine: &str, name: &str, options: &[&str]) -> Server {
     let mut server = Server::of(command(engine, name, options));
@@ -41,7 +44,7 @@ fn server(engine: &str, name: &str, options: &[&str]) -> Server {
     server
 }
 
-/// Two servers, and one who listens at each.
+/// Two servers, and one client at each of them.
 type Peers = (Server, Server, Peer, Peer);
 
 #[track_caller]
@@ -53,7 +56,8 @@ fn two_servers(engine: &str, options: &[&str]) -> Peers {
     (one, two, alice, bob)
 }
 
-/// Somebody says a line, and these hear it: all are in step then.
+/// Makes `talker` send a line, and checks that it is the next line for each of the listeners. So none of them has
+/// missed a line, or got an unexpected one.
 #[track_caller]
 fn in_step(talker: &mut Peer, listeners: &mut [&mut Peer], text: &str) {
     talker.send(text);
@@ -63,11 +67,11 @@ fn in_step(talker: &mut Peer, listeners: &mut [&mut Peer], text: &str) {
     }
 }
 
-/// Two people come to two servers anew, and talk.
+/// Lets one new client join at each of two servers, and checks that each receives the other's messages.
 #[track_caller]
 fn one_room_again(one: &Server, two: &Server) {
     let mut alice = one.join("alice");
-    // The other server may still have been on its way.
+    // The other server may have returned to the room only now. So there can be other lines before the join notice.
     let mut bob = two.join("bob");
     alice.lines_until("[SERVER] bob joined the chat!");
     bob.send("one room again");

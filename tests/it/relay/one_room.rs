@@ -1,5 +1,5 @@
-//! Several servers are one room while everything works: its names, its history, its order, and what the operator and
-//! those who come later see of it.
+//! Several servers are one room while everything works: its nicknames, its history, its order, and how the operator and
+//! later servers see it.
 
 use super::{IN_THE_ROOM, command, in_step, server, two_servers};
 use crate::harness::engine::FakeEngine;
@@ -39,7 +39,7 @@ fn two_servers_are_one_room() {
     for peer in [&mut bob, &mut carol] {
         peer.expect("[SERVER] alice left the chat!");
     }
-    // The name is free, everywhere.
+    // The name is free again, on every server.
     let _alice = one.join("Alice");
     bob.expect("[SERVER] Alice joined the chat!");
 }
@@ -136,10 +136,10 @@ fn the_stream_forgets_behind_a_checkpoint_and_who_comes_then_knows_the_room() {
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     let lines = format!("{}\n", "x".repeat(1000)).repeat(1000);
     let mut rounds = 0;
-    // Twice what lies between two checkpoints, and some more.
+    // Continues until the servers trim the stream, after two checkpoints.
     while engine.log().first().is_none_or(|entry| entry.0 == (2, 0)) {
         rounds += 1;
-        assert!(rounds < 60, "it never forgets");
+        assert!(rounds < 60, "the stream is never trimmed");
         alice.send_bytes(lines.as_bytes());
         alice.send(&format!("/me has said {rounds}"));
         let done = format!("* alice has said {rounds}");
@@ -175,5 +175,5 @@ fn who_reads_nothing_is_kept_little_of_what_another_server_tells() {
         alice.lines_until("* alice goes on");
     }
     let grown = two.usage().peak_kib - before;
-    assert!(grown < 12 << 10, "{grown} KiB more for one who reads nothing");
+    assert!(grown < 12 << 10, "{grown} KiB more for a client that reads nothing");
 }

@@ -1,4 +1,5 @@
-//! Servers that go: one that dies, one that is closed, one that was given up and wakes, and one that is replaced.
+//! Servers that leave the room: one that is killed, one that is shut down, one that was stopped for so long that it
+//! counted as dead, and one that is replaced by a server of the same name.
 
 use super::{IN_THE_ROOM, LOST, SHORT_BEAT, command, in_step, server, two_servers};
 use crate::harness::engine::FakeEngine;

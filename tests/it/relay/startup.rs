@@ -1,4 +1,5 @@
-//! A server that comes in: what an operator has to mend before it can, what it waits for, and where the room begins.
+//! A server that starts: the errors that an operator has to fix first, what the server waits for, and how servers
+//! begin a room together.
 
 use std::net::TcpListener;
 
@@ -91,7 +92,7 @@ fn an_engine_that_is_not_there_yet_is_waited_for_and_that_is_said_once() {
 #[test]
 fn servers_that_find_no_room_at_the_same_time_begin_the_same_one() {
     let engine = FakeEngine::start();
-    // What was before this entry is missing, and nobody is left who knows it.
+    // The entries before this one are missing from the stream, and no server is left that has read them.
     engine.append(&[b"e", b"0000000000000009 7 99999 0000000000000000\nS 1 hello\n"]);
     let mut servers = ["one", "two", "three"]
         .map(|name| Server::of(command(&engine.address(), name, &SHORT_BEAT)));
@@ -103,7 +104,7 @@ fn servers_that_find_no_room_at_the_same_time_begin_the_same_one() {
         peer.lines_until("[SERVER] peer2 joined the chat!");
     }
     for number in 0..3 {
-        // Each says so much that the others have read it by then.
+        // Each client talks in turn, and the others must receive its line.
         let [talker, one, two] = &mut peers;
         in_step(talker, &mut [one, two], &format!("one room {number}"));
         peers.rotate_left(1);

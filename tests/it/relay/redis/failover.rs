@@ -1,5 +1,5 @@
-//! Another engine takes the place of the one in use: a replica that lags, the other one of two primaries, and the one
-//! that Sentinel promotes.
+//! Failover: the engine in use is replaced by a replica that lags behind, by the other of two primaries, or by a
+//! replica that Sentinel promotes.
 
 use super::pause;
 use crate::harness::link::Link;
@@ -7,14 +7,15 @@ use crate::harness::redis::{Redis, Sentinels};
 use crate::harness::{Peer, poll_until};
 use crate::relay::{LINK_DOWN, LINK_UP, LOST, Peers, in_step, one_room_again, server, two_servers};
 
-/// Waits until a replica has all entries of its primary. Replication is asynchronous.
+/// Waits until a replica has all entries of its primary. This takes a moment, because replication is asynchronous.
 #[track_caller]
 fn wait_for_replica(primary: &Redis, replica: &Redis) {
     let length = |engine: &Redis| engine.call(&["XLEN", "chat:{lobby}:log"]);
     poll_until("a replica that has all", || (length(replica) == length(primary)).then_some(()));
 }
 
-/// A primary and a replica that has all of its entries, and two servers that come to the primary by a link each.
+/// Starts a primary, a replica that has all of the primary's entries, and two servers. Each server is connected to the
+/// primary through a link of its own.
 #[track_caller]
 fn primary_and_replica() -> Option<(Redis, Redis, [Link; 2], Peers)> {
     let primary = Redis::durable()?;
@@ -60,7 +61,7 @@ fn of_two_primaries_one_is_demoted_and_those_who_were_there_are_turned_out() {
     bob.lines_until("* bob is at the new one");
     alice.send("/me is at the old one");
     alice.lines_until("* alice is at the old one");
-    // No connection breaks by that.
+    // The next command makes the primary a replica. It does not break any connection.
     primary.call(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
     links[0].lead_to(replica.address());
     alice.lines_until(LOST);
@@ -83,9 +84,9 @@ fn sentinel_promotes_a_replica_and_talk_goes_on() {
     for number in 0..100 {
         in_step(&mut alice, &mut [&mut bob], &format!("line {number}"));
     }
-    // What the replica has not, it would lose.
+    // If the replica lacked entries, they would be lost with the primary.
     wait_for_replica(&primary, &replica);
-    // Sentinels learn of a replica after ten seconds at most.
+    // It takes the Sentinels up to ten seconds to discover a replica.
     pause(12_000);
     primary.end("KILL");
     alice.send("is anybody there?");
@@ -95,7 +96,7 @@ fn sentinel_promotes_a_replica_and_talk_goes_on() {
     assert!(replica.call(&["ROLE"]).contains("master"));
 }
 
-/// The next line that is not about the link.
+/// Waits for the next line that is not a notice about the link, and returns it.
 fn listen_to(peer: &mut Peer) -> String {
     loop {
         let line = peer.line();

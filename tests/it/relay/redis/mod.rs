@@ -1,9 +1,9 @@
-//! The faults of a real engine: it is killed, stopped, restarted, cut off and full, and all servers are killed. Nothing
-//! that was said may be lost.
+//! The faults of a real engine: it is killed, stopped, restarted, cut off or full. In another test all servers are
+//! killed. No message may be lost.
 //!
-//! These tests need an engine and take their time, so without `CHAT_ENGINE` each is left out, with a line that says so.
-//! `tests/relay.sh` sets it. An engine that loses something is in [`losses`], one whose place another takes in
-//! [`failover`]. All faults at random are in [`soak`].
+//! These tests need an engine and take long. So each of them is left out, with a line that says so, unless
+//! `CHAT_ENGINE` is set, as `tests/relay.sh` does. [`losses`] tests an engine that loses entries, and [`failover`] an
+//! engine that is replaced by another. [`soak`] combines the faults at random.
 
 mod failover;
 
@@ -23,7 +23,8 @@ use crate::harness::link::Link;
 use crate::harness::redis::Redis;
 use crate::harness::{Directory, Program, taken};
 
-/// Two servers with a talker and a listener each, through some faults.
+/// Starts two servers with a talker and a listener each, lets `faults` happen, and checks that no line is lost, doubled
+/// or reordered.
 #[track_caller]
 fn two_talk_through(redis: &mut Redis, faults: impl FnOnce(&mut Redis) + Send) {
     let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
@@ -169,7 +170,7 @@ fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_witho
 
 #[test]
 fn a_flood_waits_for_a_server_that_is_slow() {
-    /// More than the stream keeps.
+    /// How many lines are sent. The stream does not keep so many.
     const LINES: usize = 40_000;
     let Some(redis) = Redis::durable() else { return };
     let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
@@ -187,7 +188,7 @@ fn a_flood_waits_for_a_server_that_is_slow() {
             alice
         });
         let heard = [&mut bob, &mut carol].map(|peer| scope.spawn(move || listen(peer, 1)));
-        // Not for as long as a dead server has.
+        // The server is stopped, but not for so long that it counts as dead.
         two.signal("STOP");
         pause(7000);
         two.signal("CONT");
@@ -234,7 +235,7 @@ fn two_rooms_on_one_engine_hear_nothing_of_each_other() {
     let Some(redis) = Redis::durable() else { return };
     let rooms = ["red", "blue"].map(|room| {
         let room = ["--relay-room", room];
-        // Names of servers and people are a room's own.
+        // Both rooms have servers and clients of the same names, which is allowed.
         two_servers(&redis.address(), &room)
     });
     let mut peers = rooms.map(|(one, two, alice, bob)| ((one, two), alice, bob));

@@ -1,4 +1,4 @@
-//! All faults at random, for as long as `CHAT_SOAK_SECONDS` says, from the seed in `CHAT_SOAK_SEED`.
+//! Random faults, for `CHAT_SOAK_SECONDS` seconds, from the seed in `CHAT_SOAK_SEED`.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::harness::redis::Redis;
 use crate::harness::{Peer, Server};
 use crate::relay::server;
 
-/// Random faults, as long as `CHAT_SOAK_SECONDS` says: three servers, each behind a link of its own, three who talk and
-/// one who listens at each. The seed is printed.
+/// Runs three servers, each behind a link of its own, with three talkers and one listener at each, and lets random
+/// faults happen. The seed is printed at the end.
 #[test]
 fn soak() {
     let Some(mut redis) = Redis::durable() else { return };

@@ -1,4 +1,5 @@
-//! People who talk while an engine suffers, and others who listen: whether every line is heard once and in order.
+//! Clients that talk and clients that listen while faults happen. Every listener must receive every line once, and in
+//! order.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +9,14 @@ use std::time::Duration;
 use crate::harness::Peer;
 use crate::relay::{LINK_DOWN, LINK_UP, LOST};
 
-/// The lines that a listener hears until so many have said that they are done, without those about the link.
+/// Reads a listener's lines until this many talkers have said that they are done. Returns the lines, without the
+/// notices about the link.
 #[track_caller]
 pub(super) fn listen(listener: &mut Peer, talkers: usize) -> Vec<String> {
     let (mut lines, mut done) = (Vec::new(), 0);
     while done < talkers {
         let line = listener.line();
-        assert_ne!(line, LOST, "{} is turned out after {} lines", listener.name(), lines.len());
+        assert_ne!(line, LOST, "{} was disconnected after {} lines", listener.name(), lines.len());
         done += usize::from(line.ends_with(" is done"));
         if line != LINK_DOWN && line != LINK_UP {
             lines.push(line);
@@ -23,10 +25,11 @@ pub(super) fn listen(listener: &mut Peer, talkers: usize) -> Vec<String> {
     lines
 }
 
-/// Says a line each `pace` until it `is_over`. Returns how many.
+/// Sends lines, with the pause `pace` after each, until `is_over` is set. Returns the number of lines.
 #[track_caller]
 fn talk(talker: &mut Peer, pace: Duration, is_over: &AtomicBool) -> usize {
-    // Without a reader it would be too slow for what the others say. It ends with the server.
+    // A thread reads everything that the talker receives, so that the server does not disconnect the talker as too
+    // slow. The thread ends with the connection.
     let mut stream = talker.stream().try_clone().unwrap();
     thread::spawn(move || io::copy(&mut stream, &mut io::sink()));
     let mut number = 0;
@@ -39,8 +42,9 @@ fn talk(talker: &mut Peer, pace: Duration, is_over: &AtomicBool) -> usize {
     number
 }
 
-/// Has talkers talk, a line each `pace`, while `faults` happen, and checks that every listener hears the same, every
-/// line once and each talker's in order. Returns how many lines that were.
+/// Lets the talkers send lines, with the pause `pace` after each line, while `faults` runs. Checks that all listeners
+/// receive the same lines in the same order, every line once, and each talker's lines in order. Returns the number of
+/// lines that were sent.
 #[track_caller]
 pub(super) fn talk_through(
     talkers: &mut [Peer],
@@ -70,10 +74,10 @@ pub(super) fn talk_through(
         let lines: Vec<&str> =
             heard[0].iter().filter_map(|line| line.strip_prefix(&start)).collect();
         let expected: Vec<String> = (0..*count).map(|number| format!("line {number}")).collect();
-        assert!(lines == expected, "{name} said {count} lines, {} were heard", lines.len());
+        assert!(lines == expected, "{name} sent {count} lines, {} arrived", lines.len());
     }
     for (number, other) in heard.iter().enumerate() {
-        assert!(*other == heard[0], "listener {number} has heard something else than the first");
+        assert!(*other == heard[0], "listener {number} has received other lines than the first");
     }
     said.iter().sum()
 }
