@@ -1,4 +1,4 @@
-//! The connection as a person sees it: asking for a nickname, losing the server, finding it again.
+//! The connection as a person sees it: the client asks for a nickname, loses the server, and connects again.
 
 use crate::harness::{FakeServer, Server, Tmux};
 
@@ -35,7 +35,7 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     drop(connection);
     terminal.wait_for_text("Trying again in");
     let mut connection = server.let_in("alice");
-    // A line that is typed before the client knows that it is in would be given back.
+    // The marker shows that the client knows that it is in the room. It would give back a line that is entered earlier.
     connection.send("bob: welcome back");
     terminal.wait_for_row("bob: welcome back");
     terminal.wait_for_last_row("alice> half a li");

@@ -1,4 +1,4 @@
-//! Editing: the keys that shells have, and what the terminal sends that nobody has pressed.
+//! Editing: the keys that work as in a shell, and the bytes that the terminal sends although nobody pressed a key.
 
 use crate::harness::{FakeServer, Peer, Tmux};
 
@@ -40,7 +40,7 @@ fn keys_do_what_they_do_in_a_shell() {
     terminal.wait_for_last_row("search mak: make all");
     terminal.keys(&["Right"]);
     terminal.wait_for_last_row("alice> make all");
-    // A line from the history that was changed is still so after having looked at others.
+    // A change to a line of the history is kept while other lines are shown.
     terminal.keys(&["!", "Down", "Up"]);
     terminal.wait_for_last_row("alice> make all!");
 }
@@ -65,7 +65,7 @@ fn what_the_terminal_says_is_not_typed() {
         let mut keys = vec!["-H"];
         keys.extend(bytes.iter().map(String::as_str));
         terminal.keys(&keys);
-        // And in two pieces, each a write of its own.
+        // The same bytes again in two pieces, each with a write of its own.
         let (first, second) = bytes.split_at(bytes.len() / 2);
         if first.len() > 1 {
             for piece in [first, second] {
@@ -128,13 +128,13 @@ fn a_private_message_is_answered_with_r() {
     terminal.keys(&["C-u"]);
     connection.send("[bob -> you] are you there?");
     terminal.wait_for_row("[bob -> you] are you there?");
-    // The name is new, so that it is shown first.
+    // The recipient is new, so the first Enter only shows the line with the name.
     terminal.text("/r yes");
     terminal.keys(&["Enter"]);
     terminal.wait_for_last_row("alice> /msg bob yes");
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "/msg bob yes");
-    // After two seconds it is sent at once.
+    // Two seconds later, a reply to the same person is sent at the first Enter.
     std::thread::sleep(std::time::Duration::from_millis(2100));
     terminal.text("/r again");
     terminal.keys(&["Enter"]);

@@ -1,11 +1,11 @@
-//! Endings: the terminal's settings are the same after the client as before, however it ends.
+//! Endings: however the client ends, the terminal has the same settings after it as before.
 
 use std::process::Command;
 
 use crate::harness::{Server, Tmux, poll_until};
 
-/// Runs the client between two `stty -a`, ends it, and compares them. `$pid` is a file with the
-/// client's process number. Returns the terminal and the row with the exit code.
+/// Runs the client between two calls of `stty -a`, ends the client with `end`, and compares the two outputs. The file
+/// `pid` contains the client's process id. Returns the terminal and the row with the exit code.
 fn ended(options: &str, port: u16, end: impl FnOnce(&Tmux)) -> Option<(Tmux, String)> {
     let script = format!(
         "stty -a > \"$dir/before\"
@@ -22,11 +22,11 @@ fn ended(options: &str, port: u16, end: impl FnOnce(&Tmux)) -> Option<(Tmux, Str
         terminal.rows().into_iter().find(|row| row.starts_with("ended with "))
     });
     let before = terminal.wait_for_file("before");
-    assert_ne!(String::from_utf8_lossy(&raw), before, "it was in raw mode meanwhile");
+    assert_ne!(String::from_utf8_lossy(&raw), before, "the client uses raw mode");
     assert_eq!(terminal.wait_for_file("after"), before, "{:?}", terminal.rows());
     let recorded = terminal.recorded_up_to("ended with ");
     let (on, off) = (recorded.rfind("\x1b[?2004h"), recorded.rfind("\x1b[?2004l"));
-    assert!(on.is_some() && on < off, "pastes are not bracketed any more: {recorded:?}");
+    assert!(on.is_some() && on < off, "bracketed paste is still switched on: {recorded:?}");
     Some((terminal, code))
 }
 
@@ -112,7 +112,7 @@ fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
 #[test]
 fn a_terminal_that_is_gone_ends_the_client() {
     let server = Server::start();
-    // The signal that tells of it is ignored, as under nohup.
+    // The client ignores SIGHUP, as under nohup. So it has to notice in another way that the terminal is gone.
     let script = format!("trap '' HUP; exec \"$CLIENT\" --port {} --nick alice", server.port());
     let Some(terminal) = Tmux::run(80, &script) else { return };
     terminal.wait_for_row("[SERVER] Connected to the server!");
@@ -131,7 +131,7 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     let Some(terminal) = Tmux::run(80, &script) else { return };
     terminal.wait_for_last_row("$");
     terminal.line("stty -a > $dir/before; $client");
-    // Once she is in, what is said reaches her as a message, not as history.
+    // Once alice is in the room, she gets bob's message as a live line and not as history.
     terminal.wait_for_row("[SERVER] Connected to the server!");
     terminal.wait_for_last_row("alice>");
     terminal.text("half a li");
@@ -145,7 +145,7 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     terminal.line("fg");
     terminal.wait_for_row("bob: meanwhile");
     terminal.wait_for_last_row("alice> half a li");
-    // Outside raw mode the system would take Ctrl-A for a character.
+    // Ctrl-A works only in raw mode. Otherwise the system would treat it as an ordinary character.
     terminal.text("ne");
     terminal.keys(&["C-a"]);
     terminal.text("not ");
@@ -154,7 +154,7 @@ fn ctrl_z_gives_the_terminal_back_and_continuing_takes_it_again() {
     bob.lines_until("alice: not half a line");
 }
 
-/// It runs itself in a terminal, to panic there.
+/// This test runs itself again in a terminal. That second run panics in raw mode.
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_printed() {
     if std::env::var_os("PANIC_IN_RAW_MODE").is_some() {
@@ -172,7 +172,7 @@ fn a_panic_gives_the_terminal_back_before_it_is_printed() {
     let Some(terminal) = Tmux::run(80, &script) else { return };
     terminal.wait_for_row("ended with 101");
     assert_eq!(terminal.wait_for_file("after"), terminal.wait_for_file("before"));
-    // A line feed alone would have started the next row under the end of this one.
+    // The row must start at the left edge. In raw mode, a line feed alone would not move the cursor there.
     terminal.wait_for_row("as intended");
     let recorded = terminal.recorded_up_to("ended with");
     let (restored, printed) = (recorded.find("\x1b[?2004l"), recorded.find("as intended"));

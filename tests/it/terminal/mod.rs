@@ -1,6 +1,6 @@
-//! The client in a real terminal: what a person sees, and the state in which it leaves the terminal.
+//! The client in a real terminal: what a person sees, and the state of the terminal after the client has exited.
 //!
-//! Everything here needs `tmux`.
+//! All of these tests need `tmux`.
 
 mod connection;
 

@@ -1,8 +1,8 @@
-//! Pasting: many lines are asked about, and no pasted line is a command.
+//! Pasting: before the client sends many pasted lines, it asks. A line of a paste of several lines is never a command.
 
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
-/// A client that is in, and its connection.
+/// Starts a client that joins a fake server as alice. Returns its terminal and its connection.
 fn alice(columns: u16, server: &FakeServer) -> Option<(Tmux, Peer)> {
     let terminal = Tmux::client(columns, server.port(), "--nick alice")?;
     let connection = server.let_in("alice");
@@ -16,7 +16,7 @@ fn wait_for(terminal: &Tmux, text: &str) {
     });
 }
 
-/// Types a line and expects it as the next one that is sent.
+/// Types a line, and checks that it is the next line that the client sends.
 #[track_caller]
 fn is_next(terminal: &Tmux, connection: &mut Peer, line: &str) {
     terminal.text(line);
@@ -64,7 +64,7 @@ fn no_line_of_several_is_a_command() {
     }
     terminal.wait_for_row("alice: /quit");
     terminal.wait_for_row("alice: exit");
-    // One line alone is as if it were typed.
+    // A paste of a single line works as if the line were typed.
     terminal.paste("/who\n");
     assert_eq!(connection.said(), "/who");
     is_next(&terminal, &mut connection, "the client is still there");
@@ -92,8 +92,8 @@ fn a_paste_whose_end_never_comes_is_ended_by_ctrl_c() {
     terminal.wait_for_last_row("alice> draft");
     terminal.keys(&["-H", "1b", "5b", "32", "30", "30", "7e"]);
     terminal.text("lost");
-    // Ctrl-C within a paste is text, until nothing has come for a while. The machine may be busy, and
-    // what was sent with a pause read without one.
+    // Within a paste, Ctrl-C is text until nothing has arrived for a while. On a busy machine the client may read bytes
+    // without a pause although they were sent with one. So this repeats it.
     poll_until(format_args!("the end, the screen is\n{terminal}"), || {
         std::thread::sleep(std::time::Duration::from_millis(300));
         terminal.keys(&["C-c"]);

@@ -1,4 +1,4 @@
-//! Without line editing: a plain or dumb terminal, and a pipe on one side or the other.
+//! The client without line editing: with --plain, in a dumb terminal, and with a pipe as its input or its output.
 
 use crate::harness::{Server, Tmux};
 
@@ -27,7 +27,7 @@ fn ctrl_c_and_ctrl_d_leave_plain_line_input_without_failure() {
     let server = Server::start();
     let mut bob = server.join("bob");
     for key in ["C-c", "C-d"] {
-        // Ctrl-C reaches the shell as well, which must go on.
+        // Ctrl-C also sends a signal to the shell, which must not end.
         let script = format!(
             "trap : INT; \"$CLIENT\" --port {} --nick al --plain; echo code $?",
             server.port()

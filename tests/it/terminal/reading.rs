@@ -1,4 +1,4 @@
-//! Reading: colors and the bell, and a server that tries to take the terminal over.
+//! Reading: colors, the bell, and a hostile server that tries to control the terminal.
 
 use crate::harness::{FakeServer, Server, Tmux};
 
@@ -31,7 +31,7 @@ fn nothing_that_a_hostile_server_sends_reaches_the_terminal() {
     let rows = terminal.rows();
     assert!(rows.contains(&"eve: \u{FFFD}[5;5Hx".to_owned()), "{rows:?}");
     let recorded = terminal.recorded_up_to("the end");
-    let from = recorded.find("eve").expect("it was shown");
+    let from = recorded.find("eve").expect("the line was shown");
     for c in ['\x07', '\x08', '\u{9b}'] {
         assert!(!recorded[from..].contains(c), "{c:?} in {recorded:?}");
     }
@@ -67,7 +67,7 @@ fn no_color_takes_the_colors_and_leaves_the_line_editor() {
     bob.send("hi alice");
     terminal.wait_for_row("bob: hi alice");
     let recorded = terminal.recorded_up_to("hi alice");
-    assert!(recorded.contains("\x1b[?2004h"), "lines are edited: {recorded:?}");
+    assert!(recorded.contains("\x1b[?2004h"), "the line editor still works: {recorded:?}");
     for style in ["\x1b[1m", "\x1b[1;", "\x1b[2m", "\x1b[m"] {
         assert!(!recorded.contains(style), "{recorded:?}");
     }

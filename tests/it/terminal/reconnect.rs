@@ -1,8 +1,8 @@
-//! `--reconnect`: what a person sees while the connection comes and goes.
+//! `--reconnect`: what a person sees while the connection is lost and restored.
 
 use crate::harness::{FakeServer, Peer, Tmux, taken};
 
-/// Lets alice in, and waits until the client has noticed. A line that is typed earlier would be given back.
+/// Lets alice in, and waits until the client has noticed. The client would give back a line that is entered earlier.
 fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
     let mut connection = server.let_in("alice");
     is_in(terminal, &mut connection);
@@ -32,7 +32,7 @@ fn a_nickname_that_ones_own_ghost_holds_is_tried_again() {
     terminal.text("ne");
     terminal.keys(&["Enter"]);
     assert_eq!(connection.said(), "half a line");
-    // The status stood in a row of its own, which is gone.
+    // The client has removed the row with the status.
     terminal.wait_for_row("alice: half a line");
     let rows = terminal.rows();
     assert!(!rows.iter().any(|row| row.contains("Trying again")), "{rows:?}");
@@ -123,7 +123,7 @@ fn whatever_may_be_better_another_time_is_tried_again() {
     let Some(terminal) = Tmux::client(100, server.port(), "--nick alice --reconnect") else {
         return;
     };
-    // A tunnel to a server that is away.
+    // The first connection closes at once, like a tunnel whose server is down.
     drop(server.connection());
     let mut full = server.connection();
     full.send("[SERVER] The server is full. Try again later.");

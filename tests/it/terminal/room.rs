@@ -1,4 +1,4 @@
-//! The room: who comes and goes, who is ignored, and when something was said.
+//! The room: notices of joins and leaves, ignored people, and the times of messages.
 
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
@@ -29,7 +29,7 @@ fn joins_and_leaves_in_a_row_are_one_line_that_grows_in_place() {
     let rows = terminal.rows();
     let from = rows.iter().position(|row| row.contains("joined")).unwrap();
     let expected = [line, "bob: hi", "[SERVER] eve joined the chat!", "alice> typed"];
-    assert_eq!(rows[from..], expected, "each stands there once");
+    assert_eq!(rows[from..], expected, "each row is shown once");
     terminal.keys(&["C-u"]);
     terminal.text("/quiet");
     terminal.keys(&["Enter"]);
@@ -89,7 +89,8 @@ fn history_has_no_time() {
 fn each_of_two_people_has_a_color_of_their_own() {
     let server = FakeServer::start();
     let Some((terminal, mut connection)) = alice(&server, "") else { return };
-    // More than half of the palette: by their hashes some would have the same color.
+    // These are more than half of the palette's colors. If the color depended only on a hash of the name, some names
+    // would have the same color.
     let names: Vec<_> = (1..=10).map(|number| format!("u{number}")).collect();
     for name in &names {
         connection.send(&format!("{name}: hi"));

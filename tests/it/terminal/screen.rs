@@ -1,4 +1,4 @@
-//! The screen: how lines are broken into rows, and the row being typed.
+//! The screen: how long lines are broken into rows, and the row in which the user types.
 
 use crate::harness::{FakeServer, Tmux, poll_until};
 
@@ -37,5 +37,5 @@ fn an_edge_of_the_typed_row_says_that_there_is_more() {
     terminal.keys(&["Home"]);
     assert!(ends_with("…").starts_with("alice> the quick"));
     terminal.keys(&["C-l"]);
-    assert!(ends_with("…").starts_with("alice> the quick"), "one still knows who one is");
+    assert!(ends_with("…").starts_with("alice> the quick"), "the prompt is still there");
 }

@@ -1,5 +1,5 @@
-//! Nothing that is stuck holds the client: a server that reads nothing, a terminal that takes nothing, and
-//! servers that send what takes long to handle.
+//! The client still responds to keys while something is stuck: a server that reads nothing, a terminal that accepts no
+//! output, or a server that sends data which takes long to handle.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -8,8 +8,8 @@ use std::process::Command;
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
 fn alice(server: &FakeServer) -> Option<(Tmux, Peer)> {
-    // The code goes to a file: a terminal that takes nothing would not show it, and keep a shell that
-    // says there by which signal a program has ended.
+    // The exit code is written to a file, because a stopped terminal would not show it. The shell also reports which
+    // signal ended the client. It would block if it wrote that to the terminal, so it writes it to /dev/null.
     let script = format!(
         "exec 2> /dev/null; sh -c 'echo $$ > \"$0/pid\"; exec \"$1\" --port {} --nick alice' \"$dir\" \"$CLIENT\"
         echo code $? > \"$dir/code\"; echo code",
@@ -60,7 +60,7 @@ fn lines_are_held_back_where_the_server_does_not_confirm_them() {
     terminal.wait_for_row("[CLIENT] 1582 lines are waiting; Ctrl-C discards them.");
     let rows = terminal.rows();
     let waiting = rows.iter().filter(|row| row.contains("are waiting")).count();
-    assert_eq!(waiting, 1, "it is redrawn in place");
+    assert_eq!(waiting, 1, "the row is redrawn in place");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_terminal_that_takes_no_output_keeps_nobody() {
     for end in ["keys", "TERM", "HUP", "INT"] {
         let server = FakeServer::start();
         let Some((terminal, mut connection)) = alice(&server) else { return };
-        // Ctrl-S stops the output again, as it does outside raw mode.
+        // This makes Ctrl-S stop the output even in raw mode.
         let tty = terminal.value("pane_tty");
         let stty = Command::new("stty").args(["-F", &tty, "ixon"]).status();
         assert!(stty.unwrap().success());
@@ -118,7 +118,7 @@ fn a_hostile_server_cannot_keep_ctrl_c_from_leaving() {
         let Some((terminal, mut connection)) = alice(&server) else { return };
         let mut stream = connection.stream().try_clone().unwrap();
         let flooding = std::thread::spawn(move || {
-            // Until the client has gone.
+            // Sends until the client has closed the connection.
             while stream.write_all(flood.as_bytes()).is_ok() {}
         });
         connection.send("a: begins");
@@ -126,11 +126,12 @@ fn a_hostile_server_cannot_keep_ctrl_c_from_leaving() {
         let start = std::time::Instant::now();
         assert_eq!(terminal.wait_for_file("code"), "code 0\n", "{what}");
         eprintln!("{what}: left after {:?}", start.elapsed());
-        // The client may have closed with a window of zero. Then the flood would wait for a minute or two.
+        // The client may have closed while its receive buffer was full. Then the flood's write would block for a minute
+        // or two. Shutting the connection down ends the write.
         let _ = connection.stream().shutdown(Shutdown::Both);
         flooding.join().unwrap();
     };
-    // Half of them at once, since part of it is waiting.
+    // Four floods run at the same time, since each of them spends part of its time waiting.
     let mut floods = floods.into_iter();
     for _ in 0..2 {
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Typing: the line stays whole, and every key does what it says.
+//! Typing: arriving messages do not disturb the typed line, and each key has its usual effect.
 
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn the_typed_line_is_whole_after_fifty_arriving_messages() {
     terminal.wait_for_last_row("alice> typed wide 漢字 and narrow");
     assert_eq!(terminal.at_cursor(), ("alice> typed wide 漢字 and ".into(), "narrow".into()));
     let rows = terminal.rows();
-    let messages = rows.iter().position(|row| row.starts_with("bob: ")).expect("there are some");
+    let messages = rows.iter().position(|row| row.starts_with("bob: ")).expect("bob's messages");
     for (number, two) in (1..=50).zip(rows[messages..].chunks(2)) {
         assert_eq!(two[0], format!("bob: message {number} is long enough to take"));
         assert_eq!(two[1], "  two rows of the terminal");
@@ -43,8 +43,9 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
     let Some(terminal) = alice(60, server.port()) else { return };
     let mut bob = server.join("bob");
     terminal.wait_for_row("[SERVER] bob joined the chat!");
-    // An arrow key, and a character of three bytes, each byte a write of its own; then the Escape key. An
-    // arrow key of which the rest comes late is none, so that a busy machine needs several tries.
+    // Each byte is sent with a write of its own: first those of an arrow key, then those of a character of three bytes,
+    // then Escape. If the rest of the arrow key's bytes arrives too late, the client does not recognize the key. So on
+    // a busy machine, several tries may be necessary.
     poll_until(format_args!("o漢n, the screen is\n{terminal}"), || {
         terminal.keys(&["C-e", "C-u"]);
         terminal.text("on");
@@ -66,7 +67,8 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
 fn the_escape_key_swallows_nothing_that_is_typed_after_it() {
     let server = Server::start();
     let Some(terminal) = alice(60, server.port()) else { return };
-    // Typed at once, Escape and b are Alt-B. So the pause is made longer until they are not.
+    // If b follows Escape immediately, the two are Alt-B. So the pause between them grows until the client reads them
+    // as two keys.
     let mut pause = Duration::from_millis(50);
     poll_until(format_args!("a b, the screen is\n{terminal}"), || {
         terminal.keys(&["C-u", "Escape"]);
