@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Who has a whole network of IPv6 has one place in the count, not one for each address.
+# Checks that the limit on connections from one address counts a whole /64 network of IPv6 as one address.
 #
 #   tests/addresses.sh [SERVER]        (target/release/server if not given)
 #
-# A network namespace whose only interface has 70 addresses of one /64, one of another /64, and one of
-# IPv4. All 70 connect: 64 get in and 6 are told why not. Then the other two connect, and get in. Takes a
-# few seconds.
+# The script creates a network namespace. Its only interface has 70 addresses in one /64 network, one address
+# in another /64 network, and one IPv4 address. A client connects from each of the 70 addresses: 64 clients get
+# in, and 6 are refused with the reason. Then a client connects from each of the other two addresses, and gets
+# in. All of this takes a few seconds.
 #
-# Needs Linux, root (CAP_NET_ADMIN), ip(8) and the nc of OpenBSD. Where it cannot have them it is left
-# out, with a line; where CHAT_TESTS_COMPLETE is set, that is a failure. Every wait has a deadline.
+# The script needs Linux, root (CAP_NET_ADMIN), ip(8) and OpenBSD's nc. Without them the test is left out, and a
+# line says so. If CHAT_TESTS_COMPLETE is set, the script fails instead. Every wait has a deadline.
 
 set -u
 
@@ -32,11 +33,11 @@ command -v ip >/dev/null || leave_out "no ip(8)"
 [[ $(nc -h 2>&1) == *OpenBSD* ]] || leave_out "no OpenBSD nc"
 [ -x "$server" ] || fail "no server at $server: cargo build --release"
 
-# A name of this run alone, so that two runs do not meet.
+# The name contains the process id, so that two runs can happen at the same time.
 namespace=chat-addresses-$$
 work=$(mktemp -d) || exit 1
 clean_up() {
-    # Ends what runs in the namespace, and only that; then it can go.
+    # Kills the processes in the namespace, and only those. Then the namespace can be deleted.
     for process in $(ip netns pids "$namespace" 2>/dev/null); do kill -KILL "$process"; done
     ip netns del "$namespace" 2>/dev/null
     rm -rf "$work"
@@ -53,8 +54,8 @@ echo "address add 2001:db8:0:2::1/128 dev lo nodad" >>"$work/addresses"
 echo "address add 10.213.7.1/32 dev lo" >>"$work/addresses"
 ip -n "$namespace" -batch "$work/addresses" 2>/dev/null || leave_out "no addresses of IPv6"
 
-# Waits until $1 files of those after it hold something, 20 seconds at most; `read -t` on a pipe that
-# stays empty is the pause between two looks.
+# Waits until $1 of the files $2, $3, ... are not empty, for about 20 seconds at most. The pause between two looks is
+# a `read -t` on a pipe that stays empty.
 exec 9<> <(:)
 wait_for_answers() {
     local count=$1 tries file answered
@@ -69,10 +70,10 @@ wait_for_answers() {
 }
 
 ip netns exec "$namespace" "$server" :: $PORT >"$work/server" 2>&1 </dev/null &
-disown # Its end is none of this shell's news.
+disown # So that this shell does not report when the server is killed.
 wait_for_answers 1 "$work/server"
 
-# Connects from address $1 to address $2, and keeps what is answered in file $3.
+# Connects from address $1 to address $2, and writes the server's answer into file $3.
 visit() {
     ip netns exec "$namespace" timeout 30 nc -d -s "$1" "$2" $PORT >"$work/$3" 2>&1 </dev/null &
     disown

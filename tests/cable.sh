@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Pulls a cable: how long does a client that vanished without a word keep its nickname?
+# Pulls a cable, and measures how long a client that has vanished without closing its connection keeps its nickname.
 #
 #   tests/cable.sh [SERVER]        (target/release/server if not given)
 #
-# Two network namespaces, a pair of virtual interfaces between them, and two servers in one: in the
-# first room nobody says a word, in the second somebody talks. The client in the other namespace is
-# in both rooms when its interface is taken down. No packet tells the servers: keep-alive finds the
-# ghost in the silent room, TCP_USER_TIMEOUT the one in the room that talks. Both must be gone
-# within two minutes. Takes about two, most of it waiting.
+# The script creates two network namespaces with a pair of virtual interfaces between them. Two servers run in
+# the first namespace. In the room of one server nobody talks; in the room of the other, a client talks. A client
+# in the second namespace, the ghost, joins both rooms. Then its interface is taken down. The servers get no packet
+# that tells them so. In the silent room, keep-alive detects that the ghost is gone; in the other room,
+# TCP_USER_TIMEOUT does. The ghost must have left both rooms within two minutes. The script takes about that long.
 #
-# Needs Linux, root (CAP_NET_ADMIN) and ip(8). Where it cannot have them it is left out, with a line;
-# where CHAT_TESTS_COMPLETE is set, that is a failure. Clients are bash's own /dev/tcp. Every wait has a deadline.
+# The script needs Linux, root (CAP_NET_ADMIN) and ip(8). Without them the test is left out, and a line says so. If
+# CHAT_TESTS_COMPLETE is set, the script fails instead. The clients use bash's /dev/tcp. Every wait has a deadline.
 
 set -u
 
@@ -20,13 +20,13 @@ SERVER_ADDRESS=10.213.7.1
 CLIENT_ADDRESS=10.213.7.2
 LIMIT_SECONDS=120
 
-# Puts the next line of file descriptor 3 into `line`; fails if none comes within $1 seconds.
+# Reads the next line of file descriptor 3 into `line`. Fails if no line arrives within $1 seconds.
 next_line() {
     IFS= read -r -t "$1" -u 3 line
 }
 
-# Somebody in the room, next to the server: reports on standard output when the ghost came, and when
-# it left. With `talk` it says something every five seconds.
+# A client in the server's own namespace, which watches one room. It reports on standard output when the ghost joins
+# and when it leaves. With the argument `talk`, the watcher also sends a line about every five seconds.
 watch_room() {
     local port=$1 talk=${2-} deadline line
     exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1
@@ -51,7 +51,7 @@ watch_room() {
     exit 1
 }
 
-# The ghost: joins both rooms, says so, and holds still until its standard input ends.
+# The ghost: joins both rooms, and then sends nothing until its standard input ends.
 haunt() {
     exec 3<>"/dev/tcp/$SERVER_ADDRESS/$SILENT_PORT" 4<>"/dev/tcp/$SERVER_ADDRESS/$TALKING_PORT" ||
         exit 1
@@ -74,11 +74,12 @@ leave_out() {
 command -v ip >/dev/null || leave_out "no ip(8)"
 [ -x "$server" ] || { echo "cable: no server at $server: cargo build --release"; exit 1; }
 
-# Names of this run alone, so that two runs do not meet; an interface has at most 15 characters.
+# The names contain the process id, so that two runs can happen at the same time. The name of an interface has at
+# most 15 characters.
 near=chat-near-$$ far=chat-far-$$ near_end=cn$$ far_end=cf$$
 work=$(mktemp -d) || exit 1
 clean_up() {
-    # Ends what runs in the namespaces, and only that; then they can go.
+    # Kills the processes in the namespaces, and only those. Then the namespaces can be deleted.
     for namespace in "$near" "$far"; do
         for process in $(ip netns pids "$namespace" 2>/dev/null); do kill -KILL "$process"; done
         ip netns del "$namespace" 2>/dev/null
@@ -98,8 +99,8 @@ ip -n "$near" link set "$near_end" up
 ip -n "$far" address add $CLIENT_ADDRESS/24 dev "$far_end"
 ip -n "$far" link set "$far_end" up
 
-# Waits until file $2 holds line $1, 20 seconds at most; `read -t` on a pipe that stays empty is the
-# pause between two looks.
+# Waits until file $2 contains the text $1, for about 20 seconds at most. The pause between two looks is a `read -t`
+# on a pipe that stays empty.
 exec 9<> <(:)
 wait_for() {
     local tries
@@ -116,7 +117,7 @@ watchers=()
 for room in silent talking; do
     if [ $room = silent ]; then port=$SILENT_PORT talk=; else port=$TALKING_PORT talk=talk; fi
     ip netns exec "$near" "$server" 0.0.0.0 $port >"$work/$room-server" 2>&1 </dev/null &
-    disown # Its end is none of this shell's news.
+    disown # So that this shell does not report when the server is killed.
     wait_for "Waiting for connections" "$work/$room-server"
     ip netns exec "$near" bash "$0" watch_room $port $talk >"$work/$room" 2>&1 </dev/null &
     watchers+=($!)

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# One room on several servers, over a real engine that suffers: it is killed, stopped, restarted, full, emptied, loses
-# the end of its log, and another takes its place; links are cut. Then a soak of all that at random.
+# Tests one room on several servers, over a real engine with faults. The engine is killed, stopped, restarted, full or
+# emptied, loses the end of its log, or is replaced by another engine. Links are cut. A soak combines these faults at
+# random.
 #
-#   tests/relay.sh [SECONDS]           (how long the soak lasts; 20 if not given)
-#   tests/relay.sh measure [ROUNDS]    (3 if not given) what a relay costs, instead of all that: a server without one, with
-#                                      an engine that syncs every second, and with one that always syncs, in turn
+#   tests/relay.sh [SECONDS]           (the length of the soak; 20 if not given)
+#   tests/relay.sh measure [ROUNDS]    (3 if not given) measures the cost of a relay instead of running tests. In turn
+#                                      it measures a server without a relay, one with an engine that syncs to disk
+#                                      every second, and one with an engine that syncs after every write
 #
-# It builds and runs the tests in tests/it/relay/redis, which are left out where CHAT_ENGINE is not set. Each line of a
-# talker must be heard once, in order, and by all listeners in the same order. CHAT_ENGINE names another engine than
-# redis-server, such as valkey-server; CHAT_SOAK_SEED repeats a soak.
+# The script builds and runs the tests in tests/it/relay/redis, which are left out unless CHAT_ENGINE is set. All
+# listeners must receive each line exactly once, in the same order, and each talker's lines in the order in which they
+# were sent. To use another engine than redis-server, set CHAT_ENGINE, for example to valkey-server. To repeat a soak,
+# set CHAT_SOAK_SEED.
 #
-# Needs redis-server, of Redis 6.2 or later, or of Valkey; without one it is left out, with a line. Every wait has a
-# deadline.
+# The script needs Redis 6.2 or later, or Valkey. Without an engine the tests are left out, and a line says so. Every
+# wait has a deadline.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
