@@ -1,11 +1,11 @@
-//! Cleaning: what a stranger may not send to a terminal.
+//! Cleaning: removing characters that a stranger must not send to a terminal.
 //!
-//! A terminal obeys some of the characters that it is asked to print. Escape sequences move its
-//! cursor, change its title and answer on its keyboard. Other characters deceive the reader instead:
-//! they reorder text, or hide it. Cleaning replaces all of them, visibly, by U+FFFD.
+//! A terminal obeys some of the characters that a program prints. Escape sequences can move the cursor, change
+//! the title, and make the terminal send input as if it had been typed. Other characters deceive the reader: they
+//! reorder text, or hide it. Cleaning replaces all these characters with the visible U+FFFD.
 //!
-//! It is used where text enters the server, where the server logs, where the client prints, and
-//! where a program prints its arguments. The client has no reason to trust its server.
+//! Text is cleaned when the server receives it, when the server logs it, when the client prints it, and when a
+//! program prints its own arguments. The client cleans text because it does not trust its server.
 //!
 //! Grew from `clean` of step 6 of the [course](crate::lessons).
 
@@ -14,46 +14,46 @@ use std::borrow::Cow;
 use super::MAX_MESSAGE_BYTES;
 use super::unicode::is_default_ignorable;
 
-/// The emoji of a black flag. The tags that follow it name a country, such as Scotland.
+/// The black flag emoji. Invisible tag characters after it name a region, such as Scotland.
 const BLACK_FLAG: char = '\u{1F3F4}';
 
-/// Ends the tags of a flag.
+/// The character that ends the tags of a flag.
 const CANCEL_TAG: char = '\u{E007F}';
 
-/// How many tags a flag has: a region code of two letters or three digits, and one to four
-/// characters for the part of it (UTS #51, annex C; UTS #35, `unicode_subdivision_id`).
+/// How many tags a flag has: two letters or three digits for a country or area, and one to four characters for a
+/// part of it (UTS #51, annex C; UTS #35, `unicode_subdivision_id`).
 const FLAG_TAGS: std::ops::RangeInclusive<usize> = 3..=7;
 
-/// Replaces what is not safe to print: a tab by a space, everything else by U+FFFD.
+/// Replaces the characters that are not safe to print. A tab becomes a space. Each other unsafe character becomes
+/// U+FFFD:
 ///
-/// "Everything else" is:
+/// - control characters: C0, DEL and C1, including line ends;
+/// - invisible characters, and characters that reorder text (`Default_Ignorable_Code_Point`, which includes
+///   `Bidi_Control`);
+/// - line separators, paragraph separators, and characters for interlinear annotation;
+/// - format controls and blanks for hieroglyphs, format controls for music, and noncharacters.
 ///
-/// - controls: C0, DEL and C1, line ends included;
-/// - characters that are never seen, and those that reorder text (`Default_Ignorable_Code_Point`,
-///   which includes `Bidi_Control`), line and paragraph separators, interlinear annotation;
-/// - the format controls and blanks of hieroglyphs, and the format controls of music;
-/// - noncharacters.
-///
-/// Characters that text needs stay: the joiners U+200C and U+200D in Persian and in emoji, the variation
-/// selectors 15 and 16, and the tags of an emoji flag. Clean text is lent back without a copy.
+/// Some invisible characters stay, because text needs them: the joiners U+200C and U+200D (for Persian and for
+/// emoji), the variation selectors 15 and 16, and the tags of an emoji flag. A text that is already clean is
+/// borrowed, not copied.
 ///
 /// ```
 /// use chat::protocol::cleaning::clean;
 /// assert_eq!(clean("a\tb \x1b[31mred"), "a b \u{FFFD}[31mred");
 /// ```
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // Nearly every text is plain ASCII. This pass over the bytes has no early exit, so the compiler makes it
-    // check sixteen bytes at a time.
+    // Nearly every text is plain ASCII. This loop over the bytes has no early exit, so the compiler can vectorize
+    // it and check sixteen bytes at a time.
     let is_plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
     if is_plain { Cow::Borrowed(text) } else { replace_unsafe(text) }
 }
 
-/// Does the same for any text. This is a function of its own, so that plain text does not pay for its
-/// variables.
+/// Cleans a text that is not only printable ASCII. This is a separate function, so that [`clean`] does not set up these
+/// variables for plain text.
 #[inline(never)]
 fn replace_unsafe(text: &str) -> Cow<'_, str> {
     let mut cleaned = String::new();
-    // How far `cleaned` is, and where the last flag with its tags ends.
+    // The end of the text that is in `cleaned` so far, and the end of the last flag with its tags.
     let (mut done, mut flag_end) = (0, 0);
     for (at, c) in text.char_indices() {
         if !is_unsafe(c) {
@@ -82,39 +82,41 @@ fn replace_unsafe(text: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 ///
-/// Cleaning can make a line three times as long. The limit of a line holds after cleaning, too. If the cleaned
-/// line is over [`MAX_MESSAGE_BYTES`], returns its length in bytes. Tell the sender this length: see
-/// [`too_long_cleaned`](super::replies::too_long_cleaned).
+/// Cleaning can make a line three times as long, and the limit on the length of a line also applies after
+/// cleaning. If the cleaned line is longer than [`MAX_MESSAGE_BYTES`], returns its length in bytes. The caller
+/// tells this length to the sender: see [`too_long_cleaned`](super::replies::too_long_cleaned).
 pub fn clean_line(line: &str) -> Result<Cow<'_, str>, usize> {
     let cleaned = clean(line);
     if cleaned.len() > MAX_MESSAGE_BYTES { Err(cleaned.len()) } else { Ok(cleaned) }
 }
 
-/// Returns whether [`clean`] replaces a character that stands alone.
+/// Returns whether [`clean`] replaces a character when this character is the whole text.
 pub fn is_unsafe(c: char) -> bool {
     match c {
         ' '..='~' => false,
         '\0'..='\u{9F}' => true,
-        // Most of what people write, for speed: Latin, Greek, Cyrillic, Hebrew, kana, Chinese, Korean,
-        // emoji.
+        // These ranges have most of what people write. They come first for speed: Latin, Greek, Cyrillic, Hebrew,
+        // kana, Chinese, Korean, emoji.
         '\u{AE}'..='\u{34E}' | '\u{370}'..='\u{61B}' | '\u{3000}'..='\u{3163}' => false,
         '\u{3165}'..='\u{D7FF}' | '\u{1F000}'..='\u{1FFFD}' => false,
         '\u{200C}'..='\u{200D}' | '\u{FE0E}'..='\u{FE0F}' => false,
         '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}' => true,
-        // Joiners, mirroring, and two blanks. What follows them in the block has pixels.
+        // For hieroglyphs: joiners, mirroring, and two blanks. The later characters of this block are visible.
         '\u{13430}'..='\u{13442}' => true,
         c => is_default_ignorable(c) || is_noncharacter(c),
     }
 }
 
-/// Noncharacters are never assigned: the last two code points of each plane, and 32 more.
+/// Returns whether a character is a noncharacter, which Unicode will never assign: the last two code points of
+/// each plane, and 32 others.
 fn is_noncharacter(c: char) -> bool {
     u32::from(c) & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}')
 }
 
-/// Skips the tags of a flag at the start of `text`. Returns the rest, or all of `text` if there are no tags.
+/// Skips the tags of a flag at the start of `text`. Returns the rest, or all of `text` if it does not start with
+/// complete tags.
 fn after_flag_tags(text: &str) -> &str {
-    // A tag is an invisible copy of an ASCII letter or digit.
+    // A tag character is an invisible copy of an ASCII letter or digit.
     let is_tag = |c: char| matches!(c, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}');
     let after = text.trim_start_matches(is_tag);
     let tags = (text.len() - after.len()) / CANCEL_TAG.len_utf8();
@@ -128,7 +130,7 @@ fn after_flag_tags(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// Scotland: a black flag, the tags of `gbsct`, and their end.
+    /// The flag of Scotland: a black flag, the tags for `gbsct`, and the tag that ends them.
     const FLAG: &str = "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
 
     #[test]
@@ -184,7 +186,7 @@ mod tests {
             let cleaned = format!("{before}{}.", "\u{FFFD}".repeat(hidden.len()));
             assert_eq!(clean(&text), cleaned, "{before}{hidden:?}");
         }
-        // Nothing hides behind a flag.
+        // Further tags after a flag are replaced.
         let text = format!("{FLAG}{}", tags("hi\x7F"));
         assert_eq!(clean(&text), format!("{FLAG}\u{FFFD}\u{FFFD}\u{FFFD}"));
     }

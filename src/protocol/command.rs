@@ -1,38 +1,39 @@
-//! Commands: what a line from a client asks for.
+//! Commands: the meaning of a line from a client.
 //!
-//! Only the form of a line is looked at here. Whether a name exists is for the server to say.
+//! This module only checks the syntax of a line. The server checks whether a nickname exists.
 //!
 //! Grew from the two commands of step 5 of the [course](crate::lessons).
 
 /// The meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Nothing but white space: ignored.
+    /// Only white space. The server ignores such a line.
     Blank,
-    /// A message to everyone: a line without a slash, or `//text` for `/text`.
+    /// A message to everyone: a line that does not begin with a slash. The line `//text` is the message `/text`.
     Say(&'a str),
     /// `/me ACTION`.
     Act(&'a str),
-    /// `/msg NICK TEXT`. `@NICK` and `NICK:` are accepted for the nickname, too.
+    /// `/msg NICK TEXT`. The nickname may also be written as `@NICK` or `NICK:`.
     Tell {
-        /// The recipient's nickname as typed, without such an `@` or `:`.
+        /// The recipient's nickname as typed, without this `@` or `:`.
         to: &'a str,
         /// The message.
         text: &'a str,
     },
-    /// `/nick NAME`, the name as typed.
+    /// `/nick NAME`, with the name as typed.
     Rename(&'a str),
-    /// `/who [PART]` or `/users [PART]`: lists the nicknames that contain this part. Empty for all.
+    /// `/who [PART]` or `/users [PART]`: lists the nicknames that contain this part. If the part is empty, lists
+    /// all.
     Who(&'a str),
-    /// `/ping [WORD]`: sends this word back. Empty without one.
+    /// `/ping [WORD]`: sends this word back. The word may be empty.
     Ping(&'a str),
     /// `/help`.
     Help,
     /// `/quit` or `/exit`.
     Quit,
-    /// A known command that lacks an argument. The text says how the command is written.
+    /// A known command without its argument. The text shows how the command is written.
     Incomplete(&'static str),
-    /// A slash and a word that is no command.
+    /// A slash, followed by a word that is not a command.
     Unknown(&'a str),
 }
 
@@ -43,7 +44,7 @@ const RENAME_USAGE: &str = "/nick NAME";
 /// How `/me` is written.
 const ACT_USAGE: &str = "/me ACTION";
 
-/// The longest word that `/ping` sends back, in bytes. A longer word is cut off.
+/// The longest word that `/ping` sends back, in bytes. A longer word is cut off at this length.
 pub const MAX_PING_BYTES: usize = 32;
 
 /// The commands and what each does, in the order in which `/help` lists them.
@@ -58,7 +59,7 @@ pub const COMMANDS: [(&str, &str); 7] = [
 ];
 
 impl<'a> Command<'a> {
-    /// Reads a line. Commands may be written in any case.
+    /// Parses a line. Commands are not case-sensitive.
     ///
     /// ```
     /// use chat::protocol::command::Command;
@@ -91,22 +92,22 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Returns the nickname in a word that addresses somebody: `@alice`, `alice:`. No nickname has one of
-/// these characters. A word of nothing else is returned whole, so that an answer can show it.
+/// Returns the nickname in a word that addresses somebody, such as `@alice` or `alice:`. No nickname contains `@`
+/// or `:`. A word that consists only of these characters is returned whole, so that an error message can show it.
 fn addressed(word: &str) -> &str {
     let name = word.strip_prefix('@').unwrap_or(word);
     let name = name.strip_suffix(':').unwrap_or(name);
     if name.is_empty() { word } else { name }
 }
 
-/// Splits off the first word. White space around the rest is dropped.
+/// Splits a text into its first word and the rest. Drops the white space around both.
 pub fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
 }
 
-/// Cuts text off after the last character that ends within `bytes`.
+/// Returns the start of a text: as many whole characters as fit into `bytes` bytes.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]

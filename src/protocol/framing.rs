@@ -1,22 +1,22 @@
 //! Framing: cutting the stream of bytes that TCP delivers into lines.
 //!
-//! TCP keeps the order of bytes and nothing else. What one side wrote at once may arrive in pieces, and what it
-//! wrote in pieces may arrive at once. So a message needs a delimiter of its own, here the line feed.
-//! [`LineDecoder`] is given what each `read` returned, and yields whole lines. It never holds more than the
-//! limit of one line, even if no line end comes.
+//! TCP keeps the order of the bytes, but not the boundaries between writes. Bytes from one `write` may arrive in
+//! several reads, and bytes from several writes may arrive in one `read`. So each message needs a delimiter,
+//! which is the line feed here. [`LineDecoder`] is given the bytes that each `read` returned, and yields whole
+//! lines. It never stores more than the limit for one line, even if no line end arrives.
 //!
-//! A line ends with LF or CR LF. Two other ends exist in the wild:
+//! A line ends with LF or CR LF. Some programs use two other line ends, which are accepted, too:
 //!
-//! - CR NUL. That is how the network virtual terminal of RFC 854 spells a carriage return alone, and
-//!   some telnet clients send it for the Enter key.
+//! - CR NUL. In the telnet protocol (RFC 854), this is a carriage return alone. Some telnet clients send it for
+//!   the Enter key.
 //! - LF CR, also as LF CR NUL.
 //!
-//! A byte order mark (U+FEFF) at the start of a stream is dropped. Editors put it at the start of files, and
-//! people pipe files into `nc`.
+//! A byte order mark (U+FEFF) at the start of a stream is dropped. Some editors put it at the start of a file,
+//! and people pipe files into `nc`.
 //!
-//! `telnet` mixes commands of its own (RFC 854) into the text. None of them contains a line feed. So
-//! lines are cut first, and the commands are taken out on the way. Cleaning is not done here: see
-//! [`cleaning`](super::cleaning).
+//! `telnet` mixes its own commands (RFC 854) into the text. They are removed while a line is read. None of these
+//! commands contains a line feed, so a line feed always ends the line, even in the middle of a command. This
+//! module does not clean lines: see [`cleaning`](super::cleaning).
 //!
 //! Grew from `Input` of step 6 of the [course](crate::lessons).
 
@@ -27,7 +27,7 @@ const NUL: u8 = 0;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// Interpret As Command: the byte that opens every telnet sequence. Never part of UTF-8.
+/// "Interpret As Command": the byte that starts every telnet sequence. UTF-8 text never contains it.
 const IAC: u8 = 255;
 const TELNET_DO: u8 = 253;
 const TELNET_SUBNEGOTIATION: u8 = 250;
@@ -44,17 +44,17 @@ pub enum Frame<'a> {
     Line(&'a str),
     /// A line that is not UTF-8, or that ended in the middle of a telnet sequence.
     NotUtf8,
-    /// A line over the limit, of this many bytes. Its text was not kept.
+    /// A line over the limit. Its text was not kept.
     TooLong {
         /// The line's length without its line end and telnet sequences.
         bytes: usize,
     },
-    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. Then telnet prints nothing more until it gets an
-    /// answer. [`TIMING_MARK_REFUSED`] is enough.
+    /// `IAC DO TIMING-MARK`, which telnet sends on Ctrl-C. After this, telnet prints nothing until it receives an
+    /// answer. The answer [`TIMING_MARK_REFUSED`] is enough.
     TimingMark,
 }
 
-/// Cuts a stream of bytes into lines of at most a limit.
+/// Cuts a stream of bytes into lines. A line has at most a given number of bytes.
 ///
 /// ```
 /// use chat::protocol::framing::{LineDecoder, Frame};
@@ -70,23 +70,23 @@ pub enum Frame<'a> {
 #[derive(Debug)]
 pub struct LineDecoder {
     limit: usize,
-    /// The start of a line whose end has not come yet: at most `limit` bytes and a carriage return.
+    /// The start of a line whose end has not arrived yet: at most `limit` bytes and a carriage return.
     held: Vec<u8>,
-    /// The length of that line so far. Once the line is over the limit, this is more than the length of `held`.
+    /// The length of this line so far. For a line over the limit, this is more than the length of `held`.
     bytes: usize,
     ends_in_carriage_return: bool,
-    /// `held` was yielded as a line. It is emptied when the caller asks for the next one.
+    /// `held` was yielded as a line. It is emptied when the caller asks for the next line.
     yielded: bool,
-    /// A byte that is dropped if it comes next.
+    /// Which byte is dropped if it is the next byte.
     skip: Skip,
     telnet: Telnet,
 }
 
-/// A byte that is dropped if it comes next, because it is not part of a line.
+/// Which byte is dropped if it is the next byte, because it is not part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
-    /// At the start of the stream: a byte order mark, of which this many bytes have come.
+    /// At the start of the stream: the next byte of a byte order mark, of which this many bytes have arrived.
     ByteOrderMark(usize),
     /// After LF: the CR of LF CR.
     CarriageReturn,
@@ -94,7 +94,7 @@ enum Skip {
     Nul,
 }
 
-/// How far into a telnet sequence the stream is.
+/// The position in a telnet sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Telnet {
     Text,
@@ -123,17 +123,18 @@ impl LineDecoder {
         }
     }
 
-    /// Takes the next frame from the front of `input`. If `input` holds no further line end, takes
-    /// all of it and returns `None`.
+    /// Takes the next frame from the front of `input`. If `input` contains no complete frame, takes all of
+    /// `input` and returns `None`.
     ///
-    /// A line that lies whole in `input` is lent from there, without a copy.
+    /// If `input` contains the whole line, the frame borrows from `input` without a copy.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Frame<'a>> {
         self.forget_yielded();
         loop {
             if self.telnet != Telnet::Text {
                 let (&byte, rest) = input.split_first()?;
                 if byte == LINE_FEED {
-                    // The line ends within a sequence. The IAC stays in it, so the line is not UTF-8.
+                    // The line ends within a telnet sequence. An IAC is kept in the line, so the line is not
+                    // UTF-8.
                     self.telnet = Telnet::Text;
                     self.hold(&[IAC]);
                     continue;
@@ -144,7 +145,7 @@ impl LineDecoder {
                 }
                 continue;
             }
-            // Printable ASCII is never dropped. This spares most lines the call.
+            // Printable ASCII is never dropped, so most lines do not need this call.
             let begins_with_text = matches!(input.first(), Some(b' '..=b'~'));
             if !begins_with_text || matches!(self.skip, Skip::ByteOrderMark(1..)) {
                 self.skip_over(input);
@@ -185,7 +186,7 @@ impl LineDecoder {
         (self.bytes > 0).then(|| self.yield_line())
     }
 
-    /// Drops bytes from the front of `input` that are no part of the line.
+    /// Drops bytes from the front of `input` that are not part of the line.
     #[inline(never)]
     fn skip_over(&mut self, input: &mut &[u8]) {
         while let Some((&byte, rest)) = input.split_first() {
@@ -196,7 +197,7 @@ impl LineDecoder {
                 }
                 Skip::CarriageReturn if byte == CARRIAGE_RETURN => Skip::Nul,
                 Skip::Nul if byte == NUL => Skip::Nothing,
-                // A telnet sequence is not text. The bytes to be dropped may still come after it.
+                // A telnet sequence is not text. The byte to be dropped may still follow the sequence.
                 Skip::ByteOrderMark(0) | Skip::CarriageReturn | Skip::Nul if byte == IAC => return,
                 _ => {
                     self.hold_partial_mark();
@@ -208,7 +209,8 @@ impl LineDecoder {
         }
     }
 
-    /// Adds the bytes to the line that only looked like the start of a byte order mark.
+    /// If the stream began like a byte order mark but did not continue like one, adds the skipped bytes to the
+    /// line.
     fn hold_partial_mark(&mut self) {
         if let Skip::ByteOrderMark(come) = self.skip {
             self.hold(&BYTE_ORDER_MARK[..come]);
@@ -216,12 +218,13 @@ impl LineDecoder {
         }
     }
 
-    /// Steps over one byte of a telnet sequence. Returns whether it completed `IAC DO TIMING-MARK`.
+    /// Processes one byte of a telnet sequence. Returns whether the byte completed `IAC DO TIMING-MARK`.
     fn telnet_byte(&mut self, byte: u8) -> bool {
         let mut timing_mark = false;
         self.telnet = match (self.telnet, byte) {
             (Telnet::Command, IAC) => {
-                // An escaped 255 is a byte of the text. UTF-8 never has this byte.
+                // A doubled IAC stands for the byte 255 in the text. UTF-8 never contains this byte, so the line
+                // is refused later.
                 self.hold(&[IAC]);
                 Telnet::Text
             }
@@ -229,7 +232,7 @@ impl LineDecoder {
             (Telnet::Command, TELNET_SUBNEGOTIATION) => Telnet::Subnegotiation,
             (Telnet::Command, 240..=249) => Telnet::Text,
             (Telnet::Command, _) => {
-                // Not a telnet command: it stays in the text, which is then not UTF-8.
+                // This is not a telnet command. The two bytes stay in the text, which is then not UTF-8.
                 self.hold(&[IAC, byte]);
                 Telnet::Text
             }
@@ -245,13 +248,14 @@ impl LineDecoder {
         timing_mark
     }
 
-    /// Adds text to the line that has not ended yet. All of it is counted, but nothing over the limit is kept.
+    /// Adds text to the line that has not ended yet. All of the text is counted, but only text up to the limit is
+    /// kept.
     fn hold(&mut self, text: &[u8]) {
         let Some(&last) = text.last() else { return };
         self.skip = Skip::Nothing;
         self.ends_in_carriage_return = last == CARRIAGE_RETURN;
         self.bytes += text.len();
-        // This is one byte more than the limit. A carriage return in that place belongs to the line end.
+        // One byte more than the limit is kept, since it may be the carriage return of the line end.
         let free = (self.limit + 1).saturating_sub(self.held.len());
         self.held.extend_from_slice(&text[..text.len().min(free)]);
     }
@@ -272,12 +276,13 @@ impl LineDecoder {
     }
 }
 
-/// Returns where the first line end or IAC is: the LF, the NUL of a CR NUL, or the IAC.
+/// Returns the position of the first line end or IAC: of the LF, of the NUL after a CR, or of the IAC.
 ///
-/// A server under a flood spends much of its time here, so whole blocks are looked at first. The test of a
-/// block of sixteen bytes has no early exit. So the compiler turns it into a few vector instructions. The test
-/// becomes a single comparison if it also finds the controls between NUL and LF: such a byte plus one, modulo
-/// 256, is at most 11. Of these only the tab occurs in text. A block with a tab is then looked at byte by byte.
+/// During a flood, the server spends much of its time here. So this function first tests whole blocks of sixteen
+/// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. For
+/// each byte, the test is a single comparison: a byte from NUL to LF, or IAC, plus one (modulo 256) is at most
+/// 11. This comparison also finds the other control characters between NUL and LF. Of these, only the tab is
+/// usual in text. A block in which the test finds something is then searched byte by byte.
 fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
     let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;
@@ -305,7 +310,8 @@ fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     }
 }
 
-/// Decides what a line of `bytes` bytes is. `line` holds all of it, unless it is over the limit.
+/// Makes the frame for a line of `bytes` bytes. `line` contains all bytes of the line, unless the line is over
+/// the limit.
 fn validate(line: &[u8], bytes: usize, limit: usize) -> Frame<'_> {
     if bytes > limit {
         return Frame::TooLong { bytes };

@@ -1,19 +1,21 @@
-//! HTTP: telling a web client from a person at the nickname prompt.
+//! HTTP: recognizing a web client at the nickname prompt.
 //!
-//! A web page can make a browser send anything to any port. An HTTP request is text in lines, so its body
-//! would join the room and speak there. A request is recognized by its first line or by its `Host` header.
-//! Neither can be a nickname, so nobody is refused by mistake.
+//! A web page can make a browser send an HTTP request to any port. A request consists of lines of text, and the
+//! page chooses the lines of its body. So the body could join the room and send messages. The server recognizes a
+//! request by its first line or by its `Host` header. Neither line can be a nickname, so no person is refused by
+//! mistake.
 
 /// Returns whether a line at the nickname prompt comes from a client that speaks HTTP.
 ///
-/// There are two such lines (RFC 9112, section 3):
+/// These two lines show that it does (RFC 9112, section 3):
 ///
 /// ```text
 /// METHOD SP target SP HTTP/version
 /// Host: name
 /// ```
 ///
-/// The second line matters when the first is over the limit. The text of the first is not kept then.
+/// The second line is needed when the first line is longer than the limit, because the text of such a line is not
+/// kept.
 ///
 /// ```
 /// use chat::protocol::http::is_http;
@@ -33,7 +35,7 @@ fn is_request_line(line: &str) -> bool {
         && rest.split(' ').any(|word| word.starts_with("HTTP/"))
 }
 
-/// The case of a header's name does not matter. HTTP/1.1 demands this header in every request.
+/// HTTP/1.1 requires this header in every request. The name of a header is not case-sensitive.
 fn is_host_header(line: &str) -> bool {
     line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("host"))
 }

@@ -1,16 +1,16 @@
-//! Nicknames: what a name may look like, and when two names are the same.
+//! Nicknames: which names are allowed, and which two names count as the same name.
 //!
-//! Names are shown in front of messages and inside notices. The rules here keep anybody from
-//! speaking as the server or as somebody else:
+//! Names are shown in front of messages and inside notices. These rules prevent a person from posing as the
+//! server or as somebody else:
 //!
-//! - A name has letters and digits of any script, `-`, `_` and `.`. It has no space, bracket or colon,
-//!   and nothing invisible.
-//! - A letter has at most two combining marks, so that a name stays on its line.
-//! - A name has only one spelling, with composed letters: `é` is not written as `e` and U+0301. So no two names
-//!   are the same text to Unicode (canonically equal, UAX #15) and different here.
-//! - Names that differ in case alone are the same.
+//! - A name consists of letters and digits of any script, `-`, `_` and `.`. It has no space, no bracket, no colon
+//!   and no invisible character.
+//! - A letter has at most two combining marks. A tall stack of marks would cover the lines above and below.
+//! - A name is written with composed letters: `é`, and not `e` followed by U+0301. So two texts that Unicode
+//!   calls canonically equivalent (UAX #15) are never two different names here.
+//! - Names that differ only in case are the same name.
 //!
-//! Letters of different scripts that look alike are different, such as Latin `a` and Cyrillic `а`.
+//! Letters of different scripts that look alike are still different letters, such as Latin `a` and Cyrillic `а`.
 //!
 //! Grew from the rule for names in step 7 of the [course](crate::lessons).
 
@@ -25,39 +25,39 @@ pub const MAX_NICKNAME_CHARS: usize = 32;
 /// The most combining marks on one letter. Thai and pointed Hebrew need two.
 const MAX_MARKS_PER_LETTER: usize = 2;
 
-/// Words that the programs use for themselves in brackets and texts.
+/// Words that the programs print in brackets to refer to themselves or to the reader.
 const RESERVED: [&str; 4] = ["server", "client", "error", "you"];
 
-/// A name that is fit to be shown. The server's registry knows whether it is free.
+/// A name that obeys the rules above. The server's room knows whether somebody already has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nickname(String);
 
-/// Why a text is not a nickname. Its `Display` is a sentence for the person who typed it.
+/// Why a text is not a nickname. The `Display` of this error is a sentence for the person who typed the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NicknameError {
-    /// Nothing but white space.
+    /// The text has only white space.
     Empty,
-    /// More than [`MAX_NICKNAME_CHARS`].
+    /// The text has more than [`MAX_NICKNAME_CHARS`] characters.
     TooLong {
-        /// How many characters it has.
+        /// How many characters the text has.
         chars: usize,
     },
-    /// A character other than a letter, a digit, `-`, `_` or `.`, or a mark without a letter.
+    /// A character that is not a letter, a digit, `-`, `_` or `.`. Also a mark without a letter before it.
     NotAllowed(char),
     /// A letter with more than two marks.
     TooManyMarks,
-    /// A character that is part of another spelling of a composed letter.
+    /// A character that does not occur here in composed text: another spelling of a composed letter.
     NotComposed(char),
-    /// One of the words that notices use.
+    /// One of the reserved words, such as `server`.
     Reserved,
 }
 
 impl Nickname {
-    /// Takes a name as typed. White space around it is not part of it.
+    /// Makes a nickname from a typed text. White space around the text is removed.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it. The person should be asked for another.
+    /// If the text breaks a rule, says which one. The caller should ask the person for another nickname.
     pub fn parse(typed: &str) -> Result<Self, NicknameError> {
         let name = typed.trim();
         if name.is_empty() {
@@ -75,25 +75,26 @@ impl Nickname {
         Ok(name)
     }
 
-    /// Takes a name that another server has checked, by tables of Unicode that may be newer than these.
+    /// Makes a nickname from a name that another server has already checked. That server may have newer Unicode
+    /// tables.
     pub fn checked_elsewhere(name: &str) -> Self {
         Self(name.to_owned())
     }
 
-    /// Returns the name as it is shown.
+    /// Returns the name as people see it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the form under which two names are the same: see [`fold`].
+    /// Returns the folded form. It is equal for two names that count as the same name: see [`fold`].
     pub fn folded(&self) -> String {
         fold(&self.0)
     }
 }
 
-/// Checks each character by itself, and together with the characters before it.
+/// Checks each character, both alone and together with the characters before it.
 fn check_characters(name: &str) -> Result<(), NicknameError> {
-    // The letter that a mark would belong to, the marks that it has, and the character before.
+    // The letter to which a mark would belong, how many marks this letter has so far, and the previous character.
     let (mut letter, mut marks, mut previous) = (None, 0, None);
     for c in name.chars() {
         if is_unsafe(c) || is_invisible_mark(c) {
@@ -101,7 +102,8 @@ fn check_characters(name: &str) -> Result<(), NicknameError> {
         }
         let composes = |before: Option<char>| before.is_some_and(|before| may_compose(before, c));
         if is_mark(c) {
-            // A mark is written over the letter before it. Alone it would be written over a bracket.
+            // A terminal draws a mark over the character before it. So a mark without a letter could be drawn
+            // over a bracket.
             if letter.is_none() {
                 return Err(NicknameError::NotAllowed(c));
             }
@@ -112,7 +114,7 @@ fn check_characters(name: &str) -> Result<(), NicknameError> {
             }
             (letter, marks) = (c.is_alphabetic().then_some(c), 0);
         }
-        // A mark may compose with its letter over another mark in between.
+        // A mark may compose with its letter even if another mark is between them.
         if is_replaced_by_composition(c) || composes(previous) || is_mark(c) && composes(letter) {
             return Err(NicknameError::NotComposed(c));
         }
@@ -124,12 +126,13 @@ fn check_characters(name: &str) -> Result<(), NicknameError> {
     Ok(())
 }
 
-/// Returns one text for all names that are the same name: those that differ in case alone, or in the
-/// order of a letter's marks.
+/// Returns the same text for all names that count as one name: names that differ only in case, or in the order of
+/// a letter's marks.
 ///
-/// Each character is mapped to lower, upper and lower case. Upper case alone is not enough: `ẞ` and `ß` differ
-/// in it. So lower case comes before it. Lower case alone is not enough: `ß` and `ss` differ in it, and so do
-/// `ς` and `σ`. Marks are put in an order of their own, since Unicode takes some orders for the same.
+/// Each character is mapped to lower case, then to upper case, then to lower case again. Upper case alone is not
+/// enough: `ẞ` and `ß` have different upper-case forms. So the first step maps both to lower case. Lower case
+/// alone is not enough either: `ß` and `ss` have different lower-case forms, and so do `ς` and `σ`. The marks of
+/// a letter are sorted, since Unicode treats some orders of marks as the same text.
 pub fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
@@ -143,7 +146,7 @@ pub fn fold(name: &str) -> String {
     folded.into_iter().collect()
 }
 
-/// Returns whether a text has a nickname in it as a word, in any case.
+/// Returns whether a text contains a nickname as a whole word. Case does not matter.
 pub fn mentions(text: &str, nickname: &str) -> bool {
     const PUNCTUATION: [char; 3] = ['-', '_', '.'];
     let nickname = fold(nickname);
@@ -151,7 +154,7 @@ pub fn mentions(text: &str, nickname: &str) -> bool {
     let words = text.split(|c| !of_a_name(c));
     !nickname.is_empty()
         && words.map(fold).any(|word| {
-            // `ask alice.` names `alice`. It also names `alice.`, if that is a nickname.
+            // `ask alice.` mentions `alice`. It also mentions `alice.`, if that is a nickname.
             word == nickname || word.trim_matches(PUNCTUATION) == nickname
         })
 }
@@ -176,7 +179,7 @@ impl fmt::Display for NicknameError {
                 } else if c.is_ascii_graphic() {
                     write!(f, "'{c}'.")
                 } else {
-                    // By number: the character itself may be invisible, or worse.
+                    // The number is shown, since the character itself may be invisible or disturb the terminal.
                     write!(f, "U+{:04X}.", u32::from(*c))
                 }
             }
@@ -286,7 +289,7 @@ mod tests {
         assert!(Nickname::parse(&marked(2)).is_ok());
         assert_eq!(Nickname::parse(&marked(3)), Err(NicknameError::TooManyMarks));
         assert!(Nickname::parse(&marked(2).repeat(2)).is_ok(), "the next letter has its own");
-        // Vowel signs count, too, although they are letters for std.
+        // Vowel signs count as marks, too, although `std` treats them as letters.
         let vowels = "क\u{93E}\u{93E}\u{93E}";
         assert_eq!(Nickname::parse(vowels), Err(NicknameError::TooManyMarks));
     }
@@ -313,7 +316,7 @@ mod tests {
         }
         let why = NicknameError::NotComposed('\u{301}').to_string();
         assert_eq!(why, "A nickname is spelled with composed letters, such as é, without U+0301.");
-        // Marks that have no composed form may come in any order, and name the same person.
+        // Marks without a composed form may be in any order. The names still count as the same name.
         for (one, other) in
             [("ب\u{651}\u{64E}", "ب\u{64E}\u{651}"), ("ש\u{5C1}\u{5B8}", "ש\u{5B8}\u{5C1}")]
         {

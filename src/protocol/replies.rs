@@ -1,7 +1,7 @@
-//! The exact texts: every line that the server says by itself.
+//! Replies: the exact text of every line that the server itself sends.
 //!
-//! Notices begin with `[SERVER] `, which no nickname can imitate. Lines have no line end here. The
-//! caller that sends them adds it.
+//! Notices begin with `[SERVER] `, which no nickname can imitate. The lines in this module have no line end. The
+//! caller adds the line end when it sends a line.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use super::cleaning::clean_line;
 use super::command::COMMANDS;
 use super::nickname::Nickname;
 
-/// The start of every line that the server says by itself.
+/// The start of every notice from the server.
 pub const NOTICE_PREFIX: &str = "[SERVER] ";
 
-/// Asks for a nickname: the first line on every connection.
+/// Asks for a nickname. This is the first line on every connection.
 pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 
-/// The end of every line that asks for a nickname: the first question, and each refusal.
+/// The end of every line that asks for a nickname: the first question, and each question after a refusal.
 pub const NICKNAME_QUESTION: &str = " nickname:";
 
-/// The nickname was accepted: the client is in.
+/// The nickname was accepted, and the client has joined.
 pub const CONNECTED: &str = "[SERVER] Connected to the server!";
 
 /// The last line after `/quit`.
@@ -31,41 +31,43 @@ pub const SHUTTING_DOWN: &str = "[SERVER] The server is shutting down.";
 /// The last line to a client that was kicked from the server's console.
 pub const KICKED: &str = "[SERVER] You were kicked.";
 
-/// The last line to everyone when one server of several may have missed something that the others saw.
+/// The last line to all clients of a server, when this server shares its room and may have missed something that
+/// the other servers saw.
 pub const SERVER_LOST: &str = "[SERVER] This server has lost the others. Connect again.";
 
-/// To everyone on a server of several, when nothing reaches the others for some seconds.
+/// To all clients of a server that shares its room, when nothing has reached the other servers for some seconds.
 pub const LINK_DOWN: &str =
     "[SERVER] The link to the other servers is down. What is said waits until it is back.";
 
-/// To the clients that received [`LINK_DOWN`].
+/// To the clients that received [`LINK_DOWN`], when the link works again.
 pub const LINK_UP: &str = "[SERVER] The link to the other servers is back.";
 
-/// The last line to a connection whose nickname could not be decided in time: see [`LINK_DOWN`].
+/// The last line to a connection if the servers could not decide in time whether its nickname is free: see
+/// [`LINK_DOWN`].
 pub const NO_LINK: &str = "[SERVER] The link to the other servers is down. Try again later.";
 
 /// The last line to a connection that did not give a nickname in time.
 pub const LOGIN_TIMEOUT: &str = "[SERVER] You took too long to enter a nickname.";
 
-/// The last line to a connection whose tries were all refused.
+/// The last line to a connection after too many refused nicknames.
 pub const TOO_MANY_TRIES: &str = "[SERVER] Too many tries. Goodbye!";
 
-/// The only line to a connection that comes when the server is full.
+/// The only line to a new connection when the server is full.
 pub const SERVER_FULL: &str = "[SERVER] The server is full. Try again later.";
 
-/// The only line to a connection from an address that already has too many connections.
+/// The only line to a new connection from an address that already has too many connections.
 pub const TOO_MANY_FROM_ADDRESS: &str = "[SERVER] Too many connections from your address.";
 
-/// The only line to a connection from an address that the operator has banned.
+/// The only line to a new connection from an address that the operator has banned.
 pub const BANNED: &str = "[SERVER] You are banned.";
 
-/// The only line to a client that speaks HTTP: see [`is_http`](super::http::is_http).
+/// The last line to a client that sends an HTTP request: see [`is_http`](super::http::is_http).
 pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web server.";
 
 /// The most names that [`Online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
 
-/// The start of the line before the history: `[SERVER] Last messages: 2`, and two lines follow.
+/// The start of the line before the history, such as `[SERVER] Last messages: 2` before two lines.
 pub const LAST_MESSAGES_PREFIX: &str = "[SERVER] Last messages: ";
 
 /// Why a client left. Its `Display` is the end of the leave notice.
@@ -75,18 +77,18 @@ pub enum LeaveReason {
     Quit,
     /// The connection broke.
     ConnectionLost,
-    /// It did not read what it was sent.
+    /// The client did not read what it was sent.
     TooSlow,
-    /// It was kicked from the server's console.
+    /// The operator kicked the client from the server's console.
     Kicked,
-    /// Its server has lost the others, or they have lost it: see [`relay`](crate::relay).
+    /// The client's server and the other servers have lost each other: see [`relay`](crate::relay).
     ServerLost,
-    /// Its server, one of several, has closed.
+    /// The client's server, which shares its room with others, has closed.
     ServerClosed,
 }
 
 impl LeaveReason {
-    /// The last line to the client itself. `None` if nothing can be sent to it any more.
+    /// The last line to the client that leaves. `None` if nothing can be sent to this client any more.
     pub fn final_line(self) -> Option<&'static str> {
         match self {
             Self::Quit => Some(GOODBYE),
@@ -110,8 +112,8 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// A plain message, to everyone except its sender, in parts. To append these to a buffer saves an allocation for
-/// each message.
+/// A plain message, to everyone except its sender. It is returned in parts, so that the caller can append them to
+/// a buffer without an allocation for each message.
 pub fn message_parts<'a>(from: &'a Nickname, text: &'a str) -> [&'a str; 3] {
     [from.as_str(), ": ", text]
 }
@@ -131,7 +133,7 @@ pub fn you_told(to: &Nickname, text: &str) -> String {
     format!("[you -> {to}] {text}")
 }
 
-/// The text after the nickname in the notices of a join, of a leave and of a rename.
+/// The text after the nickname in the notices of a join, of a leave, and of a new nickname.
 pub const HAS_JOINED: &str = " joined the chat!";
 /// See [`HAS_JOINED`].
 pub const HAS_LEFT: &str = " left the chat!";
@@ -153,15 +155,16 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
     format!("{NOTICE_PREFIX}{before}{IS_NOW}{after}")
 }
 
-/// Who is online: how many, and the first [`MAX_LISTED_NAMES`] of them. It is not a `String`: when ten thousand
-/// people join, each line is composed in the buffer from which it is sent.
+/// The line that lists who is online: the number of people, and the first [`MAX_LISTED_NAMES`] nicknames. This is
+/// a type with a `Display`, not a `String`: when ten thousand people join, each line is written directly into the
+/// buffer from which it is sent.
 #[derive(Debug, Clone)]
 pub struct Online<'a, I> {
-    /// How many there are.
+    /// How many people are online, or how many have `part` in the nickname.
     pub count: usize,
-    /// The part that all listed names contain, already cleaned. Empty if everybody is listed.
+    /// The text that all listed nicknames contain, already cleaned. Empty if everybody is listed.
     pub part: &'a str,
-    /// Their nicknames.
+    /// The nicknames of these people.
     pub nicknames: I,
 }
 
@@ -183,36 +186,36 @@ impl<'n, I: Iterator<Item = &'n Nickname> + Clone> fmt::Display for Online<'_, I
     }
 }
 
-/// The end of a list that leaves some names out. It says how to see them.
+/// The end of a list that leaves some names out. It says how to see these names.
 pub fn more(others: usize) -> String {
     format!("and {others} more; /who PART lists those with PART in the name")
 }
 
-/// Says to everyone why somebody is kicked. Both texts are cleaned already.
+/// Tells everyone why somebody is kicked. Both arguments must already be cleaned.
 pub fn kicked_for(name: &str, reason: &str) -> String {
     format!("{NOTICE_PREFIX}{name} is kicked: {reason}")
 }
 
-/// The notices that follow the welcome, with their line ends: one for each line of `text`.
+/// The operator's message, which follows the welcome: one notice for each line of `text`, with line ends.
 ///
 /// # Errors
 ///
-/// The size of a line that is too long once it is cleaned.
+/// If a line is too long after cleaning, returns its length in bytes.
 pub fn motd(text: &str) -> Result<String, usize> {
     text.lines().map(|line| Ok(format!("{NOTICE_PREFIX}{}\n", clean_line(line)?))).collect()
 }
 
-/// The line before the history, which has that many lines.
+/// The line before the history. The history has `lines` lines.
 pub fn last_messages(lines: usize) -> String {
     format!("{LAST_MESSAGES_PREFIX}{lines}")
 }
 
-/// Refuses what was given as a nickname, and asks for another. `why` is a sentence.
+/// Refuses a nickname, and asks for another one. `why` is a sentence.
 pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// The words that refuse a nickname because somebody has it. No other refusal contains them.
+/// The end of the refusal of a nickname that somebody has. No other refusal contains this text.
 pub const IS_TAKEN: &str = " is already taken.";
 
 /// Refuses a nickname that somebody else has.
@@ -223,12 +226,12 @@ pub fn nickname_taken(nickname: &Nickname) -> String {
 /// Refuses a line that is not UTF-8.
 pub const NOT_UTF8: &str = "That line is not valid UTF-8.";
 
-/// Refuses a line that is over the limit.
+/// Refuses a line that is longer than the limit.
 pub fn too_long(bytes: usize) -> String {
     format!("That line has {bytes} bytes, the limit is {MAX_MESSAGE_BYTES}.")
 }
 
-/// Refuses a line that cleaning makes longer than the limit.
+/// Refuses a line that cleaning has made longer than the limit.
 pub fn too_long_cleaned(bytes: usize) -> String {
     format!(
         "That line has {bytes} bytes once what cannot be printed is replaced, \
@@ -236,15 +239,15 @@ pub fn too_long_cleaned(bytes: usize) -> String {
     )
 }
 
-/// Refuses a line from a client that is in. `why` is a sentence.
+/// Refuses a line from a client in the room. `why` is a sentence.
 pub fn not_sent(why: impl fmt::Display) -> String {
     format!("[SERVER] Not sent: {why}")
 }
 
-/// Refuses a private message whose recipient has not read the ones before it.
+/// Refuses a private message to a recipient who has not read earlier private messages.
 pub const TOLD_TOO_MUCH: &str = "They have not read what they were told before.";
 
-/// Refuses a new nickname for a client that is in. `why` is a sentence.
+/// Refuses a new nickname for a client in the room. `why` is a sentence.
 pub fn rename_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} You keep your nickname.")
 }
@@ -254,30 +257,30 @@ pub fn renamed_to_itself(nickname: &Nickname) -> String {
     format!("[SERVER] You are {nickname} already.")
 }
 
-/// Answers `/msg` to a name that nobody has. `name` is cleaned already.
+/// Answers `/msg` to a name that nobody has. `name` must already be cleaned.
 pub fn no_such_nickname(name: &str) -> String {
     format!("[SERVER] No such nickname: {name}.")
 }
 
-/// The beginning of the answer to a `/ping` with a word.
+/// The start of the answer to a `/ping` with a word.
 pub const PONG_PREFIX: &str = "[SERVER] pong ";
 
-/// Answers `/ping`. `word` is cleaned already, and may be empty.
+/// Answers `/ping`. `word` must already be cleaned, and may be empty.
 pub fn pong(word: &str) -> String {
     format!("{PONG_PREFIX}{word}").trim_end().to_owned()
 }
 
-/// Answers a command that does not exist. `word` is cleaned already.
+/// Answers a command that does not exist. `word` must already be cleaned.
 pub fn unknown_command(word: &str) -> String {
     format!("[SERVER] Unknown command: {word}. Type /help for the commands.")
 }
 
-/// Answers a command that is incomplete with how it is written.
+/// Answers an incomplete command. `usage` shows how the command is written.
 pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
 
-/// Returns whether a line from the server refuses a line of the reader's own.
+/// Returns whether a line from the server refuses a line that its reader has sent.
 pub fn is_refusal(line: &str) -> bool {
     ["Not sent: ", "No such nickname: ", "Unknown command: ", "Usage: "]
         .iter()

@@ -1,7 +1,7 @@
-//! Reading the lines that [`super::replies`] writes.
+//! Server lines: parsing the lines that [`super::replies`] writes.
 //!
-//! A client needs no more than to print the lines. A client that completes or colors names must parse them.
-//! Names are valid nicknames, no matter what a server sends.
+//! A simple client only prints these lines. A client that completes or colors nicknames must also parse them.
+//! Every name that this parser returns is a valid nickname, whatever the server sends.
 
 use super::nickname::Nickname;
 use super::replies::{
@@ -13,29 +13,30 @@ use super::replies::{
 pub struct ServerLine<'a> {
     /// The meaning of the line.
     pub kind: Kind<'a>,
-    /// The nickname of the person who does it. It is `you` for a private line of the reader's own, and empty
-    /// for other lines.
+    /// The nickname of the person who caused the line. It is `you` if the reader sent a private message, and
+    /// empty if nobody in particular caused the line.
     pub by: &'a str,
 }
 
 /// The meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'a> {
-    /// The client is in.
+    /// The client has joined.
     Connected,
     /// Somebody has joined.
     Joined,
     /// Somebody has left.
     Left,
-    /// Somebody has this nickname now.
+    /// Somebody has changed to this nickname.
     Renamed(&'a str),
-    /// The nicknames of people who are online, separated by a comma and a space. A long list is not complete.
+    /// The nicknames of people who are online, separated by a comma and a space. A long list leaves some names
+    /// out.
     Online(&'a str),
-    /// This many lines follow. They were said before the client joined.
+    /// The next lines, this many, were said before the client joined.
     History(usize),
     /// Anything else that the server says by itself.
     Notice,
-    /// `alice: hi` or `* alice waves`: what was said.
+    /// `alice: hi` or `* alice waves`, with the text after the nickname.
     Message(&'a str),
     /// `[alice -> you] hi` or `[you -> bob] hi`.
     Private,
@@ -44,7 +45,7 @@ pub enum Kind<'a> {
 }
 
 impl<'a> ServerLine<'a> {
-    /// Takes a line apart.
+    /// Parses a line.
     ///
     /// ```
     /// use chat::protocol::server_line::{Kind, ServerLine};
@@ -60,7 +61,7 @@ impl<'a> ServerLine<'a> {
         if let Some(private) = line.strip_prefix('[') {
             let names = private.split_once("] ").and_then(|(names, _)| names.split_once(" -> "));
             return match names {
-                // `you` is no nickname, so that it can stand for the reader's own.
+                // Nobody can have the nickname `you`, so it can stand for the reader.
                 Some((by @ "you", _)) => Self { kind: Kind::Private, by },
                 Some((by, "you")) if is_nickname(by) => Self { kind: Kind::Private, by },
                 _ => other,

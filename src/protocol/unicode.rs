@@ -1,42 +1,42 @@
-//! Facts about characters that `std` does not have: which are combining marks, which are never seen, which spellings
-//! of a text are the same text, and which take two columns of a terminal.
+//! Unicode: properties of characters that `std` does not have. These are: which characters are combining marks,
+//! which are invisible, which do not occur in composed text, and which take two columns of a terminal.
 //!
-//! Nicknames need the first three, and cleaning needs the second. The client needs the first and the last to
-//! count columns: a terminal gives most marks no column of their own. `std` knows the rest: letters, digits,
-//! and upper and lower case.
+//! Nicknames need the first three of these properties, and cleaning needs the second one. The client needs the
+//! first and the last to count columns, since most marks take no column of their own. `std` has the other
+//! properties that this project needs: letters, digits, and upper and lower case.
 //!
-//! Source: the Unicode Character Database, version 18.0. The tables were made by a program from its properties
+//! Source: the Unicode Character Database, version 18.0. A program made the tables from the properties
 //! `General_Category`, `Canonical_Combining_Class`, `Decomposition_Mapping` and `Default_Ignorable_Code_Point`,
-//! and compared with them for every code point. The widths come from `EastAsianWidth.txt`. A letter that `std`
-//! does not know yet is not a letter here.
+//! and compared the tables with these properties for every code point. The widths come from `EastAsianWidth.txt`.
+//! `std` may have an older version of Unicode. A letter that `std` does not know is not a letter here.
 
-/// The first and the last of some code points.
+/// A range of code points: the first one and the last one.
 type Range = (u32, u32);
 
 /// Returns whether a character is a visible combining mark that takes no column (general category Mn
 /// or Me).
 ///
-/// Marks that show nothing by themselves, such as variation selectors, are not: see
-/// [`is_invisible_mark`].
+/// Marks that are themselves invisible, such as variation selectors, do not count: see [`is_invisible_mark`].
 pub fn is_combining_mark(c: char) -> bool {
     is_in(&NONSPACING_MARKS, c) && !is_invisible_mark(c)
 }
 
-/// Returns whether a character is a mark (category Mn or Me) that is never seen by itself.
+/// Returns whether a character is a mark (category Mn or Me) that is itself invisible.
 pub fn is_invisible_mark(c: char) -> bool {
-    // The last two, the Khitan filler and a selector of thick strokes, are not default ignorable.
+    // The two characters at the end are the Khitan filler and a selector of thick strokes. They are not "default
+    // ignorable".
     is_in(&NONSPACING_MARKS, c) && is_default_ignorable(c) || matches!(c, '\u{16FE4}' | '\u{1BC9D}')
 }
 
 /// Returns whether a character is a mark of any kind (category Mn, Me or Mc).
 ///
-/// For `std` many of them are letters, because `char::is_alphabetic` includes the vowel signs.
+/// `char::is_alphabetic` is true for many of these marks, because it includes vowel signs.
 pub fn is_mark(c: char) -> bool {
     is_in(&NONSPACING_MARKS, c) || is_in(&SPACING_MARKS, c)
 }
 
-/// Returns whether a character has the property `Default_Ignorable_Code_Point`: a program that does
-/// not know it shows nothing in its place.
+/// Returns whether a character has the property `Default_Ignorable_Code_Point`. A program that does not support
+/// such a character shows nothing in its place.
 pub fn is_default_ignorable(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
@@ -52,21 +52,22 @@ pub fn is_wide(c: char) -> bool {
     is_in(&WIDE, c)
 }
 
-/// Returns whether a character never occurs in composed text (Normalization Form C of UAX #15). Such
-/// a character is another spelling of other characters: U+2126 is the Greek letter omega.
+/// Returns whether a character never occurs in composed text (Normalization Form C of UAX #15). Such a character
+/// is another spelling of other characters: U+2126 (ohm sign) is replaced by the Greek letter omega.
 pub fn is_replaced_by_composition(c: char) -> bool {
     is_in(&NOT_COMPOSED, c)
 }
 
-/// Returns whether two characters that follow each other, or have one mark between them, may be
-/// another spelling of one character: `e` and U+0301 are `é`.
+/// Returns whether two characters may be another spelling of one character: `e` and U+0301 are `é`. The second
+/// follows the first, or there are only marks between them.
 ///
-/// It is true of all pairs that Normalization Form C makes one character. It is also true of other pairs: of a
-/// Latin, Greek or Cyrillic letter and any mark from U+0300 to U+036F, and of some that nobody writes, which
-/// makes the table shorter.
+/// Returns `true` for all pairs that Normalization Form C composes into one character. To keep the table short,
+/// it also returns `true` for other pairs: for a Latin, Greek or Cyrillic letter and any mark from U+0300 to
+/// U+036F, and for some pairs that nobody writes.
 pub fn may_compose(first: char, second: char) -> bool {
     match second {
-        // The iota below belongs to Greek letters alone, and its upper case is a letter.
+        // U+0345 (iota below) belongs to Greek letters only, and its upper case is a letter of its own. So it
+        // counts as composing with every letter.
         '\u{345}' => first >= 'A',
         '\u{300}'..='\u{36F}' => is_in(&ALPHABETS, first),
         _ => COMPOSING
@@ -81,8 +82,9 @@ fn is_in(table: &[Range], c: char) -> bool {
     after > 0 && c <= table[after - 1].1
 }
 
-/// Reads a table when the program is compiled. It is written as in the Unicode Character Database, in order:
-/// `0300-036F` is a range, and `05BF` is one code point. A table that does not have `N` of them is an error.
+/// Parses a table at compile time. The table is written in order and as in the Unicode Character Database:
+/// `0300-036F` is a range, and `05BF` is a range of one code point. A table that does not have `N` ranges is an
+/// error.
 const fn table<const N: usize>(text: &str) -> [Range; N] {
     let (mut table, mut count, mut rest) = ([(0, 0); N], 0, text.as_bytes());
     while count < N {
@@ -102,7 +104,7 @@ const fn table<const N: usize>(text: &str) -> [Range; N] {
     table
 }
 
-/// Reads the number at the start of a text. Returns it and the rest.
+/// Parses the hexadecimal number at the start of a text. Returns the number and the rest of the text.
 const fn hexadecimal(mut text: &[u8]) -> (u32, &[u8]) {
     let mut number = 0;
     while let [byte, rest @ ..] = text
@@ -115,13 +117,15 @@ const fn hexadecimal(mut text: &[u8]) -> (u32, &[u8]) {
     (number, text)
 }
 
-/// Latin, Greek and Cyrillic letters, and those of Todhri, the only other script in which such letters compose.
+/// Latin, Greek and Cyrillic letters. Also the letters of Todhri, the only other script whose letters compose
+/// with marks from U+0300 to U+036F.
 const ALPHABETS: [Range; 18] = table(
     "0041-02FF 0370-052F 1C80-1C8F 1D00-1DBF 1E00-1FFF 2071-209F 2126-214E 2160-2188 2C60-2C7F \
      A640-A69F A722-A7FF AB30-AB6F FB00-FB06 FF21-FF5A 105C0-105FF 10780-107BF 1DF00-1DFFF 1E030-1E08F",
 );
 
-/// Other pairs of ranges: first characters, and the second characters that may compose with them.
+/// Pairs of ranges for all other scripts: the first characters, and the second characters that may compose with
+/// them.
 #[rustfmt::skip]
 const COMPOSING: &[(Range, Range)] = &[
     // Arabic.
@@ -220,8 +224,8 @@ const SPACING_MARKS: [Range; 196] = table(
      1D280-1D281",
 );
 
-/// The characters that are two columns wide (property `East_Asian_Width`, values W and F) as ranges.
-/// Code points between them that are not assigned may be part of a range.
+/// The characters that are two columns wide (property `East_Asian_Width`, values W and F) as ranges. A range may
+/// also include code points that are not assigned.
 const WIDE: [Range; 85] = table(
     "1100-115F 231A-231B 2329-232A 23E9-23EC 23F0 23F3 25FD-25FE 2614-2615 2630-2637 2648-2653 267F \
      268A-268F 2693 26A1 26AA-26AB 26BD-26BE 26C4-26C5 26CE 26D4 26EA 26F2-26F3 26F5 26FA 26FD 2705 \

@@ -1,10 +1,10 @@
-//! Framing at every split: a stream means the same wherever a read ends.
+//! Tests of framing: a stream yields the same lines, no matter where each read ends.
 
 use super::*;
 
 const LIMIT: usize = 8;
 
-/// All that comes of a stream which arrives in the given chunks, in a form easy to compare.
+/// Decodes a stream that arrives in these chunks. Returns all frames as text, so that they are easy to compare.
 fn received<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     let mut framing = LineDecoder::new(LIMIT);
     let mut all = Vec::new();
@@ -62,7 +62,7 @@ fn a_transcript_means_the_same_wherever_it_is_split() {
     assert_same_wherever_split(&transcript, &whole);
 }
 
-/// Checks every split into three pieces, and the stream byte by byte.
+/// Checks every split of the stream into three pieces, and the stream byte by byte.
 fn assert_same_wherever_split(transcript: &[u8], whole: &[String]) {
     for first in 0..=transcript.len() {
         for second in first..=transcript.len() {
@@ -83,7 +83,8 @@ fn carriage_return_and_nul_end_a_line() {
         received([&b"12345678\r\x00123456789\r\0"[..]]),
         ["Line(\"12345678\")", "TooLong { bytes: 9 }"]
     );
-    // Only together: a NUL alone and a carriage return alone are text, which cleaning replaces.
+    // Only the two together end a line. A NUL alone and a carriage return alone are text, which cleaning
+    // replaces.
     assert_eq!(received([&b"a\0\rb\n"[..]]), [r#"Line("a\0\rb")"#]);
     assert_eq!(received([&b"\0\n"[..]]), [r#"Line("\0")"#]);
 }
@@ -98,9 +99,9 @@ fn carriage_return_after_a_line_feed_belongs_to_the_line_end() {
         received([&b"a\n\r12345678\n\r123456789\r\n"[..]]),
         ["Line(\"a\")", "Line(\"12345678\")", "TooLong { bytes: 9 }"]
     );
-    // After text it stays, even after text that is not UTF-8.
+    // After text, the carriage return stays, even after text that is not UTF-8.
     assert_eq!(received([&b"a\n\xff\xff\r1234567\n"[..]]), ["Line(\"a\")", "TooLong { bytes: 9 }"]);
-    // Only one is dropped, and only after a line feed.
+    // Only one carriage return is dropped, and only after a line feed.
     assert_eq!(received([&b"\ra\n\r\rb\n"[..]]), [r#"Line("\ra")"#, r#"Line("\rb")"#]);
     assert_eq!(received([&b"a\n\r\n"[..]]), ["Line(\"a\")", "Line(\"\")"]);
 }
@@ -114,7 +115,7 @@ fn a_byte_order_mark_is_dropped_at_the_start_of_the_stream_only() {
     assert_eq!(received([&b"\xff\xfb\x1f\xef\xbb\xbfa\n"[..]]), [r#"Line("a")"#]);
     assert_eq!(received([&b"\xef\xbb\xbf"[..]]), [""; 0]);
     assert_eq!(received([&b"\xef\xbb\xbf\n"[..]]), [r#"Line("")"#]);
-    // The start of a mark without the rest of it is text.
+    // The start of a byte order mark is text if the rest of the mark does not follow.
     assert_eq!(received([&b"\xef\xbb\xbe\n"[..]]), [r#"Line("\u{fefe}")"#]);
     assert_eq!(received([&b"\xef\xbb\n"[..]]), ["NotUtf8"]);
     assert_eq!(received([&b"\xef\xbb"[..]]), ["NotUtf8"]);
