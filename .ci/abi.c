@@ -1,5 +1,5 @@
-/* Holds every number and layout that src/system declares by hand against the headers of the system that it is
- * compiled for. There is nothing to run: what is wrong does not compile.
+/* Compares every number and layout that src/system declares by hand with the headers of the system for which this
+ * file is compiled. There is nothing to run: if a number or a layout is wrong, the file does not compile.
  *
  *     cc -c -o /dev/null .ci/abi.c
  *     x86_64-w64-mingw32-gcc -c -o /dev/null .ci/abi.c
@@ -26,7 +26,7 @@ SAME(sizeof(ULONG), 4); SAME(sizeof(SOCKET), sizeof(void *));
 
 /* windows/socket.rs */
 SAME(SOL_SOCKET, 0xFFFF); SAME(SO_KEEPALIVE, 8); SAME(SO_OOBINLINE, 0x100); SAME(IPPROTO_TCP, 6);
-#ifdef TCP_KEEPIDLE /* Older headers do not have them. */
+#ifdef TCP_KEEPIDLE /* Older headers do not have these options. */
 SAME(TCP_KEEPIDLE, 3); SAME(TCP_MAXRT, 5); SAME(TCP_KEEPCNT, 16); SAME(TCP_KEEPINTVL, 17);
 #endif
 SAME(WSA_OPERATION_ABORTED, 995); SAME(WSAETIMEDOUT, 10060);
