@@ -6,8 +6,8 @@
 //! and is wrapped in a signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are
 //! declared by hand with the system's own headers.
 //!
-//! On Linux, a flag of the call makes a send return without waiting. macOS and Windows need another method.
-//! With `RUSTFLAGS="--cfg portable"` Linux uses this method, too, so that it can be tested there.
+//! On Linux and FreeBSD, a flag of the call makes a send return without waiting. macOS and Windows need another
+//! method. With `RUSTFLAGS="--cfg portable"` Linux uses this method, too, so that it can be tested there.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(

@@ -71,8 +71,8 @@ impl History {
         self.wake = wake;
     }
 
-    /// Returns how many lines have been added so far. Also returns those that came after the first `lines`
-    /// lines, as far as the history still has them.
+    /// Returns how many lines have been added so far. Also returns the lines that were added after the first
+    /// `lines` lines, as far as the history still has them.
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
         let forgotten = self.added - self.lines as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);

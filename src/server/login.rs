@@ -1,7 +1,7 @@
 //! Login: what a client may send before it has a nickname, and how the server answers.
 //!
-//! The client's own session asks for the nickname. So a client that sends nothing keeps nobody else from
-//! joining. The whole login has one deadline and a limited number of tries.
+//! The client's own session asks for the nickname. So a client that sends nothing does not delay any other
+//! login. The whole login has one deadline and a limited number of tries.
 //!
 //! This module neither waits nor writes. The [`session`](super::session) does what the login decides.
 //!
@@ -30,7 +30,7 @@ pub struct Login {
 pub enum Step {
     /// Send these bytes, and wait for the next line.
     Answer(Vec<u8>),
-    /// Send this line, and turn the connection away if it was the last try.
+    /// Send this line. If this was the last try, end the connection.
     Refuse {
         /// Says why the nickname is refused, and asks for another one.
         line: String,

@@ -25,7 +25,7 @@
 //!
 //! | thread | does | started by | ended by | joined by |
 //! | --- | --- | --- | --- | --- |
-//! | the thread that calls [`Server::run`] | accepts, then shuts down | `main` | the end of the program | |
+//! | the thread that calls [`Server::run`] | accepts connections, then shuts the server down | `main` | the end of the program | |
 //! | `client-N`, one for each client | runs a session | the accept loop | its client, or the shutdown | [`Server::run`] |
 //! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
 //! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
@@ -38,7 +38,7 @@
 //! (The thread `log` prints the messages for the operator. The module [`log`] keeps the text that slow readers
 //! still need.)
 //!
-//! # The end
+//! # The shutdown
 //!
 //! 1. One byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit`
 //!    writes it. The writer and the relay's threads write it when they end. The accept loop waits in `poll` for

@@ -40,7 +40,7 @@ impl Shared {
     }
 
     /// A member sends a private message to the member called `to`. Returns how many bytes the two are sent in
-    /// all. Returns `None` if nobody is called `to`. The caller must then tell the sender.
+    /// all. Returns `None` if nobody is called `to`. The caller must then inform the sender.
     pub fn tell(&self, client: &Client, to: &str, text: &str) -> Option<usize> {
         match &self.relay {
             None => {

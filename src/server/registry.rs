@@ -1,8 +1,8 @@
 //! The registry: all connections. This includes connections that have no nickname yet, and connections that are
 //! being closed.
 //!
-//! The shutdown uses it to find the connections that must be told, woken or closed. The [`room`](super::room)
-//! knows which clients have joined, and their nicknames.
+//! The shutdown uses the registry to find the connections that must be told, woken or closed. The
+//! [`room`](super::room) knows which clients have joined, and their nicknames.
 //!
 //! Grew from the list of connections to be closed at the end, in step 10 of the [course](crate::lessons).
 

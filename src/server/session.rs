@@ -4,7 +4,7 @@
 //! line, act on the line. Before the client has a nickname, a line is an answer at the prompt
 //! ([`login`](super::login)). Afterwards a line is a message or a command of a [`member`](super::member).
 //!
-//! The session blocks
+//! The session blocks:
 //!
 //! - in `read`, until input arrives, the read times out, or the connection is shut down;
 //! - in [`Client::wait_while`], until there is a rate token, or while its client is behind: the server reads
@@ -105,9 +105,10 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// When the address has a token for the next line, if the session has reserved this token.
+    /// When the token will be there that the session has reserved from its address. `None` if it has reserved
+    /// none.
     reserved: Option<Instant>,
-    /// When the session found that the connection was broken, while it waited for its rate.
+    /// When the session first noticed, while it waited for a token, that the connection was broken.
     gone_since: Option<Instant>,
 }
 
@@ -190,13 +191,14 @@ impl Session<'_> {
         if wait.is_zero() {
             return Continue(());
         }
-        // The client's address may have to wait for a token for longer than a login may take.
+        // The wait for a token of the address may be longer than a login may take. So the login's deadline also
+        // ends this wait.
         let wait = self.login_time()?.map_or(wait, |left| left.min(wait));
         let is_ending = || self.shared.shutdown.has_begun();
         self.client
             .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
-        // A read would report a broken connection. At this rate the next read may be far away, so this asks the
-        // socket.
+        // A read would report a broken connection. At this rate the next read may be far away, so the socket is
+        // checked here.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
             return Break(End::Left(LeaveReason::ConnectionLost));
@@ -283,8 +285,8 @@ impl Session<'_> {
 
     fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
-        // From now on a read may take longer than the login. This call fails when the connection has ended. The
-        // next read then reports that.
+        // After the login, reads have no timeout. This call fails when the connection has ended. The next read
+        // then reports that.
         let _ = client.stream.set_read_timeout(None);
         let Phase::AtPrompt(login) = &mut self.phase else { return Continue(Cost::default()) };
         match self.shared.join(client, &nickname, login.deadline()) {

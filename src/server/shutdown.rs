@@ -5,7 +5,7 @@
 //! | 0.8 s | every line that a session has cut is in the outbox ([`IN_FLIGHT_AFTER`]) |
 //! | 1.4 s | other servers that share the room know of the shutdown ([`RELAYED_AFTER`]) |
 //! | 2.2 s | everyone who reads has received the farewell ([`DELIVERED_AFTER`]) |
-//! | 2.7 s | the peers have had half a second to close, and are cut off ([`CLOSED_AFTER`]) |
+//! | 2.7 s | the peers have had half a second to close, and all connections are shut down ([`CLOSED_AFTER`]) |
 //! | 2.9 s | the log is written ([`LOGGED_AFTER`]) |
 //!
 //! [`shut_down`] takes these steps one after another, except for the last, which
@@ -107,7 +107,7 @@ impl Shutdown {
         self.began.get().is_some()
     }
 
-    /// Counts a session that is about to cut lines from its input. Returns `None` once the server is ending.
+    /// Registers a session that is about to cut lines from its input. Returns `None` once the server is ending.
     pub fn enter(&self) -> Option<InFlightGuard<'_>> {
         let mut in_flight = self.lock();
         // The shutdown begins under the same lock. So a session is either counted, or sees that the shutdown

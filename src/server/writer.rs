@@ -32,8 +32,8 @@ use super::shutdown::{CLOSING_TIME, DELIVERED_AFTER, END_STALL};
 use crate::protocol::replies::LeaveReason;
 use crate::system::socket::limit_unacknowledged;
 
-/// When more than half of the room is behind and still reads, the room is too fast. Then each round waits for
-/// these readers, but at most for this time.
+/// When more than half of the recipients are behind and still read, the room is too fast. Then each round waits
+/// for these readers, but at most for this time.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// The writer counts as busy when it works for more than a quarter of the time. This is so if it waited for a

@@ -70,10 +70,10 @@ pub fn wait_for_connection(
 /// Blocks until a connection waits to be accepted by one of `listeners`, until there is something to read in
 /// `wake`, or until `timeout` is over. Returns whether `wake` ended the wait.
 ///
-/// Another thread can end this wait with a byte in the pipe. It cannot end a wait in `accept` in this way.
-/// There it would have to connect to the listener, which needs a free descriptor. Source: `poll(2)`. On
-/// Windows, `WSAPoll` can wait for sockets only. So there this function checks `wake` twenty times a second. A
-/// new connection ends the wait at once on every system.
+/// Another thread can end this wait with a byte in the pipe. It could not end a wait in `accept` like this: it
+/// would have to connect to the listener, which needs a free descriptor. Source: `poll(2)`. On Windows,
+/// `WSAPoll` can wait for sockets only. So there this function checks `wake` twenty times a second. A new
+/// connection ends the wait at once on every system.
 ///
 /// # Errors
 ///
@@ -151,8 +151,8 @@ pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
 
 /// Returns whether the connection has ended in both directions: it was reset, or timed out. Never blocks.
 ///
-/// A peer that has only shut down its own sending may still read, and is not gone. Bytes that the peer has sent
-/// before can be read in either case. Source: `poll(2)`, `POLLHUP`.
+/// A peer that has only shut down its own sending may still read, and is not gone. Even after the connection
+/// has ended, bytes that the peer had sent can be read. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
     // On most systems `poll` reports errors and hang-ups even if it waits for nothing. On macOS it must wait
     // for something.
@@ -203,7 +203,7 @@ pub struct DeadPeer {
 ///
 /// # Errors
 ///
-/// Any error of the system. The options before the one that failed are then set.
+/// Any error of the system. The options are set one after another, and the first error ends this.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
     set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
@@ -216,7 +216,8 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
 }
 
 /// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also applies after
-/// the socket is closed. When it is over, the system discards the bytes that the peer has not acknowledged.
+/// the socket is closed. When the time is over, the system discards the bytes that the peer has not
+/// acknowledged.
 ///
 /// # Errors
 ///
@@ -226,7 +227,8 @@ pub fn limit_unacknowledged(stream: &TcpStream, time: Duration) -> io::Result<()
         .map_or(Ok(()), |(option, unit)| set(stream, IPPROTO_TCP, option, time.as_millis() / unit))
 }
 
-/// Sets an option of a socket. If `value` is larger than the largest `c_int`, that largest value is set.
+/// Sets an option of a socket. If `value` is larger than the largest `c_int`, the largest `c_int` is used
+/// instead.
 fn set(
     stream: &TcpStream,
     level: c_int,

@@ -6,8 +6,9 @@
 //! handler and a panic hook can also read them.
 //!
 //! In raw mode each key can be read at once, as bytes, and no key causes a signal: Ctrl-C is read as the byte
-//! 3. Other programs can still send signals. A signal that ends the process first restores the terminal. A
-//! signal after which the screen must be drawn again wakes [`Input::wait`], as other threads do with [`wake`].
+//! `0x03`. Other programs can still send signals. If a signal ends the process, its handler first restores the
+//! terminal. If the screen must be drawn again after a signal, its handler wakes [`Input::wait`]. Other threads
+//! wake it with [`wake`].
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -104,7 +105,7 @@ pub fn shows_colors() -> bool {
     os::shows_colors()
 }
 
-/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise as soon as it is called.
+/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise the next time it is called.
 pub fn wake() {
     os::wake();
 }
@@ -135,9 +136,8 @@ pub fn time_of_day() -> String {
 }
 
 impl Input {
-    /// Blocks until there is input, if `wants_input` is set. A `socket` or an `output` that is writable also
-    /// ends the wait, if they are given. So do a `timeout`, a signal, and a call of [`wake`]. Source:
-    /// `poll(2)`.
+    /// Blocks until there is input, if `wants_input` is set. The wait also ends when the given `socket` or
+    /// `output` is writable, after `timeout`, after a signal, and after a call of [`wake`]. Source: `poll(2)`.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ const MSG_NOSIGNAL: c_int = if FREEBSD { 0x20000 } else { 0x4000 };
 const IOV_MAX: usize = 1024;
 
 /// The type of the counts in `struct msghdr`. With musl a count has 32 bits, and padding follows it. On a
-/// little-endian machine a 64-bit number at the same place is read correctly.
+/// little-endian machine, a 64-bit number at the same place has the same value.
 #[cfg(not(target_os = "freebsd"))]
 type MessageCount = usize;
 #[cfg(target_os = "freebsd")]

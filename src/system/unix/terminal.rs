@@ -32,7 +32,8 @@ const TCSANOW: c_int = 0;
 /// faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
-/// Which bytes of `struct sigaction` contain the handler: the first, or on Android those after the flags.
+/// Which bytes of `struct sigaction` contain the handler: the first bytes, or on 64-bit Android the bytes after
+/// the flags.
 const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_width = "64")) {
     8..16
 } else {
@@ -127,7 +128,7 @@ pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     }
 }
 
-/// Only Windows has terminals without colors.
+/// This is always true, because only Windows has terminals without colors.
 pub(crate) fn shows_colors() -> bool {
     true
 }
@@ -215,7 +216,7 @@ pub(crate) fn exit_on_interrupt() {
     handle(SIGINT, exit_by);
 }
 
-/// After `kill` has sent a signal to its own process, it may return before the signal stops the process.
+/// If a process sends a signal to itself with `kill`, the call may return before the signal stops the process.
 /// `raise` sends the signal to the calling thread, and returns only after the process was stopped and
 /// continued. So this function first stops the other processes of the group with `kill`, and then its own
 /// process with `raise`.

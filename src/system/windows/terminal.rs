@@ -94,7 +94,7 @@ pub(crate) struct Input {
     columns: Option<usize>,
 }
 
-/// `std` writes to a console, because it converts the text from UTF-8.
+/// Text for a console is written through `std`, which converts it from UTF-8.
 #[derive(Debug)]
 pub(crate) enum Output {
     Console,
