@@ -25,11 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::batch::Batch;
 use super::client::{Client, ClientId};
-use super::room::Room;
-use crate::protocol::nickname::Nickname;
-use crate::protocol::replies::LeaveReason;
 
 /// How much may gather before senders wait, in bytes, at the beginning of a burst.
 const GATHERED_BYTES: usize = 128 << 10;
@@ -56,7 +52,7 @@ pub trait Gathers {
 
 /// The queue between the sessions and the writer.
 #[derive(Debug)]
-pub struct Outbox<T = Room> {
+pub struct Outbox<T> {
     /// Held to change what gathers, to look at it or to take it, never for a socket.
     state: Mutex<State<T>>,
     /// Something was appended while the writer waited: wakes the writer.
@@ -241,37 +237,9 @@ impl<T: Gathers> Outbox<T> {
     }
 }
 
-/// For the room's outbox only.
-impl Outbox {
-    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
-    pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
-        let mut state = self.lock();
-        if state.is_closed {
-            return state.gathered.forget(client);
-        }
-        let nickname = state.gathered.leave(client, reason);
-        self.release(state);
-        nickname
-    }
-
-    /// Appends the last line: everyone is told `farewell`, and nothing can be appended any more.
-    pub fn close(&self, farewell: &str) {
-        self.close_with(|room| {
-            room.announce(farewell);
-            room.end_history();
-        });
-    }
-
-    /// Takes what has gathered in exchange for `empty`. Returns whether it is the last batch: see
-    /// [`Outbox::take_by`].
-    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
-        self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
-    }
-}
-
-/// For the relay's outbox only. There several threads wait for each other.
+/// Changing it and waiting for a change, also in a closed outbox.
 impl<T: Gathers> Outbox<T> {
-    /// Changes something that others may wait for, and wakes them. This works in a closed outbox, too.
+    /// Changes something that other threads may wait for, and wakes them. This works in a closed outbox, too.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state.gathered);
@@ -331,17 +299,20 @@ impl<T: Gathers> State<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::replies::LeaveReason;
+    use crate::server::batch::Batch;
     use crate::server::client::tests::connected;
+    use crate::server::room::Room;
     use std::thread;
 
-    fn take(outbox: &Outbox) -> String {
+    fn take(outbox: &Outbox<Room>) -> String {
         let mut batch = Batch::default();
         outbox.take(&mut batch, Some(Duration::ZERO), false);
         String::from_utf8(batch.common().to_vec()).unwrap()
     }
 
     /// The bound after a batch of this size was taken.
-    fn bound_after(outbox: &Outbox, bytes: usize, is_too_fast: bool) -> usize {
+    fn bound_after(outbox: &Outbox<Room>, bytes: usize, is_too_fast: bool) -> usize {
         outbox.append(|room| room.announce(&"x".repeat(bytes - 1)));
         outbox.take(&mut Batch::default(), None, is_too_fast);
         outbox.lock().bound

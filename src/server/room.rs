@@ -14,11 +14,12 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::client::{Client, ClientId};
 use super::history::History;
-use super::outbox::Gathers;
+use super::outbox::{Gathers, Outbox};
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::replies::{self, LeaveReason, Online};
 
@@ -290,6 +291,29 @@ impl Gathers for Room {
     fn say(&mut self, client: ClientId, lines: &[u8]) {
         self.batch.say(client, lines);
         self.history.add(lines);
+    }
+}
+
+/// The outbox that has a room in it.
+impl Outbox<Room> {
+    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
+    pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
+        let left = self.append(|room| room.leave(client, reason));
+        left.unwrap_or_else(|| self.change(|room| room.forget(client)))
+    }
+
+    /// Appends the last line: everyone is told `farewell`, and nothing can be appended any more.
+    pub fn close(&self, farewell: &str) {
+        self.close_with(|room| {
+            room.announce(farewell);
+            room.end_history();
+        });
+    }
+
+    /// Takes what has gathered in exchange for `empty`. Returns whether it is the last batch: see
+    /// [`Outbox::take_by`].
+    pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
+        self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Shared {
     /// All connections.
     pub registry: Registry,
     /// The room, and the batch that is to be delivered next.
-    pub outbox: Outbox,
+    pub outbox: Outbox<Room>,
     /// The link to the other servers that share the room, if there are any: see [`order`](super::order).
     pub relay: Option<Relay>,
     /// Whether the server is ending, and how many sessions have lines in flight.
