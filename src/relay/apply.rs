@@ -87,8 +87,10 @@ pub enum Outcome {
     Foreign(&'static str),
     /// A server asks for a checkpoint.
     Question,
-    /// The server that wrote the entry may not have read the same as this one, or entries before this entry are
-    /// missing. The text says why. The entry may have been applied nevertheless.
+    /// An earlier entry of the same server was not read. This entry was not applied.
+    Missing,
+    /// The server that wrote the entry may not have read the same as this one. The text says why. The entry may
+    /// have been applied nevertheless.
     Doubtful(&'static str),
 }
 
@@ -135,9 +137,7 @@ impl State {
         let doubt = self.doubt(header);
         match self.servers.get(&header.sid).map(|server| server.seq) {
             Some(last) if header.seq <= last => return Outcome::Ignored,
-            Some(last) if header.seq > last + 1 => {
-                return Outcome::Doubtful("entries before it are missing");
-            }
+            Some(last) if header.seq > last + 1 => return Outcome::Missing,
             Some(_) => {}
             None if self.let_in(header, records, tell) => {}
             None => return doubt.map_or(Outcome::Ignored, Outcome::Doubtful),

@@ -150,10 +150,11 @@ impl Follower<'_, '_> {
             if self.has_come && self.state.server(self.sid).is_none() {
                 return Err(self.gone());
             }
+            self.look_into_doubt()?;
         }
         // Delivering may have blocked for a long time. The engine was not silent during that time.
         self.heard = Instant::now();
-        self.look_into_doubt()
+        Ok(())
     }
 
     /// Applies the next entry of the stream, and does what follows from the outcome.
@@ -166,6 +167,12 @@ impl Follower<'_, '_> {
         match outcome {
             Outcome::Counted | Outcome::Ignored => {}
             Outcome::Doubtful(why) => self.doubt = Some(why),
+            Outcome::Missing => {
+                self.doubt = Some("entries before it are missing");
+                // The writer goes on to say that this server has read as far as before. If it named this place,
+                // servers that have read everything would doubt what they have read.
+                return Ok(());
+            }
             Outcome::Foreign(why) => {
                 self.foreign += 1;
                 if self.foreign.is_power_of_two() {
@@ -214,7 +221,10 @@ impl Follower<'_, '_> {
         match replay::has_read_right(engine, &self.state) {
             // The checkpoint is newer than this server's state. The check is repeated once this server has read that
             // far.
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                self.next_check = Instant::now() + self.relay.beat;
+                return Ok(());
+            }
             Ok(Some(true)) => {
                 let line = format!("An entry is doubtful ({why}), but this server has read right");
                 self.shared.log.notice(&line);

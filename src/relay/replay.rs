@@ -133,7 +133,7 @@ fn replay(
             }
             let (sid, _) = entry.content().key();
             match state.apply(&entry, &mut |_, _| {}).outcome {
-                Outcome::Doubtful(_) => (doubted, asked) = (Some(sid), None),
+                Outcome::Doubtful(_) | Outcome::Missing => (doubted, asked) = (Some(sid), None),
                 // The doubtful entry before this one was forged, so no entry is missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,
                 Outcome::Question => asked = asked.or(Some(entry.id)),

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Stalled,
     /// The engine appends entries, but does not answer the command that appends.
     Mute,
+    /// The engine answers questions about the checkpoint only after this fault has ended.
+    NoCheckpoint,
     /// The engine does not append, and answers with this error.
     Refusing(&'static str),
     /// The engine answers that it is a replica.
@@ -140,7 +142,11 @@ impl FakeEngine {
             let words: Vec<&str> =
                 command.iter().map(|w| str::from_utf8(w).unwrap_or("")).collect();
             let state = self.lock();
-            let stalled = |state: &mut State| state.fault == Fault::Stalled;
+            let stalled = |state: &mut State| match state.fault {
+                Fault::Stalled => true,
+                Fault::NoCheckpoint => words[0] == "XREVRANGE",
+                _ => false,
+            };
             drop(self.state.1.wait_while(state, stalled).expect("no thread panics"));
             let password = self.lock().password;
             let reply = match &*words {

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{LINK_DOWN, LINK_UP, LOST, SHORT_BEAT, in_step, one_room_again, two_servers};
-use crate::harness::engine::{FakeEngine, Fault};
+use crate::harness::engine::{Entry, FakeEngine, Fault};
+use crate::harness::poll_until;
 #[test]
 fn nothing_is_lost_doubled_or_reordered_while_connections_are_cut() {
     let engine = FakeEngine::start();
@@ -171,6 +172,37 @@ fn who_has_read_what_the_stream_does_not_say_is_turned_out_and_nobody_else() {
     let mut alice = one.join("alice");
     bob.expect("[SERVER] alice joined the chat!");
     in_step(&mut alice, &mut [&mut bob], "one room again");
+}
+
+#[test]
+fn a_server_that_has_missed_lines_is_turned_out_and_nobody_else() {
+    let engine = FakeEngine::start();
+    let (_one, two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
+    in_step(&mut bob, &mut [&mut alice], "before");
+    let ends_so = |(_, fields): &Entry| fields.iter().any(|text| text.ends_with(b"before\n"));
+    let entry = engine.log().into_iter().find(ends_so).expect("it was read back");
+    // An entry begins with the number of its server's run.
+    let run = entry.1[1][..16].to_vec();
+    two.signal("STOP");
+    let mut wave = || {
+        alice.send("/me waves");
+        alice.expect("* alice waves");
+    };
+    // The engine has sent the first to the stopped server. The connection stays, so nothing tells that server
+    // that the second is gone. The third shows it.
+    wave();
+    wave();
+    engine.change_log(Vec::clear);
+    engine.suffer(Fault::NoCheckpoint);
+    wave();
+    two.signal("CONT");
+    // The server has found the gap, and cannot find out who is right. Meanwhile its next beat is due.
+    let is_of_it = |(_, fields): &Entry| fields[1].starts_with(&run);
+    poll_until("it has sent a beat", || engine.log().into_iter().find(is_of_it));
+    engine.suffer(Fault::Nothing);
+    bob.lines_until(LOST);
+    assert_eq!(bob.rest(), b"");
+    alice.expect("[SERVER] bob left the chat! (server lost)");
 }
 
 #[test]
