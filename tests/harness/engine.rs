@@ -1,5 +1,5 @@
-//! A fake engine: the part of Redis that servers with a shared room need. It keeps everything in memory. A test
-//! can switch on each of its [faults](Fault).
+//! A fake engine: the part of Redis that servers with a shared room need. The fake keeps all entries in memory. A
+//! test can switch on each of its [faults](Fault).
 //!
 //! One thread accepts connections, and each connection has a thread of its own. A connection's thread ends when
 //! the connection is cut; the accepting thread runs until the test's process exits.
@@ -211,7 +211,7 @@ impl FakeEngine {
                     if left.is_zero() {
                         return b"*-1\r\n".to_vec();
                     }
-                    state = self.state.1.wait_timeout(state, left).expect("nobody panics").0;
+                    state = self.state.1.wait_timeout(state, left).expect("no thread panics").0;
                 }
             }
             ["XRANGE", key, id, _] => {

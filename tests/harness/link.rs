@@ -1,4 +1,4 @@
-//! A link between a server and an engine. A test can cut it, or redirect it to another engine.
+//! A link between a server and an engine. A test can cut the link, or redirect it to another engine.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +26,10 @@ impl Link {
                 if is_cut.load(Ordering::Relaxed) {
                     continue;
                 }
-                let engine = engine.lock().expect("nobody panics while it is held").clone();
+                let engine =
+                    engine.lock().expect("no thread panics while it holds the lock").clone();
                 let Ok(far) = TcpStream::connect(engine) else { continue };
-                let mut streams = streams.lock().expect("nobody panics while it is held");
+                let mut streams = streams.lock().expect("no thread panics while it holds the lock");
                 for stream in [&near, &far] {
                     streams.extend(stream.try_clone());
                 }
@@ -47,13 +48,15 @@ impl Link {
 
     /// Redirects new connections to another engine.
     pub(crate) fn lead_to(&self, engine: String) {
-        *self.engine.lock().expect("nobody panics while it is held") = engine;
+        *self.engine.lock().expect("no thread panics while it holds the lock") = engine;
     }
 
-    /// Cuts the link if `is_cut` is set, or else restores it. Both close the open connections.
+    /// Cuts the link if `is_cut` is set, or else restores it. In both cases, open connections are closed.
     pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
-        for stream in self.streams.lock().expect("nobody panics while it is held").drain(..) {
+        for stream in
+            self.streams.lock().expect("no thread panics while it holds the lock").drain(..)
+        {
             // This fails if the connection has already ended.
             let _ = stream.shutdown(Shutdown::Both);
         }

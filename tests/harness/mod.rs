@@ -5,14 +5,14 @@
 //! first line of its log, and then does only what anybody with `nc` can do. The tests contain the exact texts
 //! of the protocol. Only the texts of the login are in the harness.
 //!
-//! - [`Server`]: a running server, which is killed and waited for when it is dropped. [`FakeServer`]: a socket
-//!   in the place of a server. The test decides what it sends.
+//! - [`Server`]: a running server, which is killed and waited for when it is dropped. [`FakeServer`]: a listener
+//!   that takes the place of a server. The test decides what a client receives from it.
 //! - [`Peer`]: one connection to a server, driven by the test's own thread.
-//! - [`engine::FakeEngine`]: a fake of Redis, over which several servers share a room. It can have faults.
+//! - [`engine::FakeEngine`]: a fake Redis with faults, over which several servers share a room.
 //! - [`redis`]: the processes of a real Redis. [`link::Link`]: a connection to Redis that a test can cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
 //! - [`Tmux`]: a terminal, for what a program does only on a terminal.
-//! - [`play`]: the sessions in the documentation, acted out.
+//! - [`play`]: runs the sessions in the documentation.
 //! - [`proc`]: facts about processes and sockets, from Linux. [`random`]: random numbers from a seed.
 //! - [`Transcript`]: everything that was sent and received, in order. It is printed when the test fails.
 //!
@@ -97,7 +97,7 @@ pub(crate) fn leave_out(why: &str) {
     assert!(std::env::var_os("CHAT_TESTS_COMPLETE").is_none(), "left out: {why}");
     let thread = thread::current();
     let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // The text of `eprintln!` would be shown only if the test fails.
+    // The test runner captures the text of `eprintln!`, and shows it only if the test fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

@@ -178,8 +178,8 @@ impl Peer {
         bytes
     }
 
-    /// Returns a buffered reader over all bytes that follow. It is faster than [`Peer::line`], and its bytes are not
-    /// added to the transcript.
+    /// Returns a buffered reader for all further bytes. Reading from it is faster than [`Peer::line`], and does not add
+    /// the bytes to the transcript.
     pub(crate) fn reader(&mut self) -> impl BufRead + '_ {
         let received = Cursor::new(std::mem::take(&mut self.received));
         received.chain(BufReader::with_capacity(READ_BYTES, &self.stream))

@@ -158,7 +158,7 @@ impl Terminal {
         let mut shell = Command::new("bash");
         shell.args(["--noprofile", "--norc"]).env("EXAMPLES", examples()).env("PORT", port);
         shell.env("SERVER", env!("CARGO_BIN_EXE_server"));
-        // On every machine, characters are counted and messages are worded the same way.
+        // With these variables, the programs count characters and word their messages the same way on every machine.
         shell.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0");
         // The shell and its children form one process group, so that they can be killed together.
         #[cfg(unix)]
@@ -167,7 +167,7 @@ impl Terminal {
         shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
         let mut shell_process = shell.spawn().expect("bash is installed");
         let keyboard = shell_process.stdin.take();
-        // The `Command` still has the pipe's write end open. The pipe must end with the last process in the shell.
+        // The `Command` also holds the pipe's write end. It is dropped, so that the pipe ends with the last process.
         drop(shell);
         let (shown, screen) = channel();
         thread::spawn(move || {

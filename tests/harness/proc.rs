@@ -86,7 +86,8 @@ pub(crate) struct Socket {
     pub(crate) unacknowledged: u64,
     /// The number of bytes that have arrived and that the process has not read.
     pub(crate) unread: u64,
-    /// The time until the next keep-alive probe, in hundredths of a second. `None` if another timer runs, or none.
+    /// The time until the next keep-alive probe, in hundredths of a second. `/proc` shows only one timer of a socket:
+    /// this is `None` if it shows another timer, or no timer.
     pub(crate) keepalive: Option<u64>,
 }
 

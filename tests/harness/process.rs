@@ -90,7 +90,7 @@ impl Program {
         Self::start_into(name, command, Stdio::piped(), transcript)
     }
 
-    /// Starts a process with this as its standard output.
+    /// Starts a process; `output` is its standard output.
     pub(crate) fn start_into(
         name: &str,
         mut command: Command,

@@ -18,12 +18,12 @@ fn program() -> String {
     std::env::var("CHAT_ENGINE").unwrap_or("redis-server".to_owned())
 }
 
-/// Prints that a test is left out. Unlike [`super::leave_out`], it does not fail if `CHAT_TESTS_COMPLETE` is set,
-/// because an engine cannot be installed on every machine.
+/// Prints that a test is left out. Unlike [`super::leave_out`], this does not make the test fail if
+/// `CHAT_TESTS_COMPLETE` is set, because an engine cannot be installed on every machine.
 fn left_out(why: &str) {
     let thread = thread::current();
     let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // The text of `eprintln!` would be shown only if the test fails.
+    // The test runner captures the text of `eprintln!`, and shows it only if the test fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

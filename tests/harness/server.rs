@@ -12,12 +12,12 @@ use super::{DEADLINE, Peer, Program, Tmux, Transcript, poll_until, server_comman
 const LISTENING: &str = "[SERVER] Server is listening on ";
 
 /// If this many bytes for a client are still in the server, the client has certainly fallen behind: a server
-/// never writes so many bytes to a client at once.
+/// never writes that much to a client at once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
-/// The system buffers at least this many bytes for a client that does not read. The exact number comes from
-/// `/proc`, which is slow to read on a system with many connections. So a test reads it only after it has
-/// sent more than this.
+/// A client that does not read has at least this many bytes in the system's buffers. The exact number comes from
+/// `/proc`, which is slow to read on a system with many connections. So a test reads it only after it has sent
+/// more bytes than this.
 const SURELY_HELD: u64 = 1 << 20;
 
 /// A server on an address of its own. When it is dropped, it is killed, and the drop panics if the server has

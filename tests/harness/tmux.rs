@@ -87,8 +87,8 @@ impl Tmux {
             .args(["-u", "-f", "/dev/null", "-S"])
             .arg(self.directory.file("socket"))
             .args(arguments)
-            // The test does not use a `tmux` in which it runs itself. The text is in UTF-8 whatever the machine's
-            // language is.
+            // Without `TMUX`, this does not use the `tmux` in which the tests themselves may be running. With
+            // `LC_ALL`, the text is in UTF-8 on every machine.
             .env_remove("TMUX")
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm-256color")
@@ -217,8 +217,8 @@ impl fmt::Display for Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // The end of the `tmux` server ends the shell and the client by SIGHUP. The command fails if the `tmux` server
-        // has already ended.
+        // When the `tmux` server ends, the shell and the client get SIGHUP and end too. The command fails if the
+        // `tmux` server has already ended.
         let mut kill = Command::new("tmux");
         kill.arg("-S").arg(self.directory.file("socket")).arg("kill-server");
         drop(kill.output());
