@@ -1,5 +1,5 @@
-//! The client keeps account of the lines that it sends. These tests check which lines it counts as said or as
-//! lost, and its exit code.
+//! The client keeps account of the lines that it sends. These tests check which lines the client counts as sent or
+//! as lost, and its exit code.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn no_more_than_a_hundred_lines_are_under_way_unconfirmed() {
     client.send_text(&(numbered(1..=240).join("\n") + "\n"));
     client.end_input();
     assert_eq!(read_to_ping(&mut peer, "/ping client-100"), numbered(1..=100));
-    // By the time the client has printed the marker, it would have sent any further lines.
+    // When the client has printed the marker, it has had time to send more lines. But it must not have sent any.
     peer.send("alice: marker");
     client.lines_until("alice: marker");
     assert!(!has_received(&peer), "the client has sent more than a hundred lines");

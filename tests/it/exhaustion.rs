@@ -18,7 +18,7 @@ const RESERVED: usize = 32;
 fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     let mut server = Server::of(shell("ulimit -n 64; exec \"$SERVER\" --port 0"));
     let mut inside: Vec<Peer> = (0..64 - RESERVED).map(|n| server.join(&format!("u{n}"))).collect();
-    // These connect at the same time and do not close. They are more than the descriptors that are left.
+    // A hundred clients connect at the same time and stay connected. The server has fewer descriptors left.
     let mut outside: Vec<Peer> = (0..100).map(|_| server.connect("outside")).collect();
     for peer in &mut outside {
         peer.expect_last(replies::SERVER_FULL);
@@ -29,7 +29,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     inside[1].lines_until("u0: hello");
     inside[0].send("/quit");
     inside[1].expect("[SERVER] u0 left the chat!");
-    // A place becomes free when the server closes its descriptor. It waits for the client to close first.
+    // A place becomes free when the server closes the connection. The server waits for the client to close first.
     drop(inside.remove(0));
     let mut newcomer = poll_until("a place", || {
         let mut newcomer = server.connect("newcomer");
@@ -46,7 +46,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
 /// Checks that the server uses almost no processor time while nothing happens.
 fn idles(server: &Server) {
     let before = server.usage();
-    // The second over which the processor time is measured.
+    // The processor time is measured over one second.
     thread::sleep(Duration::from_secs(1));
     let used = server.usage().cpu_since(&before);
     assert!(used < 0.3, "a thread spins: {used} seconds of processor time in one second");

@@ -18,7 +18,7 @@ use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 /// is no such address, prints that the test is left out.
 pub(crate) fn own_address() -> Option<IpAddr> {
     // Connecting a UDP socket sends no packet: it only chooses the route, and so the socket's own address. The
-    // destination is in TEST-NET-1 (RFC 5737), to which no machine belongs.
+    // destination is in TEST-NET-1, which is reserved for documentation (RFC 5737).
     let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
     });
@@ -314,7 +314,7 @@ fn who_has_left_and_does_not_read_still_counts() {
         );
         leavers.push(leaver);
         let usage = server.usage();
-        // Besides the clients, the server has at most sixteen connections that it is just refusing, and the newest one.
+        // Besides the clients' connections, there can be sixteen that the server is refusing, and the newest one.
         assert!(usage.descriptors <= before.descriptors + limit + 16 + 1, "{usage:?}");
         // A client's thread gives its place back shortly before it ends. So there can be twice as many threads.
         assert!(usage.threads <= before.threads + 2 * limit, "{usage:?}");

@@ -73,7 +73,7 @@ fn next_stats(server: &mut Server) -> String {
 fn a_second_signal_that_comes_with_the_first_ends_nothing_early() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
-    // A client that is behind makes the server wait for more than a second. So it is still there for the next signals.
+    // The server waits more than a second for a client that is behind. So it still runs when the next signals arrive.
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     // The farewell shows that the server has received the first signal.
@@ -309,7 +309,7 @@ fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     unnamed.wait_for_any_end();
     operated.server.connect("again").expect_last(replies::BANNED);
     operated.server.log_until(&format!("[SERVER] Turned {address} away: banned"));
-    // The ban survives a restart. Lifting it is also stored in the file.
+    // The ban survives a restart. When the ban is lifted, it is also removed from the file.
     operated.server.stop();
     assert_eq!(fs::metadata(&bans).unwrap().permissions().mode() & 0o777, 0o600);
     let mut operated = Operated::with(&options);
@@ -321,7 +321,7 @@ fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     operated.server.log_until("is not banned any more");
     let _bob = operated.server.join("bob");
     assert_eq!(fs::read_to_string(&bans).unwrap(), "");
-    // If a ban cannot be written to the file, it still holds until the server ends.
+    // A ban that cannot be written to the file still holds until the server ends.
     fs::create_dir(directory.file("bans.new")).unwrap();
     operated.expect_answer("/ban 192.0.2.7", "192.0.2.7 is banned for good, until the server ends");
     operated.expect_answer("/bans", "[SERVER] 1 banned");

@@ -30,7 +30,7 @@ fn lines_over_the_rate_are_said_at_the_rate_and_before_the_leave() {
 
 #[test]
 fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
-    // The same holds for a telnet sequence without an end, although none of its bytes are text.
+    // The rate also limits a telnet sequence without an end, although none of its bytes are text.
     for start in [&b""[..], b"\xFF\xFA"] {
         let server = Server::with(&["--rate", "100"]);
         let begun = Instant::now();

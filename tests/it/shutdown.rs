@@ -110,7 +110,7 @@ fn a_server_ends_in_order_when_its_terminal_is_gone() {
 
 #[test]
 fn a_hang_up_that_is_ignored_stays_ignored() {
-    // As under nohup.
+    // The server is started with SIGHUP ignored, as under nohup.
     let mut server = Server::of(shell("trap '' HUP; exec \"$SERVER\" --port 0"));
     let mut alice = server.join("alice");
     server.signal("HUP");

@@ -102,7 +102,10 @@ fn each_mistake_of_a_server_is_seen_to_fail_at_some_step_and_to_hold_later() {
         }
         at_steps.sort_unstable();
         let first = at_steps.iter().position(|(_, holds)| !holds);
-        let first = first.unwrap_or_else(|| panic!("{check} fails nowhere"));
-        assert!(at_steps[first..].iter().any(|(_, holds)| *holds), "{check} never holds later");
+        let first = first.unwrap_or_else(|| panic!("check {check} fails at no step"));
+        assert!(
+            at_steps[first..].iter().any(|(_, holds)| *holds),
+            "check {check} never holds later"
+        );
     }
 }

@@ -12,7 +12,7 @@ const MAX_STEP_LINES: usize = 150;
 /// The most lines that a patch adds, and the most that it removes, to put a mistake back.
 const MAX_PATCH_LINES: usize = 5;
 
-/// The most columns of a diagram or a command. A page of the documentation is no wider than that without scrolling.
+/// The most columns of a diagram or a command. A page of the documentation shows no more without scrolling.
 const MAX_WIDTH: usize = 88;
 
 /// The files that define links for the pages in the documentation: one file for each depth of a page's directory.
@@ -145,7 +145,7 @@ fn the_crossing_says_how_large_each_part_is() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
         for (module, lines) in [(cells[0], cells[1]), (cells[3], cells[4])] {
-            // The number shows how much there is to read, so it may be wrong by ten lines and a quarter.
+            // The number only shows how much there is to read. It may deviate by a quarter plus ten lines.
             let (real, said) = (size(module), lines.parse::<usize>().expect("a number of lines"));
             assert!(real.abs_diff(said) <= 10 + said / 4, "{module}: {real} lines, not {said}");
         }

@@ -1,4 +1,4 @@
-//! How the gateway and its connections end, and what the gateway does with misbehaving clients and servers and with a
+//! How the gateway and its connections end, and how the gateway handles misbehaving clients, misbehaving servers and a
 //! wrong command line.
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -143,7 +143,7 @@ fn no_bytes_of_a_client_or_of_a_server_end_it() {
         peer.end_input();
         peer.wait_for_any_end();
     }
-    // Now the random bytes come from a fake server. In half of the rounds, it first lets the client log in.
+    // Now a fake server sends the random bytes. In half of the rounds, it first lets the client log in.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let to = listener.local_addr().expect("the socket is bound").to_string();
     let (mut program, address) = start(&to, gateway.server.transcript());

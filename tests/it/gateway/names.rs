@@ -28,8 +28,8 @@ fn a_name_is_made_fit_and_unique() {
 
 #[test]
 fn many_may_give_the_same_name() {
-    // Thirteen clients with the same name. The last one has to try more nicknames than the server allows on one
-    // connection.
+    // Thirteen clients give the same name. For the last of them, the gateway has to try more nicknames than the server
+    // allows on one connection.
     let gateway = Gateway::start();
     let mut peers = vec![gateway.answer("alice", "alice")];
     for number in 2..=13 {

@@ -33,7 +33,7 @@ impl Finished {
     }
 }
 
-/// Starts a server without a rate limit and without a log of joins, plus these options.
+/// Starts a server with these options, with `--quiet`, and without a rate limit.
 fn server(options: &[&str]) -> Server {
     Server::with(&[&["--rate", "0", "--quiet"], options].concat())
 }

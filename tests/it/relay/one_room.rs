@@ -136,7 +136,7 @@ fn the_stream_forgets_behind_a_checkpoint_and_who_comes_then_knows_the_room() {
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     let lines = format!("{}\n", "x".repeat(1000)).repeat(1000);
     let mut rounds = 0;
-    // Continues until the servers trim the stream, after two checkpoints.
+    // Alice continues to talk until the stream has been trimmed, which happens after two checkpoints.
     while engine.log().first().is_none_or(|entry| entry.0 == (2, 0)) {
         rounds += 1;
         assert!(rounds < 60, "the stream is never trimmed");

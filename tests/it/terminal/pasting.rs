@@ -1,4 +1,4 @@
-//! Pasting: before the client sends many pasted lines, it asks. A line of a paste of several lines is never a command.
+//! Pasting: the client asks before it sends many pasted lines. If several lines are pasted, none of them is a command.
 
 use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
@@ -93,7 +93,7 @@ fn a_paste_whose_end_never_comes_is_ended_by_ctrl_c() {
     terminal.keys(&["-H", "1b", "5b", "32", "30", "30", "7e"]);
     terminal.text("lost");
     // Within a paste, Ctrl-C is text until nothing has arrived for a while. On a busy machine the client may read bytes
-    // without a pause although they were sent with one. So this repeats it.
+    // without a pause although they were sent with one. So Ctrl-C is pressed repeatedly.
     poll_until(format_args!("the end, the screen is\n{terminal}"), || {
         std::thread::sleep(std::time::Duration::from_millis(300));
         terminal.keys(&["C-c"]);

@@ -2,7 +2,8 @@
 
 use crate::harness::{FakeServer, Peer, Tmux, taken};
 
-/// Lets alice in, and waits until the client has noticed. The client would give back a line that is entered earlier.
+/// Lets alice in, and waits until the client has noticed. Before that, the client would not send an entered line, but
+/// put the line back into the input row.
 fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
     let mut connection = server.let_in("alice");
     is_in(terminal, &mut connection);

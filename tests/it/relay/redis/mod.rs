@@ -170,7 +170,7 @@ fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_witho
 
 #[test]
 fn a_flood_waits_for_a_server_that_is_slow() {
-    /// How many lines are sent. The stream does not keep so many.
+    /// How many lines are sent. They are more than the stream keeps.
     const LINES: usize = 40_000;
     let Some(redis) = Redis::durable() else { return };
     let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
