@@ -1,13 +1,14 @@
-//! The course: thirteen steps from an echo server to what the real server is. Text, and what the steps
-//! have built.
+//! The course: thirteen steps from an echo server to a chat server like the real one. This module contains the
+//! text of the course, and the code that several steps share.
 //!
 #![doc = include_str!("links/2.md")]
 #![doc = include_str!("course.md")]
-// The links of these texts are for whoever browses the files. In the documentation the first definition of
-// a link counts, and those come from `links`: a file for each depth of the page.
+// The links at the end of these texts work where the files are browsed. In the documentation, the first
+// definition of a link wins. So the files in `links` are included first. There is one file for each depth of a
+// page.
 
 pub mod mistakes {
-    //! The mistakes of chat servers, on one page: where each is seen, and where it is mended.
+    //! The mistakes of chat servers, on one page: which step shows each mistake, and which step mends it.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("links/items.md")]
@@ -15,7 +16,7 @@ pub mod mistakes {
 }
 
 pub mod glossary {
-    //! The terms of the course, in a sentence each, with the step that shows them.
+    //! The terms of the course, each explained in one sentence, with the step that introduces it.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("glossary.md")]

@@ -1,4 +1,4 @@
-//! Step 2: a client that sends what is typed and prints the answer. Its text is in `step02_client.md`.
+//! Step 2: a client that sends each line that you type, and prints the answer. Its text is in `step02_client.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step02_client.md")]
@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     println!("Connected to {}", stream.peer_addr()?);
-    // `BufReader` wants to own what it reads from, so it gets a second handle on the connection.
+    // `BufReader` owns what it reads from, so it gets a second descriptor for the same socket.
     let mut answers = BufReader::new(stream.try_clone()?);
     for line in io::stdin().lines() {
         let line = line?;

@@ -1,4 +1,4 @@
-//! Step 3: a client with two threads, which listens while it types. Its text is in
+//! Step 3: a client with two threads, which shows messages while you type. Its text is in
 //! `step03_two_threads.md`.
 //!
 #![doc = include_str!("links/1.md")]
@@ -29,19 +29,19 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Prints what comes until the server is gone, and then ends the program.
+/// Prints everything that arrives until the server is gone, and then ends the program.
 fn receive(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while let Ok(count) = stream.read(&mut buffer)
         && count > 0
     {
         print!("{}", String::from_utf8_lossy(&buffer[..count]));
-        // Without this call, nothing would be shown before the next line end. If it fails, no error can be
-        // shown either.
+        // Without `flush`, text would appear on the screen only after the next line end. If `flush` fails, an
+        // error message could not be printed either.
         let _ = io::stdout().flush();
     }
     println!("The server is gone.");
-    // The main thread blocks in reading the keyboard, and nothing else can wake it.
+    // The main thread is blocked in reading the keyboard. Nothing else can end it.
     process::exit(1);
 }
 

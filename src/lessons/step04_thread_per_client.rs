@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     println!("Listening on {}", listener.local_addr()?);
     loop {
         let (stream, address) = listener.accept()?;
-        // A thread with a name, which `look` shows.
+        // The thread gets a name, which `look` shows.
         let thread = thread::Builder::new().name(format!("client {}", address.port()));
         thread.spawn(move || match echo(stream) {
             Ok(()) => println!("A client has left."),
@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Sends everything back until the peer ends its stream.
+/// Sends back everything that it receives, until the peer ends its stream.
 fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {

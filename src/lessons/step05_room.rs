@@ -1,8 +1,8 @@
-//! Step 5: a room, in which everybody hears what one client says. Its text is in `step05_room.md`.
+//! Step 5: a room, in which everybody receives each client's messages. Its text is in `step05_room.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step05_room.md")]
-// To unwrap what a peer can cause is one of the mistakes here.
+// One of the mistakes of this step: it unwraps errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// The clients that are in: for each name, the connection to write to.
+/// The clients that have joined: for each name, the connection to write to.
 type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 
 fn main() {
@@ -28,7 +28,7 @@ fn main() {
     }
 }
 
-/// Serves one client, until it leaves.
+/// Serves one client until it leaves.
 fn serve(mut stream: TcpStream, registry: &Registry) {
     stream.write_all(b"[SERVER] Enter your nickname:\n").unwrap();
     let Some(name) = read_message(&mut stream) else { return };
@@ -55,14 +55,14 @@ fn serve(mut stream: TcpStream, registry: &Registry) {
     tell_others(registry, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// Returns the next message, or `None` when the client ends its stream.
+/// Returns the next message, or `None` if the client has ended its stream.
 fn read_message(stream: &mut TcpStream) -> Option<String> {
     let mut buffer = [0; 1024];
     let count = stream.read(&mut buffer).unwrap();
     (count > 0).then(|| String::from_utf8_lossy(&buffer[..count]).trim_end().to_owned())
 }
 
-/// Writes a line to everyone except one.
+/// Writes a line to everyone except the client named `except`.
 fn tell_others(registry: &Registry, except: &str, line: &str) {
     for (name, stream) in registry.lock().unwrap().iter_mut() {
         if name != except {

@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step06_lines.md")]
-// To unwrap what a peer can cause is one of the mistakes here.
+// One of the mistakes of this step: it unwraps errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// The clients that are in: for each name, the connection to write to.
+/// The clients that have joined: for each name, the connection to write to.
 type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 
-/// The longest line, in bytes, without its end.
+/// The longest line, in bytes, without its line end.
 const MAX_LINE_BYTES: usize = 1024;
 
 fn main() {
@@ -32,7 +32,7 @@ fn main() {
     }
 }
 
-/// Serves one client, until it leaves.
+/// Serves one client until it leaves.
 fn serve(mut stream: &TcpStream, registry: &Registry) {
     let mut input = Input::new(stream);
     stream.write_all(b"[SERVER] Enter your nickname:\n").unwrap();
@@ -60,12 +60,12 @@ fn serve(mut stream: &TcpStream, registry: &Registry) {
     tell_others(registry, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// Cuts what one client sends into lines.
+/// Cuts the bytes from one client into lines.
 struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// The start of this line was too long and is thrown away. The rest is thrown away too.
+    /// The current line is too long. Its start was discarded, and its rest will be discarded too.
     skips: bool,
 }
 
@@ -74,8 +74,8 @@ impl<'a> Input<'a> {
         Self { stream, bytes: Vec::new(), skips: false }
     }
 
-    /// Blocks until a whole line has come, and returns it without its end. `None` means that the client ended
-    /// its stream. Its last line counts even without a line end.
+    /// Blocks until a whole line has arrived, and returns the line without its line end. Returns `None` if the
+    /// client has ended its stream. The last line before the end of the stream need not have a line end.
     fn next_line(&mut self) -> io::Result<Option<String>> {
         let mut buffer = [0; 4096];
         loop {
@@ -101,13 +101,13 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Makes text of a whole line. Removes the line end and everything that a terminal would obey.
+/// Converts a whole line to text. Removes the line end, and replaces everything that a terminal would obey.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")
 }
 
-/// Writes a line to everyone except one.
+/// Writes a line to everyone except the client named `except`.
 fn tell_others(registry: &Registry, except: &str, line: &str) {
     for (name, stream) in registry.lock().unwrap().iter_mut() {
         if name != except {

@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step07_names.md")]
-// To unwrap what a peer can cause is one of the mistakes here.
+// One of the mistakes of this step: it unwraps errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use chat::lessons::built::input::Input;
 
-/// The clients that are in: for each name, the connection to write to.
+/// The clients that have joined: for each name, the connection to write to.
 type Streams = HashMap<String, TcpStream>;
 
-/// How long a newcomer may say nothing.
+/// How long a newcomer may send nothing.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 fn main() {
@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// Serves one client, until it leaves.
+/// Serves one client until it leaves.
 fn serve(mut stream: &TcpStream, registry: &Mutex<Streams>) {
     let mut input = Input::new(stream);
     stream.set_read_timeout(Some(LOGIN_TIME)).unwrap();
@@ -63,7 +63,8 @@ fn serve(mut stream: &TcpStream, registry: &Mutex<Streams>) {
     tell_others(&mut streams, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// If the name is valid and free, takes it and announces it. The lock is held all the time.
+/// If the name is valid and free, takes the name and announces the new member. Holds the lock during all of this.
+/// Returns whether the client has joined.
 fn join(name: &str, mut stream: &TcpStream, registry: &Mutex<Streams>) -> bool {
     let mut streams = registry.lock().unwrap();
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-');
@@ -79,7 +80,7 @@ fn join(name: &str, mut stream: &TcpStream, registry: &Mutex<Streams>) -> bool {
     true
 }
 
-/// Writes a line to everyone except one.
+/// Writes a line to everyone except the client named `except`.
 fn tell_others(streams: &mut Streams, except: &str, line: &str) {
     for (name, stream) in streams {
         if name != except {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use chat::lessons::built::{input::Input, login::login};
 use chat::system::socket::{DeadPeer, detect_dead_peer};
 
-/// When the kernel asks a silent peer whether it is there, and how long it waits for an answer.
+/// When the kernel asks a silent peer whether it is still there, and how long the kernel waits for an answer.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -22,39 +22,40 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How long a peer may take to read its last words.
+/// How long a peer may take to read its last line and to close.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// The clients that are in: for each name, the connection to write to.
+/// The clients that have joined: for each name, the connection to write to.
 type Streams = HashMap<String, Arc<TcpStream>>;
 
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
-    // Unlike `println!` this does not panic when standard output is closed.
+    // Unlike `println!`, `writeln!` does not panic if standard output is closed.
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = Arc::new(Mutex::new(Streams::new()));
     loop {
         let accepted = listener.accept().and_then(|(stream, address)| {
             detect_dead_peer(&stream, DEAD_PEER)?;
-            // Sends each write at once, without waiting until the peer has acknowledged the write before.
+            // Makes the kernel send each write at once, even if the peer has not acknowledged the previous write
+            // yet.
             stream.set_nodelay(true)?;
             let (stream, registry) = (Arc::new(stream), Arc::clone(&registry));
             let thread = thread::Builder::new().name(format!("client {}", address.port()));
             thread.spawn(move || {
-                // However the session ended, the server goes on.
+                // An error ends this session only, so it is ignored here.
                 let _ = serve(&stream, &registry);
                 drain(&stream);
             })
         });
         if accepted.is_err() {
-            // Out of descriptors or threads. It would fail again at once.
+            // There is no free descriptor or thread. Without a pause, the next attempt would fail at once.
             thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
-/// Serves one client, until it leaves.
+/// Serves one client until it leaves.
 fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
     let mut input = Input::new(stream);
     let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
@@ -71,14 +72,14 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
     Ok(())
 }
 
-/// A place in the room, under a name. When the place is dropped, its owner has left.
+/// A client's place in the room. Dropping it makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Streams>,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes it and announces it. The lock is held all the time.
+    /// If the name is free, takes the name and announces the new member. Holds the lock during all of this.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Mutex<Streams>) -> Option<Self> {
         let mut streams = lock(registry);
         if streams.contains_key(name) {
@@ -88,7 +89,7 @@ impl<'a> Member<'a> {
         let online: Vec<&str> = streams.keys().map(String::as_str).collect();
         let online = format!("{} online: {}", online.len(), online.join(", "));
         let welcome = format!("[SERVER] Connected to the server!\n[SERVER] {online}\n");
-        // If it fails, the next read of this session says so.
+        // If this write fails, the session's next read fails too.
         let _ = (&**stream).write_all(welcome.as_bytes());
         tell_others(&streams, name, &format!("[SERVER] {name} joined the chat!\n"));
         Some(Self { name: name.to_owned(), registry })
@@ -103,26 +104,27 @@ impl Drop for Member<'_> {
     }
 }
 
-/// Locks. The map is never half changed when a thread panics. So a poisoned lock is used as it is.
+/// Locks a mutex, even a poisoned one. This is correct because the map is never half changed when a thread
+/// panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a connection so that the last words arrive: says that nothing more comes, and throws away what
-/// the peer still sends, for a moment. To close on unread input would reset the connection.
+/// Ends a connection in such a way that the last line arrives: sends a FIN, and discards what the peer still
+/// sends, for half a second at most. Closing the socket with unread bytes would reset the connection.
 fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
-    // These calls fail when the peer is gone, and then there is nothing to drain.
+    // These calls fail if the peer is gone. Then there is nothing to discard.
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(DRAIN_TIME));
     while start.elapsed() < DRAIN_TIME && stream.read(&mut ignored).is_ok_and(|count| count > 0) {}
 }
 
-/// Writes a line to everyone except one.
+/// Writes a line to everyone except the client named `except`.
 fn tell_others(streams: &Streams, except: &str, line: &str) {
     for (name, stream) in streams {
         if name != except {
-            // If it fails, that client's own thread finds out, and leaves.
+            // If this write fails, the recipient's own thread notices it, and leaves.
             let _ = (&**stream).write_all(line.as_bytes());
         }
     }

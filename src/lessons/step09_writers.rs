@@ -18,7 +18,7 @@ use chat::lessons::built::{input::Input, login::login};
 /// How many lines may wait for one client.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// The clients that are in: for each name, the way to that client.
+/// The clients that have joined, by name.
 type Clients = HashMap<String, Client>;
 
 fn main() -> io::Result<()> {
@@ -27,13 +27,13 @@ fn main() -> io::Result<()> {
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = Arc::new(Mutex::new(Clients::new()));
     accept_loop(&listener, move |stream| {
-        // However the session ended, the server goes on.
+        // An error ends this session only, so it is ignored here.
         let _ = serve(stream, &registry);
         drain(stream);
     });
 }
 
-/// Serves one client, until it leaves. Once it is in, only its writer writes to it.
+/// Serves one client until it leaves. Once the client has joined, only its writer writes to its socket.
 fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
     let mut input = Input::new(stream);
     let joined = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
@@ -50,39 +50,41 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
     Ok(())
 }
 
-/// The way to one client.
+/// The two means to reach a client: its connection and its queue.
 struct Client {
     stream: Arc<TcpStream>,
     queue: SyncSender<Arc<str>>,
 }
 
 impl Client {
-    /// Puts a line into the queue. Never waits: a client whose queue is full is too slow, and has to go.
+    /// Puts a line into the client's queue. Never waits: if the queue is full, the client is too slow, and is
+    /// disconnected.
     fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes its writer and its session, which leaves.
+            // This wakes the client's writer and its session. The session then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Writes what comes out of a queue, until the queue ends. Blocks on the queue and on the socket.
+/// Writes each line from the queue to the socket, until the queue ends. Blocks on the queue and on the socket.
 fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
     {}
-    // This fails when the peer is gone.
+    // This fails if the peer is gone.
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A place in the room, under a name. When the place is dropped, its owner has left.
+/// A client's place in the room. Dropping it makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Clients>,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes it and announces it. Returns what is to be written to its owner, too.
+    /// If the name is free, takes the name and announces the new member. Also returns the queue of lines for this
+    /// client.
     fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -107,14 +109,14 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // The queue ends with the place, and the writer with the queue.
+            // `client` is dropped here. So its queue ends after this line, and then its writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));
     }
 }
 
-/// Puts a line into the queues of everyone except one.
+/// Puts a line into the queue of every client except the one named `except`.
 fn tell_others(clients: &Clients, except: &str, line: &str) {
     let line = Arc::from(line);
     for (name, client) in clients {

@@ -1,4 +1,4 @@
-//! Step 10: everything that blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
+//! Step 10: every thread that blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step10_the_end.md")]
@@ -16,23 +16,23 @@ use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login};
 use chat::system::{signal, socket::wait_for_connection};
 
-/// How long the peers may take to read the farewell and close.
+/// How long the peers may take to read the farewell and to close.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
-    // The handler of a signal writes a byte into this pipe.
+    // When a signal asks the server to stop, its handler writes a byte into this pipe.
     let (stop, handler) = io::pipe()?;
     signal::stop_through(handler);
-    // `accept` must not block: a peer may give up between the wait for a connection and `accept`.
+    // `accept` must not block. It would block if a peer gave up between `wait_for_connection` and `accept`.
     listener.set_nonblocking(true)?;
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = &Mutex::new(Clients::new());
     let mut streams: Vec<Weak<TcpStream>> = Vec::new();
-    // The scope ends when all threads that were started in it have ended.
+    // The scope ends only when all threads that were started in it have ended.
     thread::scope(|scope| {
-        // Blocks until there is a connection, or a byte in the pipe.
+        // `wait_for_connection` blocks until there is a connection (`false`) or a byte in the pipe (`true`).
         while let Ok(false) = wait_for_connection(&listener, &stop, None) {
             let accepted = listener.accept().and_then(|(stream, address)| {
                 prepare(&stream)?;
@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
                 streams.push(Arc::downgrade(&stream));
                 let thread = thread::Builder::new().name(format!("client {}", address.port()));
                 thread.spawn_scoped(scope, move || {
-                    // However the session ended, the server goes on.
+                    // An error ends this session only, so it is ignored here.
                     let _ = serve(&stream, registry);
                     drain(&stream);
                 })
@@ -50,7 +50,8 @@ fn main() -> io::Result<()> {
                 thread::sleep(PAUSE);
             }
         }
-        // Each client takes its queue along, and so its writer ends after these words.
+        // Each client is dropped after the farewell. So its queue ends with the farewell, and its writer ends
+        // too.
         let farewell = Arc::from("[SERVER] The server is shutting down.\n");
         lock(registry).drain().for_each(|(_, client)| client.put(&farewell));
         end_all(streams);
@@ -58,7 +59,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the peers a moment to close, and then wakes all threads that still block on a connection.
+/// Gives the peers time to close, and then wakes all threads that still block on a connection.
 fn end_all(mut streams: Vec<Weak<TcpStream>>) {
     let start = Instant::now();
     while start.elapsed() < FAREWELL_TIME && !streams.is_empty() {
@@ -66,12 +67,12 @@ fn end_all(mut streams: Vec<Weak<TcpStream>>) {
         streams.retain(|stream| stream.strong_count() > 0);
     }
     for stream in streams.iter().filter_map(Weak::upgrade) {
-        // This fails when the peer is gone already.
+        // This fails if the peer is already gone.
         let _ = stream.shutdown(Shutdown::Both);
     }
 }
 
-/// Serves one client, until it leaves. Returns when its writer has ended, too.
+/// Serves one client until it leaves. Returns when the client's writer has ended, too.
 fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
     let mut input = Input::new(stream);
     let joined = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
@@ -80,13 +81,13 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
         let writer = thread::Builder::new().name(format!("writer of {}", member.name));
         writer.spawn_scoped(scope, move || write_loop(stream, &queue))?;
         let end = chat(&member, &mut input, registry);
-        // The queue ends here, and the writer with it. The scope waits for the writer.
+        // Dropping the member ends the queue, so the writer ends. The scope waits for the writer.
         drop(member);
         end
     })
 }
 
-/// Passes on what a client says, until it leaves.
+/// Passes on a client's messages until the client leaves.
 fn chat(member: &Member<'_>, input: &mut Input<'_>, registry: &Mutex<Clients>) -> io::Result<()> {
     let name = &member.name;
     while let Some(line) = input.next_line()?.filter(|line| line != "/quit") {

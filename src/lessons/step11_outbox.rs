@@ -1,4 +1,4 @@
-//! Step 11: one order, one writer, one write a round. Its text is in `step11_outbox.md`.
+//! Step 11: one order, one writer, one write for each round. Its text is in `step11_outbox.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step11_outbox.md")]
@@ -13,7 +13,7 @@ use std::thread;
 use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login, shutdown};
 
-/// Something that people can notice. One client may get a text of its own; all others get the same text.
+/// Something that clients will see. The client `who` gets a text of its own; all other clients get the same text.
 struct Entry {
     who: Arc<str>,
     to_others: String,
@@ -21,7 +21,7 @@ struct Entry {
     change: Change,
 }
 
-/// How an entry changes who is written to.
+/// How an entry changes the set of clients that the writer writes to.
 enum Change {
     Nothing,
     Joined(Arc<TcpStream>),
@@ -29,22 +29,22 @@ enum Change {
     End,
 }
 
-/// The outbox: everything that people can notice is put in here, in one order.
+/// The outbox: a queue of everything that clients will see, in one order.
 #[derive(Default)]
 struct Outbox {
     entries: Mutex<Vec<Entry>>,
-    /// Something was put in: wakes the writer.
+    /// Notified when an entry is put in. This wakes the writer.
     filled: Condvar,
 }
 
 impl Outbox {
-    /// Never waits for a peer: the lock is held to push or to take, nothing else.
+    /// Puts an entry in. Never waits for a peer: a thread holds the lock only to push entries or to take them.
     fn put(&self, who: &Arc<str>, to_others: String, to_self: String, change: Change) {
         lock(&self.entries).push(Entry { who: Arc::clone(who), to_others, to_self, change });
         self.filled.notify_one();
     }
 
-    /// Blocks while there is nothing. Then takes everything that is there.
+    /// Blocks while the outbox is empty. Then takes all entries.
     fn take(&self) -> Vec<Entry> {
         let mut entries = lock(&self.entries);
         while entries.is_empty() {
@@ -56,21 +56,22 @@ impl Outbox {
 }
 
 /// What all sessions share: the names that are taken, and the outbox. The names are locked while a join or a
-/// leave is put into the outbox. So joins and leaves have the same order there as in the map.
+/// leave is put into the outbox. So the outbox has joins and leaves in the order in which the names were taken
+/// and freed.
 #[derive(Default)]
 struct Registry {
     names: Mutex<BTreeSet<Arc<str>>>,
     outbox: Outbox,
 }
 
-/// A place in the room, under a name. When the place is dropped, its owner has left.
+/// A client's place in the room. Dropping it makes the client leave.
 struct Member<'a> {
     name: Arc<str>,
     registry: &'a Registry,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes it and announces it.
+    /// If the name is free, takes the name and announces the new member.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {
@@ -104,17 +105,17 @@ fn main() -> io::Result<()> {
         let writer = thread::Builder::new().name("writer".into());
         writer.spawn_scoped(scope, || write_loop(&registry.outbox))?;
         let serve = |stream: &Arc<_>| {
-            // However the session ended, the server goes on.
+            // An error ends this session only, so it is ignored here.
             let _ = serve(stream, registry);
             drain(stream);
         };
-        // This is also needed when the server could not listen. The scope waits for the writer, and the writer
-        // waits for its last entry.
+        // If the server cannot listen, `run` does not call `farewell`. It is called here then, because the scope
+        // waits for the writer, and the writer waits for its last entry.
         shutdown::run(serve, farewell).inspect_err(|_| farewell())
     })
 }
 
-/// Serves one client, until it leaves. Once it is in, only the writer writes to it.
+/// Serves one client until it leaves. Once the client has joined, only the writer writes to its socket.
 fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
     let mut input = Input::new(stream);
     let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
@@ -129,16 +130,16 @@ fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
     Ok(())
 }
 
-/// One client, as the writer knows it.
+/// The writer's data about one client.
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// The first entry of this batch that it gets, and the last entry if it has left.
+    /// The first entry of this batch that the client gets, and, if the client has left, the last entry.
     first: usize,
     last: Option<usize>,
 }
 
-/// Writes everything to everyone, in order, until the end. Blocks on the outbox, and on each socket.
+/// Writes every batch to every client, until the end of the server. Blocks on the outbox, and on each socket.
 fn write_loop(outbox: &Outbox) {
     let (mut recipients, mut is_over) = (Vec::<Recipient>::new(), false);
     while !is_over {
@@ -166,7 +167,7 @@ fn write_loop(outbox: &Outbox) {
             let is_own = |entry: &Entry| entry.who == one.name;
             let text = |entry| if is_own(entry) { &entry.to_self } else { &entry.to_others };
             let view: String = entries.map(|entry| text(entry).as_str()).collect();
-            // If it fails, that client's own thread finds out, and leaves.
+            // If this write fails, the recipient's own thread notices it, and leaves.
             let _ = (&*one.stream).write_all(view.as_bytes());
             if one.last.is_some() {
                 let _ = one.stream.shutdown(Shutdown::Write);

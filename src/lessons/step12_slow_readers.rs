@@ -1,4 +1,4 @@
-//! Step 12: a write that does not wait, and a place in a log for those who are behind. Its text is in
+//! Step 12: a write that does not wait, and a place in a log for each client that is behind. Its text is in
 //! `step12_slow_readers.md`.
 //!
 #![doc = include_str!("links/1.md")]
@@ -17,24 +17,25 @@ use chat::lessons::built::session::drain;
 use chat::lessons::built::{input::Input, login::login, shutdown};
 use chat::system::{poll::Poll, socket::send_now};
 
-/// How much the log may hold. Over this, the clients that are furthest behind are too slow.
+/// The bound of the log, in bytes. Above this bound, the clients that are furthest behind are disconnected.
 const MAX_LOG_BYTES: usize = 8 << 20;
 
-/// How often those who are behind are offered more.
+/// How often the writer tries to send more to the clients that are behind.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
 fn main() -> io::Result<()> {
     let registry = &Registry::default();
     let outbox = &registry.outbox;
     thread::scope(|scope| {
-        // A condition variable cannot wait for sockets too: while anybody is behind, it waits shortly.
+        // A condition variable cannot also wait for sockets. So while a client is behind, `take` waits only for a
+        // short time.
         let take = |behind: &[&TcpStream], _all: usize| {
             outbox.take((!behind.is_empty()).then_some(OFFER_INTERVAL))
         };
         let writer = thread::Builder::new().name("writer".into());
         writer.spawn_scoped(scope, move || Writer::default().run(take))?;
         let serve = |stream: &Arc<_>| {
-            // However the session ended, the server goes on.
+            // An error ends this session only, so it is ignored here.
             let _ = serve(stream, registry);
             drain(stream);
         };
@@ -42,7 +43,7 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// Serves one client, until it leaves. Once it is in, only the writer writes to it.
+/// Serves one client until it leaves. Once the client has joined, only the writer writes to its socket.
 fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
     let mut input = Input::new(stream);
     let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
@@ -57,33 +58,36 @@ fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
     Ok(())
 }
 
-/// The one thread that writes to those who are in. It never waits for any of them.
+/// The data of the one thread that writes to all members. This thread never waits for a member's socket.
 #[derive(Default)]
 struct Writer {
     recipients: Vec<Recipient>,
-    /// The batches that somebody has not taken yet, and the number of the first batch.
+    /// The batches that at least one client has not received completely, and the number of the first of these
+    /// batches.
     log: VecDeque<Vec<Entry>>,
     first: usize,
     bytes: usize,
     is_over: bool,
 }
 
-/// One client, as the writer knows it.
+/// The writer's data about one client.
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// Its place: the first batch that it has not taken whole, and how many bytes of its view it has taken.
+    /// The client's place: the first batch that was not sent to it completely, and how many bytes of its view of
+    /// this batch were sent.
     batch: usize,
     offset: usize,
-    /// The first entry that it gets, and the last entry if it has left. Each is a batch and an index in it.
+    /// The first entry that the client gets, and, if the client has left, the last entry. Each position is the
+    /// number of a batch and an index in this batch.
     joined: (usize, usize),
     left: Option<(usize, usize)>,
     is_gone: bool,
 }
 
 impl Writer {
-    /// Writes until everyone has the farewell. Blocks in `take` only. `take` is told the connections of those
-    /// who are behind, and the number of recipients.
+    /// Writes until the farewell was sent to every client. Blocks in `take` only. The arguments of `take` are the
+    /// connections of the clients that are behind, and the number of all clients.
     fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
         let mut poll = Poll::default();
         while !(self.is_over && self.recipients.is_empty()) {
@@ -95,7 +99,8 @@ impl Writer {
             if !batch.is_empty() {
                 self.append(batch);
             }
-            // First the clients that are not behind. Then those whose sockets have space, as the kernel says.
+            // First sends to the clients that are not behind. Then sends to those clients that are behind but
+            // whose sockets have space again.
             let (late, current): (Vec<_>, Vec<_>) =
                 self.recipients.iter_mut().partition(|one| one.batch < end);
             for one in current {
@@ -111,7 +116,7 @@ impl Writer {
         }
     }
 
-    /// Adds a batch to the log, and notes who comes and goes in it.
+    /// Adds a batch to the log, and notes which clients join and leave in this batch.
     fn append(&mut self, batch: Vec<Entry>) {
         let number = self.first + self.log.len();
         for (index, Entry { who, change, .. }) in batch.iter().enumerate() {
@@ -139,7 +144,7 @@ impl Writer {
         self.log.push_back(batch);
     }
 
-    /// Forgets clients that are gone, and batches that nobody needs or that are over the limit.
+    /// Removes clients that are gone. Drops batches that no client needs, or that are over the bound.
     fn tidy(&mut self) {
         self.recipients.retain(|one| !one.is_gone);
         let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
@@ -148,14 +153,14 @@ impl Writer {
             self.first += 1;
         }
         for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
-            // Too slow. This wakes its session, which leaves.
+            // The client is too slow. This wakes the client's session, which then leaves.
             let _ = one.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Recipient {
-    /// Sends the client what it has not taken yet, as much as its socket takes. Never waits.
+    /// Sends the client the text that was not sent to it yet, as much of it as the socket accepts. Never waits.
     fn offer(&mut self, log: &VecDeque<Vec<Entry>>, first: usize) {
         while let Some(batch) = log.get(self.batch - first) {
             let end = self.left.filter(|left| left.0 == self.batch).map(|left| left.1 + 1);
@@ -168,7 +173,7 @@ impl Recipient {
                 Err(error) => return self.is_gone = error.kind() != io::ErrorKind::WouldBlock,
             }
             if end.is_some() {
-                // This fails when the peer is gone, too.
+                // This fails if the peer is gone.
                 let _ = self.stream.shutdown(Shutdown::Write);
                 return self.is_gone = true;
             }
@@ -176,7 +181,7 @@ impl Recipient {
     }
 }
 
-/// How much memory a batch takes. It is more than its text.
+/// How much memory the texts of a batch use. A string's capacity can be larger than its text.
 fn size(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
 }

@@ -16,33 +16,33 @@ use chat::lessons::built::writer::Writer;
 use chat::lessons::built::{input::Input, login::login, shutdown};
 use chat::system::poll::Poll;
 
-/// How much may gather in the outbox before senders must wait.
+/// How many bytes of text may gather in the outbox before senders must wait.
 const MAX_GATHERED_BYTES: usize = 128 << 10;
 
-/// How often those who are behind are offered more.
+/// How often the writer tries to send more to the clients that are behind.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a round waits, at most, when most of the room is behind.
+/// How long the writer delays a round, at most, while most of the room is behind.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// Counts what was said and is not yet taken by the writer. A thread that says too much must wait.
+/// Counts the bytes of messages that the writer has not taken yet. Above the bound, sessions must wait.
 #[derive(Default)]
 struct Bound {
     gathered: Mutex<Gathered>,
-    /// Something was taken: wakes those who wait.
+    /// Notified when the writer has taken a batch. This wakes the sessions that wait.
     taken: Condvar,
 }
 
 #[derive(Default)]
 struct Gathered {
     bytes: usize,
-    /// The writer has ended, so nobody has to wait any more.
+    /// The writer has ended, so no session has to wait any more.
     is_over: bool,
 }
 
 impl Bound {
-    /// Blocks while too much has gathered. The caller does not read while it waits here. So the TCP of its
-    /// client stops sending.
+    /// Blocks while too much has gathered. While a session waits here, it does not read from its client's socket.
+    /// So TCP makes the client stop sending.
     fn enter(&self, bytes: usize) {
         let mut gathered = lock(&self.gathered);
         while gathered.bytes >= MAX_GATHERED_BYTES && !gathered.is_over {
@@ -65,7 +65,8 @@ fn main() -> io::Result<()> {
     let (mut last_round, mut poll) = (Instant::now(), Poll::default());
     let mut take = move |behind: &[&TcpStream], all: usize| {
         if 2 * behind.len() > all && last_round.elapsed() < HOLD_TIME {
-            // This is too fast for most of the room. No new batch is taken yet, so the readers set the pace.
+            // The writer is too fast for most of the room. It does not take a new batch yet, so that the readers
+            // set the pace.
             let _ = poll.writable(behind.iter().copied(), OFFER_INTERVAL);
             return Vec::new();
         }
@@ -81,7 +82,7 @@ fn main() -> io::Result<()> {
             bound.leave(0, true);
         })?;
         let serve = |stream: &Arc<_>| {
-            // However the session ended, the server goes on.
+            // An error ends this session only, so it is ignored here.
             let _ = serve(stream, registry, bound);
             drain(stream);
         };
@@ -89,7 +90,7 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// Serves one client, until it leaves. Once it is in, only the writer writes to it.
+/// Serves one client until it leaves. Once the client has joined, only the writer writes to its socket.
 fn serve(stream: &Arc<TcpStream>, registry: &Registry, bound: &Bound) -> io::Result<()> {
     let mut input = Input::new(stream);
     let member = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;
