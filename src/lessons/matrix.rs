@@ -8,12 +8,13 @@
 //! target/release/examples/matrix --checks 6,16 --servers 'step 11,step 13'
 //! ```
 //!
-//! It prints the verdicts as such a table. It ends with 0 if all are as the page says, and with 1 if not;
-//! then it prints what the examiner said about each of those that differ. `--quick` leaves out what moves
-//! megabytes, and the servers that take long to start; the rest gives the same verdicts on slow builds.
+//! It prints the verdicts as a table of the same form. The exit code is 0 if all verdicts are the same as on the
+//! page. Otherwise the exit code is 1, and for each different verdict the program prints the examiner's output.
+//! `--quick` leaves out the checks that move megabytes, and the servers that start slowly. The other checks give
+//! the same verdicts even with slow builds.
 //!
-//! The page is the only place where the verdicts stand. So neither the course nor its examiner can change
-//! without this program or the page being wrong.
+//! The expected verdicts are written on the page only. So if the course or its examiner changes a verdict, this
+//! program reports a difference until the page is changed too.
 
 use std::env;
 use std::io::{self, Write};
@@ -25,8 +26,8 @@ use std::thread;
 /// The page with the tables.
 const PAGE: &str = include_str!("course.md");
 
-/// What a server is called in the tables, the wire that it speaks, and how it is started. `{examples}`,
-/// `{server}` and `{servers}` are where the programs are.
+/// The name of each server in the tables, the wire that it speaks, and the command that starts it. `{examples}`,
+/// `{server}` and `{servers}` stand for the paths of the programs.
 #[rustfmt::skip]
 const SERVERS: [(&str, &str, &str); 15] = [
     ("step 1",  "echo", "{examples}/step01_echo {port}"),
@@ -46,19 +47,19 @@ const SERVERS: [(&str, &str, &str); 15] = [
     ("Perl without threads", "line", "perl {servers}/one_thread.pl {port}"),
 ];
 
-/// The checks that move megabytes. They keep a processor busy; all others mostly wait.
+/// The checks that move megabytes. They keep a processor busy. All other checks mostly wait.
 const HEAVY: [&str; 4] = ["6", "7a", "7b", "16"];
 
-/// How many of the others run at once.
+/// How many of the other checks run at once.
 const LIGHT_AT_ONCE: usize = 8;
 
-/// The checks in which threads race. Threads do not always meet, so a check that has to fail gets some
-/// tries.
+/// The checks in which threads race. A race does not occur in each run. So if one of these checks has to fail, it
+/// gets several tries.
 const RACES: [&str; 3] = ["7b", "14", "15"];
 const RACE_TRIES: usize = 30;
 
-/// How long, in seconds, the examiner is patient: with who has to fail not long; with who has to hold so long
-/// that a busy machine does not make it fail.
+/// The examiner's patience, in seconds. It is short for a check that has to fail. For a check that has to hold,
+/// it is so long that a busy machine does not make the check fail.
 const PATIENCE_TO_FAIL: &str = "1";
 const PATIENCE_TO_HOLD: &str = "20";
 
@@ -66,11 +67,11 @@ const PATIENCE_TO_HOLD: &str = "20";
 struct Cell {
     server: &'static str,
     check: &'static str,
-    /// What the page says.
+    /// The verdict on the page.
     holds: bool,
 }
 
-/// Which cells to run; an empty list stands for all.
+/// Which cells to run. An empty list means all servers or all checks.
 #[derive(Default)]
 struct Choice {
     is_quick: bool,
@@ -80,13 +81,13 @@ struct Choice {
 
 fn main() -> ExitCode {
     choose().and_then(|choice| run(&choice)).unwrap_or_else(|problem| {
-        // It fails when nobody reads it.
+        // This fails if nobody reads the output.
         let _ = writeln!(io::stderr(), "{problem}");
         ExitCode::from(2)
     })
 }
 
-/// Takes the arguments.
+/// Reads the arguments.
 fn choose() -> Result<Choice, String> {
     let (mut choice, mut arguments) = (Choice::default(), env::args().skip(1));
     while let Some(option) = arguments.next() {
@@ -104,7 +105,7 @@ fn choose() -> Result<Choice, String> {
     Ok(choice)
 }
 
-/// Runs the chosen cells, prints their verdicts, and returns 0 if all are as the page says.
+/// Runs the chosen cells and prints their verdicts. Returns 0 if all verdicts are the same as on the page.
 fn run(choice: &Choice) -> Result<ExitCode, String> {
     let cells = chosen(choice, read_tables()?);
     if cells.is_empty() {
@@ -132,7 +133,8 @@ fn run(choice: &Choice) -> Result<ExitCode, String> {
     Ok(ExitCode::from(u8::from(!wrong.is_empty())))
 }
 
-/// The cells of all tables of verdicts in the page. Their heads are numbers of checks.
+/// Returns the cells of all tables of verdicts on the page. These are the tables whose column heads are numbers
+/// of checks.
 fn read_tables() -> Result<Vec<Cell>, String> {
     let (mut cells, mut checks) = (Vec::new(), Vec::new());
     for line in PAGE.lines() {
@@ -156,7 +158,7 @@ fn read_tables() -> Result<Vec<Cell>, String> {
     Ok(cells)
 }
 
-/// Those of the cells that are asked for and can be run here.
+/// Returns the cells that were chosen and that can be run on this machine.
 fn chosen(choice: &Choice, mut cells: Vec<Cell>) -> Vec<Cell> {
     let is_in = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
     cells.retain(|cell| is_in(&choice.servers, cell.server) && is_in(&choice.checks, cell.check));
@@ -174,19 +176,19 @@ fn chosen(choice: &Choice, mut cells: Vec<Cell>) -> Vec<Cell> {
     cells
 }
 
-/// The wire of a cell's server, and the command that starts it.
+/// Returns the wire of a cell's server, and the command that starts the server.
 fn start_of(cell: &Cell) -> (&'static str, &'static str) {
     let row = SERVERS.iter().find(|(name, ..)| *name == cell.server);
     row.map_or(("", ""), |&(_, wire, command)| (wire, command))
 }
 
-/// The first word of that command.
+/// Returns the first word of the command that starts a cell's server.
 fn program(cell: &Cell) -> &'static str {
     start_of(cell).1.split(' ').next().unwrap_or_default()
 }
 
-/// Tries all these cells, so many at once. Returns those whose verdict is another one, with what the
-/// examiner said.
+/// Runs the checks of all these cells, `at_once` of them at the same time. Returns the cells whose verdict
+/// differs from the page, with the examiner's output.
 fn try_all<'a>(cells: &[&'a Cell], folder: &Path, at_once: usize) -> Vec<(&'a Cell, String)> {
     let (next, wrong) = (Mutex::new(cells.iter()), Mutex::new(Vec::new()));
     let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -201,7 +203,7 @@ fn try_all<'a>(cells: &[&'a Cell], folder: &Path, at_once: usize) -> Vec<(&'a Ce
     wrong.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the check of a cell, which fails with what the examiner said if the verdict is another one.
+/// Runs the check of a cell. If the verdict differs from the page, returns the examiner's output as the error.
 fn try_out(cell: &Cell, folder: &Path) -> Result<(), String> {
     let (wire, command) = start_of(cell);
     let servers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/course/servers");
@@ -226,7 +228,7 @@ fn try_out(cell: &Cell, folder: &Path) -> Result<(), String> {
     Err(said)
 }
 
-/// Prints the verdicts, in the form that the page has them.
+/// Prints the verdicts as a table of the same form as on the page.
 fn print_table(cells: &[Cell], wrong: &[(&Cell, String)]) {
     let mut head: Vec<&str> = Vec::new();
     for row in cells.chunk_by(|one, other| one.server == other.server) {
@@ -242,7 +244,7 @@ fn print_table(cells: &[Cell], wrong: &[(&Cell, String)]) {
     }
 }
 
-/// Prints a line. That nobody reads it is no reason to stop: the exit code says the same.
+/// Prints a line. If nobody reads the output, the program still continues, because the exit code has the result.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -4,21 +4,21 @@
 //! cargo run -q --example peer -- [PORT]
 //! ```
 //!
-//! | type | and it |
+//! | type | and `peer` |
 //! | --- | --- |
 //! | `hello` | sends the line `hello` |
-//! | `+ hel` | sends `hel` without a line end; `\n` and `\xC3` stand for these bytes, `x{900}` for 900 times `x` |
-//! | `talk 5` | says 5 MB, in lines of 500 bytes; that takes about two seconds |
-//! | `?` | reads a line and shows it |
-//! | `?5` | reads five bytes and shows them |
-//! | `??` | reads line after line from now on |
-//! | `;` | half-closes: ends its stream, but goes on reading |
-//! | `!` | breaks off: closes with something unread, which resets the connection |
+//! | `+ hel` | sends `hel` without a line end; `\n` and `\xC3` stand for the bytes 0A and C3, and `x{900}` for 900 times `x` |
+//! | `talk 5` | sends 5 MB, in lines of 500 bytes; this takes about two seconds |
+//! | `?` | reads a line and prints it |
+//! | `?5` | reads five bytes and prints them |
+//! | `??` | reads and prints all lines from now on |
+//! | `;` | half-closes: ends its stream, but continues to read |
+//! | `!` | breaks off: closes while some bytes are unread, which resets the connection |
 //! | `bye`, or the end of input | closes |
 //!
-//! Events are printed in parentheses. What comes is printed as it is, with `\x1B` for an escape character. Only
-//! the start of a long line is printed. This client is made for the sessions of the course: its moves are slow
-//! enough to watch.
+//! Events are printed in parentheses. Received text is printed as it is, except that an escape character is
+//! printed as `\x1B`. Only the start of a long line is printed. This client is made for the sessions of the
+//! course: it works slowly enough to watch.
 
 use std::env;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
@@ -26,7 +26,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// How long `!` waits for something that it can leave unread.
+/// How long `!` waits for bytes that it can leave unread.
 const UNREAD_TIME: Duration = Duration::from_secs(1);
 
 /// How long `talk` waits for a server that does not read.
@@ -50,7 +50,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Does what a line asks for, and returns whether to go on.
+/// Executes the command in a line of input. Returns whether the program continues.
 fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("bye", "") => return Ok(false),
@@ -83,7 +83,8 @@ fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Reads up to a line end, or up to a number of bytes, and shows what came. Returns whether more may come.
+/// Reads up to a line end, but at most `most` bytes, and prints what was read. Returns `false` at the end of the
+/// stream.
 fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
     while bytes.len() < most && bytes.last() != Some(&b'\n') {
@@ -104,9 +105,9 @@ fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Says so many megabytes, a hundred lines of 500 bytes every 20 milliseconds. It counts bytes, not
-/// seconds, so that a busy machine changes when it has said everything and not how much that is. Ends early
-/// when the server does not read.
+/// Sends this many megabytes: a hundred lines of 500 bytes every 20 milliseconds. Counts bytes, not seconds, so
+/// on a busy machine the sending takes longer, but the amount is the same. Ends early if the server does not
+/// read.
 fn talk(mut stream: &TcpStream, megabytes: usize) -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(20);
     stream.set_write_timeout(Some(WRITE_TIME))?;
@@ -125,7 +126,8 @@ fn talk(mut stream: &TcpStream, megabytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until something has come. If a connection is closed while it has unread input, the kernel resets it.
+/// Waits until some bytes have arrived, and leaves them unread. The caller then closes the connection. Because of
+/// the unread bytes, the kernel resets the connection.
 fn break_off(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(UNREAD_TIME))?;
     match stream.peek(&mut [0]) {
@@ -135,7 +137,7 @@ fn break_off(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the bytes that `\n` and `\xC3` stand for in their place, and 900 times `x` in that of `x{900}`.
+/// Replaces `\n` and codes such as `\xC3` by the bytes that they stand for, and `x{900}` by 900 times `x`.
 fn unescape(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text);
     while let Some(next) = rest.chars().next() {

@@ -1,7 +1,7 @@
-//! From step 8: an accept loop that survives every error. Runs on the main thread.
+//! From step 8: an accept loop that survives every error. It runs on the main thread.
 //!
-//! It does nothing that can wait for a peer: each connection gets a thread of its own. In the real
-//! server this is [`server::accept`](crate::server::accept), which also counts and refuses.
+//! The loop never waits for a peer, because each connection gets a thread of its own. In the real server this is
+//! [`server::accept`](crate::server::accept), which also counts connections and refuses some of them.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::system::socket::{DeadPeer, detect_dead_peer};
 
-/// When the kernel asks a silent peer whether it is there, and how long it waits for an answer.
+/// When the kernel asks a silent peer whether it is still there, and how long the kernel waits for an answer.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -19,22 +19,23 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How long to wait after an error. Without descriptors or threads, `accept` would fail again at once.
+/// How long to wait after an error. Without a pause, the next attempt would fail at once if no descriptor or
+/// thread is free.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
-/// Makes the kernel notice when the peer has vanished. Also makes it send each write at once. The stream is
-/// made blocking. On some systems it inherits the non-blocking mode of its listener.
+/// Makes the kernel detect a peer that has vanished, and send each write at once. Also makes the stream blocking,
+/// because on some systems a stream inherits the non-blocking mode of its listener.
 ///
 /// # Errors
 ///
-/// What the kernel says. The connection cannot be used then.
+/// Any error of the system. Then the connection cannot be used.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     detect_dead_peer(stream, DEAD_PEER)
 }
 
-/// Runs `serve` on a thread of its own for each connection, without end. Blocks in `accept`.
+/// Accepts connections forever, and runs `serve` on a new thread for each connection. Blocks in `accept`.
 pub fn accept_loop(
     listener: &TcpListener,
     serve: impl Fn(&Arc<TcpStream>) + Clone + Send + 'static,

@@ -1,30 +1,31 @@
-//! From step 11: what gathers in the outbox between two rounds of the writer. Data only, no thread.
+//! From step 11: the entries that gather in the outbox between two rounds of the writer. This module has no
+//! thread.
 //!
-//! In the real server this is [`server::batch`](crate::server::batch). There all entries share one text. A
-//! recipient's view is that text with a few edits, so nothing is copied for each recipient.
+//! In the real server this is [`server::batch`](crate::server::batch). There all entries share one text. Each
+//! recipient's view is that text with a few edits, so no text is copied for a recipient.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// Something that people can notice. One client may get a text of its own; all others get the same text.
+/// Something that clients will see. The client `who` gets a text of its own; all other clients get the same text.
 #[derive(Debug)]
 pub struct Entry {
     /// The client that gets a text of its own.
     pub who: Arc<str>,
-    /// The line that everyone else gets.
+    /// The line that all other clients get.
     pub to_others: String,
-    /// The lines, if any, that `who` gets.
+    /// The lines that `who` gets. Can be empty.
     pub to_self: String,
-    /// How it changes who is written to.
+    /// How the entry changes the set of clients that the writer writes to.
     pub change: Change,
 }
 
-/// How an entry changes who is written to.
+/// How an entry changes the set of clients that the writer writes to.
 #[derive(Debug)]
 pub enum Change {
-    /// Nothing: somebody said something.
+    /// No change: the entry is a message.
     Nothing,
-    /// `who` gets this entry and what follows, on this connection.
+    /// `who` gets this entry and all entries after it, on this connection.
     Joined(Arc<TcpStream>),
     /// This is the last entry that `who` gets.
     Left,
@@ -32,7 +33,7 @@ pub enum Change {
     End,
 }
 
-/// Returns what `name` gets of these entries.
+/// Returns the text that the client `name` gets for these entries.
 pub fn view(entries: &[Entry], name: &str) -> String {
     let is_own = |entry: &Entry| *entry.who == *name;
     let text = |entry| if is_own(entry) { &entry.to_self } else { &entry.to_others };

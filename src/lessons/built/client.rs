@@ -1,8 +1,8 @@
-//! From step 9: a queue and a writer for each client, and a client's place in the room.
+//! From step 9: each client's queue and writer, and its place in the room.
 //!
-//! The sessions put lines into the queues. Each client's own writer takes them out. Nobody waits to put a line
-//! in. Step 11 replaces all this. In the real server, [`server::client`](crate::server::client) is what threads
-//! share of a client.
+//! The sessions put lines into the queues, and never wait for that. Each client's own writer takes the lines out.
+//! Step 11 replaces this design. In the real server, [`server::client`](crate::server::client) has the data about
+//! a client that threads share.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,11 +15,11 @@ use super::session::lock;
 /// How many lines may wait for one client.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// The clients that are in: for each name, the way to that client. Its lock is held for puts, never for a
-/// write.
+/// The clients that have joined, by name. A thread holds the lock on this map only to put lines into queues, and
+/// never during a write to a socket.
 pub type Clients = HashMap<String, Client>;
 
-/// The way to one client.
+/// The two means to reach a client: its connection and its queue.
 #[derive(Debug)]
 pub struct Client {
     stream: Arc<TcpStream>,
@@ -27,25 +27,26 @@ pub struct Client {
 }
 
 impl Client {
-    /// Puts a line into the queue. Never waits: a client whose queue is full is too slow, and has to go.
+    /// Puts a line into the client's queue. Never waits: if the queue is full, the client is too slow, and is
+    /// disconnected.
     pub fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes its writer and its session, which leaves.
+            // This wakes the client's writer and its session. The session then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Writes what comes out of a queue, until the queue ends. Blocks on the queue and on the socket.
+/// Writes each line from the queue to the socket, until the queue ends. Blocks on the queue and on the socket.
 pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
     {}
-    // This fails when the peer is gone.
+    // This fails if the peer is gone.
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A place in the room, under a name. When the place is dropped, its owner has left.
+/// A client's place in the room. Dropping it makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.
@@ -54,7 +55,8 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes it and announces it. Returns what is to be written to its owner, too.
+    /// If the name is free, takes the name and announces the new member. Also returns the queue of lines for this
+    /// client.
     pub fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -79,14 +81,14 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // The queue ends with the place, and the writer with the queue.
+            // `client` is dropped here. So its queue ends after this line, and then its writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));
     }
 }
 
-/// Puts a line into the queues of everyone except one.
+/// Puts a line into the queue of every client except the one named `except`.
 pub fn tell_others(clients: &Clients, except: &str, line: &str) {
     let line = Arc::from(line);
     for (name, client) in clients {

@@ -1,8 +1,8 @@
-//! From step 6: cuts what one client sends into lines. Runs on that client's thread.
+//! From step 6: cuts the bytes from one client into lines. Runs on that client's thread.
 //!
-//! Bytes stay bytes until a line is whole and short enough; only then do they become text. In the real
-//! server this is [`protocol::framing`](crate::protocol::framing),
-//! [`protocol::cleaning`](crate::protocol::cleaning) and [`server::input`](crate::server::input).
+//! Converts bytes to text only when a line is complete and not too long. In the real server this is
+//! [`protocol::framing`](crate::protocol::framing), [`protocol::cleaning`](crate::protocol::cleaning) and
+//! [`server::input`](crate::server::input).
 
 use std::io;
 use std::mem;
@@ -10,31 +10,31 @@ use std::net::TcpStream;
 
 use crate::system::socket;
 
-/// The longest line, in bytes, without its end.
+/// The longest line, in bytes, without its line end.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// What one client sends.
+/// The input from one client.
 #[derive(Debug)]
 pub struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// The start of this line was too long and is thrown away. The rest is thrown away too.
+    /// The current line is too long. Its start was discarded, and its rest will be discarded too.
     skips: bool,
 }
 
 impl<'a> Input<'a> {
-    /// Reads nothing yet.
+    /// Makes the input of a connection. Reads nothing yet.
     pub fn new(stream: &'a TcpStream) -> Self {
         Self { stream, bytes: Vec::new(), skips: false }
     }
 
-    /// Blocks until a whole line has come, and returns it without its end. `None` means that the client ended
-    /// its stream. Its last line counts even without a line end.
+    /// Blocks until a whole line has arrived, and returns the line without its line end. Returns `None` if the
+    /// client has ended its stream. The last line before the end of the stream need not have a line end.
     ///
     /// # Errors
     ///
-    /// What `read` says: the connection is broken, or nothing came within its read timeout.
+    /// Any error of `read`: the connection is broken, or nothing arrived within the read timeout.
     pub fn next_line(&mut self) -> io::Result<Option<String>> {
         let mut buffer = [0; 4096];
         loop {
@@ -50,8 +50,8 @@ impl<'a> Input<'a> {
                 self.bytes.clear();
                 self.skips = true;
             }
-            // Reads as `stream.read` does. From step 12 on this matters: a write that does not wait does not
-            // disturb it.
+            // This works like `stream.read`, but is also correct on every system if another thread calls
+            // `send_now` (from step 12 on).
             let count = socket::read(self.stream, &mut buffer)?;
             if count == 0 {
                 let last = mem::take(&mut self.bytes);
@@ -62,7 +62,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Makes text of a whole line. Removes the line end and everything that a terminal would obey.
+/// Converts a whole line to text. Removes the line end, and replaces everything that a terminal would obey.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")

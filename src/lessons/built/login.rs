@@ -1,4 +1,4 @@
-//! From step 7: asks a newcomer for a name. Runs on that client's thread, never in the accept loop.
+//! From step 7: asks a newcomer for a name. Runs on the newcomer's thread, never in the accept loop.
 //!
 //! In the real server this is [`server::login`](crate::server::login). There one time limit covers the whole
 //! login.
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::input::Input;
 
-/// How long a newcomer may say nothing.
+/// How long a newcomer may send nothing.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
-/// Asks for a name until `join` accepts one, and returns what that makes of it. `None` means that the client
-/// ended its stream without a name. Only names of letters, digits and hyphens are passed to `join`.
+/// Asks for a name until `join` accepts one, and returns the result of `join`. Passes only names of letters,
+/// digits and hyphens to `join`. Returns `None` if the client ended its stream without a name.
 ///
-/// Blocks while the newcomer is silent, but at most for ten seconds.
+/// Blocks until the newcomer has sent a line, but at most for ten seconds for each line.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! What the steps have built. Each module is the main part of one step. Later steps use it.
+//! The code that several steps share. Each module is the main part of one step, and later steps use it.
 //!
-//! A module has the name of its counterpart in the real server. The code is the code of the step, unchanged
-//! except for `pub` and documentation.
+//! Each module has the name of the corresponding module in the real server. The code is the same as in the step,
+//! except for `pub` and the documentation.
 
 pub mod input;
 

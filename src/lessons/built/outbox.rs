@@ -1,7 +1,7 @@
-//! From step 11: the outbox. Everything that people can notice is put in here, in one order.
+//! From step 11: the outbox, a queue of everything that clients will see, in one order.
 //!
-//! The sessions put, the writer takes. In the real server this is
-//! [`server::outbox`](crate::server::outbox), which has a bound of its own.
+//! The sessions put entries in, and the writer takes them out. In the real server this is
+//! [`server::outbox`](crate::server::outbox), which also has a bound.
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,9 +13,9 @@ use super::session::lock;
 /// The queue between the sessions and the writer.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Locked to push or to take; never while anything waits for a peer.
+    /// Locked only to push entries or to take them. No thread waits for a peer while it holds this lock.
     entries: Mutex<Vec<Entry>>,
-    /// Something was put in: wakes the writer.
+    /// Notified when an entry is put in. This wakes the writer.
     filled: Condvar,
 }
 
@@ -26,14 +26,14 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Puts the farewell in. Nobody gets anything after it.
+    /// Puts the farewell in. No client gets anything after the farewell.
     pub fn end(&self) {
         let farewell = "[SERVER] The server is shutting down.\n".to_owned();
         self.put(&"".into(), farewell, String::new(), Change::End);
     }
 
-    /// Takes everything that is there. Blocks while there is nothing, or until `at_most` is over, if there is
-    /// such a limit. So it may return nothing. (The limit is from step 12.)
+    /// Takes all entries. Blocks while the outbox is empty. If there is a limit `at_most`, blocks no longer than
+    /// this, and may then return no entries. (The limit is from step 12.)
     pub fn take(&self, at_most: Option<Duration>) -> Vec<Entry> {
         let entries = lock(&self.entries);
         let is_empty = |entries: &mut Vec<Entry>| entries.is_empty();

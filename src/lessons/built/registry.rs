@@ -1,4 +1,5 @@
-//! From step 11: who is in, under which name. Each session's thread joins and leaves here.
+//! From step 11: the names of all clients that have joined. The sessions' threads call this code to join and to
+//! leave.
 //!
 //! In the real server this is [`server::room`](crate::server::room).
 
@@ -13,14 +14,14 @@ use super::session::lock;
 /// What all sessions share: the names that are taken, and the outbox.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Locked while a join or a leave is put into the outbox. So joins and leaves have the same order there as
-    /// in the map. Nothing waits under this lock.
+    /// Locked while a join or a leave is put into the outbox. So the outbox has joins and leaves in the order in
+    /// which the names were taken and freed. No thread waits for a peer while it holds this lock.
     names: Mutex<BTreeSet<Arc<str>>>,
-    /// Where everything goes that people can notice.
+    /// The queue of everything that clients will see.
     pub outbox: Outbox,
 }
 
-/// A place in the room, under a name. When the place is dropped, its owner has left.
+/// A client's place in the room. Dropping it makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.
@@ -29,7 +30,7 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes it and announces it.
+    /// If the name is free, takes the name and announces the new member.
     pub fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {

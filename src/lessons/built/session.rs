@@ -1,4 +1,5 @@
-//! From step 8: what the end of one session must not do to others. Runs on that client's thread.
+//! From step 8: functions for the end of a session, so that it does no harm to other sessions. They run on the
+//! thread of the client whose session ends.
 //!
 //! In the real server this is the end of [`server::session`](crate::server::session).
 
@@ -7,27 +8,27 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a peer may take to read its last words.
+/// How long a peer may take to read its last line and to close.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// Locks. What these locks guard is never half changed when a thread panics. So a poisoned lock is used as it
-/// is. Blocks while another thread holds the lock.
+/// Locks a mutex, even a poisoned one. This is correct because the data that these mutexes guard is never half
+/// changed when a thread panics. Blocks while another thread holds the lock.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Throws away what the peer still sends, until it closes or half a second is over. Closing a
-/// socket that has unread input would reset the connection, and the reset can destroy the last words.
+/// Reads and discards what the peer still sends, until the peer closes or half a second has passed. Closing a
+/// socket that has unread bytes would reset the connection, and the reset can destroy the last line.
 pub fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
-    // This fails when the peer is gone, and then there is nothing to drain.
+    // This fails if the peer is gone. Then there is nothing to discard.
     let _ = stream.set_read_timeout(Some(DRAIN_TIME));
     while start.elapsed() < DRAIN_TIME && stream.read(&mut ignored).is_ok_and(|count| count > 0) {}
 }
 
-/// Says that nothing more comes, and drains.
+/// Sends a FIN, and then calls [`drain`].
 pub fn close(stream: &TcpStream) {
-    // This fails when the peer is gone.
+    // This fails if the peer is gone.
     let _ = stream.shutdown(Shutdown::Write);
     drain(stream);
 }

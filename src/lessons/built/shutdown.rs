@@ -1,7 +1,8 @@
-//! From step 10: accepting until a signal comes, and the end. Runs on the main thread.
+//! From step 10: accepts connections until a signal arrives, and then shuts the server down. Runs on the main
+//! thread.
 //!
-//! Everything that blocks is woken: `accept` by a byte in a pipe, `read` and `write` by shutting the connection
-//! down. Then the scope has joined every session. In the real server this is
+//! Every call that blocks is woken: the wait for a connection by a byte in a pipe, and `read` and `write` by
+//! shutting down the connection. The scope waits until every session has ended. In the real server this is
 //! [`server::accept`](crate::server::accept) and [`server::shutdown`](crate::server::shutdown).
 
 use std::env;
@@ -14,21 +15,22 @@ use std::time::{Duration, Instant};
 use super::accept::{PAUSE, prepare};
 use crate::system::{signal, socket::wait_for_connection};
 
-/// How long the peers may take to read the farewell and close.
+/// How long the peers may take to read the farewell and to close.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
-/// Gives each connection a thread that runs `serve`, until a signal comes. Then calls `farewell`, which tells
-/// everyone. Gives the peers a moment, and ends all connections. Returns when all sessions have ended.
+/// Runs `serve` on a new thread for each connection, until a signal arrives. Then calls `farewell`, which tells
+/// all clients that the server ends. Gives the peers a second to close, and shuts down the connections that are
+/// left. Returns when all sessions have ended.
 ///
 /// # Errors
 ///
-/// What the kernel says when the server cannot listen.
+/// The server cannot listen: any error of the system.
 pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
     let (stop, handler) = io::pipe()?;
     signal::stop_through(handler);
-    // `accept` must not block: a peer may give up between the wait for a connection and `accept`.
+    // `accept` must not block. It would block if a peer gave up between `wait_for_connection` and `accept`.
     listener.set_nonblocking(true)?;
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let serve = &serve;
@@ -53,7 +55,7 @@ pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> i
     Ok(())
 }
 
-/// Gives the peers a moment to close, and then wakes all threads that still block on a connection.
+/// Gives the peers time to close, and then wakes all threads that still block on a connection.
 fn end_all(mut streams: Vec<Weak<TcpStream>>) {
     let start = Instant::now();
     while start.elapsed() < FAREWELL_TIME && !streams.is_empty() {
@@ -61,7 +63,7 @@ fn end_all(mut streams: Vec<Weak<TcpStream>>) {
         streams.retain(|stream| stream.strong_count() > 0);
     }
     for stream in streams.iter().filter_map(Weak::upgrade) {
-        // This fails when the peer is gone already.
+        // This fails if the peer is already gone.
         let _ = stream.shutdown(Shutdown::Both);
     }
 }

@@ -1,7 +1,7 @@
-//! From step 12: the one thread that writes to everyone who is in, and its log for those who are behind.
+//! From step 12: the one thread that writes to all members, and its log for the clients that are behind.
 //!
-//! Nothing here waits for a socket. In the real server this is
-//! [`server::writer`](crate::server::writer), which has the help of more threads in a large room.
+//! This thread never waits for a socket. In the real server this is [`server::writer`](crate::server::writer),
+//! which uses more threads in a large room.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,37 +12,40 @@ use std::time::Duration;
 use super::batch::{Change, Entry, view};
 use crate::system::{poll::Poll, socket::send_now};
 
-/// How much the log may hold. Over this, the clients that are furthest behind are too slow.
+/// The bound of the log, in bytes. Above this bound, the clients that are furthest behind are disconnected.
 const MAX_LOG_BYTES: usize = 8 << 20;
 
-/// The one thread that writes to those who are in. It never waits for any of them.
+/// The data of the one thread that writes to all members. This thread never waits for a member's socket.
 #[derive(Debug, Default)]
 pub struct Writer {
     recipients: Vec<Recipient>,
-    /// The batches that somebody has not taken yet, and the number of the first batch.
+    /// The batches that at least one client has not received completely, and the number of the first of these
+    /// batches.
     log: VecDeque<Vec<Entry>>,
     first: usize,
     bytes: usize,
     is_over: bool,
 }
 
-/// One client, as the writer knows it.
+/// The writer's data about one client.
 #[derive(Debug)]
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// Its place: the first batch that it has not taken whole, and how many bytes of its view it has taken.
+    /// The client's place: the first batch that was not sent to it completely, and how many bytes of its view of
+    /// this batch were sent.
     batch: usize,
     offset: usize,
-    /// The first entry that it gets, and the last entry if it has left. Each is a batch and an index in it.
+    /// The first entry that the client gets, and, if the client has left, the last entry. Each position is the
+    /// number of a batch and an index in this batch.
     joined: (usize, usize),
     left: Option<(usize, usize)>,
     is_gone: bool,
 }
 
 impl Writer {
-    /// Writes until everyone has the farewell. Blocks in `take` only. `take` is told the connections of those
-    /// who are behind, and the number of recipients.
+    /// Writes until the farewell was sent to every client. Blocks in `take` only. The arguments of `take` are the
+    /// connections of the clients that are behind, and the number of all clients.
     pub fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
         let mut poll = Poll::default();
         while !(self.is_over && self.recipients.is_empty()) {
@@ -54,7 +57,8 @@ impl Writer {
             if !batch.is_empty() {
                 self.append(batch);
             }
-            // First the clients that are not behind. Then those whose sockets have space, as the kernel says.
+            // First sends to the clients that are not behind. Then sends to those clients that are behind but
+            // whose sockets have space again.
             let (late, current): (Vec<_>, Vec<_>) =
                 self.recipients.iter_mut().partition(|one| one.batch < end);
             for one in current {
@@ -70,7 +74,7 @@ impl Writer {
         }
     }
 
-    /// Adds a batch to the log, and notes who comes and goes in it.
+    /// Adds a batch to the log, and notes which clients join and leave in this batch.
     fn append(&mut self, batch: Vec<Entry>) {
         let number = self.first + self.log.len();
         for (index, Entry { who, change, .. }) in batch.iter().enumerate() {
@@ -98,7 +102,7 @@ impl Writer {
         self.log.push_back(batch);
     }
 
-    /// Forgets clients that are gone, and batches that nobody needs or that are over the limit.
+    /// Removes clients that are gone. Drops batches that no client needs, or that are over the bound.
     fn tidy(&mut self) {
         self.recipients.retain(|one| !one.is_gone);
         let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
@@ -107,14 +111,14 @@ impl Writer {
             self.first += 1;
         }
         for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
-            // Too slow. This wakes its session, which leaves.
+            // The client is too slow. This wakes the client's session, which then leaves.
             let _ = one.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Recipient {
-    /// Sends the client what it has not taken yet, as much as its socket takes. Never waits.
+    /// Sends the client the text that was not sent to it yet, as much of it as the socket accepts. Never waits.
     fn offer(&mut self, log: &VecDeque<Vec<Entry>>, first: usize) {
         while let Some(batch) = log.get(self.batch - first) {
             let end = self.left.filter(|left| left.0 == self.batch).map(|left| left.1 + 1);
@@ -127,7 +131,7 @@ impl Recipient {
                 Err(error) => return self.is_gone = error.kind() != io::ErrorKind::WouldBlock,
             }
             if end.is_some() {
-                // This fails when the peer is gone, too.
+                // This fails if the peer is gone.
                 let _ = self.stream.shutdown(Shutdown::Write);
                 return self.is_gone = true;
             }
@@ -135,7 +139,7 @@ impl Recipient {
     }
 }
 
-/// How much memory a batch takes. It is more than its text.
+/// How much memory the texts of a batch use. A string's capacity can be larger than its text.
 fn size(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
 }

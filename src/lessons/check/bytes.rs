@@ -1,10 +1,10 @@
-//! What comes is bytes: checks 1 to 4.
+//! A stream is a sequence of bytes: checks 1 to 4.
 
 use super::Verdict;
 use super::peer::short;
 use super::server::Server;
 
-/// How much of a line that never ends may reach others, and how much memory it may cost.
+/// How many bytes of an endless line the other clients may receive, and how much memory the line may cost.
 const MOST_BYTES: usize = 64 << 10;
 const MOST_MEMORY_KIB: u64 = 4096;
 

@@ -1,4 +1,4 @@
-//! The checks of an echo server: what a client says comes back, and no client depends on another.
+//! The checks of an echo server: each client gets its bytes back, and no client depends on another one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::Verdict;
 use super::kernel;
 use super::server::Server;
 
-/// Connects, says something, and waits for the echo.
+/// Connects, sends a line, and waits for the echo.
 fn hear_an_echo(server: &Server) -> Result<(), String> {
     let mut peer = server.connect()?;
     peer.send("hello")?;
@@ -24,7 +24,7 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
 
 pub(crate) fn descriptors(server: &mut Server) -> Verdict {
     let crowd: Vec<_> = (0..60).map_while(|_| server.connect().ok()).collect();
-    // Time for the server to run out of descriptors, and to end if it does not survive that.
+    // This gives the server time to run out of descriptors, and to end if it does not survive that.
     kernel::wait_until(Duration::from_secs(1), || server.exit().is_some());
     drop(crowd);
     let start = Instant::now();

@@ -8,7 +8,7 @@ use super::kernel;
 use super::peer::{Peer, short};
 use super::server::Server;
 
-/// The number of the kernel's timer that asks silent peers whether they are there.
+/// The number of the kernel's timer that asks a silent peer whether it is still there.
 const KEEP_ALIVE: &str = "02";
 
 pub(crate) fn descriptors(server: &mut Server) -> Verdict {
@@ -22,7 +22,7 @@ pub(crate) fn descriptors(server: &mut Server) -> Verdict {
         .map_err(|why| format!("{SENT}; bob saw {why}"))?;
     drop(crowd);
     let start = Instant::now();
-    // The server may pause after an error. It may also still be busy with clients that are gone.
+    // The server may pause after an error, or it may still be busy with clients that have left.
     while let Err(why) = server.join("carol") {
         if start.elapsed() > 2 * server.examination.patience {
             return Err(format!("{SENT}, and left; then {why}"));
@@ -37,7 +37,7 @@ pub(crate) fn keep_alive(server: &mut Server) -> Verdict {
     if alice.server_end().is_none() {
         return Err("this kernel does not tell whether a timer runs".to_owned());
     }
-    // Until the last data is acknowledged another timer runs.
+    // Another timer runs until the last data is acknowledged.
     let asks = || alice.server_end().is_some_and(|socket| socket.timer == KEEP_ALIVE);
     if kernel::wait_until(server.examination.patience, asks) {
         return Ok("the kernel's keep-alive timer runs".to_owned());
@@ -45,7 +45,7 @@ pub(crate) fn keep_alive(server: &mut Server) -> Verdict {
     Err("alice said nothing, and no timer runs that would ask her whether she is there".to_owned())
 }
 
-/// Carol joins, is sent something, and breaks off without reading it.
+/// Carol joins, receives a message, and closes her connection without reading the message.
 pub(crate) fn break_carol_off(server: &Server, alice: &mut Peer) -> Result<(), String> {
     let wire = server.examination.wire;
     let carol = server.join("carol")?;

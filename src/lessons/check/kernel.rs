@@ -1,5 +1,5 @@
-//! What the kernel says about sockets and processes. Where it says nothing (there is no `/proc`), the
-//! answer is `None`, and the examiner does with less.
+//! What the kernel shows about sockets and processes. On systems without `/proc`, the functions about sockets
+//! return `None`, and the examiner works without this information.
 
 use std::fs;
 use std::process::Command;
@@ -12,11 +12,11 @@ pub(crate) struct Socket {
     local: u16,
     remote: u16,
     state: String,
-    /// What was written and not acknowledged by the peer, in bytes.
+    /// How many written bytes the peer has not acknowledged yet.
     pub(crate) unsent: u64,
-    /// What has come and was not read, in bytes.
+    /// How many bytes have arrived that the program has not read yet.
     pub(crate) unread: u64,
-    /// The number of the timer that runs: 02 is keep-alive.
+    /// The number of the timer that runs. `02` is the keep-alive timer.
     pub(crate) timer: String,
 }
 
@@ -26,19 +26,19 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// The state of a socket that listens.
 const LISTEN: &str = "0A";
 
-/// The first socket of this machine that has this port at one end and passes the test `is_it`.
+/// Returns the first socket of this machine that has this port at either end, and for which `is_it` is true.
 fn find(port: u16, is_it: impl Fn(&Socket) -> bool) -> Option<Socket> {
     let hexadecimal = format!("{port:04X}");
     TABLES.iter().find_map(|path| {
-        // A machine without IPv6 does not have the second one.
+        // A machine without IPv6 does not have the second table.
         let table = fs::read_to_string(path).ok()?;
-        // A busy machine has thousands of sockets. Only lines that may be the right one are parsed.
+        // A busy machine has thousands of sockets, so only lines that contain the port are parsed.
         let mut lines = table.split('\n').filter(|line| line.contains(&hexadecimal));
         lines.find_map(|line| parse(line).filter(&is_it))
     })
 }
 
-/// The columns are: number, local address, remote address, state, both queues, timer.
+/// Parses a line of the table. Its columns are: number, local address, remote address, state, both queues, timer.
 fn parse(line: &str) -> Option<Socket> {
     let columns: Vec<&str> = line.split_whitespace().collect();
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
@@ -53,20 +53,21 @@ fn parse(line: &str) -> Option<Socket> {
     })
 }
 
-/// Whether somebody listens on a port; `None` where the kernel does not tell.
+/// Whether a program listens on a port. `None` if the kernel does not show this.
 pub(crate) fn listens(port: u16) -> Option<bool> {
     let is_listener = |socket: &Socket| socket.local == port && socket.state == LISTEN;
     fs::exists(TABLES[0]).is_ok_and(|is_there| is_there).then(|| find(port, is_listener).is_some())
 }
 
-/// The server's end of a connection. `server` is the port at this end, `client` the port at the other end.
+/// Returns the server's end of a connection. `server` is the port at the server's end, and `client` is the port
+/// at the client's end.
 pub(crate) fn server_end(server: u16, client: u16) -> Option<Socket> {
     find(client, |socket| socket.local == server && socket.remote == client)
 }
 
-/// Calls `is_so` until it returns `true` or the time is over. Returns whether it did. The pauses between the
-/// calls grow, because the tables of the kernel are long: reading them all the time would take a processor that
-/// the server may need.
+/// Calls `is_so` until it returns `true` or the time has passed. Returns the last result. The pauses between the
+/// calls grow, because the tables of the kernel are long: reading them all the time would keep a processor busy
+/// that the server may need.
 pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
     while start.elapsed() < time {
@@ -79,8 +80,8 @@ pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> boo
     is_so()
 }
 
-/// The most resident memory that a process has had so far, in KiB. On other systems than Linux, what it has
-/// now.
+/// Returns the most resident memory that a process has used so far, in KiB. On systems other than Linux, returns
+/// the memory that the process uses now.
 pub(crate) fn peak_memory_kib(process: u32) -> u64 {
     let number = |text: &str| text.trim().trim_end_matches(" kB").trim().parse().ok();
     if let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {

@@ -1,4 +1,5 @@
-//! Check: examines any chat server, and says in one sentence for each mistake whether the server makes it.
+//! Check: examines a chat server, and says for each mistake, in one sentence, whether the server makes this
+//! mistake.
 //!
 #![doc = include_str!("check.md")]
 
@@ -29,16 +30,16 @@ use std::time::{Duration, Instant};
 use server::{Examination, Server};
 use wire::Wire;
 
-/// What was seen. `Ok` if the server does it right. `Err` says what was sent and what is wrong.
+/// The result of a check. `Ok` if the check holds. Both texts say what was sent and what the server did.
 type Verdict = Result<String, String>;
 
 /// One examination.
 struct Check {
-    /// The number of the mistake, with a letter where a mistake has two sides.
+    /// The number of the mistake, with a letter if there are two checks for the mistake.
     number: &'static str,
-    /// What holds in a good server.
+    /// What is true of a good server.
     what: &'static str,
-    /// Which steps to read when it does not.
+    /// Which steps to read if the check fails.
     steps: &'static str,
     run: fn(&mut Server) -> Verdict,
 }
@@ -52,7 +53,7 @@ const fn check(
     Check { number, what, steps, run }
 }
 
-/// Two steps have the answer: with a queue for each client, and with one writer.
+/// Two steps solve these problems: one with a queue for each client, and one with a single writer.
 const NOBODY_WAITS: &str = "step09_writers or, with one writer, step12_slow_readers";
 
 /// The checks of a chat server, in the order of the mistakes.
@@ -104,7 +105,7 @@ const ECHO: [Check; 3] = [
     ),
 ];
 
-/// Checks of things that Budget Chat does not have: last words, and a word for a taken name.
+/// Checks of features that Budget Chat does not have: a goodbye, and a text for a taken name.
 const NOT_IN_BUDGET_CHAT: [&str; 2] = ["12", "14"];
 
 const USAGE: &str = "usage: check [--list] [--only 1a,6] [--wire line|budget|echo] [--patience SECONDS] \
@@ -114,14 +115,14 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(problem) => {
-            // This fails when nobody reads the output.
+            // This fails if nobody reads the output.
             let _ = writeln!(io::stderr(), "{problem}\n{USAGE}");
             ExitCode::from(2)
         }
     }
 }
 
-/// Takes the arguments, runs the checks, and returns 0 if all hold, else 1.
+/// Reads the arguments and runs the checks. Returns 0 if all checks hold, and 1 otherwise.
 fn run() -> Result<ExitCode, String> {
     let mut arguments = env::args().skip(1).peekable();
     let (mut only, mut lists) = (Vec::new(), false);
@@ -154,7 +155,7 @@ fn run() -> Result<ExitCode, String> {
     if examination.command.is_empty() {
         return Err("a command is missing".to_owned());
     }
-    // Both 7 and 7a name 7a.
+    // Both `7` and `7a` select check 7a.
     let is_asked = |check: &&Check| {
         let mistake = check.number.trim_end_matches(['a', 'b']);
         only.is_empty() || only.iter().any(|one| one == check.number || one == mistake)
@@ -190,14 +191,14 @@ fn examine(examination: &Examination, check: &Check) -> Verdict {
     let mut server = Server::start(examination, descriptors)
         .map_err(|why| format!("the server could not be started: {why}"))?;
     let verdict = (check.run)(&mut server);
-    // If the server itself is gone, that explains everything else that was seen.
+    // If the server has ended, the verdict says so, because this explains everything else.
     verdict.map_err(|seen| match server.exit() {
         Some(status) if check.number != "8" => format!("{seen}; the server has ended ({status})"),
         _ => seen,
     })
 }
 
-/// What a thread of the examiner returns when it ends.
+/// Waits for a thread of the examiner, and returns its result.
 fn result_of<T>(thread: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
     thread.join().unwrap_or_else(|_| Err("the examiner has a fault of its own".to_owned()))
 }
@@ -206,7 +207,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
-/// Prints a line. If nobody reads the line, the examiner still goes on. The exit code says the same.
+/// Prints a line. If nobody reads the output, the examiner still continues, because the exit code has the result.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -17,12 +17,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Makes a client of a connection.
+    /// Makes a client that uses this connection.
     pub(crate) fn new(stream: TcpStream, server: &Server<'_>) -> io::Result<Self> {
         let patience = server.examination.patience;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
-        // What is sent goes out as it is: two writes are two packets.
+        // Each write is sent at once, so two writes are two packets.
         stream.set_nodelay(true)?;
         let input = BufReader::with_capacity(1 << 16, stream);
         Ok(Self { input, server_port: server.port, patience })
@@ -38,7 +38,7 @@ impl Peer {
         self.send_bytes(format!("{line}\n").as_bytes())
     }
 
-    /// Sends bytes in one write, if the kernel takes them so.
+    /// Sends bytes, in one write if the kernel accepts all of them at once.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.stream().write_all(bytes).map_err(|error| {
             if is_timeout(&error) {
@@ -62,7 +62,7 @@ impl Peer {
         }
     }
 
-    /// Receives lines up to this one. Returns all of them.
+    /// Receives lines up to the first line for which `is_it` is true. Returns all of these lines.
     pub(crate) fn until(&mut self, is_it: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
         let mut lines: Vec<String> = Vec::new();
         loop {
@@ -81,22 +81,22 @@ impl Peer {
         }
     }
 
-    /// Receives lines up to this one, if it comes soon. Returns when it is there, or when it has had time to
-    /// come.
+    /// Receives lines up to the first line for which `is_it` is true, but gives up if nothing arrives for half a
+    /// second.
     pub(crate) fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) {
-        // These calls fail when the connection is over. The next use of the connection then reports it.
+        // These calls fail if the connection has ended. Then the next use of the connection reports the error.
         let soon = Duration::from_millis(500).min(self.patience);
         let _ = self.stream().set_read_timeout(Some(soon));
         let _ = self.until(is_it);
         let _ = self.stream().set_read_timeout(Some(self.patience));
     }
 
-    /// Receives lines up to this one.
+    /// Receives lines up to `line`. Returns all of these lines.
     pub(crate) fn expect(&mut self, line: &str) -> Result<Vec<String>, String> {
         self.until(|came| came == line).map_err(|why| format!("no {:?}: {why}", short(line)))
     }
 
-    /// Receives to the end of the stream.
+    /// Receives everything up to the end of the stream.
     pub(crate) fn rest(&mut self) -> Result<String, String> {
         let mut bytes = Vec::new();
         let result = self.input.read_to_end(&mut bytes);
@@ -110,7 +110,7 @@ impl Peer {
         }
     }
 
-    /// Receives and discards, on a thread of its own, until the server closes.
+    /// Starts a thread that receives and discards everything until the server closes.
     pub(crate) fn ignore_what_comes(&self) -> Result<(), String> {
         let mut stream = self.stream().try_clone().map_err(|error| error.to_string())?;
         thread::spawn(move || {
@@ -126,14 +126,14 @@ impl Peer {
         Ok(())
     }
 
-    /// Ends the client's stream, and waits until the server ends its stream too.
+    /// Sends a FIN, and waits until the server closes its end too.
     pub(crate) fn leave(mut self) {
-        // These calls fail when the server has closed already.
+        // These calls fail if the server has already closed.
         let _ = self.stream().shutdown(Shutdown::Write);
         let _ = io::copy(&mut self.input, &mut io::sink());
     }
 
-    /// Breaks off: closes the connection with unread input. This resets the connection.
+    /// Closes the connection while some input is unread. This resets the connection.
     pub(crate) fn break_off(self) -> Result<(), String> {
         match self.stream().peek(&mut [0]) {
             Ok(1..) => Ok(()),
@@ -142,23 +142,23 @@ impl Peer {
         }
     }
 
-    /// The other end of the connection, as the kernel knows it.
+    /// The kernel's data about the server's end of the connection.
     pub(crate) fn server_end(&self) -> Option<Socket> {
         let local = self.stream().local_addr().ok()?;
         kernel::server_end(self.server_port, local.port())
     }
 
-    /// Waits until the server has read what was sent.
+    /// Waits until the server has read everything that was sent.
     pub(crate) fn wait_until_read(&self) {
         let is_read = || self.server_end().is_none_or(|socket| socket.unread == 0);
         kernel::wait_until(self.patience, is_read);
-        // This gives the server time to do something with it. Where the kernel does not tell, this pause is all
-        // the time that the server gets.
+        // This gives the server time to process what it has read. Where the kernel does not show its queues, this
+        // pause is the only wait.
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// At most the last sixty characters of a text, for a message.
+/// Shortens a text for a message: returns at most its last sixty characters.
 pub(crate) fn short(text: &str) -> String {
     let from = text.char_indices().rev().nth(59).map_or(0, |(index, _)| index);
     if from == 0 { text.to_owned() } else { format!("…{}", &text[from..]) }

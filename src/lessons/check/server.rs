@@ -1,4 +1,4 @@
-//! The server that is examined: a process of its own for each check, measured from outside.
+//! The server that is examined: a new process for each check, measured from outside.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,19 +15,20 @@ use super::wire::Wire;
 /// How often to look whether the server listens.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is the same for all checks of one run.
+/// The settings that are the same for all checks of one run.
 #[derive(Debug)]
 pub(crate) struct Examination {
-    /// How to start the server. `{port}` stands for its port.
+    /// The command that starts the server. `{port}` stands for the server's port.
     pub(crate) command: Vec<String>,
     pub(crate) wire: Wire,
-    /// The time limit for things that take a good server some milliseconds.
+    /// The time limit for anything that takes a good server only milliseconds.
     pub(crate) patience: Duration,
-    /// How much is said to a client that does not read, to see what that costs the server.
+    /// How many megabytes are sent to a client that does not read, to measure how much memory this costs the
+    /// server.
     pub(crate) megabytes: usize,
 }
 
-/// A running server. It is killed when this is dropped.
+/// A running server. Dropping this value kills the server.
 #[derive(Debug)]
 pub(crate) struct Server<'a> {
     pub(crate) examination: &'a Examination,
@@ -38,9 +39,10 @@ pub(crate) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Starts the server with a limit on descriptors, and waits until it listens.
+    /// Starts the server with a limit on its descriptors, and waits until the server listens.
     ///
-    /// It does not find out by connecting: a naive server may not survive a connection that says nothing.
+    /// Does not connect to find out whether the server listens, because a naive server may not survive a
+    /// connection that sends nothing.
     pub(crate) fn start(examination: &'a Examination, descriptors: u32) -> Result<Self, String> {
         let port = free_port();
         let mut shell = Command::new("sh");
@@ -53,10 +55,11 @@ impl<'a> Server<'a> {
         let output = server.process.stdout.take().ok_or("its output is not there")?;
         let first_line = read_output(output);
         let start = Instant::now();
-        // The start may take long: it may start an interpreter.
+        // The start may take long, for example if the command starts an interpreter.
         let time = examination.patience.max(Duration::from_secs(10));
         while start.elapsed() < time {
-            // Most servers print something when they are ready, but only the kernel knows whether they listen.
+            // Most servers print something when they are ready. But only the kernel knows for certain whether a
+            // server listens.
             let printed = first_line.recv_timeout(LOOK_INTERVAL);
             if printed == Err(RecvTimeoutError::Disconnected) {
                 // The server has closed its output.
@@ -72,7 +75,7 @@ impl<'a> Server<'a> {
         Err(format!("nobody listens on port {port}"))
     }
 
-    /// Connects. The kernel answers for the server.
+    /// Connects to the server. The kernel accepts the connection, even if the server has not called `accept` yet.
     pub(crate) fn connect(&self) -> Result<Peer, String> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let stream = stream.map_err(|error| format!("nobody can connect: {error}"))?;
@@ -88,33 +91,33 @@ impl<'a> Server<'a> {
         Ok(peer)
     }
 
-    /// Joins under two names, and makes sure that the first one hears what the second one will say: a
-    /// naive server may welcome people a moment before they are in.
+    /// Joins with two clients. Makes sure that the first client will receive the second client's messages: a
+    /// naive server may welcome a client a moment before the client has joined.
     pub(crate) fn join_two(&self, first: &str, second: &str) -> Result<(Peer, Peer), String> {
         let (mut first, peer) = (self.join(first)?, self.join(second)?);
         first.wait_for(|line| self.examination.wire.is_join(line, second));
         Ok((first, peer))
     }
 
-    /// The most memory that it has used so far, in KiB.
+    /// The most memory that the server has used so far, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         kernel::peak_memory_kib(self.process.id())
     }
 
-    /// Asks it to end, as `kill` does: with SIGTERM.
+    /// Asks the server to end, by SIGTERM.
     pub(crate) fn ask_to_end(&self) -> Result<(), String> {
         let kill = Command::new("kill").arg(self.process.id().to_string()).status();
         kill.map(drop).map_err(|error| format!("`kill` cannot be run: {error}"))
     }
 
-    /// Ends it at once.
+    /// Kills the server.
     pub(crate) fn kill(&mut self) {
         self.is_killed = true;
-        // This fails when the server has ended.
+        // This fails if the server has already ended.
         let _ = self.process.kill();
     }
 
-    /// How the server has ended. `None` if it still runs, or if the examiner killed it.
+    /// How the server has ended. `None` if it still runs, or if the examiner has killed it.
     pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten().filter(|_| !self.is_killed)
     }
@@ -123,18 +126,19 @@ impl<'a> Server<'a> {
 impl Drop for Server<'_> {
     fn drop(&mut self) {
         self.kill();
-        // After a kill this wait is short.
+        // This wait is short, because the server was killed.
         let _ = self.process.wait();
     }
 }
 
-/// Reads what the server prints, so that the server never waits for a reader. Reports the first line.
+/// Reads the server's output on a new thread, so that the server never blocks when it prints. The channel reports
+/// the first line.
 fn read_output(output: impl Read + Send + 'static) -> Receiver<()> {
     let (printed, first_line) = channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         if output.read_until(b'\n', &mut Vec::new()).is_ok_and(|count| count > 0) {
-            // This fails when nobody waits for the report any more.
+            // This fails if nobody waits for the report any more.
             let _ = printed.send(());
         }
         let _ = io::copy(&mut output, &mut io::sink());
@@ -142,7 +146,7 @@ fn read_output(output: impl Read + Send + 'static) -> Receiver<()> {
     first_line
 }
 
-/// A port that nobody uses, and that the kernel does not give to clients by itself.
+/// Returns a port that no program uses, and that the kernel does not choose for clients' ends of connections.
 fn free_port() -> u16 {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     loop {

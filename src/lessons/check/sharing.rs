@@ -14,7 +14,7 @@ pub(crate) fn room_goes_on(server: &mut Server) -> Verdict {
     let wire = server.examination.wire;
     let mut alice = server.join("alice")?;
     break_carol_off(server, &mut alice)?;
-    // One of them is written to carol's dead connection.
+    // The server writes one of these lines to carol's dead connection.
     for word in ["anybody", "there?"] {
         alice.send(word)?;
         alice.wait_until_read();
@@ -33,7 +33,8 @@ pub(crate) fn one_name(server: &mut Server) -> Verdict {
     let barrier = &Barrier::new(PEERS);
     for round in 0..ROUNDS {
         let name = &format!("bob{round}");
-        // A client that is refused is told so, or is asked again, or gets the end of the stream.
+        // A server may refuse a client with a message, with another question for the name, or by closing the
+        // connection.
         let is_let_in = |mut peer: Peer| -> Result<(bool, Peer), String> {
             barrier.wait();
             peer.send(name)?;
@@ -79,7 +80,8 @@ pub(crate) fn one_order(server: &mut Server) -> Verdict {
     let heard: Vec<Vec<String>> = thread::scope(|scope| {
         let listening = listeners.map(|mut listener| {
             scope.spawn(move || {
-                // Their sockets fill up first, so some writes to them are taken only in part.
+                // The listeners read nothing at first. So their sockets become full, and accept only a part of
+                // some writes.
                 thread::sleep(Duration::from_millis(100));
                 listener.expect(end).map_err(|why| format!("{SENT}, and a listener saw {why}"))
             })
@@ -98,7 +100,7 @@ pub(crate) fn one_order(server: &mut Server) -> Verdict {
         for sender in talking {
             sent.push(result_of(sender)?);
         }
-        // The last word is said after everything else has been read.
+        // The line "end" is sent only after the server has read everything else.
         sent.iter().for_each(Peer::wait_until_read);
         closer.send("end")?;
         listening.into_iter().map(result_of).collect::<Result<_, _>>()

@@ -9,7 +9,7 @@ use super::server::Server;
 use super::wire::Wire;
 use super::{Verdict, kernel, result_of};
 
-/// How long a server may take to end: its farewell takes time, and some peers do not close.
+/// How long a server may take to end. Its farewell takes some time, and some peers do not close.
 const END_TIME: Duration = Duration::from_secs(4);
 
 pub(crate) fn silent(server: &mut Server) -> Verdict {
@@ -18,13 +18,13 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
     Ok("three connected and said nothing, and alice was let in".to_owned())
 }
 
-/// Clients that talk and a client that listens, in a room with a client that does not read.
+/// Clients that talk, and a client that reads everything, in a room with a client that does not read.
 struct Talk<'a> {
     server: &'a Server<'a>,
-    /// Those who talk, with their names.
+    /// The clients that talk, with their names.
     senders: Vec<(String, Peer)>,
     listener: Peer,
-    /// How many lines each of them has said.
+    /// How many lines each sender has sent.
     lines: usize,
     longest_round: Duration,
 }
@@ -35,9 +35,10 @@ impl<'a> Talk<'a> {
         let join = |n| {
             let name = format!("sender{n}");
             let peer = server.join(&name)?;
-            // A naive server may welcome people a moment before they are in.
+            // A naive server may welcome a client a moment before the client has joined.
             listener.wait_for(|line| server.examination.wire.is_join(line, &name));
-            // They hear each other, and a server may well not read those who do not read.
+            // The senders receive each other's messages. They must read them, because a server may stop reading
+            // from clients that do not read.
             peer.ignore_what_comes()?;
             Ok::<_, String>((name, peer))
         };
@@ -45,8 +46,8 @@ impl<'a> Talk<'a> {
         Ok(Self { server, senders, listener, lines: 0, longest_round: Duration::ZERO })
     }
 
-    /// Has each sender say `lines` lines of `bytes` bytes, each with its number, all at once. Waits until the
-    /// listener has heard them.
+    /// Makes all senders send at the same time: each sends `lines` lines, with a number and `bytes` more bytes in
+    /// each line. Waits until the listener has received all lines.
     fn say(&mut self, lines: usize, bytes: usize) -> Result<(), String> {
         let (start, wire) = (Instant::now(), self.server.examination.wire);
         let first = self.lines;
@@ -78,16 +79,16 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Has about so many lines of a thousand bytes said by all together.
+    /// Makes all senders together send about `lines` lines of a thousand bytes.
     fn say_in_all(&mut self, lines: usize) -> Result<(), String> {
         self.say(lines / self.senders.len(), 1000)
     }
 
-    /// Talks until the kernel takes no more for the client that does not read. Then says another megabyte.
-    /// Returns how many megabytes that was in all.
+    /// Sends lines until the kernel accepts no more bytes for the client that does not read. Then sends another
+    /// megabyte. Returns how many megabytes were sent in all.
     fn fill(&mut self, stalled: &Peer) -> Result<usize, String> {
         let mut before = None;
-        // Where the kernel does not tell, this assumes more than the kernel can hold.
+        // If the kernel does not show its queues, this loop sends more than the kernel can store.
         for _ in 0..60 {
             self.say_in_all(200)?;
             let socket = stalled.server_end();
@@ -120,7 +121,7 @@ pub(crate) fn stalled_memory(server: &mut Server) -> Verdict {
     let megabytes = server.examination.megabytes;
     let stalled = server.join("stalled")?;
     let mut talk = Talk::new(server, 1)?;
-    // The kernel itself bounds what it keeps.
+    // First fills the kernel's buffers, which have a bound of their own.
     talk.fill(&stalled)?;
     let before = server.peak_memory_kib();
     for _ in 0..megabytes {
@@ -149,7 +150,7 @@ pub(crate) fn flood_memory(server: &mut Server) -> Verdict {
         }
         let talk = |mut sender: Peer| {
             sender.ignore_what_comes().ok()?;
-            // A server may slow a client down to limit its cost. So a send may fail here.
+            // A send may time out here, because a server may slow down a fast client.
             let sends = (0..10 * MEGABYTES_EACH).map(|_| sender.send_bytes(lines.as_bytes()));
             Some(sends.take_while(Result::is_ok).count())
         };
@@ -204,10 +205,10 @@ pub(crate) fn stop(server: &mut Server) -> Verdict {
 pub(crate) fn behind_and_back(server: &mut Server) -> Verdict {
     let wire = server.examination.wire;
     let mut stalled = server.join("stalled")?;
-    // What many say at once is much at once, so that a socket that fills up takes a part of it.
+    // Eight senders at once make large batches. So a socket that becomes full accepts only a part of a batch.
     let mut talk = Talk::new(server, 8)?;
     let megabytes = talk.fill(&stalled)?;
-    // The client goes on reading while more is said, so it catches up in the middle of it.
+    // The client begins to read while the senders continue to talk. So it catches up while new lines arrive.
     let end = wire.said("closer", "the end");
     let came = thread::scope(|scope| {
         let reading = scope.spawn(|| stalled.expect(&end));

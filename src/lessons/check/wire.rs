@@ -1,6 +1,6 @@
-//! The words by which the examiner understands a server: one set for each wire.
+//! The texts of the wires that the examiner understands.
 
-/// How a server words what it says.
+/// A wire: the form of the lines that a server and its clients send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
     /// The wire of this course and of the real server.
@@ -12,7 +12,7 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    /// Returns the wire of this name.
+    /// Returns the wire with this name.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
         match name {
             "line" => Ok(Self::Line),
@@ -22,7 +22,7 @@ impl Wire {
         }
     }
 
-    /// Whether this line says to a newcomer that it is in.
+    /// Whether this line tells a newcomer that it has joined.
     pub(crate) fn is_welcome(self, line: &str) -> bool {
         match self {
             Self::Budget => line.starts_with("* "),
@@ -30,7 +30,7 @@ impl Wire {
         }
     }
 
-    /// What the others see when `name` says `text`.
+    /// Returns the line that the other clients receive if the client `name` sends `text`.
     pub(crate) fn said(self, name: &str, text: &str) -> String {
         match self {
             Self::Budget => format!("[{name}] {text}"),
@@ -38,18 +38,18 @@ impl Wire {
         }
     }
 
-    /// Whether this line was said by the server.
+    /// Whether this line comes from the server itself.
     pub(crate) fn is_notice(self, line: &str) -> bool {
         line.starts_with(if self == Self::Budget { "* " } else { "[SERVER] " })
     }
 
-    /// Whether this line says that `name` has come.
+    /// Whether this line says that `name` has joined.
     pub(crate) fn is_join(self, line: &str, name: &str) -> bool {
         let word = if self == Self::Budget { "entered" } else { "joined" };
         self.is_notice(line) && line.contains(word) && line.contains(name)
     }
 
-    /// Whether this line says that `name` has gone.
+    /// Whether this line says that `name` has left.
     pub(crate) fn is_leave(self, line: &str, name: &str) -> bool {
         self.is_notice(line) && line.contains("left") && line.contains(name)
     }

@@ -1,4 +1,4 @@
-//! From the server to a client: one thread. It reads lines, and writes each so that one `recv` can take it.
+//! From the server to a client: one thread reads lines, and writes each line in pieces that fit into one `recv`.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,11 +14,11 @@ use crate::session::{DRAIN_TIME, WRITE_TIMEOUT};
 use crate::speaker::lock;
 use crate::unframed;
 
-/// The last line to a client when the server closed the connection without a farewell.
+/// The last line to a client if the server closed the connection without a farewell.
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
-/// The thread that reads from the server and writes to the client. When one of them is gone, it ends both
-/// connections, and so the other thread ends too.
+/// The loop of the thread that reads from the server and writes to the client. When the server or the client is
+/// gone, it shuts down both connections, which ends the speaker's thread too.
 ///
 /// Blocks while it reads from the server, and while it writes to a client that does not read.
 pub(crate) fn listen_loop(
@@ -29,12 +29,12 @@ pub(crate) fn listen_loop(
     has_spoken: &Receiver<()>,
 ) {
     let listened = listen(client, &mut lines, nickname, &answer);
-    // No `/nick` will be answered any more.
+    // This tells the speaker that no `/nick` will be answered any more.
     drop(answer);
     if listened.is_ok() {
-        // Shut down for writing first: a socket that is closed over unread input resets the
-        // connection, and the client may lose its last words (RFC 2525, 2.17). The speaker reads on.
-        // Either fails only when the client is gone, and the wait ends early when it closes too.
+        // Shuts down only the writing side first. Closing a socket with unread input would reset the connection,
+        // and the client could lose its last line (RFC 2525, 2.17). Meanwhile the speaker continues to read. The
+        // shutdown fails only if the client is gone. The wait ends early if the client closes.
         let _ = client.shutdown(Shutdown::Write);
         let _ = has_spoken.recv_timeout(DRAIN_TIME);
     }
@@ -42,11 +42,11 @@ pub(crate) fn listen_loop(
     let _ = lines.stream().shutdown(Shutdown::Both);
 }
 
-/// Passes on what the server says until it ends.
+/// Passes on the server's lines until the server ends its stream.
 ///
 /// # Errors
 ///
-/// When the client is gone, or takes nothing in time.
+/// The client is gone, or does not read in time.
 fn listen(
     client: &TcpStream,
     lines: &mut ServerLines,
@@ -56,7 +56,7 @@ fn listen(
     let mut last = replies::CONNECTED.to_owned();
     let mut history_lines = 0;
     write(client, &format!("{last}\n"))?;
-    // A connection to the server that breaks counts as ended.
+    // A broken connection is treated like the end of the stream.
     while let Some(line) = lines.next().unwrap_or(None) {
         if history_lines > 0 {
             history_lines -= 1;
@@ -69,10 +69,10 @@ fn listen(
         let new_nickname = unframed::new_nickname(&line, &lock(nickname));
         if let Some(new_nickname) = new_nickname {
             *lock(nickname) = new_nickname;
-            // This fails when the client asked for the name itself.
+            // This fails if the speaker does not wait for an answer: then the client itself has sent `/nick`.
             let _ = answer.send(());
         } else if unframed::is_rename_refusal(&line) && answer.send(()).is_ok() {
-            // The gateway asked, and asks for another name.
+            // The speaker sent this `/nick`, and will try another name. The client need not see the refusal.
             continue;
         }
         for piece in unframed::pieces(&line) {
@@ -86,19 +86,19 @@ fn listen(
     write(client, &format!("{CONNECTION_LOST}\n"))
 }
 
-/// Writes a piece to the client. Blocks until the system has taken all of it.
+/// Writes a piece to the client. Blocks until the system has accepted the whole piece.
 ///
 /// # Errors
 ///
-/// When the client is gone, or the piece is not taken in time. The socket's own timeout would not be enough. It
-/// starts again whenever the system takes a few bytes, and a piece may go out in several writes.
+/// The client is gone, or the piece was not accepted in time. The socket's own timeout would not be enough: it
+/// starts again with each write, and a piece may need several writes.
 fn write(mut client: &TcpStream, piece: &str) -> io::Result<()> {
     let deadline = Instant::now() + WRITE_TIMEOUT;
     let mut rest = piece.as_bytes();
     while !rest.is_empty() {
         match client.write(rest) {
             Ok(bytes) => rest = &rest[bytes..],
-            // A signal came. It is for the process, not for this connection.
+            // A signal has interrupted the call. The signal does not concern this connection.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,7 +1,7 @@
-//! A gateway for chat clients without framing, and so a lesson: why this chat has framing.
+//! A gateway for chat clients without framing. It is also a lesson: it shows why this chat has framing.
 //!
-//! Many beginners' chat programs take each `recv` for one message. This program stands between the clients of
-//! two such programs and the real server. The clients work with it unmodified.
+//! Many beginners' chat programs treat the result of each `recv` as one message. This gateway connects the
+//! clients of two such programs to the real server, without changes to the clients.
 //!
 //! ```text
 //! client without framing <─ what one recv returns ─> gateway <─ lines ─> server
@@ -9,31 +9,31 @@
 //! cargo run --example gateway -- [PORT [SERVER_HOST:PORT]]     (7007 and 127.0.0.1:5555)
 //! ```
 //!
-//! One of the two waits for the eight bytes `NICKNAME`, answers with its bare nickname, and then sends `nick:
-//! text`, all without a line end. The other program has no handshake. It prints everything that comes, and
-//! sends `name: text\n`.
+//! The first program waits for the eight bytes `NICKNAME`, answers with its nickname alone, and then sends
+//! messages as `nick: text`. It sends no line ends. The second program has no handshake. It prints everything
+//! that it receives, and sends messages as `name: text\n`.
 //!
 //! # What goes wrong without framing
 //!
-//! It works as long as nobody is in a hurry. TCP keeps no boundaries between writes, so two messages
-//! that are sent in quick succession arrive in one `recv`, glued together:
+//! Without framing, a chat works as long as people type slowly. TCP keeps no boundaries between writes. So two
+//! messages that are sent in quick succession arrive in one `recv`, glued together:
 //!
 //! ```text
 //! bob sends       b"bob: two"  b"bob: three"
 //! alice receives  b"bob: twobob: three\n"
 //! ```
 //!
-//! In the same way, a name and a message that are glued together look like a longer name. Line ends do not
-//! help a program that takes each `recv` for a message: when a read ends within a line, the line becomes two
-//! messages. The other direction is no better. A client that reads late finds `NICKNAME` and the messages
-//! after it in one `recv`. It does not recognize the question then. Each write below is whole characters and
-//! begins with the name of the speaker. But a late `recv` takes 1024 bytes from the middle of several writes.
-//! It may begin within a line, or with half a character, which the client cannot decode. No gateway can
-//! repair that. The remedy is a line end after each message, and a reader that waits for it. That is framing:
-//! see `chat::protocol::framing`.
+//! In the same way, a name and a message that are glued together look like a longer name. Line ends alone do not
+//! help a program that treats each `recv` as a message: if a read ends within a line, the line becomes two
+//! messages. In the other direction, from the server to a client, there are similar problems. A client that reads
+//! late receives `NICKNAME` and the messages after it in one `recv`, and does not recognize the question. The
+//! gateway begins each write to a client with the name of the speaker, and never cuts a character. But a late
+//! `recv` can return 1024 bytes from the middle of several writes. These bytes may begin within a line, or with
+//! half of a character, which the client cannot decode. No gateway can repair that. The remedy is a line end
+//! after each message, and a reader that waits for the line end. This is framing: see `chat::protocol::framing`.
 //!
-//! Here it can be seen, with `nc` for alice and a shell for bob. bob's last two messages arrive together. (A
-//! client has one second to answer `NICKNAME`. Nobody types that fast, so alice starts as a guest.)
+//! This session shows it. Alice uses `nc`, and bob a shell. Bob's last two messages arrive as one. (A client has
+//! one second to answer `NICKNAME`. Nobody types that fast, so alice first joins as a guest.)
 //!
 //! ```console
 //! 1$ cargo run -q --bin server -- --port 5555
@@ -58,16 +58,17 @@
 //!
 //! # How it works
 //!
-//! Each client has a connection of its own to the server, and two threads: [`speaker`] reads the client and
-//! writes to the server, [`listener`] reads the server and writes to the client. So each socket has one
-//! reader and one writer, and nothing is queued here. TCP passes every delay on. While the server does not
-//! take a client's lines, the gateway does not read from the client. While a client does not read, the
-//! gateway does not read from the server for it. The server then deals with this slow reader. The server also
-//! refuses lines that are too long or not UTF-8. So each rule has one place.
+//! Each client has its own connection to the server, and two threads. [`speaker`] reads from the client and
+//! writes to the server. [`listener`] reads from the server and writes to the client. So each socket has one
+//! reader and one writer, and the gateway needs no queue. Delays are passed on by TCP: while the server does not
+//! read a client's lines, the gateway does not read from the client. While a client does not read, the gateway
+//! does not read the server's lines for this client. The server then handles this client as a slow reader. The
+//! server also refuses lines that are too long or not UTF-8, so the gateway does not check this.
 //!
-//! Deliberately absent: telnet's commands (telnet can talk to the server itself), history (these clients show
-//! everything as new), a farewell when this program is interrupted (the system closes the connections), and a
-//! way to listen on a network (the gateway is for this machine).
+//! Some features are deliberately missing. There are no telnet commands, because telnet can connect to the server
+//! itself. There is no history, because these clients would show old messages as new. There is no farewell when
+//! the gateway is interrupted: the system closes the connections. And the gateway cannot listen on a network,
+//! because it is made for clients on the same machine.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -93,15 +94,16 @@ mod unframed;
 
 mod options;
 
-/// The most clients at once: as many as a server takes from one address by default.
+/// The most clients at once: as many as a server accepts from one address by default.
 const MAX_CLIENTS: usize = 64;
 
-/// How many clients over this limit may read why at the same time. More clients are closed without a word.
+/// How many clients over this limit may be told the reason at the same time. Further clients are closed without a
+/// reason.
 const MAX_TURNED_AWAY: usize = 64;
 
 const FULL: &str = "[GATEWAY] The gateway is full. Try again later.";
 
-/// How long to wait when no connection can be accepted, for example without free descriptors.
+/// How long to wait after `accept` has failed, for example because no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -119,13 +121,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives each client a thread, up to the limit. Never returns.
+/// Accepts clients, and gives each client a thread, up to the limit. Never returns.
 fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
     let address = listener.local_addr();
     let address =
         address.map_or_else(|_| options.listen.to_string(), |address| address.to_string());
     log(format_args!("[GATEWAY] Listening on {address}, for the server at {}", options.server));
-    // Each client's thread holds a clone until it ends. So the number of clones is the number of clients.
+    // Each client's thread owns a clone of this `Arc` until the thread ends. So the number of clones is the
+    // number of clients.
     let places = Arc::new(());
     thread::scope(|scope| {
         loop {
@@ -151,8 +154,7 @@ fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
                 }
                 drop(place);
             };
-            // When the system has no more threads, the closure is dropped, and the connection is closed with
-            // it.
+            // If the system cannot start a thread, the closure is dropped. This also closes the connection.
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, serve) {
                 log(format_args!("[GATEWAY] Could not start a thread: {error}"));
             }
@@ -160,12 +162,12 @@ fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
     })
 }
 
-/// Prints a line, if somebody still reads it.
+/// Prints a line. An error is ignored: then nobody reads the output.
 fn log(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Prints why the program ends, if somebody still reads it.
+/// Prints why the program ends, and returns the exit code. An error of the print is ignored.
 fn fail(code: u8, error: impl Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "[ERROR] {error}");
     ExitCode::from(code)

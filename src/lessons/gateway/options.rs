@@ -15,20 +15,20 @@ usage: gateway [PORT [SERVER_HOST:PORT]]
   SERVER_HOST:PORT  where the server is [127.0.0.1:5555]
 ";
 
-/// The default port of one of the two older clients.
+/// The default port of one of the two client programs.
 const DEFAULT_PORT: u16 = 7007;
 
 /// The two ends of the gateway.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Where it listens.
+    /// The address on which the gateway listens.
     pub(crate) listen: Endpoint,
-    /// Where the server is.
+    /// The address of the server.
     pub(crate) server: Endpoint,
 }
 
 impl Options {
-    /// What to tell a client when no server answers.
+    /// Returns the line for a client if the server cannot be reached or does not answer.
     pub(crate) fn no_server(&self, error: &io::Error) -> String {
         let server = &self.server;
         if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
@@ -47,11 +47,11 @@ pub(crate) enum Request {
     Help,
 }
 
-/// Reads a command line.
+/// Parses a command line.
 ///
 /// # Errors
 ///
-/// When it is wrong.
+/// The command line is invalid.
 pub(crate) fn parse(line: impl Iterator<Item = String>) -> Result<Request, UsageError> {
     let mut listen = Endpoint::default();
     listen.port = DEFAULT_PORT;

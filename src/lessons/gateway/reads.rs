@@ -1,27 +1,27 @@
-//! The gateway's end of a connection to a client. It makes messages of the stream, as programs without
-//! framing do.
+//! The gateway's end of a connection to a client. It treats the result of each read as messages, as programs
+//! without framing do.
 //!
-//! Only the client's own thread reads: first the name, and then the messages. Compare this with the lines of
-//! the server in `server_lines.rs`: here it matters how the bytes arrive.
+//! Only the client's own thread reads from the client: first the name, and then the messages. Compare this with
+//! `server_lines.rs`, which reads from the server. Here, the result depends on how the bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
 use crate::unframed;
 
-/// The most that one read takes, in bytes: one message, or one for each line end.
+/// The most bytes that one read returns. They are one message, or one message for each line.
 const READ_BYTES: usize = 64 << 10;
 
-/// The stream of a client, read by read.
+/// The stream of a client, and the buffer for its reads.
 pub(crate) struct Reads<'a> {
     client: &'a TcpStream,
     buffer: Vec<u8>,
-    /// How many bytes at the start of the buffer belong to a line whose end did not fit.
+    /// How many bytes at the start of the buffer belong to a line whose end did not fit into the last read.
     kept: usize,
 }
 
 impl<'a> Reads<'a> {
-    /// Takes a new connection.
+    /// Makes the reader of a new connection.
     pub(crate) fn new(client: &'a TcpStream) -> Self {
         Self { client, buffer: vec![0; READ_BYTES], kept: 0 }
     }
@@ -31,18 +31,18 @@ impl<'a> Reads<'a> {
         self.client
     }
 
-    /// Reads once and returns the messages that came, or `None` at the end of the stream.
+    /// Reads once, and returns the messages that arrived, or `None` at the end of the stream.
     ///
-    /// The end of a read is the end of a message, as [`unframed::end_of_messages`] says.
+    /// The end of a read is also the end of a message, with the exception in [`unframed::end_of_messages`].
     ///
     /// # Errors
     ///
-    /// When the connection broke, or its read timeout is over.
+    /// The connection is broken, or its read timeout has passed.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<Vec<u8>>>> {
         let mut client = self.client;
         let bytes = loop {
             match client.read(&mut self.buffer[self.kept..]) {
-                // A signal came. It is for the process, not for this connection.
+                // A signal has interrupted the call. The signal does not concern this connection.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 done => break done?,
             }

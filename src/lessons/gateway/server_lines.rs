@@ -1,8 +1,8 @@
-//! The gateway's end of a connection to the server. Framing makes lines of the stream.
+//! The gateway's end of a connection to the server. Framing cuts the stream into lines.
 //!
-//! The client's own thread connects and joins. Then [`ServerLines`] belongs to the thread that passes on what
-//! the server says. Compare this with `reads.rs`, which reads from a client: here it does not matter how the
-//! bytes arrive.
+//! The client's own thread connects and joins. Then it passes [`ServerLines`] to the listener's thread, which
+//! passes the server's lines on. Compare this with `reads.rs`, which reads from a client. Here, the result does
+//! not depend on how the bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,10 +13,11 @@ use chat::arguments::Endpoint;
 use chat::protocol::MAX_SERVER_LINE_BYTES;
 use chat::protocol::framing::{Frame, LineDecoder};
 
-/// How long a connection to one of the server's addresses may take, and how long its answer may take.
+/// How long it may take to connect to one of the server's addresses, and how long the server may then take to
+/// answer.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// How much one read takes, in bytes.
+/// The most bytes that one read returns.
 const READ_BYTES: usize = 4096;
 
 /// A connection to the server, read line by line.
@@ -24,17 +25,17 @@ pub(crate) struct ServerLines {
     stream: TcpStream,
     decoder: LineDecoder,
     buffer: Vec<u8>,
-    /// The part of the buffer that has come and is not decoded.
+    /// The part of the buffer that has arrived but is not decoded yet.
     unread: Range<usize>,
 }
 
 impl ServerLines {
-    /// Connects to the first of the server's addresses that answers. The connection has a read timeout: a
-    /// program that says nothing is not a chat server.
+    /// Connects to the first of the server's addresses that accepts. The connection has a read timeout, because a
+    /// program that sends nothing is not a chat server.
     ///
     /// # Errors
     ///
-    /// When none of them answers. The error is that of the last address.
+    /// None of the addresses accepts the connection. The error is that of the last address.
     pub(crate) fn connect(server: &Endpoint) -> io::Result<Self> {
         let mut connected = Err(ErrorKind::AddrNotAvailable.into());
         for address in (server.host.as_str(), server.port).to_socket_addrs()? {
@@ -55,12 +56,12 @@ impl ServerLines {
         &self.stream
     }
 
-    /// Returns the next line, or `None` when the server has ended what it sends. A line that is not text is
-    /// left out. The server sends no such line. Blocks until there is a line.
+    /// Returns the next line, or `None` if the server has ended its stream. Skips lines that are too long or not
+    /// UTF-8; the server sends no such lines. Blocks until there is a line.
     ///
     /// # Errors
     ///
-    /// When the connection broke, or its read timeout is over.
+    /// The connection is broken, or its read timeout has passed.
     pub(crate) fn next(&mut self) -> io::Result<Option<String>> {
         loop {
             let mut rest = &self.buffer[self.unread.clone()];
@@ -74,7 +75,7 @@ impl ServerLines {
             match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Ok(None),
                 Ok(bytes) => self.unread = 0..bytes,
-                // A signal came. It is for the process, not for this connection.
+                // A signal has interrupted the call. The signal does not concern this connection.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

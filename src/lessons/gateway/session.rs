@@ -1,6 +1,7 @@
-//! One client, from the question for its nickname until both directions have ended.
+//! The session of one client, from the question for its nickname until both directions have ended.
 //!
-//! Runs on the client's own thread, which starts the second one once the client is in the chat.
+//! Runs on the client's own thread. This thread starts the client's second thread once the client has joined the
+//! chat.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,17 +20,17 @@ use crate::server_lines::ServerLines;
 use crate::speaker::{MAX_NAMES, Speaker};
 use crate::unframed::{self, GUEST};
 
-/// What asks a client for its nickname, without a line end.
+/// The bytes that ask a client for its nickname. There is no line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
 
-/// How long a client may take to answer. A client that does not know the question never answers.
+/// How long a client may take to answer. Clients that do not know the question never answer it.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// How long a client may take nothing once the system holds no more for it. The server gives up sooner. This
-/// limit ends the threads of the gateway.
+/// How long a write to a client may block. The server disconnects such a client sooner. This limit makes sure
+/// that the gateway's threads end.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a client may take to read its last words and close.
+/// How long a client may take to read its last line and to close.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// The last line to a web browser.
@@ -42,10 +43,10 @@ const NO_NAME: &str = "[GATEWAY] That name, and all like it, are taken.";
 ///
 /// # Errors
 ///
-/// When the client did not get into the chat. The error has the line that tells the client why.
+/// The client could not join the chat. The error is the line that tells the client why.
 pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String> {
     let mut reads = Reads::new(client);
-    // This fails when the client is gone already.
+    // This fails if the client is already gone.
     let Ok(mut received) = ask_for_nickname(&mut reads) else { return Ok(()) };
     let first = received.first().map_or(&[][..], Vec::as_slice);
     if unframed::is_http(first) {
@@ -61,7 +62,8 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     let server = lines.stream().try_clone().map_err(|error| options.no_server(&error))?;
     let nickname = Mutex::new(nickname);
     let (answer, answered) = channel();
-    // This is dropped when the speaker ends. So the other thread learns of the end.
+    // Nothing is sent on this channel. `speaks` is dropped when the speaker ends, which tells the other thread
+    // about the end.
     let (speaks, has_spoken) = channel::<()>();
     let unnamed = (!has_name).then_some(answered);
     let mut speaker = Speaker::new(&server, &nickname, given, unnamed);
@@ -76,12 +78,12 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     })
 }
 
-/// Asks a client for its nickname, and returns the first messages that come. After a second it returns none:
-/// then the client does not know the question.
+/// Asks a client for its nickname, and returns the first messages that arrive. Returns no messages if none
+/// arrives within a second: then the client does not know the question.
 ///
 /// # Errors
 ///
-/// When the client has left without a word.
+/// The client has left without sending anything.
 fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
     let mut client = reads.client();
     client.set_nodelay(true)?;
@@ -98,7 +100,7 @@ fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
         match reads.next() {
             Ok(Some(messages)) => received = messages,
             Ok(None) => return Err(ErrorKind::UnexpectedEof.into()),
-            // The two names that systems have for a timeout.
+            // Operating systems report a timeout with one of these two errors.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => return Err(error),
         }
@@ -110,12 +112,12 @@ fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
 /// Joins the chat under the given name, or under a similar name that is free. Returns the connection and the
 /// name.
 ///
-/// A server lets a connection try a limited number of names. When that many are taken, the next names are tried
-/// on another connection.
+/// The server limits how many names may be tried on one connection. After that many names, the next names are
+/// tried on a new connection.
 ///
 /// # Errors
 ///
-/// When the server is not there, or refuses. The error has the line that tells the client why.
+/// The server cannot be reached, or refuses the client. The error is the line that tells the client why.
 fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), String> {
     let mut names = (1..=MAX_NAMES).filter_map(|number| unframed::fit(given, number).ok());
     let mut name = names.next().ok_or(NO_NAME)?;
@@ -126,7 +128,7 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
             let line = lines.next().map_err(|error| options.no_server(&error))?;
             match line.as_deref() {
                 Some(replies::CONNECTED) => {
-                    // In the chat it may be quiet for as long as it likes.
+                    // Once the client has joined, the server may be silent for any time.
                     let timeout = lines.stream().set_read_timeout(None);
                     return timeout
                         .map(|()| (lines, name))
@@ -137,7 +139,8 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
                     if question != replies::ENTER_NICKNAME {
                         name = names.next().ok_or(NO_NAME)?;
                     }
-                    // If this fails, the server has closed, and its last words say why.
+                    // If this fails, the server has closed the connection. Its last line, which is read next,
+                    // says why.
                     let _ = lines.stream().write_all(format!("{name}\n").as_bytes());
                 }
                 Some(refusal) => return Err(refusal.to_owned()),
@@ -148,10 +151,10 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
     Err(NO_NAME.to_owned())
 }
 
-/// Tells a client why it did not get in, and gives it a moment to read that and to close.
+/// Tells a client why it could not join, and gives the client time to read this line and to close.
 pub(crate) fn turn_away(mut client: &TcpStream, last_line: &str) {
     let deadline = Instant::now() + DRAIN_TIME;
-    // Each call here fails only if the client is gone. Then nobody needs to be told.
+    // Each call here fails only if the client is gone. Then there is nobody to tell.
     let _ = client.write_all(format!("{last_line}\n").as_bytes());
     let _ = client.shutdown(Shutdown::Write);
     let mut thrown_away = [0; 4096];

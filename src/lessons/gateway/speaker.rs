@@ -1,7 +1,7 @@
-//! From a client to the server: one thread, which reads what the client says and writes it as lines.
+//! From a client to the server: one thread reads the client's messages and writes them as lines.
 //!
-//! It is the client's own thread, after it has joined. Nothing is gathered here. While the server does not take
-//! a message, the next one stays in the client's socket.
+//! This is the client's own thread, after the client has joined. The thread has no queue: while the server does
+//! not accept a message, the next message stays in the client's socket.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,23 +13,23 @@ use chat::protocol::nickname::Nickname;
 use crate::reads::Reads;
 use crate::unframed::{self, Introduction};
 
-/// How many names are tried for one client: `Alice`, `Alice-2`, and so on. More than the gateway has
-/// clients.
+/// How many names are tried for one client: `Alice`, `Alice-2`, and so on. There can be fewer clients than this.
 pub(crate) const MAX_NAMES: usize = 100;
 
-/// The thread that reads the client and writes to the server.
+/// The data of the thread that reads from the client and writes to the server.
 pub(crate) struct Speaker<'a> {
     server: &'a TcpStream,
-    /// The nickname in the chat. The other thread changes it when the server says so.
+    /// The nickname in the chat. The other thread changes it when the server announces a new nickname.
     nickname: &'a Mutex<Nickname>,
-    /// The name that the client gave and puts in front of its messages.
+    /// The name that the client gave. The client puts this name in front of its messages.
     given: String,
-    /// Present while the client has given no name. The other thread sends here when a `/nick` is answered.
+    /// `Some` while the client has given no name. The other thread sends a value here when the server has
+    /// answered a `/nick`.
     unnamed: Option<Receiver<()>>,
 }
 
 impl<'a> Speaker<'a> {
-    /// Makes the speaker of a client that is in the chat. `unnamed` is there if it is a guest.
+    /// Makes the speaker of a client that has joined the chat. `unnamed` is `Some` if the client is a guest.
     pub(crate) fn new(
         server: &'a TcpStream,
         nickname: &'a Mutex<Nickname>,
@@ -39,11 +39,11 @@ impl<'a> Speaker<'a> {
         Self { server, nickname, given, unnamed }
     }
 
-    /// Passes on what the client says until the client has ended what it sends, and then ends what it sends to
-    /// the server. Once the server is gone, everything that still comes is thrown away.
+    /// Passes on the client's messages until the client ends its stream. Then ends the stream to the server. Once
+    /// the server is gone, messages are read and discarded.
     ///
-    /// Blocks while it reads from the client. The listener ends this wait by shutting the connection down. Also
-    /// blocks while it writes to a server that takes no more lines of the client.
+    /// Blocks while it reads from the client. The listener can end this wait by shutting the connection down.
+    /// Also blocks while it writes to a server that does not read.
     pub(crate) fn speak_loop(&mut self, mut reads: Reads, received: Vec<Vec<u8>>) {
         let mut received = Some(received);
         'reading: while let Some(messages) = received {
@@ -51,17 +51,17 @@ impl<'a> Speaker<'a> {
                 if self.unnamed.is_some() && unframed::is_http(&message) {
                     break 'reading;
                 }
-                // This fails when the server is gone. The other thread notices that too.
+                // This fails if the server is gone. The other thread notices that too.
                 let _ = self.speak(&message);
             }
-            // A connection that breaks counts as ended.
+            // A broken connection is treated like the end of the stream.
             received = reads.next().unwrap_or(None);
         }
-        // This fails when the server is gone already.
+        // This fails if the server is already gone.
         let _ = self.server.shutdown(Shutdown::Write);
     }
 
-    /// Passes on one message, as a line. The first message of a guest gives its name.
+    /// Passes on one message as a line. The first message of a guest gives the guest a name.
     fn speak(&mut self, message: &[u8]) -> io::Result<()> {
         if let Some(answered) = self.unnamed.take() {
             match unframed::introduction(message) {
@@ -80,8 +80,8 @@ impl<'a> Speaker<'a> {
         self.server.write_all(&[text, b"\n"].concat())
     }
 
-    /// Has the server rename the client to the given name, or to a similar name that is free. Blocks until the
-    /// server has answered, so that the next message is said under the new name.
+    /// Asks the server to rename the client to the given name, or to a similar name that is free. Blocks until
+    /// the server has answered, so that the next message appears under the new name.
     fn rename(&mut self, given: &str, answered: &Receiver<()>) -> io::Result<()> {
         for name in (1..=MAX_NAMES).filter_map(|number| unframed::fit(given, number).ok()) {
             if *lock(self.nickname) == name {

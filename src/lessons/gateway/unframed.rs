@@ -1,7 +1,8 @@
-//! The wire without framing: what a read means, and how a line is written for one `recv`.
+//! The protocol without framing: how reads are cut into messages, and how lines are written so that each piece
+//! fits into one `recv`.
 //!
-//! Everything here is pure: bytes in, bytes out. The integration tests include this file to run its tests,
-//! because cargo builds an example as a program or as a test, but not as both.
+//! All functions here are pure: they do no I/O. The integration tests include this file to run its tests, because
+//! cargo builds an example as a program or as a test, but not as both.
 
 use chat::protocol::command::Command;
 use chat::protocol::nickname::{MAX_NICKNAME_CHARS, Nickname, NicknameError};
@@ -10,22 +11,22 @@ use chat::protocol::replies::{self, NOTICE_PREFIX};
 /// The size that the simple clients pass to `recv`, in bytes.
 const RECV_BYTES: usize = 1024;
 
-/// More bytes than the longest nickname takes with the text around it.
+/// A limit above the length of the longest nickname with the text around it, in bytes.
 const MAX_SPEAKER_BYTES: usize = 256;
 
 /// The name of a client that did not give a name.
 pub(crate) const GUEST: &str = "guest";
 
-/// How a client says who it is.
+/// The first message of a client, which gives the client's name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Introduction {
-    /// The name, exactly as it will stand in front of the client's messages.
+    /// The name, exactly as the client will put it in front of its messages.
     pub(crate) given: String,
-    /// The line is a message too.
+    /// Whether the line also contains a message.
     pub(crate) is_message: bool,
 }
 
-/// Cuts what one read returned into messages: one message, or one for each line. Blank messages are left out.
+/// Cuts the bytes of one read into messages: one message, or one for each line. Omits blank messages.
 pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
     let without_return = |line: &'_ [u8]| line.len() - usize::from(line.ends_with(b"\r"));
     let lines = received.split(|&byte| byte == b'\n');
@@ -34,21 +35,21 @@ pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !line.trim_ascii().is_empty())
 }
 
-/// Returns where the last message of a read ends: at the end of the read. There is one exception. If the read
-/// is full and has lines, the last line may go on in the next read.
+/// Returns where the last message of a read ends. Normally this is the end of the read. But if the buffer is full
+/// and contains a line end, it is the last line end, because the text after it may continue in the next read.
 pub(crate) fn end_of_messages(received: &[u8], is_full: bool) -> usize {
     let line_feed = received.iter().rposition(|&byte| byte == b'\n');
     line_feed.filter(|_| is_full).map_or(received.len(), |at| at + 1)
 }
 
-/// Reads the first line of a client that has no name yet: `NAME`, `NAME: TEXT` or `/nick NAME`.
-/// Returns `None` for other commands, which need no name.
+/// Parses the first line of a client that has no name yet: `NAME`, `NAME: TEXT` or `/nick NAME`. Returns `None`
+/// for other commands, which give no name.
 pub(crate) fn introduction(line: &[u8]) -> Option<Introduction> {
     let line = String::from_utf8_lossy(line);
     let named = line.split_once(": ").map(|(name, _)| name);
     let (given, is_message) = match (Command::parse(&line), named) {
         (Command::Rename(name), _) => (name, false),
-        // A slash that opens no command is a part of an unfit name.
+        // A slash that does not begin a known command is treated as a part of the name.
         (Command::Say(_) | Command::Unknown(_), Some(name)) => (name, true),
         (Command::Say(_), None) => (&*line, false),
         _ => return None,
@@ -56,25 +57,26 @@ pub(crate) fn introduction(line: &[u8]) -> Option<Introduction> {
     Some(Introduction { given: given.to_owned(), is_message })
 }
 
-/// Whether a first line comes from a web browser. A page in a browser may post to any port of its machine. The
-/// headers of the request must not become messages.
+/// Whether a first line comes from a web browser. A web page can make the browser send a request to any port of
+/// the same machine. The headers of such a request must not become messages.
 pub(crate) fn is_http(line: &[u8]) -> bool {
     line.trim_ascii().rsplit(|&byte| byte == b' ').next().is_some_and(|w| w.starts_with(b"HTTP/"))
 }
 
-/// Makes a nickname of any text. Characters that are not allowed are left out, and a long text is cut off. A
-/// number above one is put behind it.
+/// Makes a nickname from any text. Omits characters that are not allowed, and cuts off a long text. Appends
+/// `number` if it is above one.
 ///
 /// # Errors
 ///
-/// When the name with this number is a reserved word. Another number helps.
+/// The name with this number is a reserved word. Try another number.
 pub(crate) fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError> {
     let suffix = if number > 1 { format!("-{number}") } else { String::new() };
     let mut name = String::new();
     let mut left = MAX_NICKNAME_CHARS - suffix.len();
     for c in given.chars().filter(|c| !c.is_whitespace()) {
         name.push(c);
-        // Checked in its place: a mark is allowed only behind a letter.
+        // Each character is checked after the characters before it, because a combining mark is allowed only
+        // after a letter.
         match Nickname::parse(&name) {
             Ok(_) | Err(NicknameError::Reserved) => left -= 1,
             Err(_) => drop(name.pop()),
@@ -89,14 +91,14 @@ pub(crate) fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError>
     Nickname::parse(&(name + &suffix))
 }
 
-/// Takes off the name that these clients put in front of each message. The server puts the real one
-/// there, so no client can speak in another's name.
+/// Removes the name that these clients put in front of each message. The server adds the real name, so no client
+/// can speak in the name of another client.
 pub(crate) fn without_name<'a>(message: &'a [u8], names: [&str; 2]) -> &'a [u8] {
     let without = |name: &str| message.strip_prefix(name.as_bytes())?.strip_prefix(b": ");
     names.into_iter().find_map(without).unwrap_or(message)
 }
 
-/// Returns the new nickname if the line says that the client with this nickname has another one now.
+/// If the line says that the client with this nickname has been renamed, returns the new nickname.
 pub(crate) fn new_nickname(line: &str, nickname: &Nickname) -> Option<Nickname> {
     let new = Nickname::parse(line.rsplit(' ').next()?).ok()?;
     (line == replies::renamed(nickname, &new)).then_some(new)
@@ -111,9 +113,9 @@ pub(crate) fn is_rename_refusal(line: &str) -> bool {
 
 /// Cuts a line into pieces, each with a line end and none longer than one `recv`.
 ///
-/// A line that fits is one piece. A longer line is cut between characters, and each piece begins with the name
-/// of the speaker. Without it the line `alice: ...bob: I resign` could be cut so that a `recv` returns `bob: I
-/// resign`.
+/// A line that fits is one piece. A longer line is cut between characters, and each piece begins with the name of
+/// the speaker. Without this name, the line `alice: ...bob: I resign` could be cut in such a way that a `recv`
+/// returns `bob: I resign`.
 pub(crate) fn pieces(line: &str) -> Vec<String> {
     if line.len() < RECV_BYTES {
         return vec![format!("{line}\n")];
@@ -133,8 +135,8 @@ pub(crate) fn pieces(line: &str) -> Vec<String> {
     pieces
 }
 
-/// Returns the start of a line that says who spoke: `alice: `, `* alice `, `[alice -> you] `, or `[SERVER] `.
-/// `[SERVER] ` is also returned if nobody spoke. No nickname has a space, a colon or a bracket.
+/// Returns the start of a line, which names the speaker: `alice: `, `* alice `, `[alice -> you] `, or `[SERVER]
+/// `. Also returns `[SERVER] ` if the line names no speaker. No nickname contains a space, a colon or a bracket.
 fn speaker(line: &str) -> &str {
     let (before, end) = match line.chars().next() {
         Some('[') => ("[", "] "),
@@ -282,7 +284,8 @@ mod tests {
         ] {
             let pieces = pieces(&format!("{speaker}{text}"));
             assert!(pieces.iter().all(|piece| piece.len() <= 1024), "{speaker}");
-            // There are as few pieces as possible: no piece has room for another character of two bytes.
+            // There are as few pieces as possible: no piece except the last has space for another character of
+            // two bytes.
             assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() >= 1023), "{speaker}");
             let said = pieces.iter().map(|piece| piece.strip_prefix(speaker));
             let said: Option<Vec<&str>> =
