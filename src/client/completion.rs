@@ -1,13 +1,13 @@
-//! Completion: Tab completes a command or a nickname whose start was typed.
+//! Completion: Tab completes a command or a nickname after the user has typed its start.
 
 use crate::protocol::command::COMMANDS;
 use crate::protocol::nickname::fold;
 
-/// The commands that the client itself takes, a line for each, as `/help` shows them.
+/// The commands that the client itself handles, one in each line, as `/help` shows them.
 pub(super) const CLIENT_COMMANDS: &str = include_str!("commands.txt");
 
-/// The words that one word can become. Pressing Tab again takes the next word. After the last word comes what
-/// was typed.
+/// The possible completions of one word. Each further Tab shows the next completion. After the last completion,
+/// Tab shows the typed word again.
 #[derive(Debug)]
 pub(super) struct Completion {
     /// Where the word starts, in bytes.
@@ -17,10 +17,11 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Completes the word before the cursor. `names` are the nicknames, with the most likely one first.
+    /// Finds the completions of the word before the cursor. Returns `None` if there are none. `names` are the
+    /// nicknames, with the most likely nickname first.
     ///
-    /// At the start of a line a colon is added to a nickname, since the line addresses that person. Nothing is
-    /// added where text already follows.
+    /// At the start of a line, a colon is added to a nickname, since the line addresses this person. Elsewhere, a
+    /// space is added. Nothing is added if there is text after the cursor.
     pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
         let (before, after) = text.split_at(cursor);
         let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
@@ -45,7 +46,7 @@ impl Completion {
         (words.len() > 1).then_some(Self { start, words, next: 0 })
     }
 
-    /// Returns the next word to try.
+    /// Returns the next completion.
     pub(super) fn next(&mut self) -> &str {
         let word = &self.words[self.next];
         self.next = (self.next + 1) % self.words.len();

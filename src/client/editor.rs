@@ -1,7 +1,8 @@
-//! The line editor: keys in, a line being typed. It draws nothing and knows no terminal.
+//! The line editor: it applies keys to the line being typed. It draws nothing, and does not use the terminal.
 //!
-//! Its invariants: the cursor stands on a boundary of the text, and the text is clean. Typing stops at the
-//! length of a message. A paste may be longer, up to [`MAX_PASTED_BYTES`], so that none of it is lost.
+//! Two invariants hold: the cursor is at a boundary between two characters, and the text is clean. Typed text
+//! cannot be longer than a message. Pasted text may be longer, up to [`MAX_PASTED_BYTES`], so that no part of a
+//! paste is lost.
 
 use std::collections::HashMap;
 
@@ -11,31 +12,32 @@ use super::width::{next_boundary, previous_boundary};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 
-/// How many lines can be recalled. This is enough to find a line from a while ago. The oldest are forgotten.
+/// How many lines can be recalled. Older lines are forgotten.
 const MAX_HISTORY_LINES: usize = 200;
 
 /// How many changes of a line can be undone.
 const MAX_UNDOS: usize = 100;
 
-/// The longest line that a paste may make, in bytes.
+/// The longest line after a paste, in bytes.
 const MAX_PASTED_BYTES: usize = 16 * 1024;
 
 /// A line being typed.
 #[derive(Debug, Default)]
 pub(super) struct Editor {
     pub(super) text: String,
-    /// Where the next character goes, in bytes.
+    /// The index at which the next character is inserted, in bytes.
     pub(super) cursor: usize,
     history: Vec<String>,
-    /// The index of the history line that is shown. If it is the length of the history, the new line is shown.
+    /// The index of the history line that is shown. If this index equals the length of the history, the new line
+    /// is shown.
     recalled: usize,
-    /// The lines of the history with the changes made to them, and the new line.
+    /// The edited texts of history lines, and the text of the new line while a history line is shown.
     edited: HashMap<usize, String>,
-    /// The line as it was before each change.
+    /// The text and the cursor before each change.
     undos: Vec<(String, usize)>,
-    /// The text of the last deletion, for Ctrl-Y.
+    /// The text that Ctrl-Y inserts: the last text that Ctrl-U, Ctrl-K, Ctrl-W or Alt-D has deleted.
     killed: String,
-    /// The text that is searched for in the history.
+    /// The text that is searched for in the history. `None` if there is no search.
     pub(super) search: Option<String>,
     /// There was no room for the text of the last key.
     pub(super) is_full: bool,
@@ -44,22 +46,22 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    /// Puts a line in place of the text.
+    /// Replaces the text with another line.
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
         self.text = text;
-        // A completion belongs to the text from before.
+        // The completion belongs to the previous text.
         self.completion = None;
     }
 
-    /// Empties the line and returns what was in it. Only the history and what was killed outlive a line.
+    /// Empties the line and returns its text. Only the history and the text for Ctrl-Y are kept.
     pub(super) fn finish(&mut self) -> String {
         let Self { text, history, killed, .. } = std::mem::take(self);
         *self = Self { recalled: history.len(), history, killed, ..Self::default() };
         text
     }
 
-    /// Keeps a line for Up to recall.
+    /// Adds a line to the history, so that Up can recall it.
     pub(super) fn remember(&mut self, line: &str) {
         if !line.is_empty() && self.history.last().is_none_or(|last| last != line) {
             self.history.push(line.to_owned());
@@ -68,7 +70,7 @@ impl Editor {
         self.recalled = self.history.len();
     }
 
-    /// Takes a key. `names` returns the nicknames for Tab, with the most likely one first.
+    /// Applies a key. `names` returns the nicknames that Tab can complete, with the most likely nickname first.
     pub(super) fn press(&mut self, key: &Key, names: impl Fn() -> Vec<String>) {
         if self.goes_on_searching(key) {
             return;
@@ -79,7 +81,8 @@ impl Editor {
             self.completion = None;
         }
         self.is_full = false;
-        // Where a key moves the cursor to. A key that deletes takes everything between.
+        // The position to which the key moves the cursor. A key that deletes removes the text up to this
+        // position.
         let target = match key {
             Key::Ctrl('b' | 'h') => previous_boundary(&self.text, self.cursor),
             Key::Ctrl('f' | 'd') | Key::Delete => next_boundary(&self.text, self.cursor),
@@ -104,7 +107,7 @@ impl Editor {
             Key::Ctrl('_') => (self.text, self.cursor) = self.undos.pop().unwrap_or(before.clone()),
             _ => {}
         }
-        // Several typed characters in a row are one change, which is undone as a whole.
+        // Several typed characters in a row count as one change, so Ctrl-_ undoes them together.
         let goes_on = matches!((&last, key), (Some(Key::Char(_)), Key::Char(_)));
         let is_change = !goes_on && !matches!(key, Key::Ctrl('_' | 'c'));
         if is_change && self.text != before.0 {
@@ -113,7 +116,7 @@ impl Editor {
         }
     }
 
-    /// Inserts text, made harmless, if there is room for it.
+    /// Cleans a text, and inserts it if there is room.
     fn insert(&mut self, text: &str, limit: usize) {
         let text = clean(text);
         self.is_full = self.text.len() + text.len() > limit;
@@ -122,19 +125,21 @@ impl Editor {
         }
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
-        // The text after the cursor may have joined the new character to one cluster.
+        // The inserted text and the text after it may form one cluster. If they do, the cursor moves past this
+        // cluster.
         let start = previous_boundary(&self.text, self.cursor);
         self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
     }
 
-    /// Deletes what is between the cursor and another place, and returns it.
+    /// Deletes the text between the cursor and `to`, and returns this text.
     fn delete(&mut self, to: usize) -> String {
         let range = to.min(self.cursor)..to.max(self.cursor);
         self.cursor = range.start;
         self.text.drain(range).collect()
     }
 
-    /// Deletes what Ctrl-Y brings back. What several of these keys in a row delete comes back together.
+    /// Deletes the text between the cursor and `to`, and keeps it for Ctrl-Y. If several keys in a row delete
+    /// text in this way, Ctrl-Y inserts all of it.
     fn kill(&mut self, to: usize, last: Option<&Key>) {
         if !matches!(last, Some(Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d'))) {
             self.killed.clear();
@@ -144,7 +149,7 @@ impl Editor {
         self.killed.insert_str(at, &text);
     }
 
-    /// Swaps the characters before and after the cursor. At the end of the line, swaps the last two.
+    /// Swaps the characters before and after the cursor. At the end of the line, swaps the last two characters.
     fn transpose(&mut self) {
         let end = next_boundary(&self.text, self.cursor);
         let middle = previous_boundary(&self.text, end);
@@ -154,7 +159,7 @@ impl Editor {
         self.cursor = end;
     }
 
-    /// Returns where the next word ends in the direction of `step`.
+    /// Returns the far end of the next word in the direction of `step`.
     fn word_edge(&self, step: fn(&str, usize) -> usize) -> usize {
         let (mut at, mut in_word) = (self.cursor, false);
         loop {
@@ -167,7 +172,7 @@ impl Editor {
         }
     }
 
-    /// Shows a line of the history, or the new line. Beyond either end nothing happens.
+    /// Shows the line of the history with this index, or the new line. Does nothing if there is no such line.
     fn recall(&mut self, line: Option<usize>) {
         let Some(line) = line.filter(|&line| line <= self.history.len()) else { return };
         self.edited.insert(self.recalled, std::mem::take(&mut self.text));
@@ -176,8 +181,9 @@ impl Editor {
         self.set(text.cloned().unwrap_or_default());
     }
 
-    /// Searches for the typed text, from the line shown to older lines. Returns whether the key was part of the
-    /// search. Any other key ends the search and is used on the line that was found.
+    /// Applies a key to the search in the history, if there is a search. The search goes from the shown line to
+    /// older lines. Returns whether the key was part of the search. Any other key ends the search, and the caller
+    /// applies it to the line that was found.
     fn goes_on_searching(&mut self, key: &Key) -> bool {
         let Some(query) = &mut self.search else { return false };
         let newest = match key {
@@ -221,14 +227,14 @@ mod tests {
     use super::super::keys::KeyParser;
     use super::*;
 
-    /// Types into an editor and returns it, the cursor as `|` in its text.
+    /// Types these keys into an editor, and returns its text with `|` at the cursor.
     fn typed(keys: &str) -> String {
         let mut editor = Editor::default();
         type_into(&mut editor, keys);
         shown(&editor)
     }
 
-    /// Types, Enter included, and returns whether there was room for all of it.
+    /// Types these keys, including Enter, and returns whether there was room for all the text.
     fn type_into(editor: &mut Editor, keys: &str) -> bool {
         let names = || ["bob", "alice", "bobby"].map(str::to_owned).to_vec();
         let mut fits = true;

@@ -1,31 +1,31 @@
 //! Keys: turns the bytes that a terminal sends into keys and pastes.
 //!
 //! A key is one byte, a character of several bytes, or an escape sequence. A `read` may end in the middle of a
-//! key. So an incomplete key is kept until more bytes come. Sources: ECMA-48 for the shape of the sequences,
-//! xterm's `ctlseqs` for the keys.
+//! key. So the parser keeps an incomplete key until more bytes arrive. Sources: ECMA-48 for the shape of the
+//! sequences, xterm's `ctlseqs` for the keys.
 //!
-//! A terminal also sends bytes that nobody pressed: answers to questions, and reports of the mouse. These are
-//! sequences too. The parser skips them up to their end.
+//! A terminal also sends bytes that are not from a key: answers to queries, and mouse reports. These bytes are
+//! escape sequences, too, and the parser skips them.
 //!
-//! The byte of the Escape key opens every sequence. Alt with a bracket begins a sequence that may never end.
-//! Only time can tell them apart, and there is no clock here. So the caller waits for [`KeyParser::patience`],
-//! and then calls [`KeyParser::nothing_followed`].
+//! The Escape key sends the byte that also starts every escape sequence. Alt with a bracket sends the start of a
+//! sequence that has no end. Only a pause shows that no more bytes follow, and this module has no clock. So the
+//! caller waits for [`KeyParser::patience`], and then calls [`KeyParser::nothing_followed`].
 
 use std::time::Duration;
 
-/// A key. Some keys mean the same as a control character, and become that: Left is Ctrl-B, Home is Ctrl-A, Up
-/// is Ctrl-P, Backspace is Ctrl-H, and a word to the left is Alt-B.
+/// A key. If a key means the same as a control character or an Alt key, the parser returns that: Ctrl-B for Left,
+/// Ctrl-A for Home, Ctrl-P for Up, Ctrl-H for Backspace, and Alt-B for a word to the left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
-    /// With its letter in lower case, or `_`.
+    /// Ctrl with a letter, in lower case, or with `_`.
     Ctrl(char),
     Alt(char),
     Enter,
     Tab,
     Delete,
     Escape,
-    /// Pasted text, as it came.
+    /// Pasted text, unchanged.
     Paste(String),
     /// A paste that was larger than [`MAX_PASTE_BYTES`], or was broken off.
     LostPaste,
@@ -38,35 +38,35 @@ const CTRL_C: u8 = 0x03;
 const PASTE_START: &[u8] = b"\x1B[200~";
 const PASTE_END: &[u8] = b"\x1B[201~";
 
-/// The largest paste. A larger paste is a mistake, and is not kept.
+/// The largest paste, in bytes. A larger paste is probably a mistake, and is not kept.
 const MAX_PASTE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest sequence that a terminal sends, in bytes. A longer sequence is taken to end there.
+/// The longest escape sequence, in bytes. A longer sequence is treated as if it ended at this length.
 const MAX_SEQUENCE_BYTES: usize = 64 * 1024;
 
-/// How long after an ESC the rest of a key may come. A terminal sends it at once. A person needs longer for the
-/// next key.
+/// How long to wait for the rest of a key after an ESC. A terminal sends the rest at once. A person needs longer
+/// to press the next key.
 const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long the rest of a longer sequence may take, on a slow line.
+/// How long to wait for the rest of a longer sequence. The connection to the terminal may be slow.
 const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// When nothing has come for this time, Ctrl-C is not taken as part of a paste.
+/// After a pause of this length, a Ctrl-C is not part of an unfinished paste any more, and ends it.
 const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Makes keys of bytes.
+/// Turns bytes into keys.
 #[derive(Debug, Default)]
 pub(super) struct KeyParser {
     /// The bytes of an incomplete key or paste.
     pending: Vec<u8>,
-    /// Whether nothing of the paste has come for a while.
+    /// Whether no bytes of the paste have arrived for a while.
     pauses: bool,
     /// Whether the paste was over the limit, so that not all of it was kept.
     overflows: bool,
 }
 
 impl KeyParser {
-    /// Takes what one `read` returned, and returns the keys that it completed.
+    /// Takes the bytes from one `read`, and returns the keys that they complete.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();
         if std::mem::take(&mut self.pauses)
@@ -76,7 +76,8 @@ impl KeyParser {
             keys.push(Key::LostPaste);
             bytes = rest;
         }
-        // The end of a paste may have come in pieces.
+        // The mark at the end of a paste may be split between two reads. So the search starts a few bytes
+        // earlier.
         let searched = self.pending.len().saturating_sub(PASTE_END.len() - 1);
         self.pending.extend_from_slice(bytes);
         let mut at = 0;
@@ -108,7 +109,8 @@ impl KeyParser {
         }
     }
 
-    /// Notes that nothing followed in that time. If the bytes so far are a key, returns this key.
+    /// Tells the parser that no bytes arrived during [`KeyParser::patience`]. If the bytes so far are a key,
+    /// returns this key.
     pub(super) fn nothing_followed(&mut self) -> Vec<Key> {
         self.pauses = self.pastes() && !self.overflows;
         if self.pauses {
@@ -122,8 +124,8 @@ impl KeyParser {
     }
 }
 
-/// Returns the length of the first key in bytes, and the key. There is no key if the bytes are not a known one.
-/// Returns `None` if more bytes must come. The end of a paste does not lie before `searched`.
+/// Returns the length of the first key in bytes, and the key itself if it is a known key. Returns `None` if the
+/// key is incomplete. The bytes before `searched` do not contain the end of a paste.
 fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
     let length = match bytes {
         [] | [ESCAPE] => return None,
@@ -139,7 +141,7 @@ fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
         [ESCAPE, b'[', b'[', ..] => sequence_length(bytes, 3, b'@')?,
         [ESCAPE, b'[', ..] => sequence_length(bytes, 2, b'@')?,
         [ESCAPE, b'O', ..] => sequence_length(bytes, 2, b' ')?,
-        // For example, the choice of a character set.
+        // For example, a sequence that selects a character set.
         [ESCAPE, b' '..=b'/', ..] => sequence_length(bytes, 2, b'0')?,
         // A string from the terminal: DCS, SOS, OSC, PM or APC.
         [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..] => string_length(bytes)?,
@@ -153,8 +155,8 @@ fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
     (length <= bytes.len()).then(|| (length, key(&bytes[..length])))
 }
 
-/// Returns the length of a sequence. It ends with the first byte from `from` on that is not below `last`, or
-/// before a byte that cannot be part of a sequence.
+/// Returns the length of an escape sequence. It ends with the first byte, from the index `from` on, that is at
+/// least `last`. It also ends before a byte that cannot be part of a sequence.
 fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
     let breaks_off = |byte| !(b' '..=b'~').contains(&byte);
     match (from..bytes.len()).find(|&at| bytes[at] >= last || breaks_off(bytes[at])) {
@@ -163,8 +165,8 @@ fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
     }
 }
 
-/// Returns the length of a string. It ends with a bell, or with ESC and a backslash. Any other control
-/// character breaks it off.
+/// Returns the length of a control string. It ends with the bell character, or with ESC and a backslash. It also
+/// ends before any other control character.
 fn string_length(bytes: &[u8]) -> Option<usize> {
     let limit = bytes.len().min(MAX_SEQUENCE_BYTES + 1);
     let Some(at) = (2..limit).find(|&at| bytes[at] < b' ') else {
@@ -197,7 +199,7 @@ fn key(bytes: &[u8]) -> Option<Key> {
         b"\x1B[H" | b"\x1BOH" | b"\x1B[1~" | b"\x1B[7~" => Key::Ctrl('a'),
         b"\x1B[F" | b"\x1BOF" | b"\x1B[4~" | b"\x1B[8~" => Key::Ctrl('e'),
         b"\x1B[3~" => Key::Delete,
-        // Alt or Ctrl with an arrow: a modifier is the second parameter.
+        // Alt or Ctrl with an arrow. The second parameter is the modifier.
         b"\x1B[1;3D" | b"\x1B[1;5D" => Key::Alt('b'),
         b"\x1B[1;3C" | b"\x1B[1;5C" => Key::Alt('f'),
         b"\x1B\x08" | b"\x1B\x7F" => Key::Ctrl('w'),

@@ -1,13 +1,16 @@
 //! The link: the connection, its phase, and the lines on their way to the server.
 //!
-//! It is plain data behind the client's one lock. The receive thread makes connections and loses them.
-//! The send thread has [`Link::pump`] send as much as the socket takes. Nothing here ever waits.
+//! The link is plain data behind the client's one lock. The receive thread sets the connection and drops it. The
+//! send thread calls [`Link::pump`], which sends as much as the socket accepts. Nothing in this module blocks.
 //!
-//! The client knows which of its lines the server has taken. TCP does not tell this: it may have accepted bytes
-//! that never arrive. So now and then a `/ping` follows the lines, and its answer confirms all that were sent
-//! before it. At most [`MAX_UNCONFIRMED_LINES`] are under way. The others wait here, where they can still be
-//! discarded. When a connection is lost, its unconfirmed lines are known. A ping is sent after half that number
-//! of lines, or [`PING_DELAY`] after a line. So a person who talks causes at most one ping in two seconds.
+//! The client needs to know which of its lines the server has received. TCP does not tell this: the system may
+//! accept bytes that never arrive. So the client sends a `/ping` after some lines, and the answer confirms all
+//! lines that were sent before this ping. At most [`MAX_UNCONFIRMED_LINES`] lines are sent and not yet confirmed.
+//! Further lines wait here, where they can still be discarded. When a connection is lost, the client knows which
+//! lines are unconfirmed.
+//!
+//! A ping is sent after half of [`MAX_UNCONFIRMED_LINES`] lines, or [`PING_DELAY`] after a line. So a person who
+//! types causes at most one ping in two seconds.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -22,69 +25,72 @@ use crate::system::socket::{send_now, shut_down};
 /// How many bytes of the waiting lines are prepared for the socket at once.
 const OUTGOING_BYTES: usize = 16 * 1024;
 
-/// How many lines are sent before the server has confirmed any of them.
+/// How many lines may be sent and not yet confirmed by the server.
 const MAX_UNCONFIRMED_LINES: usize = 100;
 
-/// How long after a line its ping is sent.
+/// How long after a line a ping is sent.
 const PING_DELAY: Duration = Duration::from_secs(2);
 
-/// Opens the word of the client's own pings. The number of lines sent before the ping follows.
+/// The start of the word in the client's own pings. The number of lines that were sent before the ping follows
+/// it.
 const PING_WORD: &str = "client-";
 
 /// How long a server may take for the login. Without a limit, a user would wait forever for a server that accepts
-/// and stays silent.
+/// the connection and sends nothing.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a person who leaves waits for the server's goodbye. A server that hangs must not hold anybody up.
+/// How long the client waits for the server's goodbye when a person leaves. A server that hangs must not delay
+/// the person.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many lines a user can have waiting. It is more than anybody has to say, and a bound for the memory.
+/// How many lines may wait to be sent. This limit is far more than anybody needs, and only bounds the used
+/// memory.
 const MAX_LINES: usize = 500_000;
 
-/// How far the client is.
+/// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
-    /// There is no nickname, or the server has refused it. The next line typed is a nickname.
+    /// There is no nickname, or the server has refused it. The next typed line is used as the nickname.
     #[default]
     Unnamed,
-    /// There is a nickname, and perhaps a connection. The server has not taken the nickname yet.
+    /// There is a nickname, and perhaps a connection. The server has not accepted the nickname yet.
     Login,
-    /// In the room.
+    /// The client is in the room.
     Chatting,
-    /// This person has sent `/quit`, and waits a moment for the server's goodbye.
+    /// A person has sent `/quit`, and the client waits a moment for the server's goodbye.
     Leaving,
 }
 
-/// The connection, if there is one, and what waits to be sent.
+/// The connection, if there is one, and the lines to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) phase: Phase,
-    /// `Arc` and not `try_clone`: one descriptor.
+    /// This is an `Arc`, since `try_clone` would use a second descriptor.
     stream: Option<Arc<TcpStream>>,
-    /// Bytes that are next for the socket and not taken yet.
+    /// The bytes that are sent next. The socket has not accepted them yet.
     outgoing: Vec<u8>,
     /// The user's lines that the server has not confirmed: first those that were sent, then those that wait.
     lines: VecDeque<String>,
     /// How many of these lines were sent.
     unconfirmed: usize,
-    /// How many lines the server has confirmed, of all that were ever said.
+    /// How many lines the server has confirmed since the start of the program.
     confirmed: usize,
     /// The next deadline: a ping is due, or the time for a login or a goodbye is over.
     pub(super) due: Option<Instant>,
     /// How many lines of a program were refused, by the client or by the server.
     pub(super) refused: usize,
-    /// The user leaves. For a program, `/quit` follows the lines that wait.
+    /// The user is leaving. For a program, `/quit` is sent after the lines that wait.
     pub(super) leaving: bool,
-    /// That `/quit` was sent.
+    /// This `/quit` was sent.
     quit: bool,
-    /// The server's last line, if the server closes the connection after it.
+    /// The last received line, if the server closes the connection after such a line.
     pub(super) farewell: Option<&'static str>,
-    /// When a connection was lost on which the client was in the room.
+    /// When the client last lost a connection while it was in the room.
     pub(super) last_seen: Option<Instant>,
 }
 
 impl Link {
-    /// Goes on to a phase. Some have a limit of time.
+    /// Enters a phase. Some phases have a time limit.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         let limit = if phase == Phase::Leaving { LEAVE_TIMEOUT } else { LOGIN_TIMEOUT };
@@ -92,7 +98,7 @@ impl Link {
         self.due = is_limited.then(|| Instant::now() + limit);
     }
 
-    /// Takes a new connection.
+    /// Sets a new connection.
     pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
         self.stream = Some(stream);
         self.outgoing.clear();
@@ -100,7 +106,7 @@ impl Link {
         self.enter(Phase::Login);
     }
 
-    /// Drops the connection. The lines that may be lost with it wait again.
+    /// Drops the connection. The unconfirmed lines wait to be sent again.
     pub(super) fn disconnected(&mut self) {
         if self.phase == Phase::Chatting {
             self.last_seen = Some(Instant::now());
@@ -114,17 +120,18 @@ impl Link {
         self.unconfirmed = 0;
     }
 
-    /// Puts a line behind the lines that wait.
+    /// Appends a line to the lines that wait to be sent.
     pub(super) fn say(&mut self, line: &str) {
         self.lines.push_back(line.to_owned());
     }
 
-    /// Says a text as it is, even if it looks like a command.
+    /// Appends a message to the lines that wait, even if its text looks like a command.
     pub(super) fn say_text(&mut self, text: &str) {
         self.say(&if text.starts_with('/') { format!("/{text}") } else { text.to_owned() });
     }
 
-    /// Removes the unconfirmed lines up to this number of all lines, and returns them.
+    /// Removes the unconfirmed lines up to line `number`, and returns them. Lines are counted from the start of
+    /// the program.
     pub(super) fn take_until(&mut self, number: usize) -> Vec<String> {
         let count = number.saturating_sub(self.confirmed);
         self.confirmed += count;
@@ -132,33 +139,33 @@ impl Link {
         self.lines.drain(..count).collect()
     }
 
-    /// Returns the number of the last line that was sent, of all lines.
+    /// Returns the number of the last line that was sent, counted from the start of the program.
     pub(super) fn sent(&self) -> usize {
         self.confirmed + self.unconfirmed
     }
 
-    /// Returns how many lines wait.
+    /// Returns how many lines wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.lines.len() - self.unconfirmed
     }
 
-    /// Discards the lines that wait, and returns how many there were.
+    /// Discards the lines that wait to be sent. Returns how many there were.
     pub(super) fn discard(&mut self) -> usize {
         self.lines.drain(self.unconfirmed..).count()
     }
 
-    /// Returns whether so much waits that nothing may be added.
+    /// Returns whether so many lines wait that no line may be added.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() >= MAX_LINES
     }
 
-    /// Returns how many lines were not said, as far as is known.
+    /// Returns how many lines were refused or are not confirmed.
     pub(super) fn unsaid(&self) -> usize {
         self.refused + self.lines.len()
     }
 
-    /// Takes the answer to one of the client's own pings. Returns whether the line was such an answer. The user
-    /// does not see it.
+    /// Handles the answer to one of the client's own pings. Returns whether the line is such an answer. The
+    /// caller must not show an answer to the user.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
         let number = word.and_then(|number| number.parse().ok());
@@ -167,23 +174,23 @@ impl Link {
         true
     }
 
-    /// Returns the next deadline, if there is a connection. Without one nothing would be done about it, and it
-    /// would stay due.
+    /// Returns the next deadline, if there is a connection. Without a connection, the client does nothing at a
+    /// deadline, so the deadline would stay due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.stream.as_ref().and(self.due)
     }
 
-    /// Returns whether the deadline has passed. In the room a ping is due then. Otherwise the login or the goodbye
-    /// has taken too long.
+    /// Returns whether the deadline has passed. If the client is in the room, a ping is due then. In another
+    /// phase, the login or the goodbye has taken too long.
     pub(super) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())
     }
 
-    /// Sends as much as the socket takes without a wait. If there is more to send, returns the socket, to wait
-    /// for it.
+    /// Sends as much as the socket accepts without blocking. If there is more to send, returns the socket, so
+    /// that the caller can wait for it.
     ///
-    /// One's own messages are shown as they are sent, since the server does not send them back. They are shown
-    /// before they are sent. Otherwise an answer could appear above the message that it answers.
+    /// The user's own messages are shown here, since the server does not send them back. A message is shown
+    /// before it is sent. Otherwise an answer could appear above the message.
     pub(super) fn pump(&mut self, terminal: &mut Terminal) -> Option<Arc<TcpStream>> {
         let stream = Arc::clone(self.stream.as_ref()?);
         while self.phase == Phase::Chatting || !self.is_due() {
@@ -198,13 +205,13 @@ impl Link {
                 Err(_) => break,
             }
         }
-        // The receive thread decides what comes next. The shutdown wakes it from its read.
+        // The shutdown wakes the receive thread from its `read`, and that thread decides what happens next.
         drop(shut_down(&stream, Shutdown::Both));
         self.stream = None;
         None
     }
 
-    /// Moves waiting lines to the bytes that are next for the socket.
+    /// Moves waiting lines to `outgoing`.
     fn fill(&mut self, terminal: &mut Terminal) {
         if self.phase != Phase::Chatting {
             return;
@@ -229,13 +236,13 @@ impl Link {
         }
     }
 
-    /// Asks whether everything that was sent so far was taken.
+    /// Sends a ping. The answer confirms everything that was sent so far.
     pub(super) fn ping(&mut self) {
         self.send(&format!("/ping {PING_WORD}{}", self.sent()));
         self.due = None;
     }
 
-    /// Gives a line to the socket, before all that wait.
+    /// Appends a line to `outgoing`, so that it is sent before all lines that wait.
     pub(super) fn send(&mut self, line: &str) {
         // The line and its line end go out in one write. With TCP_NODELAY, two writes would be two packets.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());

@@ -1,4 +1,4 @@
-//! The terminal client: a thread that receives, a thread that sends, and what they share.
+//! The terminal client: a thread that receives, a thread that sends, and the data that they share.
 //!
 //! ```text
 //!  keyboard ─> send thread ────> socket ────> server
@@ -6,22 +6,23 @@
 //!              receive thread <─ socket <──── server
 //! ```
 //!
-//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`, on everything else: on
-//! the keyboard, on the socket while it has something to send, and on the output while there is something to
-//! show. It never waits in a `write`. So it always reads keys: no server and no terminal can make the keyboard
-//! dead.
+//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`. There it waits for keys,
+//! for space in the socket while there is something to send, and for space in the output while there is something
+//! to show. It never blocks in a `write`. So it always handles keys, even if the server or the terminal accepts
+//! no data.
 //!
-//! They share `Shared`, plain data behind one lock: the `link` (the connection, and what is on its way to the
-//! server) and the `terminal` (what is seen, and what it is drawn from). No thread waits while it holds the
-//! lock, except for a moment if standard error takes nothing. A thread that has changed something wakes the
-//! other one. The receive thread waits on a condition variable, and the send thread's `poll` has a pipe for it.
+//! The threads share `Shared`, plain data behind one lock. The data has two parts: the `link` (the connection,
+//! and the lines for the server) and the `terminal` (the text for the user, and the data from which it is drawn).
+//! No thread blocks while it holds the lock, except for a moment if standard error accepts no output. A thread
+//! that changes the data wakes the other thread. The receive thread waits on a condition variable. The `poll` of
+//! the send thread also waits for a pipe, which wakes it.
 //!
-//! `main` waits for the send thread. It ends by itself, or because the receive thread has ended. `main` turns
-//! the result into an exit code. The receive thread is not joined: it ends with the process.
+//! `main` waits for the send thread. The send thread ends when the user leaves, or when the receive thread has
+//! ended. `main` turns its result into an exit code. The receive thread is not joined: it ends with the process.
 //!
-//! Reading order: [`options`], `link`, `receive`, `typed` (a person) and `piped` (a program), `terminal`.
-//! Then come the parts of the terminal, plain data in and out: `screen`, `editor` with `keys` and
-//! `completion`, `transcript` with `people`, and `width`.
+//! Reading order: [`options`], `link`, `receive`, `typed` (input from a person), `piped` (input from a program),
+//! and `terminal`. After these, read the parts of the terminal, which do no I/O: `screen`, `editor` with `keys`
+//! and `completion`, `transcript` with `people`, and `width`.
 
 pub mod options;
 
@@ -65,11 +66,11 @@ use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::LineDecoder;
 use crate::system::terminal::{self as system, Input, Output};
 
-/// How much one `read` takes, in bytes. It is large, so that a flood is shown in a few large writes instead of
-/// many small ones.
+/// How many bytes one `read` can return. This is large, so that a flood is shown with a few large writes instead
+/// of many small ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// When this many lines wait, no more input of a program is read.
+/// While this many lines wait to be sent, no more input is read from a program.
 const MAX_WAITING_LINES: usize = 1000;
 
 /// The data that the two threads share.
@@ -77,28 +78,28 @@ struct Client {
     options: Options,
     output: Output,
     shared: Mutex<Shared>,
-    /// The receive thread waits on it.
+    /// The receive thread waits on this condition variable.
     changed: Condvar,
 }
 
 struct Shared {
     link: Link,
     terminal: Terminal,
-    /// How the client ends, once that is known. The send thread then ends.
+    /// How the client ends. Once this is set, the send thread ends.
     outcome: Option<Outcome>,
 }
 
-/// How a connection or the client ended. The texts are for a person.
+/// How a connection or the client ended. The texts are error messages for the user.
 enum Outcome {
     /// The server said goodbye, or nobody reads the output any more.
     Done,
-    /// Trying again would change nothing.
+    /// Another connection would fail in the same way.
     Failed(String),
-    /// Another connection may work, if the user wants one.
+    /// Another connection may succeed. With `--reconnect`, the client tries one.
     Lost(String),
 }
 
-/// Runs the client until it has left the chat or lost it, and returns the exit code of the program.
+/// Runs the client until it has left the chat or has lost the connection. Returns the exit code of the program.
 pub fn run(options: Options) -> ExitCode {
     let reasons = chat(options).unwrap_or_else(|error| vec![format!("Could not start: {error}")]);
     for why in &reasons {
@@ -107,7 +108,7 @@ pub fn run(options: Options) -> ExitCode {
     if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Chats, and returns what went wrong.
+/// Chats. Returns an error message for each thing that went wrong.
 fn chat(options: Options) -> io::Result<Vec<String>> {
     let (input, output) = system::open()?;
     let terminal = Terminal::open(&options);
@@ -127,8 +128,8 @@ fn chat(options: Options) -> io::Result<Vec<String>> {
 fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
     let receiver = Arc::clone(client);
     thread::Builder::new().name("receive".to_owned()).spawn(move || {
-        // A panic is reported as an end too, so that nobody waits in vain. Its message is already printed. The
-        // lock that it poisons is used as it is.
+        // A panic also sets an outcome, so that the send thread does not wait forever. The message of the panic
+        // is already printed. If the panic has poisoned the lock, the lock is used all the same.
         let outcome = catch_unwind(AssertUnwindSafe(|| receive::receive_loop(&receiver)));
         let outcome = outcome.unwrap_or(Outcome::Failed("Internal error.".to_owned()));
         receiver.change(|shared| shared.outcome = Some(outcome));
@@ -144,30 +145,31 @@ impl Client {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is shared, and wakes the send thread, which sends and draws what is new.
+    /// Changes the shared data, and wakes the send thread, which then sends and draws.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let result = change(&mut self.lock());
         system::wake();
         result
     }
 
-    /// Blocks the receive thread until `is_true` holds. It is checked after each turn of the send thread.
+    /// Blocks the receive thread until `is_true` returns `true`. After each turn of the send thread, `is_true` is
+    /// called again.
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
         drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
 }
 
-/// The body of the send thread. In each turn it sends and draws as much as it can without a wait. Then it blocks
-/// until there is input (if it wants any), until more can be sent or drawn, until something has changed, or
-/// until something is due. While many lines of a program wait to be sent, it wants no input. So a program that
-/// writes into the pipe is slowed to the pace of the server.
+/// The body of the send thread. In each turn, it sends and draws as much as it can without blocking. Then it
+/// blocks until there is input, until more can be sent or drawn, until the receive thread has changed something,
+/// or until a deadline. While many lines of a program wait to be sent, it does not read input. So a program that
+/// writes to the client is slowed down to the pace of the server.
 ///
-/// Returns how the client ends: this user has left, the receive thread has ended, or the terminal is gone.
+/// Returns when the user has left, when the receive thread has ended, or when the terminal is gone.
 fn send_loop(client: &Client, mut input: Input) -> Outcome {
     let Client { options, output, .. } = client;
     let mut buffer = vec![0; READ_BYTES];
     let (mut keys, mut lines) = (KeyParser::default(), LineDecoder::new(MAX_MESSAGE_BYTES));
-    // When the rest of an incomplete key is no longer waited for.
+    // The time until which the client waits for the rest of an incomplete key.
     let mut key_due = None;
     loop {
         let mut shared = client.lock();
@@ -209,21 +211,23 @@ fn send_loop(client: &Client, mut input: Input) -> Outcome {
 }
 
 impl Shared {
-    /// Takes a line for a nickname: to connect with, or to answer the server that has refused another one.
+    /// Uses a line as the nickname. The client connects with this nickname, or sends it to a server that has
+    /// refused another nickname.
     fn name(&mut self, nickname: &str) {
         self.terminal.set_nickname(nickname.trim());
         self.link.enter(Phase::Login);
         self.link.send(nickname.trim());
     }
 
-    /// Returns how the client ends, if it is time to end. If the output of a program cannot be written, or nobody
-    /// reads it any more, the lines that were read are still sent.
+    /// Returns how the client ends, if it must end now. If the output for a program fails, for example because a
+    /// disk is full, the client still sends lines. If nobody reads the output any more, the client ends, unless
+    /// its input has already ended. Then it first sends the lines that are left.
     fn ending(&mut self, listens: bool) -> Option<Outcome> {
         let Self { link, terminal, outcome } = self;
         let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         match terminal.error.as_ref().map(is_closed) {
             _ if outcome.is_some() => outcome.take(),
-            // The receive thread may be waiting for a terminal that takes nothing.
+            // The receive thread may be waiting for a terminal that accepts no output.
             _ if link.phase == Phase::Leaving && link.is_due() => Some(Outcome::Done),
             Some(is_closed) if terminal.edits || is_closed && listens => Some(Outcome::Done),
             Some(true) if !link.leaving => {
@@ -233,9 +237,10 @@ impl Shared {
         }
     }
 
-    /// Leaves. For a person, lines that still wait are not sent. The client waits a moment for the server's
-    /// goodbye. It does not wait if no goodbye can come, or if the person leaves for the second time. A program
-    /// must know whether the server has taken all its lines, so for a program there is no limit.
+    /// Leaves the chat. When a person leaves, the lines that still wait are discarded, and the client waits a
+    /// moment for the server's goodbye. It does not wait if no goodbye can come, or if the person asks to leave a
+    /// second time. A program must know whether the server has received all its lines. So for a program, the
+    /// client waits without a limit.
     fn leave(&mut self) {
         self.link.leaving = true;
         if !self.terminal.person_types {
@@ -250,7 +255,7 @@ impl Shared {
         }
     }
 
-    /// Discards the lines that wait, and returns whether there were any.
+    /// Discards the lines that wait to be sent. Returns whether there were any.
     fn discard(&mut self) -> bool {
         let lines = self.link.discard();
         if lines > 0 {
@@ -259,8 +264,8 @@ impl Shared {
         lines > 0
     }
 
-    /// Takes up the lines that a lost connection may not have delivered. A person gets them back. The lines of
-    /// a program are sent again on the next connection.
+    /// Handles the lines that a lost connection may not have delivered. A person is shown these lines. The lines
+    /// of a program are sent again on the next connection.
     fn disconnected(&mut self) {
         if self.terminal.person_types {
             for line in self.link.take_until(self.link.sent()) {
@@ -270,7 +275,7 @@ impl Shared {
         self.link.disconnected();
     }
 
-    /// Restores the terminal, and returns what went wrong: why the client ends, and what was not said.
+    /// Restores the terminal, and returns what went wrong: why the client ends, and how many lines were not sent.
     fn close(&mut self, output: &Output, outcome: Outcome) -> Vec<String> {
         self.disconnected();
         if self.terminal.person_types {

@@ -11,14 +11,14 @@ pub const HELP: &str = include_str!("help.txt");
 pub struct Options {
     /// Where the server is.
     pub endpoint: Endpoint,
-    /// The nickname, if one was given. The server says whether it is valid.
+    /// The nickname, if one was given. The server checks whether it is valid.
     pub nickname: Option<String>,
     /// Whether to leave line editing to the system, even on a terminal.
     pub plain: bool,
     /// Whether output is colored. Without `--color` it is colored on a terminal, unless `NO_COLOR`, `TERM=dumb`
     /// or `--plain` is set.
     pub color: Option<bool>,
-    /// Whether each line opens with the local time.
+    /// Whether each line begins with the local time.
     pub timestamps: bool,
     /// Whether the client connects again after it has lost the connection.
     pub reconnect: bool,
@@ -26,11 +26,11 @@ pub struct Options {
     pub quiet: bool,
     /// Whether messages from before the join are hidden.
     pub no_history: bool,
-    /// Whether every line of the input is said as it is.
+    /// Whether every line of the input is sent as a message, even if it looks like a command.
     pub say: bool,
     /// Whether the client reads no input.
     pub listen: bool,
-    /// Whether the client says nothing of its own except errors.
+    /// Whether the client prints nothing of its own except errors.
     pub silent: bool,
 }
 
@@ -39,7 +39,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The first mistake in them.
+    /// Returns the first mistake in the arguments.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request<Self>, UsageError> {
         let mut options = Self::default();
         let mut arguments = Arguments::new(arguments);
@@ -67,7 +67,7 @@ impl Options {
     }
 }
 
-/// Takes a nickname that is one line, so that it cannot be a nickname and then messages.
+/// Checks that a nickname is a single line. Otherwise its other lines would be sent as messages.
 fn nickname(value: &str) -> Result<String, UsageError> {
     if value.trim().is_empty() || value.contains('\n') {
         return Err(UsageError::new("--nick takes a nickname"));

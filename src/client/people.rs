@@ -1,29 +1,29 @@
-//! The people: who is in the room, in what order Tab offers them, which color each has, and who is ignored.
-//! Plain data, and never more than [`MAX_NAMES`] people, no matter what a server sends.
+//! The people: who is in the room, in what order Tab offers them, which color each person has, and who is
+//! ignored. This is plain data about at most [`MAX_NAMES`] people, whatever a server sends.
 //!
-//! Names that differ only in upper and lower case belong to one person. A person keeps a color while in the
-//! room. A newcomer gets the color that the fewest people have.
+//! Names that differ only in upper and lower case belong to one person. A person keeps the same color while in
+//! the room. A person who joins gets the color that the fewest people have.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::protocol::nickname::fold;
 
-/// How many nicknames are remembered: as many as a server has places. Further people are shown, but their names
-/// are not completed.
+/// How many nicknames are remembered. By default, a server accepts as many clients. Messages from further people
+/// are shown, but Tab does not complete their names.
 pub(super) const MAX_NAMES: usize = 10_000;
 
-/// Colors for nicknames, from the 256 of xterm: those of middling brightness, which can be read on
-/// black and on white (a contrast of 3.5 to 1 or more on both).
+/// The colors for nicknames, from the 256 colors of xterm. They have medium brightness, so they can be read both
+/// on black and on white (the contrast is at least 3.5 to 1).
 const COLORS: [u8; 11] = [160, 166, 130, 100, 64, 28, 30, 32, 63, 129, 163];
 
-/// Who is known.
+/// The people that the client knows.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    /// By their folded names.
+    /// The people in the room, by their folded names.
     known: HashMap<String, Person>,
     /// How many people have each color.
     color_uses: [usize; COLORS.len()],
-    /// Counts who came and who spoke.
+    /// The number of times that somebody joined or spoke.
     events: i64,
     /// The folded names of ignored people.
     pub(super) ignored: HashSet<String>,
@@ -32,20 +32,21 @@ pub(super) struct People {
 #[derive(Debug)]
 struct Person {
     name: String,
-    /// Which color of the palette.
+    /// The index of the person's color in [`COLORS`].
     color: usize,
-    /// The person's place in the order. For somebody who has spoken: the negative number of the event at which
-    /// they last spoke. For others: the number of the event at which they were first heard of.
+    /// The person's place in the order of names: the lowest place comes first. A person who has spoken has the
+    /// negative number of the event at which this person last spoke. Any other person has the number of the event
+    /// at which the client first saw the name.
     place: i64,
 }
 
 impl People {
-    /// Forgets who is there. Ignored people stay ignored.
+    /// Forgets who is in the room. Ignored people stay ignored.
     pub(super) fn clear(&mut self) {
         *self = Self { ignored: std::mem::take(&mut self.ignored), ..Self::default() };
     }
 
-    /// Notes that somebody is there.
+    /// Notes that somebody is in the room.
     pub(super) fn meet(&mut self, name: &str) {
         self.events += 1;
         let key = fold(name);
@@ -64,14 +65,14 @@ impl People {
         }
     }
 
-    /// Notes that somebody is not there any more.
+    /// Notes that somebody has left the room.
     pub(super) fn forget(&mut self, name: &str) {
         if let Some(person) = self.known.remove(&fold(name)) {
             self.color_uses[person.color] -= 1;
         }
     }
 
-    /// Notes that somebody has another name.
+    /// Notes that somebody has another name now.
     pub(super) fn rename(&mut self, before: &str, after: &str) {
         if let Some(mut person) = self.known.remove(&fold(before)) {
             self.forget(after);
@@ -83,8 +84,8 @@ impl People {
         }
     }
 
-    /// Returns all nicknames. The last speaker comes first. People who have not spoken come in the order in
-    /// which they were heard of.
+    /// Returns all nicknames. People who have spoken are first, beginning with the last speaker. The other people
+    /// follow, in the order in which the client first saw their names.
     pub(super) fn names(&self) -> Vec<String> {
         let mut people: Vec<_> = self.known.values().collect();
         people.sort_unstable_by_key(|person| person.place);
@@ -96,8 +97,8 @@ impl People {
         COLORS[self.color_of(name)]
     }
 
-    /// Returns the color that somebody has, or would get. It is the least used color. If there are several, the
-    /// hash of the name chooses.
+    /// Returns the color that a person in the room has, or that a new person would get. A new person gets the
+    /// least used color. If several colors are used least, the hash of the name selects one of them.
     fn color_of(&self, name: &str) -> usize {
         let key = fold(name);
         let hash =
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn every_color_can_be_read_on_black_and_on_white() {
         for color in COLORS {
-            // The 6 by 6 by 6 cube of xterm, and relative luminance as WCAG 2 defines it.
+            // The color is from the cube of xterm (6 by 6 by 6). The luminance is computed as in WCAG 2.
             let channel = |step: u8| {
                 let value = [0, 95, 135, 175, 215, 255][usize::from(step)];
                 let value = f64::from(value) / 255.0;

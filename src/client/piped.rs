@@ -1,5 +1,5 @@
-//! The send thread for a program: lines in, as a pipe or the system's own line editing delivers them.
-//! It runs under the client's lock, and blocks nowhere.
+//! The part of the send thread for a program: it handles lines from a pipe, or from the line editing of the
+//! system. It runs under the client's lock, and never blocks.
 
 use super::link::Phase;
 use super::{Outcome, Shared, terminal};
@@ -8,7 +8,7 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 
 impl Shared {
-    /// Acts on the input. If `bytes` is empty, the input has ended.
+    /// Handles the input. If `bytes` is empty, the input has ended.
     pub(super) fn read_lines(&mut self, decoder: &mut LineDecoder, mut bytes: &[u8]) {
         let has_ended = bytes.is_empty();
         while !self.link.leaving
@@ -17,7 +17,7 @@ impl Shared {
             self.read_line(&frame);
         }
         if has_ended {
-            // A last line counts even without its end.
+            // The last line counts even without a line end.
             if let Some(last) = decoder.finish() {
                 self.read_line(&last);
             }

@@ -1,9 +1,9 @@
 //! The receive thread: it connects, logs in, and shows what the server sends.
 //!
-//! It blocks in `read` on the socket. What wakes it: bytes that come, the end of the stream, or the send thread
-//! when it shuts a broken connection down. All that one `read` returned is handled under one lock and shown
-//! together. While the output takes no more, this thread waits until the send thread has shown something. So a
-//! slow reader of the output slows the server down.
+//! This thread blocks in `read` on the socket. It wakes when bytes arrive, when the stream ends, and when the
+//! send thread shuts a broken connection down. All bytes from one `read` are handled while the lock is held once,
+//! and are shown together. While too much text waits to be shown, this thread does not read. So TCP slows the
+//! server down to the speed of the output.
 
 use std::io;
 use std::net::TcpStream;
@@ -20,12 +20,12 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, connect, detect_dead_peer, read};
 
-/// How long one address may take to answer. When this time is over, the next address of the host is tried.
+/// How long one address may take to answer. After this time, the client tries the next address of the host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When to give up a server that vanished without a word: after a minute of silence and three questions. There
-/// is no limit for a server that takes nothing. It may be slowing this client down for its rate, and
-/// `TCP_USER_TIMEOUT` would count that too.
+/// When to give up a server that has vanished: after a minute of silence and three unanswered probes. There is no
+/// limit for a server that reads nothing. It may be slowing this client down because of a rate limit, and
+/// `TCP_USER_TIMEOUT` would count this time, too.
 const DEAD_SERVER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -33,12 +33,13 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// How long the lost connection may still hold the nickname. A server needs this time to notice that nobody is
-/// there any more.
+/// How long the lost connection may still have the nickname on the server. A server may need this time to notice
+/// that the connection is dead.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// The first and the longest pause before connecting again. Each pause is twice as long as the pause before. So
-/// a server that restarts is found at once, and a server that is away for long is not disturbed.
+/// The first and the longest pause before the client connects again. Each pause is twice as long as the previous
+/// one. So the client soon finds a server that restarts, and does not disturb a server that is down for a long
+/// time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -57,8 +58,8 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
             Outcome::Lost(why) if *reconnect => why,
             outcome => return outcome,
         };
-        // A room of clients that lost their server together must not come back in one storm. The nanoseconds of
-        // the clock are as good as a random number for that.
+        // When a server goes down, its clients should not all come back at the same moment. So each pause is
+        // varied at random. The nanoseconds of the clock are random enough for this.
         let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
         let wait = pause.mul_f64(0.75 + f64::from(nanoseconds) / 2e9);
         let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
@@ -75,7 +76,7 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     }
 }
 
-/// Says why there is no connection, and what to do about it if that is known.
+/// Returns why there is no connection, and advice for the user if there is any.
 fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
     let why = format!("Could not connect to server at {endpoint}");
     let advice = "Make sure the server is running!";
@@ -86,9 +87,9 @@ fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
     }
 }
 
-/// Follows one connection to its end.
+/// Handles one connection until it ends.
 fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
-    // If the system refuses this, a dead server is noticed when something is sent to it.
+    // If the system refuses this, the client notices a dead server only when it sends something.
     let _ = detect_dead_peer(stream, DEAD_SERVER);
     client.change(|Shared { link, terminal, .. }| {
         terminal.status("");
@@ -110,7 +111,7 @@ fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
             if read.as_ref().is_ok_and(|&bytes| bytes > 0) {
                 return Ok(());
             }
-            // A last line counts even without its end.
+            // The last line counts even without a line end.
             if let Some(frame) = decoder.finish() {
                 shared.take(&frame, &client.options)?;
             }
@@ -119,20 +120,20 @@ fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
         if let Err(outcome) = taken {
             return outcome;
         }
-        // A terminal that is slower than the server slows it down, by TCP.
+        // If the terminal is slower than the server, this thread reads less, and TCP slows the server down.
         client.wait_until(|shared| !shared.terminal.is_full());
     }
 }
 
 impl Shared {
-    /// Follows what a line means for the connection. Most lines are only shown.
+    /// Handles a line from the server. Some lines change the state of the connection. Most lines are only shown.
     ///
     /// # Errors
     ///
     /// The end of the connection.
     fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
-        // A timing mark is for telnet. No server sends one by itself.
+        // Servers do not send timing marks, which are only for telnet. So this is a line that cannot be shown.
         let Frame::Line(line) = *frame else {
             terminal.note("Skipped a line that was too long or not UTF-8.");
             return Ok(());
@@ -144,8 +145,8 @@ impl Shared {
             *hides_notices = false;
             return Ok(());
         }
-        // Lines between the welcome and the answer to the first ping are about this user's own join. Lines at
-        // the end are about this user's own leave.
+        // With `--silent`, two kinds of notices are hidden. Notices between the welcome and the answer to the
+        // first ping are about this user's own join. Notices from the goodbye on are about this user's own leave.
         *hides_notices |= options.silent && [replies::CONNECTED, replies::GOODBYE].contains(&line);
         if link.phase == Phase::Login {
             if line == replies::ENTER_NICKNAME {
@@ -167,11 +168,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Follows a refused nickname: asks a person for another one.
+    /// Handles a refused nickname: asks a person for another one.
     ///
     /// # Errors
     ///
-    /// The end of the connection. If one's own ghost may hold the nickname, it is free later.
+    /// The end of the connection, if there is no person to ask. Also if the user's own lost connection may still
+    /// have the nickname: then a later connection may get it.
     fn refused(&mut self, line: &str, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
         let person = terminal.person_types;
@@ -190,7 +192,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Says how a stream ended.
+    /// Returns how the client or the connection ends, after the stream has ended. `error` is the error of the
+    /// last `read`, if it failed.
     fn end(&mut self, error: Option<io::Error>) -> Outcome {
         let link = &mut self.link;
         Outcome::Lost(match (link.farewell, error) {

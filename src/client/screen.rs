@@ -1,23 +1,25 @@
-//! The screen: lines in, bytes out. It draws new lines above the line being typed.
+//! The screen: it makes the bytes that draw new lines above the line being typed.
 //!
-//! A line takes as many rows as it needs. It is broken between words, and every row except the first is
-//! indented. So no text can look like another line, at any width. The terminal itself never breaks a line. If
-//! it counts other widths than this program, it cuts the row off.
+//! A long line is broken between words into several rows, and every row except the first is indented. So no part
+//! of a line can look like the start of another line, at any width. The terminal itself never breaks a row. If a
+//! character is wider on the terminal than this program expects, the terminal cuts the row off.
 //!
-//! Between the lines and the line being typed there may be a note. It is drawn again each time. The line being
-//! typed has one row, at the bottom. A longer line scrolls sideways in this row. It does not wrap, since
-//! wrapped text cannot be found again once the size of the terminal changes. To draw, the program erases the
-//! note and the row, prints the new lines in their place, and draws both again below. The terminal scrolls by
-//! itself. No absolute position is used. So the text from before the program's start stays on the screen.
+//! The line being typed has one row, at the bottom. If the line is longer than this row, it scrolls sideways. It
+//! does not wrap, because the program could not find wrapped text again after a change of the terminal's size.
+//! There may be a note between the other lines and the line being typed.
+//!
+//! To draw, the program erases the note and the bottom row, prints the new lines in their place, and draws the
+//! note and the bottom row again below. The terminal scrolls by itself. The program uses no absolute positions,
+//! so text from before its start stays on the screen.
 
 use std::ops::Range;
 
 use super::width::{cluster_width, clusters, text_width};
 
-/// Empties the screen and starts at its top.
+/// Clears the screen, and moves the cursor to its top.
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
-/// Switch off and on the automatic wrapping of the terminal (DECAWM).
+/// These switch the automatic wrapping of the terminal off and on (DECAWM).
 const WRAP_OFF: &str = "\x1b[?7l";
 const WRAP_ON: &str = "\x1b[?7h";
 
@@ -30,36 +32,37 @@ const MORE: &str = "…";
 /// The indentation of every row of a line except the first.
 const INDENT: &str = "  ";
 
-/// Ends a row. In raw mode a line feed alone would only go down.
+/// Ends a row. In raw mode, a line feed alone would not move the cursor to the start of the next row.
 const ROW_END: &str = "\r\n";
 
-/// The least room for text, in columns. If a prompt would leave less, there is no prompt.
+/// The smallest room for the text being typed, in columns. If the prompt would leave less room, it is not drawn.
 const MIN_TEXT_COLUMNS: usize = 10;
 
-/// The rows that stay at the bottom: a note, which may be empty, and the row being typed.
+/// The rows that stay at the bottom: a note, which may be empty, and the row of the line being typed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bottom<'a> {
     pub(super) note: &'a str,
     pub(super) prompt: &'a str,
     pub(super) text: &'a str,
-    /// Where in the text the cursor stands, in bytes.
+    /// The position of the cursor in the text, in bytes.
     pub(super) cursor: usize,
 }
 
-/// The facts about this drawing that the next one needs.
+/// The state that one drawing leaves for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     /// How many columns of the text are hidden on the left.
     hidden: usize,
-    /// How many columns were drawn of each row of the note, and of the row being typed up to the cursor.
+    /// The width of each row of the drawn note, in columns. The last item is the width of the bottom row up to
+    /// the cursor.
     drawn: Vec<usize>,
     /// The next drawing starts with an empty screen.
     pub(super) clears: bool,
 }
 
 impl Screen {
-    /// Draws lines (each with its line feed), and below them what stays at the bottom, in a terminal of that many
-    /// columns.
+    /// Returns the bytes that draw the lines of `above` (each with its line feed) and then `bottom`, in a
+    /// terminal that is `columns` columns wide.
     pub(super) fn draw(&mut self, above: &str, bottom: Bottom<'_>, columns: usize) -> String {
         let Bottom { note, prompt, text, cursor } = bottom;
         let mut bytes = self.erase(columns) + WRAP_OFF;
@@ -74,9 +77,9 @@ impl Screen {
         }
         let fits = text_width(prompt) + MIN_TEXT_COLUMNS < columns;
         let prompt = if fits { prompt } else { "" };
-        // The last column stays empty, for the cursor behind the text.
+        // The last column stays empty, so that the cursor has a place after the text.
         let room = columns.saturating_sub(text_width(prompt) + 1);
-        // If there is enough room, a column at each edge says that there is more.
+        // If there is enough room, a mark at an edge shows that text is hidden there.
         let more = if room < MIN_TEXT_COLUMNS { "" } else { MORE };
         let Range { start: from, end: to } = self.window(text, cursor, room, 2 * text_width(more));
         let before = if from > 0 { more } else { "" };
@@ -84,24 +87,27 @@ impl Screen {
         let before = format!("{prompt}{before}{}", &text[from..cursor]);
         let after = format!("{}{after}", &text[cursor..to]);
         self.drawn.push(text_width(&before));
-        // The terminal itself remembers where the cursor goes: it may count other widths for some characters.
+        // The terminal itself saves and restores the position of the cursor. This works even if the terminal
+        // draws some characters with another width.
         bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
     }
 
-    /// Erases the note and the row being typed, and leaves the cursor where they began.
+    /// Returns the bytes that erase the note and the bottom row, and move the cursor to the start of the erased
+    /// rows.
     pub(super) fn erase(&mut self, columns: usize) -> String {
-        // Most terminals wrap the rows when they are made narrower. Then the cursor is further below the start
-        // of the rows. xterm cuts rows off instead. There this erases too many rows, and with them a message.
+        // When a terminal is made narrower, most terminals wrap the rows. Then the cursor is further below the
+        // start of the note. xterm cuts the rows off instead. In xterm, too many rows are then erased, and with
+        // them a message.
         let columns = columns.max(1);
         let cursor = self.drawn.pop().unwrap_or(0) / columns;
         let note: usize = self.drawn.drain(..).map(|row| row.div_ceil(columns).max(1)).sum();
-        // The rows are erased one by one. In tmux, erasing the whole screen from its top would move it to the
-        // scrollback.
+        // The rows are erased one by one. If everything from the top of the screen were erased at once, tmux
+        // would move it to the scrollback.
         "\x1b[J\r\x1b[K".to_owned() + &"\x1b[1A\x1b[K".repeat(note + cursor)
     }
 
-    /// Returns the part of the text that is visible in `columns`, minus the margins. Scrolls as little as
-    /// needed.
+    /// Returns the part of the text that is visible in `room` columns. A text that does not fit loses `margins`
+    /// of these columns to the marks at the edges. Scrolls only when the cursor would be hidden.
     fn window(&mut self, text: &str, cursor: usize, room: usize, margins: usize) -> Range<usize> {
         let (before, width) = (text_width(&text[..cursor]), text_width(text));
         if width <= room {
@@ -110,10 +116,10 @@ impl Screen {
         }
         let room = room - margins;
         if before < self.hidden || before > self.hidden + room {
-            // Scrolls to the middle, so that not every key scrolls.
+            // This puts the cursor into the middle, so that the next keys do not scroll again.
             self.hidden = before.saturating_sub(room.div_ceil(2));
         }
-        // When the end of the text was deleted, its start comes back into view.
+        // If the end of the text was deleted, this scrolls back, so that the row is not mostly empty.
         self.hidden = self.hidden.min(width.saturating_sub(room * 3 / 4));
         let (mut window, mut at, mut column) = (cursor..cursor, 0, 0);
         for cluster in clusters(text) {
@@ -127,7 +133,8 @@ impl Screen {
     }
 }
 
-/// Appends a line in rows of `columns` columns. Runs of white space are kept, except at the end of a row.
+/// Breaks a line into rows of `columns` columns, and appends them to `rows`. Runs of white space are kept, except
+/// at the end of a row.
 fn wrap(line: &str, columns: usize, rows: &mut String) {
     let indent = if columns > 2 * INDENT.len() { INDENT } else { "" };
     let mut column = 0;
@@ -158,16 +165,17 @@ mod tests {
     use super::super::keys::{Key, KeyParser};
     use super::*;
 
-    /// A model of a terminal, as far as the client needs it. Any other sequence is an error.
+    /// A model of a terminal. It knows only the sequences that the client uses, and panics on any other sequence.
     struct Model {
         columns: usize,
-        /// Each cell with its character and the marks on it; the second half of a wide character is empty.
+        /// The cells of each row. A cell contains a character and its marks. The second cell of a wide character
+        /// is empty.
         rows: Vec<Vec<String>>,
         row: usize,
         column: usize,
         /// The last column was filled, and the next character goes to the next row.
         wraps: bool,
-        /// Or is lost.
+        /// Wrapping is off: a character after the last column would be lost.
         cuts: bool,
         saved: (usize, usize),
     }
@@ -253,7 +261,7 @@ mod tests {
             self.rows.iter().map(|cells| cells.concat()).collect()
         }
 
-        /// The last row as it stands left and right of the cursor.
+        /// The text of the last row, left and right of the cursor.
         fn input(&self) -> (String, String) {
             assert_eq!(self.row + 1, self.rows.len(), "the cursor is in the last row");
             assert!(!self.wraps, "the cursor is not past the edge");
@@ -280,7 +288,7 @@ mod tests {
         assert_eq!(model.input(), ("> he".into(), "llo".into()));
     }
 
-    /// The visible part of a line in a terminal of that many columns.
+    /// The rows in which a line is drawn, in a terminal that is `columns` columns wide.
     fn rows(line: &str, columns: usize) -> Vec<String> {
         let mut model = Model::new(columns);
         model.feed(&Screen::default().draw(&format!("{line}\n"), input("", 0), columns));
@@ -342,7 +350,7 @@ mod tests {
     fn a_long_line_scrolls_sideways_so_that_the_cursor_is_seen() {
         let text = "abcdefghijklmnopqrstuvwxyz";
         let mut screen = Screen::default();
-        // A terminal of 16 columns has 13 for the text.
+        // In a terminal of 16 columns, the text has 13 columns.
         let mut shown = |cursor| {
             let mut model = Model::new(16);
             model.feed(&screen.draw("", input(text, cursor), 16));
@@ -383,7 +391,7 @@ mod tests {
         assert_eq!(screen.erase(3), erased(0), "what is erased is not erased again");
     }
 
-    /// A small generator (xorshift), so that a failure can be had again.
+    /// A small random number generator (xorshift) with a seed, so that a failure can be repeated.
     struct Random(u64);
 
     impl Random {
@@ -457,7 +465,7 @@ mod tests {
                 if text_width(text) <= room {
                     assert_eq!(format!("{before}{after}"), text, "{context}");
                 } else {
-                    // Wide characters may be cut off at both ends.
+                    // At both ends, a wide character may not fit.
                     let used = text_width(&before) + text_width(&after) + 4;
                     assert!(used >= room * 3 / 4, "{context}");
                 }

@@ -1,15 +1,14 @@
-//! The terminal, or the pipes in its place: everything that the user sees, and the data for it.
+//! The terminal, or the pipes in its place: everything that the user sees, and the data from which it is drawn.
 //!
-//! The send thread changes the line being typed; the receive thread adds lines above it. If both wrote, each
-//! would write into the other's half-finished work. So neither writes directly. Both change this data, under
-//! the client's one lock. The send thread draws the result with [`Terminal::draw`]. It writes what the terminal
-//! takes, and never waits. So a person sees each change whole or not at all, and a terminal that takes nothing
-//! blocks no thread.
+//! The send thread changes the line being typed, and the receive thread adds lines above it. If both threads
+//! wrote to the terminal, their output would be mixed. So both threads only change this data, under the client's
+//! one lock. The send thread draws the result with [`Terminal::draw`], which writes as much as the terminal
+//! accepts, and never blocks. So changes are never mixed, and a terminal that accepts no output blocks no thread.
 //!
-//! If no line is edited (a pipe, `--plain`, a dumb terminal), the lines are written as they are.
+//! Without line editing (with a pipe, `--plain` or a dumb terminal), lines are written as they are.
 //!
-//! There are three ways to print: [`Terminal::show`] adds to the messages, [`Terminal::note`] speaks to
-//! the user, and [`fail`] complains on standard error.
+//! There are three ways to print: [`Terminal::show`] shows a line from the server, [`Terminal::note`] shows a
+//! note from the client itself, and [`fail`] reports an error on standard error.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -27,46 +26,46 @@ use crate::protocol::cleaning::clean;
 use crate::protocol::command::Command;
 use crate::system::terminal::{self as system, Output};
 
-/// Opens every line that the client says by itself.
+/// The start of every line from the client itself.
 const CLIENT_PREFIX: &str = "[CLIENT] ";
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
 
-/// How much text waits to be drawn before the server is slowed down, in bytes.
+/// While this much text waits to be drawn, in bytes, the client reads nothing more from the server.
 const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 
-/// How many lines wait before a person is told.
+/// If more lines than this wait to be sent, a note tells the person so.
 const FEW_LINES: usize = 5;
 
-/// When the program ends, the terminal has this long to take the last output.
+/// How long the client waits for the terminal to accept the last output when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The picture that the user sees, and the data for it.
+/// The text that the user sees, and the data from which it is drawn.
 #[derive(Default)]
 pub(super) struct Terminal {
-    /// The standard input is a terminal.
+    /// The standard input is a terminal, and a person types the lines.
     pub(super) person_types: bool,
     /// The standard output is a terminal.
     person_reads: bool,
-    /// Lines are edited here. With ordinary line input or a pipe they are not.
+    /// The client itself edits the lines. With ordinary line input or a pipe, it does not.
     pub(super) edits: bool,
     pub(super) transcript: Transcript,
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// A question in a row of its own, until the next key, and what Enter then sends: a line, or the lines of a
-    /// paste.
+    /// A question that is shown in a separate row until the next key. The second text is what Enter then sends: a
+    /// line, or the lines of a paste.
     pub(super) question: Option<(String, String)>,
-    /// The state of the connection, in a row of its own. Empty if all is well.
+    /// The state of the connection, shown in a separate row. Empty while the connection works.
     status: String,
     /// Text that is still to be shown, usually whole lines.
     above: String,
-    /// Bytes that are drawn and that the output has not taken yet.
+    /// Bytes to be written that the output has not accepted yet.
     drawn: Vec<u8>,
-    /// How long a write may wait for the output: not at all, until the program ends.
+    /// How long a write may wait for the output. This is zero until the program ends.
     patience: Duration,
-    /// The last byte that the output has taken.
+    /// The last byte that the output has accepted.
     last_taken: Option<u8>,
-    /// How long a note waits for standard error: not at all after one was not taken in time.
+    /// How long a note may wait for standard error. This is zero after a note that was not written in time.
     note_patience: Duration,
     /// Why the output can no longer be written to.
     pub(super) error: Option<io::Error>,
@@ -75,7 +74,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Finds out what the standard input and output are. If lines are edited, puts the terminal into raw mode.
+    /// Finds out whether the standard input and output are terminals. If the client edits lines, puts the
+    /// terminal into raw mode.
     pub(super) fn open(options: &Options) -> Self {
         let person_types = io::stdin().is_terminal() && !options.listen && !options.say;
         let person_reads = io::stdout().is_terminal();
@@ -103,15 +103,15 @@ impl Terminal {
         terminal
     }
 
-    /// Adds a line from the server to what is shown.
+    /// Adds a line from the server to the text to be shown.
     pub(super) fn show(&mut self, line: &str) {
         if self.transcript.received(line, &mut self.above) {
             self.drawn.push(BELL);
         }
     }
 
-    /// Adds the user's own message, if the line is a message. Without line editing it is on the screen already,
-    /// as typed.
+    /// Adds the user's own line to the text to be shown, if it is a message. Without line editing, the line as
+    /// typed is already on the screen.
     pub(super) fn show_own(&mut self, line: &str) {
         if let Command::Say(text) = Command::parse(line)
             && self.edits
@@ -120,7 +120,8 @@ impl Terminal {
         }
     }
 
-    /// Prints a note for the user. A person sees it among the messages. For a program it goes to standard error.
+    /// Prints a note for the user. A person sees the note among the messages. For a program, the note goes to
+    /// standard error.
     pub(super) fn note(&mut self, text: &str) {
         if self.edits || !self.transcript.options.silent {
             self.tell(&format!("{CLIENT_PREFIX}{}\n", clean(text)));
@@ -136,7 +137,7 @@ impl Terminal {
         }
     }
 
-    /// Tells the user the state of the connection. Where lines are edited, each state replaces the last one.
+    /// Shows the state of the connection. With line editing, each state replaces the previous one.
     pub(super) fn status(&mut self, text: &str) {
         if self.edits {
             self.status = clean(text).into_owned();
@@ -145,7 +146,7 @@ impl Terminal {
         }
     }
 
-    /// Shows what the client adds to the server's help.
+    /// Shows the client's own help, in addition to the server's help.
     pub(super) fn help(&mut self) {
         CLIENT_COMMANDS.lines().for_each(|line| self.note(line));
         if self.edits {
@@ -162,7 +163,7 @@ impl Terminal {
         }
     }
 
-    /// Sets the nickname that is offered to the server.
+    /// Sets the nickname that the client sends to the server.
     pub(super) fn set_nickname(&mut self, nickname: &str) {
         nickname.clone_into(&mut self.transcript.nickname);
         self.editor.set(self.draft.take().unwrap_or_default());
@@ -177,7 +178,7 @@ impl Terminal {
         }
     }
 
-    /// Ends the line being typed. `line` is what was taken from it.
+    /// Ends the line being typed. `line` is the line that was entered.
     pub(super) fn finish(&mut self, line: &str) {
         self.editor.finish();
         if self.edits && self.draft.is_some() {
@@ -188,8 +189,8 @@ impl Terminal {
         }
     }
 
-    /// Asks something, in a row of its own, until the next key. Enter sends `answer`. If that is one line, it
-    /// stays visible.
+    /// Shows a question in a separate row until the next key. Enter then sends `answer`. If `answer` is one line,
+    /// it is shown as the line being typed.
     pub(super) fn ask(&mut self, text: &str, answer: String) {
         if !self.edits {
             self.note(text);
@@ -207,15 +208,15 @@ impl Terminal {
         }
     }
 
-    /// Stops the process group, as Ctrl-Z does. When the process goes on, enters raw mode again.
+    /// Suspends the process group, as Ctrl-Z does. When the process continues, enters raw mode again.
     pub(super) fn suspend(&mut self, output: &Output) {
         self.restore(output);
         system::suspend();
         system::raw_mode();
     }
 
-    /// Shows what was received last, and gives the terminal back. The client waits only a moment for a terminal
-    /// that takes nothing. It waits without a limit for a program that reads.
+    /// Shows the text that was received last, and restores the terminal. The client waits only a moment for a
+    /// terminal that accepts no output. It waits without a limit for a program that reads the output.
     pub(super) fn close(&mut self, output: &Output) {
         let draft = self.draft.take().unwrap_or(self.editor.finish());
         if !draft.is_empty() {
@@ -227,18 +228,19 @@ impl Terminal {
         self.restore(output);
     }
 
-    /// Returns whether so much waits to be shown that no more should be added.
+    /// Returns whether so much text waits to be shown that no more should be added.
     pub(super) fn is_full(&self) -> bool {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }
 
-    /// Shows what has changed, as far as the output takes it in time. Returns whether nothing is left to show.
+    /// Draws what has changed, as far as the output accepts it in time. Returns whether nothing is left to draw.
     pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> bool {
         if !self.write(output) {
             return false;
         }
         if self.question.is_some() || !self.status.is_empty() {
-            // They take the row of the joins and leaves, which are printed for good before that.
+            // A question or a status takes the row of the line of joins and leaves. So this line becomes final
+            // first.
             self.transcript.settle(&mut self.above);
         }
         let above = std::mem::take(&mut self.above);
@@ -247,7 +249,7 @@ impl Terminal {
         self.write(output)
     }
 
-    /// Draws these lines, a note, and the line being typed.
+    /// Returns the bytes that draw the lines of `above`, a note, and the line being typed.
     fn draw_screen(&mut self, above: &str, waiting: usize) -> String {
         let editor = &self.editor;
         let prompt = match &editor.search {
@@ -255,7 +257,7 @@ impl Terminal {
             Some(query) => format!("search {query}: "),
             None => format!("{}> ", self.transcript.nickname),
         };
-        // One line at a time: the screen may have only five rows of twenty columns.
+        // Only one note is shown at a time, since the screen may have only five rows of twenty columns.
         let waits = format!("{waiting} lines are waiting; Ctrl-C discards them.");
         let note = match &self.question {
             Some((text, _)) => text,
@@ -270,8 +272,9 @@ impl Terminal {
         self.screen.draw(above, bottom, system::columns())
     }
 
-    /// Writes what was drawn, as far as the output takes it in time. What a failed output does not take is lost.
-    /// If that was in the middle of a line, the line ends there. Returns whether nothing is left.
+    /// Writes the drawn bytes, as far as the output accepts them in time. If the output fails, the remaining
+    /// bytes are dropped. If the output fails in the middle of a line, a line feed is written later to end this
+    /// line. Returns whether no bytes are left.
     fn write(&mut self, output: &Output) -> bool {
         match output.write_within(&self.drawn, self.patience) {
             Ok(written) => {
@@ -290,7 +293,7 @@ impl Terminal {
     fn restore(&mut self, output: &Output) {
         if self.edits {
             self.drawn.extend(self.screen.erase(system::columns()).bytes());
-            // The terminal is restored even if it takes nothing or is gone.
+            // The terminal is restored even if it accepts no output or is gone.
             self.write(output);
         }
         system::restore();
@@ -302,8 +305,8 @@ pub(super) fn fail(text: &str) {
     complain(&error_line(text), CLOSE_TIMEOUT);
 }
 
-/// Writes to standard error, and waits for it at most so long. Returns whether it has taken the text. If it is
-/// closed, or stuck, there is nowhere left to complain.
+/// Writes to standard error, and waits for it for at most `patience`. Returns whether all of the text was
+/// written. If standard error is closed or stuck, the text cannot be reported anywhere else.
 fn complain(text: &str, patience: Duration) -> bool {
     let stderr = Output::stderr();
     stderr.is_ok_and(|stderr| {

@@ -1,15 +1,15 @@
-//! The transcript: what the server's lines mean, which of them are shown, and how they look. Text goes in, and
-//! text comes out. Nothing here asks, prints or blocks.
+//! The transcript: what the lines from the server mean, which of them are shown, and how they look. This module
+//! turns text into other text. It does not print, and never blocks.
 //!
-//! Text from the server is cleaned here, the last place before it is printed, because the server is not trusted
-//! either. So the only escape sequences in what comes out are the styles of this module, and no bell. What is
-//! remembered is bounded, no matter what a server sends, and handling a line takes time linear in its length.
+//! This module cleans the text from the server just before it is printed, because the client does not trust the
+//! server. So the returned text has no escape sequences except the styles of this module, and no bell characters.
+//! The used memory is bounded, whatever a server sends. The time to handle a line is linear in the length of the
+//! line.
 //!
-//! Joins and leaves in a row become one line. The line grows until something else is said, and is printed for
-//! good only then: see the field `presence` of [`Transcript`].
+//! Joins and leaves that follow each other are shown in one line. Each further join or leave changes this line.
+//! The line becomes final when a line of another kind arrives: see the field `presence` of [`Transcript`].
 //!
-//! The styles are few. Notices are dim, lines for this user are bold, and each nickname has a color
-//! of its own.
+//! There are few styles. Notices are dim, lines that address this user are bold, and nicknames have colors.
 
 use std::time::Instant;
 
@@ -24,28 +24,30 @@ use crate::system::terminal::time_of_day;
 const DIM: &str = "2";
 const BOLD: &str = "1";
 
-/// The client's knowledge of the room, and the lines that it shows.
+/// What the client knows about the room, and how it shows lines.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
 pub(super) struct Transcript {
     pub(super) options: Options,
     color: bool,
-    /// A person reads this while editing a line below. So names are completed, old messages are marked, and
-    /// joins and leaves in a row become one line.
+    /// The user edits a line below the messages. Then old messages are marked, and joins and leaves that follow
+    /// each other are shown in one line.
     edits: bool,
     bell: bool,
-    /// Notices of the server are hidden.
+    /// Notices from the server are hidden.
     pub(super) hides_notices: bool,
     pub(super) nickname: String,
-    /// Everybody, this user too.
+    /// Everybody in the room, including this user.
     people: People,
-    /// How many more lines of the history will come: lines from before this client joined.
+    /// How many lines of the history are still to come. These lines are from before this client joined.
     history_lines: usize,
-    /// The joins and leaves in a row: the line so far, without a line feed, and who joined and who left.
+    /// The line for joins and leaves that follow each other, as it is so far, without a line feed. The next two
+    /// fields are the people in this line.
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,
-    /// The last person who sent a private message, and since when nobody else has sent one.
+    /// The person who sent the last private message. The time is when this person's current run of private
+    /// messages began: since then, nobody else has sent one.
     pub(super) correspondent: Option<(String, Instant)>,
 }
 
@@ -54,13 +56,14 @@ impl Transcript {
         Self { options: options.clone(), color, edits, bell: edits, ..Self::default() }
     }
 
-    /// Returns the nicknames of all other people. The person who is most likely to be addressed comes first.
+    /// Returns the nicknames of all other people. The first one is the person whom the user will most likely
+    /// address.
     pub(super) fn names(&self) -> Vec<String> {
         self.people.names().into_iter().filter(|name| !self.is_me(name)).collect()
     }
 
-    /// Learns from a line of the server, and appends what is shown of it, with its line feed. Returns whether the
-    /// bell rings.
+    /// Handles a line from the server: notes what it means, and appends the text for the user, with a line feed,
+    /// to `shown`. Returns whether the bell rings.
     pub(super) fn received(&mut self, line: &str, shown: &mut String) -> bool {
         let line = &*clean(line);
         let is_history = self.history_lines > 0;
@@ -79,7 +82,8 @@ impl Transcript {
         let mut is_for_me = is_said && kind == Kind::Private;
         match kind {
             Kind::Connected => {
-                // A lost connection may have left lines of the history unsent, and joins and leaves unfinished.
+                // If an earlier connection was lost, its history may be incomplete, and its list of people may be
+                // out of date.
                 self.history_lines = 0;
                 self.people.clear();
                 self.people.meet(&self.nickname);
@@ -99,7 +103,7 @@ impl Transcript {
             }
             Kind::Message(text) => is_for_me = is_said && mentions(text, &self.nickname),
             Kind::Private if is_said && !is_hidden => {
-                // For somebody who has written before, the time stays.
+                // If the same person also sent the previous private message, the time stays.
                 let last = self.correspondent.take().filter(|(name, _)| name == by);
                 self.correspondent = last.or_else(|| Some((by.to_owned(), Instant::now())));
             }
@@ -127,7 +131,8 @@ impl Transcript {
         self.bell && is_for_me && !is_history
     }
 
-    /// Appends the line of joins and leaves for good. The next join or leave begins another line.
+    /// Makes the line of joins and leaves final, and appends it to `shown`. The next join or leave begins another
+    /// line.
     pub(super) fn settle(&mut self, shown: &mut String) {
         if !self.presence.is_empty() {
             *shown += &(std::mem::take(&mut self.presence) + "\n");
@@ -136,8 +141,8 @@ impl Transcript {
         }
     }
 
-    /// Obeys a command to the client itself, and returns what to say about it. `None` if the line is no such
-    /// command.
+    /// Carries out a command that the client itself handles, and returns the answer for the user. Returns `None`
+    /// if the line is not such a command.
     pub(super) fn switch(&mut self, command: &str) -> Option<String> {
         let (word, name) = command.split_once(' ').unwrap_or((command, ""));
         let name = name.trim().trim_start_matches('@');
@@ -165,18 +170,18 @@ impl Transcript {
         })
     }
 
-    /// Returns a line as it looks.
+    /// Returns a line as it is printed: with its time, its mark and its styles.
     fn printed(&self, line: &str, parsed: ServerLine<'_>, is_history: bool, bold: bool) -> String {
         let ServerLine { kind, by } = parsed;
         let mut shown = String::new();
         if self.options.timestamps {
-            // The time of a message from before this client came is not known.
+            // The client does not know the time of a message from before it joined.
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
             shown += &(self.styled(&time, DIM) + " ");
         }
         shown += if self.edits && is_history { "| " } else { "" };
         if matches!(kind, Kind::Message(_) | Kind::Private) && !is_history {
-            // The first place where the speaker's name occurs in the line is the place that names the speaker.
+            // The first occurrence of the speaker's name in the line is the one in front of the text.
             let (before, after) = line.split_once(by).unwrap_or((line, ""));
             let name = if by == "you" { &self.nickname } else { by };
             let color = format!("{BOLD};38;5;{}", self.people.color(name));
@@ -190,7 +195,8 @@ impl Transcript {
         shown + &self.styled(line, style)
     }
 
-    /// Puts a text in a style (SGR, ECMA-48), if there is a text and a style, and the user wants colors.
+    /// Returns a text in a style (SGR, ECMA-48). If there is no text or no style, or if colors are off, returns
+    /// the text unchanged.
     fn styled(&self, text: &str, style: &str) -> String {
         if !self.color || text.is_empty() || style.is_empty() {
             return text.to_owned();
@@ -203,7 +209,7 @@ impl Transcript {
     }
 }
 
-/// Says what some people did. Empty if there are none.
+/// Returns the words that say what these people did. If there are no people, returns an empty text.
 fn list(names: &[String], did: &str) -> String {
     match names {
         [] => String::new(),
@@ -225,7 +231,7 @@ mod tests {
         transcript
     }
 
-    /// All that is shown of these lines, with a `!` after each that rings.
+    /// Returns the text that is shown for these lines, with a `!` after each line that rings the bell.
     fn received(transcript: &mut Transcript, lines: &[&str]) -> String {
         let mut shown = String::new();
         for line in lines {
@@ -246,7 +252,7 @@ mod tests {
                 let mut transcript = transcript();
                 transcript.color = color;
                 let shown = received(&mut transcript, &[&frame.replace("{}", hostile)]);
-                // The rest, without the styles and the bell that are ours.
+                // The rest is the text without the client's own styles and without the `!` for the bell.
                 let mut rest = shown.trim_end_matches('!').replace("\x1b[m", "");
                 for style in ["2", "1", "1;38;5;130"] {
                     rest = rest.replace(&format!("\x1b[{style}m"), "");
@@ -361,7 +367,7 @@ mod tests {
         assert_eq!(transcript.names(), ["al"]);
     }
 
-    /// Paints, and writes the escape sequences so that they can be read.
+    /// Styles a line, and replaces the escape sequences with readable characters.
     fn painted(line: &str) -> String {
         let mut transcript = Transcript { color: true, ..Transcript::default() };
         transcript.nickname = "me".to_owned();

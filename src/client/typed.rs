@@ -1,8 +1,9 @@
-//! The send thread for a person who edits lines: the effect of each key. It runs under the client's lock,
-//! and blocks nowhere.
+//! The part of the send thread for a person who edits lines: it carries out each key. It runs under the client's
+//! lock, and never blocks.
 //!
-//! The client first asks about likely mistakes, in a row of its own: a paste of many lines, `quit` alone, a
-//! command behind a blank. Enter means yes. Any other key means no, and then has its usual effect.
+//! If a line is probably a mistake, the client first asks the person, in a separate row. Likely mistakes are a
+//! paste of many lines, the word `quit` alone, and a command after a blank. Enter means yes. Any other key means
+//! no, and then has its usual effect.
 
 use std::time::Duration;
 
@@ -18,15 +19,15 @@ use crate::system::terminal::Output;
 /// How many pasted lines are sent without a question.
 const MAX_UNASKED_LINES: usize = 5;
 
-/// How much of a paste its question shows, in characters.
+/// How many characters of a paste are shown in the question about it.
 const SAMPLE_CHARS: usize = 24;
 
-/// How long after the first private message from another person the client shows `/r` with that person's name
-/// before it sends it.
+/// If `/r` follows this soon after the first private message from a new person, the client asks before it sends:
+/// the user may have wanted to answer somebody else.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
 impl Shared {
-    /// Does what a key asks for.
+    /// Carries out a key.
     pub(super) fn press(&mut self, key: &Key, output: &Output) {
         if *key == Key::Ctrl('z') {
             return self.terminal.suspend(output);
@@ -49,7 +50,7 @@ impl Shared {
         }
     }
 
-    /// Takes a line that was typed. If it looks like a mistake, asks first.
+    /// Handles a typed line. If it looks like a mistake, asks first.
     pub(super) fn enter(&mut self, mut line: String) {
         let terminal = &mut self.terminal;
         let mut doubt = None;
@@ -74,8 +75,8 @@ impl Shared {
         }
     }
 
-    /// Takes a paste. One line is put into the line being typed, several lines are said, and for many lines the
-    /// client asks first.
+    /// Handles a paste. One line is inserted into the line being typed. Several lines are sent as messages. If
+    /// there are many lines, the client asks first.
     fn pasted(&mut self, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let lines = text.lines().count();
@@ -94,7 +95,7 @@ impl Shared {
         }
     }
 
-    /// Says lines that were pasted. None of them is a command.
+    /// Sends pasted lines as messages. None of them is treated as a command.
     fn paste(&mut self, text: &str) {
         let is_in = self.link.phase == Phase::Chatting;
         let mut refused = 0;
@@ -110,7 +111,7 @@ impl Shared {
         }
     }
 
-    /// Obeys a line that a person typed.
+    /// Carries out a line that a person typed: a nickname, a command or a message.
     pub(super) fn submit(&mut self, line: &str) {
         self.terminal.finish(line);
         let Self { link, terminal, .. } = self;
@@ -134,7 +135,7 @@ impl Shared {
     }
 }
 
-/// Returns whether a person who types this line alone most likely wants to leave.
+/// Returns whether a person who types only this line probably wants to leave.
 fn is_leave(line: &str) -> bool {
     matches!(line.trim(), "quit" | "exit")
 }

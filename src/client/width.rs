@@ -1,25 +1,26 @@
-//! Width: how many columns of a terminal a text takes, and where in it a cursor may stand.
+//! Width: how many columns of a terminal a text takes, and at which positions of the text the cursor may be.
 //!
-//! A reader's character is a grapheme cluster. It may be several code points: a letter with its
-//! marks, a syllable of Hangul, a flag, a family of four. The cursor and Backspace treat it as one. The rules
-//! are those of UAX #29 (Unicode 18.0, section 3.1.1), without the two that would need one more table:
-//! prepended marks (rule 9b) and conjuncts (9c). There another table says what a joiner may join. Here a joiner
-//! joins everything that is neither a letter nor ASCII.
+//! A reader sees a *grapheme cluster* as one character. A cluster may consist of several code points: a letter
+//! with its marks, a Hangul syllable, a flag, a family of emoji. The cursor and Backspace treat a cluster as one
+//! character. The rules are those of UAX #29 (Unicode 18.0, section 3.1.1), with two differences that save
+//! tables. There are no rules for prepended marks (rule 9b) and for conjuncts (rule 9c). A joiner joins all
+//! characters that are not ASCII, except letters and digits.
 //!
-//! Terminals do not agree on every width, above all for joined emoji. Where they differ, this module takes the
-//! larger width. A line that is drawn too short is still whole. A line that wraps is not.
+//! Terminals draw some characters with different widths, above all joined emoji. For these characters, this
+//! module assumes the largest width. So a row may be shorter than necessary, but it never exceeds the width of
+//! the terminal.
 //!
-//! An escape sequence that sets a style counts as a character without a width, so that text can be
-//! painted before it is broken into rows.
+//! An escape sequence that sets a style counts as a character of width 0. So text can be styled before it is
+//! broken into rows.
 
 use crate::protocol::unicode::{is_combining_mark, is_invisible_mark, is_mark, is_wide};
 
 const ESCAPE: char = '\x1b';
 
-/// The joiner of emoji: what follows it is part of the same picture.
+/// Joins two emoji: the emoji after the joiner is part of the same picture.
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
 
-/// Asks for the colorful form of a symbol, which some terminals draw a column wider.
+/// Selects the color form of a symbol. Some terminals draw this form one column wider.
 const EMOJI_STYLE: char = '\u{FE0F}';
 
 /// Returns how many columns a text takes.
@@ -27,7 +28,7 @@ pub(super) fn text_width(text: &str) -> usize {
     clusters(text).map(cluster_width).sum()
 }
 
-/// Returns how many columns one of [`clusters`] takes.
+/// Returns how many columns a cluster takes. The cluster is an item of [`clusters`].
 pub(super) fn cluster_width(cluster: &str) -> usize {
     if cluster.starts_with(ESCAPE) { 0 } else { cluster.chars().map(char_width).sum() }
 }
@@ -72,8 +73,8 @@ pub(super) fn next_boundary(text: &str, from: usize) -> usize {
 
 /// Returns the start of the grapheme cluster that ends at `to`.
 ///
-/// Whether two letters of a flag belong together depends on all that stand before them, so this goes
-/// forward from the last character that surely starts a cluster.
+/// Two regional indicators form one flag only if an even number of them is before the two. So this function
+/// searches forward, from the last ASCII character, which always starts a cluster.
 pub(super) fn previous_boundary(text: &str, to: usize) -> usize {
     let mut start = text[..to].rfind(|c: char| c.is_ascii()).unwrap_or(0);
     while let next = next_boundary(text, start)
@@ -84,36 +85,37 @@ pub(super) fn previous_boundary(text: &str, to: usize) -> usize {
     start
 }
 
-/// Returns whether `c` is one cluster with the character before it; `flags` counts the regional
-/// indicators before it.
+/// Returns whether `c` belongs to the same cluster as the character before it. `flags` is the number of regional
+/// indicators in the cluster so far.
 fn joins(before: char, c: char, flags: usize) -> bool {
     joins_syllable(before, c)
         || is_mark(c)
-        // Joiners, skin tones, and the tags of which flags of regions are made.
+        // Joiners, skin tones, and the tags in the flag of a region.
         || matches!(c, '\u{200C}'..=ZERO_WIDTH_JOINER | '\u{1F3FB}'..='\u{1F3FF}' | '\u{E0020}'..='\u{E007F}')
         || before == ZERO_WIDTH_JOINER && !c.is_alphanumeric() && !c.is_ascii()
         || is_regional(c) && is_regional(before) && flags % 2 == 1
 }
 
-/// The letters from A to Z of which flags are made, in pairs.
+/// Returns whether a character is a regional indicator: a letter from A to Z. Two such letters form a flag.
 fn is_regional(c: char) -> bool {
     matches!(c, '\u{1F1E6}'..='\u{1F1FF}')
 }
 
-/// Returns whether `c` goes on with the syllable of Hangul that `before` is part of.
+/// Returns whether `c` continues the Hangul syllable that `before` is part of.
 fn joins_syllable(before: char, c: char) -> bool {
     let lead = |c| matches!(c, '\u{1100}'..='\u{115F}' | '\u{A960}'..='\u{A97C}');
     let vowel = |c| matches!(c, '\u{1160}'..='\u{11A7}' | '\u{D7B0}'..='\u{D7C6}');
     let tail = |c| matches!(c, '\u{11A8}'..='\u{11FF}' | '\u{D7CB}'..='\u{D7FB}');
     let syllable = |c| matches!(c, '\u{AC00}'..='\u{D7A3}');
-    // Each lead is followed by 28 syllables for each vowel, the first one without a tail.
+    // Unicode has 28 syllables for each pair of a lead and a vowel. The first of the 28 has no tail.
     let is_open = syllable(before) && (u32::from(before) - 0xAC00).is_multiple_of(28);
     lead(before) && (lead(c) || vowel(c) || syllable(c))
         || (vowel(before) || is_open) && vowel(c)
         || (vowel(before) || tail(before) || syllable(before)) && tail(c)
 }
 
-/// Marks, joiners, tags, and the vowels and finals that complete a syllable of Hangul.
+/// Returns whether a character takes no column: a mark, a joiner, a tag, or the vowel or tail of a Hangul
+/// syllable.
 fn takes_no_column(c: char) -> bool {
     is_combining_mark(c)
         || is_invisible_mark(c)

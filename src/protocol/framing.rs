@@ -279,10 +279,10 @@ impl LineDecoder {
 /// Returns the position of the first line end or IAC: of the LF, of the NUL after a CR, or of the IAC.
 ///
 /// During a flood, the server spends much of its time here. So this function first tests whole blocks of sixteen
-/// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. For
-/// each byte, the test is a single comparison: a byte from NUL to LF, or IAC, plus one (modulo 256) is at most
-/// 11. This comparison also finds the other control characters between NUL and LF. Of these, only the tab is
-/// usual in text. A block in which the test finds something is then searched byte by byte.
+/// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. Each byte
+/// needs only one comparison: IAC and the bytes from NUL to LF are the only ones that, plus one (modulo 256), are
+/// not above 11. So the test also finds the control characters between NUL and LF. Of these, only the tab is usual
+/// in text. A block in which the test finds something is then searched byte by byte.
 fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
     let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;
