@@ -1,6 +1,6 @@
-//! The attacks. Each attack has some threads, which repeat its round until the siege is over. A round is
-//! bounded in connections and in time. It checks what the server promises to such a client: for example, that
-//! a client that is turned away reads why.
+//! The attacks. Each attack has one or more threads, which repeat the attack's round until the siege is over. The
+//! number of connections and the time of a round are bounded. A round also checks what the server promises even
+//! to an attacker: for example, that a refused client is told the reason.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,27 +15,28 @@ use crate::random::Random;
 use crate::siege::Field;
 use crate::stranger::Stranger;
 
-/// How long a connection floods, is silent, or sends a byte at a time, before it ends.
+/// How long an attacker floods a connection, waits, or sends single bytes in one round.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The pause between two turns of `murmur`, whose clients say as much as they may and read little.
+/// The pause between two turns of `murmur`. Its clients send as much as the server allows, and read little.
 const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 
-/// How long one round of `murmur` lasts. Its clients fall behind only when the system keeps no more for them.
+/// How long one round of `murmur` lasts. It is so long because its clients fall behind only when the system's
+/// buffers for them are full.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// A round of `gush`: how many clients say all they may and leave, how long that may take, and the pause
-/// after it. They say more than the system keeps for a reader. An address on this machine has no rate, so the
-/// pause takes its place.
+/// A round of `gush`: how many clients send all that they may and then leave, how long this may take, and the
+/// pause after it. The clients send more than the system's buffers for a reader can store. The pause limits the
+/// rate of the attack, because the server does not limit the rate of addresses on its own machine.
 const GUSH_LEAVERS: usize = 120;
 const GUSH_TIME: Duration = Duration::from_secs(3);
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
-/// How long a patient reader reads while others stall, and how long it pauses before.
+/// How long a patient reader reads while other clients stall, and how long it pauses before that.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
-/// How long a reader stalls. The server gives it ten seconds.
+/// How long a client stalls. The server disconnects it after ten seconds.
 const STALL: Duration = Duration::from_secs(15);
 
 /// An attack and its name.
@@ -43,7 +44,7 @@ pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) threads: usize,
-    /// Returns the promise that was broken.
+    /// Fights one round. The error says which promise was broken.
     pub(crate) round: fn(&Field, &mut Random) -> Result<(), String>,
 }
 
@@ -72,26 +73,26 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "asker", what: "questions at the prompt", threads: 1, round: asker },
 ];
 
-/// Sends these bytes again and again for a round, and reads what comes.
+/// Joins, and sends these bytes again and again for a round. Reads and discards what arrives.
 fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
     let Some(stranger) = Stranger::join(field, attack)? else { return Ok(()) };
     pour_from(field, stranger, bytes)
 }
 
-/// Does the same on a connection that is already established.
+/// Does the same as `pour` on a connection that is already established.
 fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), String> {
     let stream = stranger.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
     thread::scope(|scope| {
         scope.spawn(|| Stranger::drain(&stream));
         let end = Instant::now() + ROUND;
         let short = Some(Duration::from_millis(100));
-        // If the system refused this, writing would only take longer.
+        // If this fails, a write only takes longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
-            // The server may slow it down or disconnect it.
+            // This may fail, because the server may slow the attacker down or disconnect it.
             let _ = stranger.send(bytes);
         }
-        // Wakes the reader. It fails when the server has closed, and then the reader wakes by that.
+        // Wakes the reading thread. This fails if the server has closed, which also wakes the reading thread.
         let _ = stream.shutdown(Shutdown::Both);
     });
     Ok(())
@@ -163,7 +164,7 @@ fn half(field: &Field, random: &mut Random) -> Result<(), String> {
         stranger.send(b".")?;
         field.over.wait(ROUND / 40);
     }
-    // The last line is what was written until now.
+    // The text that was sent so far counts as the last line.
     stranger.end_input();
     stranger.expect_last(&[replies::GOODBYE]).map(drop)
 }
@@ -191,9 +192,9 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Each client has a long name, a buffer full of lines and no tokens left, and reads nothing. If the server
-/// delivered all that it has read before it ends, it would have to deliver all of this. As the only attack it
-/// takes all places.
+/// Each client has a long name, has used up its rate limit, and reads nothing. Its input buffer in the server is
+/// full of lines. A server that delivers all lines that it has read before it ends would have to deliver all of
+/// these. If this is the only attack, it takes all places of the server.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -219,7 +220,7 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
         let Some(stranger) = Stranger::join_as(field, &name)? else { break };
         let stream = stranger.stream.into_inner();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // One line has the greatest length, and the other reaches it when it is cleaned.
+        // One line has the greatest length. The other line reaches the greatest length when the server cleans it.
         let texts = ["y".repeat(970), "\x1b".repeat(323)];
         strangers.push((stream, texts.map(|text| format!("/msg {name} {text}\n")).concat()));
     }
@@ -229,7 +230,8 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     let end = Instant::now() + MURMUR_TIME;
     while Instant::now() < end && !field.over.wait(MURMUR_PAUSE) {
         for (stream, lines) in &mut strangers {
-            // Text that does not fit is not said, and text that has not come is not read.
+            // The socket is non-blocking: bytes that do not fit are not sent, and the read returns at once if
+            // nothing has arrived.
             let _ = stream.write(lines.as_bytes());
             let _ = stream.read(&mut [0; 1500]);
         }
@@ -237,15 +239,15 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Clients that say all they may and leave at once, and a patient reader. The reader must receive each of
-/// their lines and each leave notice, and must not be disconnected because of them.
+/// Some clients send all that they may, and leave at once. A patient reader must receive all of their lines and
+/// leave notices. It must not be disconnected because of them.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
     let (start, mut unheard) = (Instant::now(), HashMap::new());
     for _ in 0..GUSH_LEAVERS {
         let mut leaver = Stranger::connect(field)?;
         let name = field.nickname("gush");
-        // Either one line that reaches the greatest length when it is cleaned, or many short lines.
+        // Either one line that reaches the greatest length when the server cleans it, or many short lines.
         let (line, times) = match random.below(4) {
             0 => ("\x1b".repeat(341), 1),
             _ => ("m".repeat(90), 198),
@@ -279,15 +281,15 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Clients that say much and do not read, and a patient reader. The reader must not be disconnected because
-/// of them.
+/// Some clients send much, and do not read. A patient reader must not be disconnected because of them.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "patient")? else { return Ok(()) };
     let mut stalled = Vec::new();
     for _ in 0..30 {
         stalled.extend(Stranger::join(field, "stalled")?);
     }
-    // Each of them sends a burst. That is more than the system keeps for a client that does not read.
+    // Each stalled client sends a burst. All bursts together are more than the system's buffers for a client can
+    // store.
     let burst = format!("{}\n", "stall ".repeat(160)).repeat(200);
     stalled.iter_mut().try_for_each(|stranger| stranger.send(burst.as_bytes()))?;
     let start = Instant::now();
@@ -298,7 +300,8 @@ fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Bursts of private messages to a client that reads only later. It must receive all of them.
+/// Many clients send bursts of private messages to a client that reads only later. It must receive all of these
+/// messages.
 fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
     const TIMES: usize = 190;
     let victim = field.nickname("whisper");

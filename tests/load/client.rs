@@ -1,8 +1,8 @@
-//! One client: a connection, and what it receives, from its login to its end.
+//! One client: its connection, and the lines that it receives, from its login to its end.
 //!
-//! Nothing here waits: a reader thread calls [`Client::read`] again and again. `protocol::framing` would look
-//! at every byte. To count messages, less is enough: the last line end of each read, searched from the end,
-//! and the number of marks.
+//! A client never waits for input: a reader thread calls [`Client::read`] again and again. `protocol::framing` is
+//! not used here, because it would examine every byte. To count messages, it is enough to find the last line end
+//! of each read, and to count the marks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -19,14 +19,14 @@ use crate::senders::sent_at;
 use chat::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 use chat::system::socket::connect;
 
-/// How long connecting may take. A storm can overflow the listen backlog of a server, and the
-/// system then tries again after 1, 3, 7 and 15 seconds.
+/// How long connecting may take. When many clients connect at once, the listen backlog of a server can overflow.
+/// Then the system tries again after 1, 3, 7 and 15 seconds.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that pauses does so once in this many reads, on average.
 const READS_A_PAUSE: usize = 64;
-/// It pauses for less than this, in milliseconds. Meanwhile more comes than the socket buffers hold, so the server
-/// has to keep the rest. A server gives a reader up only after a much longer time.
+/// A pause is shorter than this, in milliseconds. During a pause more bytes arrive than fit into the socket
+/// buffers, so the server has to keep the rest. A server disconnects a reader only after a much longer time.
 const MAX_PAUSE_MILLIS: usize = 400;
 
 /// A visitor leaves after this many messages...
@@ -34,33 +34,33 @@ const VISIT_MESSAGES: u64 = 500;
 /// ...or when nothing has come for this long.
 const VISIT_SILENCE: Duration = Duration::from_millis(200);
 
-/// Every join notice holds this once, and no line of ours does.
+/// Every join notice contains this character once. No message of a run contains it.
 const NOTICE_MARK: u8 = b'!';
 
-/// How far a client is.
+/// The phase that a client is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Phase {
-    /// Has given its nickname, and awaits the list of who is online.
+    /// Has sent its nickname, and waits for the list of members.
     Joining,
-    /// Is in, and awaits the roll call.
+    /// Has joined, and waits for the roll call.
     Joined,
-    /// Awaits messages, and the closing line.
+    /// Receives messages, and waits for the closing line.
     Talking,
-    /// The closing line came.
+    /// Has received the closing line.
     Closed,
-    /// Nothing came for too long.
+    /// Has received nothing for too long.
     Silent,
-    /// The connection ended.
+    /// Its connection has ended.
     Gone,
 }
 
-/// The facts that are kept about messages besides their number.
+/// What is recorded about messages, in addition to their number.
 pub(crate) enum Tally {
     /// Nothing.
     Count,
     /// How long each message took, and how many stamps were damaged.
     Latencies(Histogram, u64),
-    /// All lines, and how long each took.
+    /// All lines, and how long each message took.
     Lines(Inspector, Histogram),
 }
 
@@ -70,21 +70,22 @@ pub(crate) struct Client {
     pub(crate) role: Role,
     nickname: String,
     stream: Arc<TcpStream>,
-    /// The start of a line whose end has not come.
+    /// The start of a line whose end has not arrived yet.
     rest: Vec<u8>,
     pub(crate) phase: Phase,
-    /// The phase that the talking ended with.
+    /// The phase in which the talking ended for this client.
     pub(crate) end: Phase,
-    /// How many joins it knows of: who was online when it came, itself included, and each join notice.
+    /// How many joins the client knows of: all members when it joined, including itself, and each join notice
+    /// after that.
     pub(crate) notices: u64,
     pub(crate) received: u64,
     pub(crate) tally: Tally,
     began: Instant,
     /// How long the login took.
     pub(crate) login: Duration,
-    /// When it had everything.
+    /// When the client had received everything.
     pub(crate) arrived: Option<Instant>,
-    /// When the talking ended for it.
+    /// When the talking ended for this client.
     pub(crate) ended: Instant,
     last_heard: Instant,
     paused_until: Instant,
@@ -98,7 +99,7 @@ impl Client {
         let log_in = || {
             let mut stream = connect(run.address, CONNECT_TIMEOUT)?;
             stream.set_nonblocking(true)?;
-            // The server asks first, but the client need not wait for the question.
+            // The server sends a question first, but the client need not wait for it.
             stream.write_all(format!("{nickname}\n").as_bytes())?;
             Ok(Arc::new(stream))
         };
@@ -129,7 +130,8 @@ impl Client {
                 (_, Role::Visitor) => {
                     Tally::Lines(Inspector::new(run.texts, None), Histogram::default())
                 }
-                // A client that stalls is late on purpose, and may have been disconnected.
+                // A stalled client is late on purpose, and the server may disconnect it. So its messages are only
+                // counted.
                 (_, Role::Stalled) | (Measure::Count, _) => Tally::Count,
             },
             began,
@@ -142,7 +144,7 @@ impl Client {
         })
     }
 
-    /// Reads once, without waiting; returns how many bytes came.
+    /// Reads once, without waiting. Returns how many bytes were read.
     pub(crate) fn read(&mut self, run: &Run, buffer: &mut [u8]) -> usize {
         let now = Instant::now();
         let talking = self.phase == Phase::Talking;
@@ -162,7 +164,7 @@ impl Client {
                 }
                 return 0;
             }
-            // The end of the stream, an error, or a line without an end that fills the buffer.
+            // The stream has ended, the read has failed, or a line without an end fills the buffer.
             _ => {
                 self.end(Phase::Gone, run);
                 return 0;
@@ -178,7 +180,7 @@ impl Client {
         read
     }
 
-    /// Takes whole lines, line ends included.
+    /// Processes whole lines, including their line ends.
     fn take(&mut self, mut lines: &[u8], run: &Run) {
         while self.phase < Phase::Joined
             && let Some(end) = lines.iter().position(|&byte| byte == b'\n')
@@ -189,7 +191,7 @@ impl Client {
         match self.phase {
             Phase::Joined => {
                 self.notices += count(lines, NOTICE_MARK);
-                // This is the last line for now: nobody talks before everyone has seen it.
+                // No line follows the roll call yet, because nobody talks before everyone has seen it.
                 if lines.trim_ascii_end().ends_with(run.roll_call.as_bytes()) {
                     self.phase = Phase::Talking;
                     run.ready.fetch_add(1, Relaxed);
@@ -201,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Takes one line of the login.
+    /// Processes one line of the login.
     fn log_in(&mut self, line: &str, run: &Run) {
         if line == ENTER_NICKNAME || line == CONNECTED {
             return;
@@ -225,7 +227,7 @@ impl Client {
         }
     }
 
-    /// Takes messages, and the closing line.
+    /// Processes messages, and the closing line.
     fn receive(&mut self, lines: &[u8], run: &Run) {
         let new = match &mut self.tally {
             Tally::Count => count(lines, MARK),
@@ -235,8 +237,9 @@ impl Client {
         self.received += new;
         run.received.fetch_add(new, Relaxed);
         self.note_arrival(run);
-        // Notices may follow the closing line. To look at every line costs more than to count. So lines are
-        // looked at only once everything else has come, or when each line is checked anyway.
+        // Notices may follow the closing line, so it need not be the last line. But examining every line is
+        // slower than counting marks. So every line is examined only after all messages have arrived, or if each
+        // line is checked anyway.
         let looks = self.arrived.is_some() || matches!(self.tally, Tally::Lines(..));
         let is_closing = |line: &[u8]| line.ends_with(run.closing.as_bytes());
         if is_closing(lines.trim_ascii_end())
@@ -254,7 +257,8 @@ impl Client {
         }
     }
 
-    /// Notes when everything has come. The first client's closing line waits for that.
+    /// Notes when all messages have arrived. The main thread waits for this before the first client says the
+    /// closing line.
     fn note_arrival(&mut self, run: &Run) {
         if self.arrived.is_none() && self.received >= run.expected(self.number) {
             self.arrived = Some(Instant::now());
@@ -264,7 +268,7 @@ impl Client {
         }
     }
 
-    /// Ends the phase that a client is in.
+    /// Ends the client's current phase, and enters `phase`.
     fn end(&mut self, phase: Phase, run: &Run) {
         if self.phase < Phase::Talking {
             run.fail(format!("{}: the server ended the login or was silent", self.nickname));
@@ -297,7 +301,8 @@ fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -
     messages
 }
 
-/// Inspects each line, and records how long it took. Returns how many of them had to come.
+/// Inspects each line, and records how long each message took. Returns how many of the lines were expected
+/// messages.
 fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut Histogram) -> u64 {
     let now = run.stamp();
     let mut messages = 0;
@@ -309,8 +314,8 @@ fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut His
     messages
 }
 
-/// Counts how often a byte occurs. It counts in pieces whose sum fits into a byte, which the compiler turns
-/// into vector instructions.
+/// Counts how often a byte occurs. Counts in pieces whose result fits into a byte, because the compiler can then
+/// use vector instructions.
 fn count(bytes: &[u8], mark: u8) -> u64 {
     let in_piece = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == mark)).sum::<u8>();
     bytes.chunks(255).map(|piece| u64::from(in_piece(piece))).sum()

@@ -1,7 +1,7 @@
-//! One run, as the main thread directs it: joining, talking, closing, leaving.
+//! The main thread's part of a run: it directs the joining, the talking, the closing and the leaving.
 //!
-//! The main thread publishes the phase in the shared [`Run`], polls the other threads' progress there
-//! every millisecond, and prints it every two seconds.
+//! The main thread publishes the phase in the shared [`Run`]. There it also polls the progress of the other
+//! threads every millisecond. It prints the progress every two seconds.
 
 use std::fmt::Display;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -22,7 +22,7 @@ use chat::arguments::UsageError;
 use chat::system::descriptor;
 use chat::system::socket::connect;
 
-/// The most reader threads. One of them reads some gigabytes a second, more than one server sends.
+/// The most reader threads. A single reader thread can read some gigabytes a second, more than a server sends.
 const MAX_READERS: u32 = 4;
 
 /// How often the progress line is printed. A shorter run prints none.
@@ -31,10 +31,10 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a server may take to close the connections of clients that leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is nothing to report.
+/// Why there is no report.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The options do not allow it.
+    /// The options do not allow the run.
     Usage(UsageError),
     /// The run failed. This line says why.
     Failed(String),
@@ -44,9 +44,9 @@ pub(crate) enum Failure {
 ///
 /// # Errors
 ///
-/// When the run did not reach its end. Lines that were lost or wrong are in the report.
+/// The run did not reach its end. Lost or wrong lines are not errors: they are in the report.
 pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
-    // If the limit cannot be raised, a connection fails later and says so.
+    // If the limit cannot be raised, a later connection fails with an error message.
     let _ = descriptor::raise_limit();
     let mut options = options.clone();
     let mut server = None;
@@ -74,7 +74,7 @@ pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
     })
 }
 
-/// Finds the server: connects to the first of its host's addresses that answers.
+/// Connects to the first address of the server's host that accepts a connection.
 fn find_server(options: &Options) -> Result<TcpStream, Failure> {
     let endpoint = &options.endpoint;
     let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
@@ -91,9 +91,9 @@ fn failed(what: impl Display, error: impl Display) -> Failure {
     Failure::Failed(format!("{what}: {error}"))
 }
 
-/// Directing.
+/// The steps of a run.
 impl Run {
-    /// Directs a run from its start to its end. `server` is the server that a siege has started.
+    /// Directs a run from its start to its end. `server` is the server that a siege has started, if there is one.
     fn direct<'s>(
         &'s self,
         scope: &'s Scope<'s, '_>,
@@ -114,7 +114,7 @@ impl Run {
             self.wait("settling", || sender.is_finished() || self.are_done())?;
             if let Some(server) = server.take() {
                 self.settle()?;
-                // Here the farewell ends the talking.
+                // Here the server's farewell ends the talking, and not the closing line.
                 outcome.ended = Some(siege::stop(self, server).0);
             }
             findings.siege = Some(outcome);
@@ -140,20 +140,21 @@ impl Run {
         Ok(Report::new(self, findings))
     }
 
-    /// How many threads read for all clients. Half of the cores are left to the server. In a siege the
-    /// attackers need cores too, and a single reader would get its turn too late.
+    /// How many threads read for all clients. The readers use half of the cores, and leave the other half to the
+    /// server. In a siege the attackers need cores too. There a single reader would often have to wait for a
+    /// core.
     fn readers(&self) -> u32 {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let half = u32::try_from(cores / 2).map_or(MAX_READERS, |half| half.clamp(1, MAX_READERS));
         if self.options.siege.is_some() { MAX_READERS } else { half }
     }
 
-    /// How many clients are there from the beginning to the end.
+    /// How many clients stay from the beginning of the run to its end.
     fn members(&self) -> u32 {
         self.options.clients + self.options.stalled
     }
 
-    /// Whether the first client has received all that it must receive.
+    /// Whether the first client has received all messages that it must receive.
     fn has_first_everything(&self) -> bool {
         self.first_received.load(Relaxed) >= self.expected(0)
     }
@@ -163,10 +164,10 @@ impl Run {
         self.done.load(Relaxed) >= self.options.clients
     }
 
-    /// Lets all clients join, and waits until each knows of all the others.
+    /// Lets all clients join, and waits until each client knows of all the others.
     fn have_all_join(&self, findings: &mut Findings) -> Result<(), Failure> {
         let all = self.members();
-        // The first client comes alone, and finds out whether the room is empty.
+        // The first client joins alone, and checks that the room is empty.
         self.wait("joining", || self.joined.load(Relaxed) == 1)?;
         if let Some(pid) = &self.options.pid {
             Sample::of(pid).map_err(|error| failed(format!("process {pid}"), error))?;
@@ -182,8 +183,8 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until everyone has received all lines of a siege, or for so long that the missing lines must be
-    /// lost.
+    /// Waits until every client has received all lines of a siege. Gives up when so much time has passed that the
+    /// missing lines must be lost.
     fn settle(&self) -> Result<(), Failure> {
         let all = u64::from(self.options.clients).saturating_mul(self.expected(0));
         let start = Instant::now();
@@ -200,7 +201,7 @@ impl Run {
         self.over.store(true, Relaxed);
         self.wait("reading on", || self.done.load(Relaxed) == all)?;
         for stream in self.streams.iter().filter_map(OnceLock::get) {
-            // The server may have closed it already.
+            // This fails if the server has already closed the connection.
             let _ = stream.shutdown(Shutdown::Write);
         }
         let start = Instant::now();
@@ -210,7 +211,7 @@ impl Run {
         Ok(())
     }
 
-    /// Polls until a condition holds, and prints the progress meanwhile.
+    /// Polls until a condition is true. Prints the progress meanwhile.
     fn wait(&self, phase: &str, is_reached: impl Fn() -> bool) -> Result<(), Failure> {
         let mut progress = self.progress();
         while !is_reached() {
@@ -223,22 +224,22 @@ impl Run {
         Ok(())
     }
 
-    /// Makes the printer of the progress.
+    /// Returns a printer of the progress.
     pub(crate) fn progress(&self) -> Progress<'_> {
         Progress { run: self, next: Instant::now() + PROGRESS_INTERVAL }
     }
 
-    /// Looks at the server, if its process is known, and at this process.
+    /// Measures the resources of the server, if its process is known, and of this process.
     fn samples(&self) -> [Option<Sample>; 2] {
         [self.server_sample(), Sample::of("self").ok()]
     }
 
-    /// Looks at the server, if its process is known.
+    /// Measures the resources of the server, if its process is known.
     pub(crate) fn server_sample(&self) -> Option<Sample> {
         self.options.pid.as_deref().and_then(|pid| Sample::of(pid).ok())
     }
 
-    /// Says an action as the first client. Everyone sees it, and so does the first client.
+    /// Says an action as the first client. All clients receive an action, even its sender.
     fn say_first(&self, text: &str) {
         if let Some(stream) = self.streams.first().and_then(OnceLock::get) {
             senders::write_all(self, stream, format!("/me {text}\n").as_bytes());
@@ -246,14 +247,14 @@ impl Run {
     }
 }
 
-/// Prints the progress now and then.
+/// Prints the progress at intervals.
 pub(crate) struct Progress<'a> {
     run: &'a Run,
     next: Instant,
 }
 
 impl Progress<'_> {
-    /// Prints a line if it is time to.
+    /// Prints a line if the interval has passed.
     pub(crate) fn tell(&mut self, phase: &str) {
         if Instant::now() < self.next {
             return;

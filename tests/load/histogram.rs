@@ -1,12 +1,13 @@
-//! A histogram of durations. No bucket is wider than a thirty-second of the values in it. So the percentiles
-//! of many millions of values take a few kilobytes, and are exact to 3 %.
+//! A histogram of durations. The width of a bucket is at most 1/32 of the values in it, so percentiles have an
+//! error of at most 3 %. A histogram of many millions of values needs only a few kilobytes.
 
 use std::time::Duration;
 
-/// Durations in microseconds, counted.
+/// Counts durations, in microseconds.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Histogram {
-    /// Thirty-two for each doubling, up to the highest one in use.
+    /// The count of each bucket, up to the highest bucket in use. There are 32 buckets between a value and its
+    /// double.
     buckets: Vec<u64>,
     total: u64,
     max: u32,
@@ -23,7 +24,7 @@ impl Histogram {
         self.max = self.max.max(micros);
     }
 
-    /// Adds all that another histogram counted.
+    /// Adds the counts of another histogram.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
@@ -45,8 +46,8 @@ impl Histogram {
         Duration::from_micros(end.min(self.max.into()))
     }
 
-    /// Draws it for people: a line for each doubling, from the shortest to the longest. No line if nothing
-    /// was counted.
+    /// Draws the histogram as text: one line for each doubling of the duration, from the shortest to the longest.
+    /// Returns no lines if nothing was counted.
     pub(crate) fn bars(&self) -> Vec<String> {
         let counts: Vec<u64> =
             self.buckets.chunks(32).map(|doubling| doubling.iter().sum()).collect();
@@ -61,7 +62,8 @@ impl Histogram {
     }
 }
 
-/// Returns the bucket of a value: the first 64 exactly, then 32 for each doubling.
+/// Returns the bucket of a value. Each of the first 64 values has its own bucket. After that there are 32 buckets
+/// for each doubling.
 fn bucket_of(micros: u32) -> usize {
     let shift = (micros / 32).checked_ilog2().unwrap_or(0);
     (32 * shift + (micros >> shift)) as usize

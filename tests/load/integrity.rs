@@ -1,8 +1,9 @@
-//! The integrity check: lines in, verdict out. Pure: no socket, no thread, no clock.
+//! The integrity check: judges whether the received lines are right. This module is pure: it uses no socket, no
+//! thread and no clock.
 //!
-//! Every text of a run can be computed from its sender and its number. So a receiver can tell from a line
-//! alone whether it is whole. [`Inspector`] judges the lines of one receiver. [`common_order`] finds out
-//! whether the lines of several receivers fit one order.
+//! Every text of a run can be computed from the header at its start. So the line alone shows whether it is
+//! complete and unchanged. [`Inspector`] judges the lines of one receiver. [`common_order`] finds out whether
+//! several receivers saw their lines in one common order.
 //!
 //! Notices and actions are not checked here.
 
@@ -15,20 +16,20 @@ use chat::protocol::replies::{NOTICE_PREFIX, SHUTTING_DOWN};
 use crate::nickname;
 use crate::random::Random;
 
-/// Every message has this mark once, here at its end, and no notice has it. So messages are counted by
-/// counting marks.
+/// Every message contains this mark once; here it is the last byte. No notice contains the mark. So the number of
+/// marks is the number of messages.
 pub(crate) const MARK: u8 = b'~';
 
 /// The shortest text: a header of 25 bytes, six letters and the mark.
 pub(crate) const MIN_TEXT_BYTES: usize = 32;
 
-/// How the nicknames of attackers begin.
+/// The start of the attackers' nicknames.
 pub(crate) const ATTACKER_PREFIX: &str = "x-";
 
-/// How many texts of one sender have different numbers.
+/// The most texts of one sender: the header has no more numbers.
 pub(crate) const MAX_TEXTS: u32 = 1 << 24;
 
-/// The letters from which texts are cut. They have no pattern, so no piece looks like another.
+/// The letters from which texts are cut. They are random, so no two pieces are the same.
 const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
     let mut letters = [0; 2 * MAX_MESSAGE_BYTES];
     let (mut random, mut letter) = (Random::new(1), 0);
@@ -42,16 +43,17 @@ const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
 /// How the texts of one run are made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Texts {
-    /// The run's number. Lines of an earlier run may still be in the server's history.
+    /// The run's number. It distinguishes the texts of this run from those of an earlier run, which may still be
+    /// in the server's history.
     pub(crate) run: u32,
-    /// How many clients send: those with the numbers below this.
+    /// How many clients send. The senders are the clients whose numbers are below this.
     pub(crate) senders: u32,
     /// The longest text, in bytes; the lengths go from [`MIN_TEXT_BYTES`] up to this.
     pub(crate) max_bytes: usize,
 }
 
 impl Texts {
-    /// Appends a text, without a line end: its header, and letters that follow from that.
+    /// Appends a text, without a line end: its header, and letters that are computed from the header.
     pub(crate) fn append(&self, text: Text, to: &mut Vec<u8>) {
         let Text { sender, number, stamp } = text;
         to.extend(format!("{:06x}{sender:04x}{number:06x}{stamp:08x} ", self.run).bytes());
@@ -63,7 +65,7 @@ impl Texts {
         to.push(MARK);
     }
 
-    /// Reads a text's header. Returns `None` if it is not a text of this run.
+    /// Parses a text's header. Returns `None` if this is not a text of this run.
     fn parse(&self, text: &[u8]) -> Option<Text> {
         let header = str::from_utf8(text.get(..24)?).ok()?;
         let field = |range| u32::from_str_radix(header.get(range)?, 16).ok();
@@ -73,33 +75,33 @@ impl Texts {
     }
 }
 
-/// The part of a text that makes it different from the others.
+/// Identifies a text of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sender: u32,
-    /// Counted by its sender from 0.
+    /// The number of the text among those of its sender, from 0.
     pub(crate) number: u32,
-    /// When it was sent, in microseconds of a clock that starts again after 2^32 of them.
+    /// When the text was sent, in microseconds. The clock starts again at 0 after 2^32 microseconds.
     pub(crate) stamp: u32,
 }
 
-/// A line that came: its sender and its number.
+/// Identifies a received line: its sender and its number.
 pub(crate) type Line = (u32, u32);
 
 /// A fault of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It never came.
+    /// The line never arrived.
     Lost,
-    /// It came again.
+    /// The line arrived again.
     Doubled,
-    /// It came after a later one of the same sender.
+    /// The line arrived after a later line of the same sender.
     Reordered,
-    /// It is not a text of this run: it was torn, glued to another text, or changed.
+    /// The line is not a text of this run: it was torn, glued to another text, or changed.
     Corrupt,
-    /// It is whole, but under the nickname of somebody who did not send it.
+    /// The text is right, but the line has the nickname of somebody else.
     Misattributed,
-    /// It came back to its sender.
+    /// The line was sent back to its own sender.
     Own,
 }
 
@@ -118,28 +120,28 @@ impl Faults {
         self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
 
-    /// Returns all with their names.
+    /// Returns the counts with the names of the faults.
     pub(crate) fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
         ["lost", "doubled", "reordered", "corrupt", "misattributed", "own"].into_iter().zip(self.0)
     }
 }
 
-/// Judges the lines that one receiver got.
+/// Judges the lines that one receiver has received.
 #[derive(Debug)]
 pub(crate) struct Inspector {
     texts: Texts,
-    /// The receiver. `None` is a visitor, which stays only for a part of the run.
+    /// The receiver. `None` means a visitor, which stays only for a part of the run.
     client: Option<u32>,
-    /// By sender, the number after the highest that came.
+    /// For each sender, one more than the highest number that has arrived.
     next: Vec<u32>,
-    /// Lines that were skipped. If they still come, they are reordered. If not, they are lost.
+    /// Lines that were skipped. Those that arrive later are reordered. Those that never arrive are lost.
     missing: BTreeSet<Line>,
     order: Vec<Line>,
     faults: Faults,
     expected_text: Vec<u8>,
     /// Whether clients that are not part of the run may talk too.
     strangers: bool,
-    /// Whether the server's farewell came. Nothing may come after it.
+    /// Whether the server's farewell has arrived. No line may arrive after the farewell.
     pub(crate) farewell: bool,
 }
 
@@ -147,7 +149,7 @@ pub(crate) struct Inspector {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) faults: Faults,
-    /// The lines in the order in which they came.
+    /// The lines in the order in which they arrived.
     pub(crate) order: Vec<Line>,
 }
 
@@ -167,12 +169,12 @@ impl Inspector {
         }
     }
 
-    /// Lets clients talk that are not part of the run.
+    /// Accepts messages from clients that are not part of the run.
     pub(crate) fn among_strangers(self) -> Self {
         Self { strangers: true, ..self }
     }
 
-    /// Takes a line, without its line end. Returns its stamp if it was one that had to come.
+    /// Judges a line, without its line end. If the line is an expected message, returns its stamp.
     pub(crate) fn take(&mut self, line: &[u8]) -> Option<u32> {
         if line.is_empty() {
             return None;
@@ -192,7 +194,7 @@ impl Inspector {
         let Some(Text { sender, number, stamp }) =
             header.filter(|&header| self.is_whole(header, text))
         else {
-            // A visitor is shown history, and that may hold lines of an earlier run.
+            // A visitor first receives the history, which may contain lines of an earlier run.
             let may_be_older = self.client.is_none() && self.order.is_empty() && header.is_none();
             self.faults.add(Fault::Corrupt, u64::from(!may_be_older));
             return None;
@@ -224,8 +226,8 @@ impl Inspector {
         self.expected_text == text
     }
 
-    /// Ends the inspection. `messages` is how many lines of each sender had to come. `None` means that it is
-    /// not known how many the server took. Then only gaps between lines count as lost.
+    /// Ends the inspection. `messages` is how many lines of each sender were expected. `None` means that nobody
+    /// knows how many lines the server has read. Then only gaps between lines count as lost.
     pub(crate) fn finish(mut self, messages: Option<u32>) -> Findings {
         if let Some(client) = self.client {
             let others = (0..).zip(&self.next).filter(|&(sender, _)| sender != client);
@@ -237,9 +239,10 @@ impl Inspector {
     }
 }
 
-/// Returns whether that is a nickname which none of the run's clients has.
+/// Returns whether this nickname belongs to a client that is not part of the run.
 fn is_stranger(from: &[u8]) -> bool {
-    // Attackers take nicknames with this prefix. But random bytes may be a nickname by chance.
+    // Most attackers have nicknames with this prefix. But an attacker that sends random bytes may get any other
+    // nickname by chance.
     if from.starts_with(ATTACKER_PREFIX.as_bytes()) {
         return true;
     }
@@ -249,12 +252,12 @@ fn is_stranger(from: &[u8]) -> bool {
     !is_ours && str::from_utf8(from).is_ok_and(|from| Nickname::parse(from).is_ok())
 }
 
-/// Finds the one order that all receivers saw, each without its own lines. Returns `None` if there is no such
-/// order.
+/// Finds the common order of all lines. Each receiver saw this order without its own lines. Returns `None` if
+/// there is no common order.
 ///
-/// `receivers` are client numbers, and what [`Inspector::finish`] returned for each. A line is next
-/// in the common order when it is next for everyone except its sender. So it is next for one of the
-/// first two receivers. If neither has such a line, two receivers contradict each other.
+/// `receivers` has the number of each receiver, and the order that [`Inspector::finish`] returned for it. A line
+/// is the next one in the common order if it is next for all receivers except its sender. So it must be next for
+/// one of the first two receivers. If neither of the two has such a line, the receivers contradict each other.
 pub(crate) fn common_order(receivers: &[(u32, Vec<Line>)]) -> Option<Vec<Line>> {
     let sent_by = |client: u32, line: Line| client == line.0;
     let mut order = Vec::new();
@@ -276,7 +279,7 @@ pub(crate) fn common_order(receivers: &[(u32, Vec<Line>)]) -> Option<Vec<Line>> 
     rest.iter().all(|(_, lines)| lines.is_empty()).then_some(order)
 }
 
-/// Returns whether a visitor saw a piece of the common order, without a gap.
+/// Returns whether the lines that a visitor saw are a piece of the common order, without a gap.
 pub(crate) fn is_piece(order: &[Line], seen: &[Line]) -> bool {
     let start = order.iter().position(|line| Some(line) == seen.first());
     seen.is_empty() || start.is_some_and(|start| order[start..].starts_with(seen))
@@ -310,7 +313,7 @@ mod tests {
         [nickname(sender).as_bytes(), b": ", &text(sender, number)].concat()
     }
 
-    /// All lines of a run as `client` should see them, the senders taking turns.
+    /// All lines of a run as `client` should receive them. The senders take turns.
     fn whole_run(client: u32) -> Vec<Vec<u8>> {
         let numbers = (0..MESSAGES).flat_map(|number| (0..3).map(move |from| (from, number)));
         numbers
@@ -328,7 +331,7 @@ mod tests {
         (faults, order.into_iter().map(|(sender, number)| sender * MESSAGES + number).collect())
     }
 
-    /// The same, as [`Inspector`] has it: the lines of `inspect`'s order.
+    /// Converts the numbers in the order that `inspect` returns into lines.
     fn lines(order: &[u32]) -> Vec<Line> {
         order.iter().map(|line| (line / MESSAGES, line % MESSAGES)).collect()
     }
@@ -469,7 +472,7 @@ mod tests {
         for line in whole_run(LISTENER) {
             assert!(inspector.take(&line).is_some());
         }
-        // Half a line of the run is not a stranger's line.
+        // A part of a line of the run does not count as a stranger's line.
         inspector.take(&line(0, 0)[..3]);
         inspector.take(b"u00001: abc");
         inspector.take(SHUTTING_DOWN.as_bytes());

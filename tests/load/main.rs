@@ -1,5 +1,5 @@
-//! The tool that measures, checks and besieges a chat server: many clients, and what each of them
-//! received. Arguments in, exit code out.
+//! The tool that measures, checks and attacks a chat server. It runs many clients, and checks what each client
+//! received.
 //!
 //! ```text
 //!  main thread ── directs ──> the run ──> reader threads, few    connect, log in, read for all
@@ -7,11 +7,12 @@
 //!                              share       attackers, in a siege  threads of their own, blocking
 //! ```
 //!
-//! A run has five steps. All clients join. The first says a line that everyone sees, the *roll
-//! call*: joins and history are before it. The senders send. When the first client has everything
-//! it says the *closing line*: since the server keeps one order, nothing that had to come is behind
-//! it. All leave. A siege is such a run too, in which everybody talks at a human pace and every line
-//! is checked, while attackers do their worst beside it.
+//! A run has five steps. First, all clients join. Second, the first client says a line that everyone sees, the
+//! *roll call*. All join notices and the history come before this line. Third, the senders send their messages.
+//! Fourth, when the first client has received all messages, it says the *closing line*. The server keeps one
+//! order of lines, so a client that has received the closing line must have received all messages. Last, all
+//! clients leave. A siege is also a run. In a siege, all clients talk at a human pace, and every line is checked,
+//! while attackers try to disturb the server.
 //!
 //! Reading order: [`options`], [`direct`], [`mod@run`], [`readers`], [`client`], [`senders`]; the pure
 //! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], which finds out whether a rate limit would
@@ -89,7 +90,7 @@ fn print(text: impl Display) -> ExitCode {
     }
 }
 
-/// Prints a line for the person who watches. If standard error is closed, nobody watches.
+/// Prints a line to standard error. An error is ignored, because then nobody reads the output.
 fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,8 +1,8 @@
-//! For comparison: a chat server of the same shape, written the obvious way.
+//! For comparison with the real server: a chat server with a similar structure, written in the obvious way.
 //!
-//! One thread per client and a registry behind a mutex, as in the real one. But each line is read and
-//! written by itself, to each client, under the registry's lock. It speaks just as much of the line
-//! protocol as the measuring tool needs, so that both can be measured with the same commands:
+//! Like the real server, it has one thread for each client and a registry behind a mutex. But it reads each line
+//! separately, and writes it to each client separately, while it holds the registry's lock. It speaks only the
+//! part of the line protocol that the measuring tool needs. So the same commands measure both servers:
 //!
 //! ```sh
 //! cargo run --release --example naive_server -- 5556 &
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
     let registry = Registry::default();
     for stream in listener.incoming() {
         let (stream, registry) = (stream?, Arc::clone(&registry));
-        // Why a client ends does not matter here.
+        // An error ends only this client's session, so it is ignored here.
         thread::spawn(move || drop(serve(&stream, &registry)));
     }
     Ok(())
@@ -61,7 +61,7 @@ fn serve(mut stream: &TcpStream, registry: &Registry) -> io::Result<()> {
 fn broadcast(clients: &HashMap<String, TcpStream>, sender: Option<&str>, line: &str) {
     for (name, mut stream) in clients {
         if Some(name.as_str()) != sender {
-            // If the client is gone, its own thread finds out.
+            // If this write fails, the client's own thread notices it.
             let _ = stream.write_all(line.as_bytes());
         }
     }

@@ -67,19 +67,19 @@ pub(crate) fn help() -> String {
     ATTACKS.iter().fold(HELP.to_owned(), |help, attack| help + &line(attack))
 }
 
-/// The treatment of each delivery.
+/// What is done with each delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Measure {
-    /// It is counted.
+    /// Each delivery is counted.
     #[default]
     Count,
-    /// It is timed.
+    /// Each delivery is timed.
     Time,
-    /// It is checked.
+    /// Each delivery is checked.
     Check,
 }
 
-/// Each scenario: name, what is measured, and the columns of the table in [`HELP`].
+/// Each scenario: its name, what is done with each delivery, and the columns of the table in [`HELP`].
 const SCENARIOS: [(&str, Measure, [u32; 7]); 6] = [
     ("flood", Measure::Count, [100, 4, 20_000, 64, 0, 0, 100]),
     ("everyone", Measure::Count, [300, u32::MAX, 100, 64, 0, 0, 100]),
@@ -89,20 +89,20 @@ const SCENARIOS: [(&str, Measure, [u32; 7]); 6] = [
     ("integrity", Measure::Check, [50, 10, 1000, 200, 0, 0, 100]),
 ];
 
-/// How often each client of a siege says something.
+/// The time between two messages of a client in a siege.
 const SIEGE_PAUSE: Duration = Duration::from_secs(2);
 
-/// The most clients: each takes one of the 28,232 ports that Linux gives to clients.
+/// The most clients. Each client needs one of the 28,232 ports that Linux assigns to clients.
 const MAX_CLIENTS: u64 = 28_000;
 
-/// How a server is besieged.
+/// The settings of a siege.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Siege {
     /// How long the attacks last.
     pub(crate) time: Duration,
-    /// Whether the server is ended in the middle of them.
+    /// Whether the server is stopped in the middle of the attacks.
     pub(crate) ends: bool,
-    /// The one attack, or all of them.
+    /// The name of the only attack. `None` means all attacks.
     pub(crate) attack: Option<String>,
 }
 
@@ -111,42 +111,42 @@ pub(crate) struct Siege {
 pub(crate) struct Options {
     /// The scenario's name.
     pub(crate) scenario: String,
-    /// The treatment of each delivery.
+    /// What is done with each delivery.
     pub(crate) measure: Measure,
-    /// Where the server is.
+    /// The address of the server.
     pub(crate) endpoint: Endpoint,
-    /// Whether it may be on another machine.
+    /// Whether the server may be on another machine.
     pub(crate) anywhere: bool,
-    /// The server's process.
+    /// The number of the server's process.
     pub(crate) pid: Option<String>,
     /// Whether every second client stops reading now and then.
     pub(crate) pauses: bool,
     /// How many clients read.
     pub(crate) clients: u32,
-    /// How many of those send.
+    /// How many of the clients send messages.
     pub(crate) senders: u32,
-    /// How many messages each of those sends.
+    /// How many messages each sender sends.
     pub(crate) messages: u32,
-    /// How long a message is.
+    /// The length of a message.
     pub(crate) bytes: u32,
-    /// Messages a second from each sender; 0 for no limit.
+    /// How many messages each sender sends per second; 0 means no limit.
     pub(crate) rate: u32,
-    /// How many more clients read nothing until the others are done.
+    /// How many additional clients read nothing until the others are done.
     pub(crate) stalled: u32,
     /// How many clients may be joining at the same time.
     pub(crate) joining: u32,
-    /// How many more clients come and go.
+    /// How many additional clients join and leave again and again.
     pub(crate) visitors: u32,
     /// After this many seconds without a byte, a missing line counts as lost.
     pub(crate) silence: u32,
     /// The seed for the random choices of the attacks.
     pub(crate) seed: u32,
-    /// How many more connections than the clients' a server that the siege starts accepts. The attacks ask
-    /// for more.
+    /// How many connections a server that the siege starts accepts in addition to the clients' connections. The
+    /// attackers try to open more connections than this.
     pub(crate) places: u32,
-    /// How many milliseconds 99 of 100 deliveries may take in a siege; 0 for no bound.
+    /// The bound for 99 of 100 deliveries in a siege, in milliseconds; 0 means no bound.
     pub(crate) bound: u32,
-    /// The attacks, if it is a siege.
+    /// The settings of the siege. `None` if the scenario is not a siege.
     pub(crate) siege: Option<Siege>,
 }
 
@@ -155,7 +155,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with them.
+    /// Describes the first mistake in the arguments.
     pub(crate) fn parse(
         arguments: impl Iterator<Item = String>,
     ) -> Result<Request<Self>, UsageError> {
@@ -221,7 +221,8 @@ impl Options {
         Ok(options)
     }
 
-    /// Returns the defaults of a siege. They have no port, so the siege starts a server of its own.
+    /// Returns the defaults of a siege. The default port is 0, which means that the siege starts a server of its
+    /// own.
     fn of_a_siege(name: &str) -> Self {
         let mut endpoint = Endpoint::default();
         endpoint.port = 0;
@@ -247,7 +248,7 @@ impl Options {
         self.siege.is_some() && self.endpoint.port == 0
     }
 
-    /// Returns all numbers with their names, the columns of the table in [`HELP`] first.
+    /// Returns all numeric options with their names. The columns of the table in [`HELP`] come first.
     pub(crate) fn numbers(&mut self) -> [(&'static str, &mut u32); 12] {
         [
             ("clients", &mut self.clients),
@@ -265,7 +266,7 @@ impl Options {
         ]
     }
 
-    /// Refuses options that contradict each other.
+    /// Refuses values that are out of range, and options that contradict each other.
     fn check(&self) -> Result<(), UsageError> {
         let all: u64 = [self.clients, self.stalled, self.visitors].map(u64::from).iter().sum();
         let bytes = MIN_TEXT_BYTES..=MAX_MESSAGE_BYTES;
@@ -286,7 +287,7 @@ impl Options {
         broken.map_or(Ok(()), |(_, why)| Err(UsageError::new(why)))
     }
 
-    /// Returns the time between two messages of any senders. `None` if they flood.
+    /// Returns the time between two messages of all senders together. `None` if the senders send without pauses.
     pub(crate) fn interval(&self) -> Option<Duration> {
         if self.siege.is_some() {
             return SIEGE_PAUSE.checked_div(self.senders);

@@ -1,9 +1,9 @@
 //! The few threads that read for all clients.
 //!
-//! A reader thread goes around its clients and reads from each without waiting; after a round that
-//! brought little it sleeps for a moment. One thread per client, blocked in `read`, would be simpler. But
-//! the sender pays for waking it: in a quiet room of 500 clients, on two cores, a delivery then cost the
-//! server twice as much (10 µs, not 5). A tool must not measure itself.
+//! A reader thread reads from each of its clients in turn, without waiting. After a round with few bytes it
+//! sleeps for a moment. One thread for each client, blocked in `read`, would be simpler. But then the server
+//! would have to wake a thread with each write. In a quiet room of 500 clients on two cores, this doubled the
+//! server's cost of a delivery (10 µs instead of 5 µs). The tool must not measure its own costs.
 
 use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,21 +15,21 @@ use crate::integrity::Findings;
 use crate::nickname;
 use crate::run::{Role, Run};
 
-/// How much one read can take, which also limits a line. Servers send lines of at most 64 KiB.
+/// The most bytes of one read. A line cannot be longer than this. Servers send lines of at most 64 KiB.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// A round that brought less than this from each client came too early: the server writes while
-/// this thread sleeps, and the next reads bring more.
+/// If a round reads fewer bytes than this per client, the thread sleeps. The server continues to write during the
+/// sleep, so the next reads return more bytes.
 const LITTLE_BYTES: usize = 2048;
 
-/// The shortest sleep: the system adds some 50 µs of its own to any.
+/// The shortest sleep. The system makes each sleep about 50 µs longer.
 const MIN_SLEEP: Duration = Duration::from_micros(100);
 
-/// The longest: what this tool adds to the time of a delivery.
+/// The longest sleep. The measured time of a delivery can be too long by this much.
 const MAX_SLEEP: Duration = Duration::from_micros(500);
 
-/// Connects every `readers`th client, from number `reader` on, once it is admitted. Reads for these clients
-/// until the run is closed. Sleeps between rounds.
+/// Connects every `readers`th client, beginning with the client number `reader`, as soon as the client is
+/// admitted. Reads for these clients until the run is closed. Sleeps between rounds.
 pub(crate) fn read_loop(run: &Run, reader: u32, readers: u32) -> (Vec<Client>, Vec<Findings>) {
     let joining = run.options.joining.div_ceil(readers) as usize;
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -51,8 +51,8 @@ pub(crate) fn read_loop(run: &Run, reader: u32, readers: u32) -> (Vec<Client>, V
                 && let Tally::Lines(inspector, _) = mem::replace(&mut client.tally, Tally::Count)
             {
                 visits.push(inspector.finish(None));
-                // Another name each time: the server may not have noticed yet that the last has
-                // gone.
+                // The visitor gets a new name each time, because the server may not have noticed the end of its
+                // last visit yet.
                 let name = format!("{}-{}", nickname(client.number), visits.len());
                 if !run.over.load(Relaxed)
                     && let Some(again) = Client::connect(run, client.number, name)

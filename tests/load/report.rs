@@ -1,4 +1,4 @@
-//! The report: what a run showed, as a table for people and as one line for programs.
+//! The report: the results of a run, as a table for people and as one line for programs.
 
 #![allow(clippy::cast_precision_loss, reason = "figures to be read; 52 bits are plenty")]
 
@@ -19,21 +19,21 @@ use crate::siege;
 pub(crate) struct Findings {
     pub(crate) clients: Vec<Client>,
     pub(crate) visits: Vec<integrity::Findings>,
-    /// The resources of the server and of this process at three moments: when one client was in, when all were in, and
-    /// when all had read everything.
+    /// The resources of the server and of this process at three moments: when one client had joined, when all
+    /// clients had joined, and when all had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
-    /// How long it took until all were in, and until all knew of all the others.
+    /// How long it took until all clients had joined, and until all clients knew of all the others.
     pub(crate) joined: Duration,
     pub(crate) told: Duration,
     /// When the talking began, and when the closing line was said.
     pub(crate) began: Option<Instant>,
     pub(crate) closing: Option<Instant>,
-    /// How late the latest message was.
+    /// The greatest delay of a message.
     pub(crate) late: Duration,
     pub(crate) siege: Option<siege::Outcome>,
 }
 
-/// The result of a run. As text: a table and a histogram, and last one line of `key=value`.
+/// The result of a run. Its text is a table, a histogram, and finally one line of `key=value` pairs.
 #[derive(Debug)]
 pub(crate) struct Report {
     ok: bool,
@@ -69,10 +69,10 @@ struct Totals {
 impl Totals {
     fn add(&mut self, client: Client, run: &Run, closed: bool) {
         let ended_early = run.options.siege.as_ref().is_some_and(|siege| siege.ends);
-        // If the server ends in the middle, nobody knows how much it took.
+        // If the server ends in the middle of the run, nobody knows how many lines it has read.
         let messages = Some(run.messages.load(Relaxed)).filter(|_| !ended_early);
         let expected = messages.map_or(client.received, |_| run.expected(client.number));
-        // A client that has read the farewell counts as one that has left.
+        // A client that has read the farewell was not cut off, so it does not count as disconnected.
         let farewell = matches!(&client.tally, Tally::Lines(inspector, _) if inspector.farewell);
         let left = client.end == Phase::Gone && !(farewell && run.options.starts_server());
         match client.role {
@@ -92,9 +92,9 @@ impl Totals {
             self.faults.add(Fault::Doubled, came.saturating_sub(expected));
         };
         compare(run.streams.len() as u64, client.notices);
-        // A client that got nothing more, though the closing line was said, lost at least that.
+        // If the closing line was said, a client that has fallen silent has lost at least the closing line.
         compare(u64::from(client.end == Phase::Silent && closed), 0);
-        // The server may disconnect a client that stalled.
+        // The server may disconnect a stalled client. Then its messages are not compared.
         if !matches!(client.tally, Tally::Lines(..)) && (client.role == Role::Member || !left) {
             compare(expected, client.received);
         }
@@ -113,7 +113,7 @@ impl Totals {
         }
     }
 
-    /// How much came, and how fast.
+    /// Adds the figures about the deliveries.
     fn deliveries(&self, run: &Run, began: Option<Instant>, figures: &mut Figures) {
         if self.expected == 0 {
             return;
@@ -130,7 +130,7 @@ impl Totals {
         }
     }
 
-    /// The faults.
+    /// Adds the figures about the faults.
     fn faults(&self, figures: &mut Figures) {
         for (name, count) in self.faults.named() {
             figures.add(name, count);
@@ -142,7 +142,7 @@ impl Totals {
     /// The resources of the server and of this process.
     fn usage(&self, run: &Run, samples: &[[Option<Sample>; 2]; 3], figures: &mut Figures) {
         let [[alone, own_alone], [full, own_full], [after, own_after]] = *samples;
-        // In a storm the work is the joining.
+        // If nobody talks, as in a storm, the joins are measured.
         let talks = self.expected > 0;
         let (before, own_before) = if talks { (full, own_full) } else { (alone, own_alone) };
         if let (Some(alone), Some(before), Some(full), Some(after)) = (alone, before, full, after) {
@@ -165,7 +165,7 @@ impl Totals {
     }
 }
 
-/// The result of a siege.
+/// Adds the figures of a siege.
 fn siege_figures(before: Option<Sample>, outcome: &siege::Outcome, figures: &mut Figures) {
     let peak = before.map(|_| outcome.peak);
     for (when, usage) in [("start", before), ("peak", peak), ("end", outcome.healed)] {
@@ -183,7 +183,7 @@ fn siege_figures(before: Option<Sample>, outcome: &siege::Outcome, figures: &mut
 }
 
 impl Report {
-    /// Judges what was found.
+    /// Makes the report, and judges the run.
     pub(crate) fn new(run: &Run, findings: Findings) -> Self {
         let mut options = run.options.clone();
         options.messages = run.messages.load(Relaxed);
@@ -192,7 +192,7 @@ impl Report {
         for client in findings.clients {
             totals.add(client, run, closed);
         }
-        // Where lines are missing there is nothing to compare, and the verdict is known.
+        // If there are faults, the orders cannot be compared, and the run has failed in any case.
         let checks = options.measure == Measure::Check;
         let whole = checks && totals.faults == Faults::default();
         let order = if whole { common_order(&totals.orders) } else { None };
@@ -203,7 +203,7 @@ impl Report {
         }
         let bound = Duration::from_millis(options.bound.into());
         let is_late = !bound.is_zero() && totals.latencies.per_mille(990) > bound;
-        // A server of our own closes with its farewell, which a client that was not cut off has read.
+        // A server that this program started ends with its farewell. So there the closing line is not needed.
         let ok = totals.faults == Faults::default()
             && totals.disconnected == 0
             && (closed || options.starts_server())

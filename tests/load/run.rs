@@ -1,4 +1,4 @@
-//! A run: what all of its threads share. They use it to tell each other how far they are.
+//! A run: the data that all of its threads share. The threads use it to tell each other their progress.
 
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
@@ -14,31 +14,32 @@ use crate::say;
 /// The purpose of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It receives everything.
+    /// The client receives everything.
     Member,
-    /// It does not read while the others talk.
+    /// The client does not read while the others talk.
     Stalled,
-    /// It comes and goes.
+    /// The client joins and leaves again and again.
     Visitor,
 }
 
-/// The data that all threads of a run share. The counters leave out visitors. `Relaxed` is enough for them
-/// and for the flags: each is looked at again and again, and stands for nothing but itself.
+/// The data that all threads of a run share. The counters of clients do not count visitors. `Relaxed` is enough
+/// for the counters and the flags: the threads poll each of them, and no other data depends on them.
 pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
     pub(crate) texts: Texts,
-    /// The actions with which the first client ends the joining and the talking.
+    /// The lines with which the first client ends the joining (the roll call) and the talking (the closing line).
     pub(crate) roll_call: String,
     pub(crate) closing: String,
-    /// Stamps in messages count from here.
+    /// The moment from which the stamps in messages count.
     pub(crate) epoch: Instant,
     /// The connections by client number, for the threads that write. A second descriptor for each client
     /// would halve the number of clients.
     pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
     pub(crate) admitted: AtomicU32,
-    /// How many clients are in, have seen the roll call, have received everything, and are gone.
+    /// Four counters: how many clients have joined, have seen the roll call, have ended their talking, and are
+    /// gone.
     pub(crate) joined: AtomicU32,
     pub(crate) ready: AtomicU32,
     pub(crate) done: AtomicU32,
@@ -46,27 +47,28 @@ pub(crate) struct Run {
     pub(crate) received: AtomicU64,
     /// How many messages the first client has received.
     pub(crate) first_received: AtomicU64,
-    /// How many messages each sender sends. In a siege there is no bound until the siege sets one.
+    /// How many messages each sender sends. In a siege this number becomes known only when the senders stop.
     pub(crate) messages: AtomicU32,
-    /// The senders end after this round, and note its number in `messages`.
+    /// The senders stop after the current turn of all senders, and store in `messages` how many messages each has
+    /// sent.
     pub(crate) quiet: AtomicBool,
-    /// The members have received everything. Stalled clients read now, and no more visitors come.
+    /// The members have received everything. Now the stalled clients read, and no more visitors join.
     pub(crate) over: AtomicBool,
-    /// All threads end.
+    /// All threads of the run end.
     pub(crate) closed: AtomicBool,
     failure: OnceLock<String>,
     /// How many broken promises there were, apart from lost or wrong lines.
     broken: AtomicU32,
 }
 
-/// How many broken promises are printed. The first ones say what is wrong.
+/// The most broken promises that are printed. The first few are enough to see what is wrong.
 const MAX_TOLD: u32 = 20;
 
 impl Run {
-    /// A run that nobody has joined.
+    /// Makes a run that no client has joined yet.
     pub(crate) fn new(options: &Options, address: SocketAddr) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Another run hardly ever has the same number.
+        // It is unlikely that another run has the same number.
         let run = now.subsec_nanos().rotate_left(16) ^ std::process::id();
         Self {
             options: options.clone(),
@@ -96,17 +98,17 @@ impl Run {
         }
     }
 
-    /// Ends the run. The first reason counts, and the main thread reports it.
+    /// Makes the run fail. The main thread reports the first reason that is given.
     pub(crate) fn fail(&self, why: String) {
         self.failure.get_or_init(|| why);
     }
 
-    /// Returns the reason that was given, if one was.
+    /// Returns why the run failed, if it failed.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
 
-    /// Notes that a promise was broken, and says so; the run goes on.
+    /// Counts a broken promise of the server, and prints it. The run continues.
     pub(crate) fn accuse(&self, what: impl Display) {
         if self.broken.fetch_add(1, Relaxed) < MAX_TOLD {
             say(format_args!("[ERROR] {what}"));
@@ -118,13 +120,13 @@ impl Run {
         self.broken.load(Relaxed)
     }
 
-    /// Returns the time on the clock of the stamps in messages.
+    /// Returns the current time for a stamp in a message, in microseconds since the run's epoch.
     #[expect(clippy::cast_possible_truncation, reason = "the clock starts again after 71 minutes")]
     pub(crate) fn stamp(&self) -> u32 {
         self.epoch.elapsed().as_micros() as u32
     }
 
-    /// Returns what a client is there for.
+    /// Returns the role of a client.
     pub(crate) fn role(&self, client: u32) -> Role {
         let Options { clients, stalled, .. } = self.options;
         match client {

@@ -1,9 +1,9 @@
-//! The scout finds out, before the clients come, whether the server limits how fast one client may talk.
-//! If so, a run measures that limit, and the person who started it should know.
+//! Before the clients join, the scout finds out whether the server limits how fast one client may talk. With such
+//! a limit, a run would measure only the limit, so the user is warned.
 //!
-//! One blocking connection on the main thread. It joins, asks `/ping` a few times at once, again and
-//! again, and leaves. A limit shows as answers that come one by one. A server without `/ping` is not
-//! asked.
+//! The scout is one blocking connection on the main thread. It joins, sends several `/ping` commands at once,
+//! again and again, and leaves. If the answers arrive slowly, the server has a limit. On a server without
+//! `/ping`, the scout cannot find out.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 use crate::options::Options;
 use crate::stranger::Stranger;
 
-/// Its nickname, which no client has.
+/// The scout's nickname. No client of a run has this nickname.
 const NICKNAME: &str = "u-scout";
 
-/// How many questions are sent at once. They are few, because a server that limits the rate has to answer all
-/// of them before the scout is gone.
+/// How many questions are sent at once. The number is small, because a server that limits the rate has to answer
+/// all of them before the scout can leave.
 const AT_ONCE: u32 = 10;
 
 /// The scout asks at most this many questions. It is twice the burst that this chat's server allows.
 const MAX_LINES: u32 = 400;
 
-/// Answers that take longer than this show a limit. Without a limit they take a millisecond. At fifty lines a
-/// second they take two hundred.
+/// If the answers to one set of questions take longer than this, there is a limit. Without a limit they take
+/// about a millisecond. With a limit of fifty lines a second they take 200 milliseconds.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// Returns a warning if the server's limit will decide the result. Returns `None` if it will not, or if that
-/// cannot be found out.
+/// Returns a warning if a rate limit of the server will decide the result. Returns `None` if there is no such
+/// limit, or if the scout cannot find out.
 pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
     let lines = options.messages.min(MAX_LINES);
     if options.senders == 0 || lines < 2 * AT_ONCE {
@@ -47,7 +47,7 @@ pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
 
 struct Scout {
     stranger: Stranger,
-    /// How many lines it has sent.
+    /// How many lines the scout has sent.
     sent: u32,
 }
 
@@ -67,7 +67,8 @@ impl Scout {
         self.stranger.line().ok()
     }
 
-    /// Every server sends an action back. Only some servers answer a `/ping` before it.
+    /// Returns whether the server answers `/ping`. Every server sends an action back to its sender. So if no
+    /// answer has arrived before the action, the server does not know `/ping`.
     fn knows_ping(&mut self) -> bool {
         let mut knows = false;
         if self.send("/ping 0\n/me looks around\n").is_none() {
@@ -82,11 +83,12 @@ impl Scout {
         false
     }
 
-    /// Returns how many lines pass at once and how many a second from then on; `None` without a limit.
+    /// Returns how many lines the server accepts at once, and how many lines per second after that. Returns
+    /// `None` if there is no limit.
     fn limit(&mut self, lines: u32) -> Option<(u32, f64)> {
         while self.sent < lines {
             let at_once = self.sent;
-            // It asks twice, since a machine may be busy for a moment.
+            // A slow answer is confirmed by a second one, because the machine may be busy for a moment.
             if self.ask()? > SLOW {
                 let took = self.ask()?;
                 if took > SLOW {
@@ -111,7 +113,7 @@ impl Scout {
 
     /// Leaves, and waits until the server has noticed.
     fn leave(mut self) {
-        // It fails when the server has closed already.
+        // This fails if the server has already closed.
         let _ = self.send("/quit\n");
         self.stranger.end_input();
         while self.line().is_some() {}

@@ -1,8 +1,8 @@
-//! The senders: what is said, and the one thread that writes it for all of them.
+//! The senders: their messages, and the one thread that writes the messages of all senders.
 //!
-//! The senders take turns. With a rate, each turn is one message, at its time. Without a rate, each turn is
-//! as many messages as a pasted text or a script would write at once. The thread sleeps until the next
-//! message is due, and for a moment when a connection is full.
+//! The senders take turns. With a rate, each turn is one message, which is sent at its due time. Without a rate,
+//! each turn is many messages, as when a script sends them or somebody pastes a text. The thread sleeps until the
+//! next message is due. If a connection is full, the thread sleeps for a moment.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -17,10 +17,11 @@ use crate::run::Run;
 /// How many bytes a sender without a rate sends in a turn.
 const TURN_BYTES: u32 = 16 * 1024;
 
-/// How long a sender waits for space in its connection: much less than it takes to empty it.
+/// How long a sender waits for space in its connection. This is much less than the time that it takes to empty a
+/// full connection.
 const FULL_SLEEP: Duration = Duration::from_micros(200);
 
-/// Sends all messages of all senders. Returns when it began, and how late the latest turn was.
+/// Sends all messages of all senders. Returns when the sending began, and the greatest delay of a turn.
 pub(crate) fn send(run: &Run) -> (Instant, Duration) {
     let (messages, interval) = (run.options.messages, run.options.interval());
     let turn = interval.map_or(TURN_BYTES / run.options.bytes, |_| 1);
@@ -53,8 +54,8 @@ pub(crate) fn send(run: &Run) -> (Instant, Duration) {
     (start, late)
 }
 
-/// Writes everything to a stream whose writes do not wait. An error ends this. The reader of the stream finds
-/// the error too.
+/// Writes all bytes to a non-blocking stream. Stops at an error, because the stream's reader notices the error
+/// too.
 pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     while !bytes.is_empty() && !run.closed.load(Relaxed) {
         match stream.write(bytes) {
@@ -65,7 +66,8 @@ pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// Appends a message: a text of the integrity check, or a mark, a stamp and filling.
+/// Appends a message with its line end. The message is a text of the integrity check, or a mark, a stamp if
+/// deliveries are timed, and filler.
 fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     if run.options.measure == Measure::Check {
         run.texts.append(Text { sender, number, stamp: run.stamp() }, to);
@@ -80,7 +82,7 @@ fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Reads the stamp of a message: microseconds since the run's epoch. Returns `None` if it is damaged.
+/// Parses the stamp of a message: microseconds since the run's epoch. Returns `None` if the message is damaged.
 pub(crate) fn sent_at(text: &[u8], run: &Run) -> Option<Duration> {
     let stamp = text.get(1..13).filter(|_| text.len() == run.options.bytes as usize)?;
     str::from_utf8(stamp).ok()?.parse().map(Duration::from_micros).ok()

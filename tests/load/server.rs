@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::proc::memory_of;
 
-/// How long the server may take to end. It promises three seconds.
+/// How long the server may take to end. It promises to end within three seconds.
 const MAX_END_TIME: Duration = Duration::from_secs(5);
 
-/// How often this program looks whether the server has ended.
+/// How often this program checks whether the server has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// The log's words for a panic of a client's thread.
+/// The text in the log for a panic of a client's thread.
 const FAULT: &str = "Internal error";
 
-/// A running server. When it is dropped, it is killed.
+/// A running server. Dropping this value kills the server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
-    /// Returns the faults that were logged; ends with the server.
+    /// The thread that reads the log. It ends when the server has ended, and returns the logged faults.
     log: Option<JoinHandle<Vec<String>>>,
 }
 
@@ -52,13 +52,13 @@ impl Server {
         Ok(server)
     }
 
-    /// Its process.
+    /// Returns the number of the server's process.
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()
     }
 
-    /// Ends it as a service manager does. Returns how long that took, the most memory that it ever had, in
-    /// KiB, and what went wrong.
+    /// Stops the server as a service manager does. Returns how long that took, the most memory that the server
+    /// ever used, in KiB, and everything that went wrong.
     pub(crate) fn stop(mut self) -> (Duration, u64, Vec<String>) {
         let start = Instant::now();
         let (mut peak_kib, mut wrong) = (0, Vec::new());
@@ -69,14 +69,14 @@ impl Server {
             Err(error) => wrong.push(format!("the server cannot be ended: {error}")),
         }
         let took = start.elapsed();
-        // This ends its standard output, and so the thread that reads the log.
+        // This ends the server's standard output, which ends the thread that reads the log.
         self.kill();
         let faults = self.log.take().map(JoinHandle::join);
         wrong.extend(faults.and_then(Result::ok).into_iter().flatten());
         (took, peak_kib, wrong)
     }
 
-    /// Sends it SIGTERM and polls for its end.
+    /// Sends SIGTERM to the server, and polls until it has ended.
     fn end(&mut self, start: Instant, peak_kib: &mut u64) -> io::Result<Option<ExitStatus>> {
         if let Some(early) = self.child.try_wait()? {
             return Ok(Some(early));
@@ -94,7 +94,7 @@ impl Server {
     }
 
     fn kill(&mut self) {
-        // `kill` fails if the process has already ended, and that is wanted.
+        // This fails if the process has already ended, as it should have.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

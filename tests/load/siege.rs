@@ -1,10 +1,10 @@
-//! A siege: a run with attackers. The clients of the run must not notice them.
+//! A siege: a run with attackers. The clients of the run must not be disturbed by the attackers.
 //!
-//! The lines that the clients must receive are checked as in every run. The rest is checked here: the attackers get
-//! what they are promised, memory stays within bounds, and afterwards the server is as it was before.
+//! The lines that the clients receive are checked as in an integrity run. This module checks three more things:
+//! the server keeps its promises to the attackers, its memory stays within bounds, and it releases all resources
+//! after the attacks.
 //!
-//! Every attacker is a thread of the run's scope. Nothing is without a bound: connections, time, and
-//! waiting.
+//! Every attacker is a scoped thread. The number of its connections, its time and its waits are bounded.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -19,26 +19,26 @@ use crate::random::Random;
 use crate::run::Run;
 use crate::server::Server;
 
-/// How many seconds a server that the siege starts waits for a nickname. It is short, so that the deadline is
-/// reached in a siege.
+/// How many seconds a server that the siege starts waits for a nickname. It is short, so that some attackers
+/// reach this deadline.
 const LOGIN_TIMEOUT: &str = "3";
 
-/// How often the main thread looks whether the time is over, and what the server uses.
+/// How often the main thread checks whether the siege is over, and measures the server's resources.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The pause of an attacker between two rounds.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How long the server may take to be as it was before. It promises to notice a vanished peer within two
-/// minutes.
+/// How long the server may take to release its resources after the attacks. It promises to notice a vanished peer
+/// within two minutes.
 const HEAL_TIME: Duration = Duration::from_secs(150);
 
-/// How much more memory the server may hold in the end, in KiB. The allocator keeps some memory for each
-/// thread that there was. A leak would grow with time.
+/// How much more memory the server may use after the siege than before, in KiB. The allocator keeps some memory
+/// of threads that have ended. A leak would grow beyond this with time.
 const MAX_KEPT_KIB: u64 = 128 << 10;
 
-/// How much more memory it may hold at any time, in KiB: the bounds of its queues, and the waste of the
-/// allocator.
+/// How much more memory the server may use during the siege than before, in KiB. This covers the bounds of its
+/// queues, and the overhead of the allocator.
 const MAX_PEAK_KIB: u64 = 512 << 10;
 
 /// The data that the attackers share.
@@ -46,9 +46,9 @@ pub(crate) struct Field<'a> {
     pub(crate) run: &'a Run,
     /// The attacks are over.
     pub(crate) over: Flag,
-    /// An attack has all that it wanted, and the server may be ended at once.
+    /// An attack has reached its goal, so the server can be stopped now.
     pub(crate) complete: Flag,
-    /// The server is being ended. A connection that breaks from now on breaks no promise.
+    /// The server is being stopped. From now on, a broken connection is no broken promise.
     ending: Flag,
     strangers: AtomicU64,
     /// How many rounds of each attack were fought.
@@ -60,15 +60,15 @@ pub(crate) struct Field<'a> {
 pub(crate) struct Outcome {
     /// How many rounds of each attack were fought.
     pub(crate) rounds: Vec<(&'static str, u64)>,
-    /// The most that the server used.
+    /// The most resources that the server used.
     pub(crate) peak: Sample,
     /// The server's resources after it had recovered.
     pub(crate) healed: Option<Sample>,
-    /// How long it took to end.
+    /// How long the server took to end.
     pub(crate) ended: Option<Duration>,
 }
 
-/// Something that happens once, and that can be waited for.
+/// A flag that is raised once. Threads can wait for it.
 #[derive(Default)]
 pub(crate) struct Flag {
     raised: Mutex<bool>,
@@ -81,8 +81,8 @@ impl Flag {
         self.changed.notify_all();
     }
 
-    /// Blocks until it is raised, but at most for `time`. Returns whether it is raised. All loops here pause
-    /// with this.
+    /// Blocks until the flag is raised, but at most for `time`. Returns whether the flag is raised. Most pauses
+    /// of a siege use this function.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(raised, time, |raised| !*raised);
@@ -100,8 +100,8 @@ pub(crate) fn start_server(options: &Options) -> Result<Server, String> {
     Server::start(&["--max-clients", &places, "--login-timeout", LOGIN_TIMEOUT])
 }
 
-/// Attacks while the run's clients talk. Blocks until all attackers have given up and the server is
-/// as it was, or has ended.
+/// Attacks while the run's clients talk. Blocks until all attackers have stopped, and the server has either
+/// released its resources or ended.
 pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> Outcome {
     let chosen = |attack: &&Attack| siege.attack.as_ref().is_none_or(|name| attack.name == name);
     let field = Field {
@@ -140,7 +140,7 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
     outcome
 }
 
-/// Ends a server. Returns how long that took, and the most memory that it ever had, in KiB.
+/// Stops a server. Returns how long that took, and the most memory that the server ever used, in KiB.
 pub(crate) fn stop(run: &Run, server: Server) -> (Duration, u64) {
     let (took, peak_kib, wrong) = server.stop();
     for what in wrong {
@@ -150,19 +150,19 @@ pub(crate) fn stop(run: &Run, server: Server) -> (Duration, u64) {
 }
 
 impl Field<'_> {
-    /// A new nickname.
+    /// Returns a new nickname for an attacker.
     pub(crate) fn nickname(&self, attack: &str) -> String {
         format!("{ATTACKER_PREFIX}{attack}-{}", self.strangers.fetch_add(1, Relaxed))
     }
 
-    /// A new nickname of the greatest length: 32 letters, most of them of four bytes.
+    /// Returns a new nickname of the greatest length: 32 letters, most of them with four bytes.
     pub(crate) fn long_nickname(&self, attack: &str) -> String {
         let start = self.nickname(attack);
         let filling = "\u{10428}".repeat(32 - start.chars().count());
         start + &filling
     }
 
-    /// Whether nobody else attacks.
+    /// Whether the siege has only one attack.
     pub(crate) fn has_one_attack(&self) -> bool {
         self.rounds.len() == 1
     }
@@ -179,8 +179,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. If the siege ends the server,
-    /// waits no longer once an attack is complete. Returns the most that the server used.
+    /// Waits until the time of the attacks is over, and prints the progress. If the siege will stop the server,
+    /// returns as soon as an attack is complete. Returns the most resources that the server used.
     fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + siege.time;
@@ -209,7 +209,8 @@ impl Field<'_> {
     }
 }
 
-/// Polls until the server is as it was, while the clients go on. Returns what it uses then.
+/// Polls until the server has released its resources, while the run's clients continue to talk. Returns the
+/// resources that the server then uses.
 fn heal(run: &Run, before: Sample) -> Option<Sample> {
     let start = Instant::now();
     let mut progress = run.progress();

@@ -1,4 +1,4 @@
-//! How an attacker and the scout talk to the server: by a blocking connection with a deadline.
+//! The blocking connection with a deadline by which attackers and the scout talk to the server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,11 +9,12 @@ use chat::system::socket::connect;
 
 use crate::siege::Field;
 
-/// How long a stranger waits for anything. It is much longer than the server promises, since a busy machine
-/// is not a failure.
+/// How long a stranger waits in a single call. This is much longer than the times that the server promises,
+/// because a busy machine must not count as a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How much a patient reader takes, in bytes a second. A client that takes this much must be able to stay.
+/// How fast a patient reader reads, in bytes per second. The server must not disconnect a client that reads at
+/// this rate.
 const PATIENT_RATE: f64 = 1e6;
 
 /// A connection that is not one of the run's clients.
@@ -27,7 +28,7 @@ impl Stranger {
         Self::on(stream.map_err(|error| format!("could not connect: {error}"))?)
     }
 
-    /// Takes a connection that is already established.
+    /// Makes a stranger that uses an established connection.
     pub(crate) fn on(stream: TcpStream) -> Result<Self, String> {
         let set = stream
             .set_read_timeout(Some(DEADLINE))
@@ -46,12 +47,12 @@ impl Stranger {
         }
     }
 
-    /// Joins under a new nickname; `None` if the server is full.
+    /// Joins under a new nickname. Returns `None` if the server is full.
     pub(crate) fn join(field: &Field, attack: &str) -> Result<Option<Self>, String> {
         Self::join_as(field, &field.nickname(attack))
     }
 
-    /// Joins under this nickname, which nobody has; `None` if the server is full.
+    /// Joins under this nickname, which nobody else has. Returns `None` if the server is full.
     pub(crate) fn join_as(field: &Field, nickname: &str) -> Result<Option<Self>, String> {
         let Some(mut stranger) = Self::at_the_prompt(field)? else { return Ok(None) };
         stranger.send(format!("{nickname}\n").as_bytes())?;
@@ -65,7 +66,7 @@ impl Stranger {
         self.stream.get_mut().write_all(bytes).map_err(|error| format!("could not send: {error}"))
     }
 
-    /// The next line, without its end.
+    /// Returns the next line, without its line end.
     pub(crate) fn line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
@@ -98,7 +99,7 @@ impl Stranger {
         Ok(())
     }
 
-    /// Reads to the end of the connection. The last line must be one of these. Returns that line.
+    /// Reads to the end of the stream. Returns the last line, which must be one of `expected`.
     pub(crate) fn expect_last(&mut self, expected: &[&str]) -> Result<String, String> {
         let mut last = String::new();
         loop {
@@ -111,20 +112,20 @@ impl Stranger {
         }
     }
 
-    /// Ends its own stream. It still reads.
+    /// Ends the stream to the server. The stranger can still read.
     pub(crate) fn end_input(&self) {
-        // It fails for a connection that is gone, which reading finds out.
+        // This fails if the connection is gone. Then the next read reports it.
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
-    /// Breaks the connection. To close a socket with unread data resets the connection (RFC 2525, 2.17), so
-    /// this waits until there is unread data.
+    /// Resets the connection. Closing a socket with unread data does this (RFC 2525, 2.17), so this function
+    /// first waits until there is unread data.
     pub(crate) fn reset(self) {
         // If this fails, the connection has broken already.
         let _ = self.stream.get_ref().peek(&mut [0]);
     }
 
-    /// Discards what comes until the connection ends or nothing came for a while.
+    /// Reads and discards everything until the connection ends, or until nothing arrives within the read timeout.
     pub(crate) fn drain(stream: &TcpStream) {
         let (mut reader, mut discarded) = (stream, vec![0; 1 << 16]);
         while matches!(reader.read(&mut discarded), Ok(1..)) {}
