@@ -107,7 +107,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// If the previous option takes no value, but was written with `=` and a value.
+    /// Returns an error if the previous option takes no value, but was written with `=` and a value.
     pub fn next_argument(&mut self) -> Result<Option<Argument>, UsageError> {
         if self.attached.take().is_some() {
             return Err(UsageError(format!("{} takes no value", self.option)));
@@ -154,7 +154,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// If there is no value.
+    /// Returns an error if there is no value.
     pub fn value(&mut self) -> Result<String, UsageError> {
         self.attached
             .take()
@@ -167,7 +167,7 @@ impl<I: Iterator<Item = String>> Arguments<I> {
     ///
     /// # Errors
     ///
-    /// If there is no value, or if the value is not a `T`.
+    /// Returns an error if there is no value, or if the value is not a `T`.
     pub fn parse<T: FromStr>(&mut self, what: &str) -> Result<T, UsageError> {
         let value = self.value()?;
         let wrong = || UsageError(format!("{} takes {what}, not '{value}'", self.option));
@@ -199,7 +199,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If the host is empty.
+    /// Returns an error if the host is empty.
     pub fn set_host(&mut self, host: &str) -> Result<(), UsageError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if bare.is_empty() {
@@ -213,7 +213,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If the port is not a number from 0 to 65535.
+    /// Returns an error if the port is not a number from 0 to 65535.
     pub fn set_port(&mut self, port: &str) -> Result<(), UsageError> {
         let wrong = |_| UsageError(format!("a port is a number from 0 to 65535, not '{port}'"));
         self.port = port.parse().map_err(wrong)?;
@@ -225,7 +225,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If the host or the port is wrong, or if this is a third argument.
+    /// Returns an error if the host or the port is wrong, or if this is a third argument.
     pub fn take_positional(&mut self, argument: &str) -> Result<(), UsageError> {
         self.positional_arguments += 1;
         let is_number = argument.bytes().all(|byte| byte.is_ascii_digit()) && !argument.is_empty();

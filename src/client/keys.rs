@@ -51,7 +51,7 @@ const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
 /// How long to wait for the rest of a longer sequence. The connection to the terminal may be slow.
 const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// After a pause of this length, a Ctrl-C is not part of an unfinished paste any more, and ends it.
+/// After a pause of this length within a paste, Ctrl-C ends the paste. Before, Ctrl-C is part of the pasted text.
 const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Turns bytes into keys.
@@ -155,8 +155,8 @@ fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
     (length <= bytes.len()).then(|| (length, key(&bytes[..length])))
 }
 
-/// Returns the length of an escape sequence. It ends with the first byte, from the index `from` on, that is at
-/// least `last`. It also ends before a byte that cannot be part of a sequence.
+/// Returns the length of an escape sequence. The sequence ends with the first byte that is at least `last`, at
+/// index `from` or later. It also ends before a byte that cannot be part of a sequence.
 fn sequence_length(bytes: &[u8], from: usize, last: u8) -> Option<usize> {
     let breaks_off = |byte| !(b' '..=b'~').contains(&byte);
     match (from..bytes.len()).find(|&at| bytes[at] >= last || breaks_off(bytes[at])) {

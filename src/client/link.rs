@@ -5,9 +5,9 @@
 //!
 //! The client needs to know which of its lines the server has received. TCP does not tell this: the system may
 //! accept bytes that never arrive. So the client sends a `/ping` after some lines, and the answer confirms all
-//! lines that were sent before this ping. At most [`MAX_UNCONFIRMED_LINES`] lines are sent and not yet confirmed.
-//! Further lines wait here, where they can still be discarded. When a connection is lost, the client knows which
-//! lines are unconfirmed.
+//! lines that were sent before this ping. At any time, at most [`MAX_UNCONFIRMED_LINES`] sent lines are
+//! unconfirmed. Further lines wait here, where they can still be discarded. When a connection is lost, the client
+//! knows which lines are unconfirmed.
 //!
 //! A ping is sent after half of [`MAX_UNCONFIRMED_LINES`] lines, or [`PING_DELAY`] after a line. So a person who
 //! types causes at most one ping in two seconds.
@@ -69,9 +69,10 @@ pub(super) struct Link {
     stream: Option<Arc<TcpStream>>,
     /// The bytes that are sent next. The socket has not accepted them yet.
     outgoing: Vec<u8>,
-    /// The user's lines that the server has not confirmed: first those that were sent, then those that wait.
+    /// The user's lines that the server has not confirmed. The lines that were sent come first. The lines that wait
+    /// to be sent follow.
     lines: VecDeque<String>,
-    /// How many of these lines were sent.
+    /// How many lines in `lines` were sent.
     unconfirmed: usize,
     /// How many lines the server has confirmed since the start of the program.
     confirmed: usize,
@@ -81,7 +82,7 @@ pub(super) struct Link {
     pub(super) refused: usize,
     /// The user is leaving. For a program, `/quit` is sent after the lines that wait.
     pub(super) leaving: bool,
-    /// This `/quit` was sent.
+    /// The `/quit` for a program was sent.
     quit: bool,
     /// The last received line, if the server closes the connection after such a line.
     pub(super) farewell: Option<&'static str>,

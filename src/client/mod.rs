@@ -18,7 +18,8 @@
 //! the send thread also waits for a pipe, which wakes it.
 //!
 //! `main` waits for the send thread. The send thread ends when the user leaves, or when the receive thread has
-//! ended. `main` turns its result into an exit code. The receive thread is not joined: it ends with the process.
+//! ended. `main` turns the result of the send thread into an exit code. The receive thread is not joined: it ends
+//! with the process.
 //!
 //! Reading order: [`options`], `link`, `receive`, `typed` (input from a person), `piped` (input from a program),
 //! and `terminal`. After these, read the parts of the terminal, which do no I/O: `screen`, `editor` with `keys`
@@ -108,7 +109,7 @@ pub fn run(options: Options) -> ExitCode {
     if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Chats. Returns an error message for each thing that went wrong.
+/// Runs the chat until it ends. Returns an error message for each thing that went wrong.
 fn chat(options: Options) -> io::Result<Vec<String>> {
     let (input, output) = system::open()?;
     let terminal = Terminal::open(&options);
@@ -161,8 +162,8 @@ impl Client {
 
 /// The body of the send thread. In each turn, it sends and draws as much as it can without blocking. Then it
 /// blocks until there is input, until more can be sent or drawn, until the receive thread has changed something,
-/// or until a deadline. While many lines of a program wait to be sent, it does not read input. So a program that
-/// writes to the client is slowed down to the pace of the server.
+/// or until a deadline has passed. While many lines of a program wait to be sent, it does not read input. So a
+/// program that writes to the client is slowed down to the pace of the server.
 ///
 /// Returns when the user has left, when the receive thread has ended, or when the terminal is gone.
 fn send_loop(client: &Client, mut input: Input) -> Outcome {

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::protocol::nickname::fold;
 
-/// How many nicknames are remembered. By default, a server accepts as many clients. Messages from further people
-/// are shown, but Tab does not complete their names.
+/// How many nicknames are remembered. This is also the number of clients that a server accepts by default.
+/// Messages from further people are shown, but Tab does not complete their names.
 pub(super) const MAX_NAMES: usize = 10_000;
 
 /// The colors for nicknames, from the 256 colors of xterm. They have medium brightness, so they can be read both
@@ -72,7 +72,7 @@ impl People {
         }
     }
 
-    /// Notes that somebody has another name now.
+    /// Notes that somebody has changed their nickname.
     pub(super) fn rename(&mut self, before: &str, after: &str) {
         if let Some(mut person) = self.known.remove(&fold(before)) {
             self.forget(after);

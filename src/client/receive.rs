@@ -130,7 +130,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// The end of the connection.
+    /// If the line ends the connection, returns how the connection ends.
     fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
         // Servers do not send timing marks, which are only for telnet. So this is a line that cannot be shown.
@@ -172,8 +172,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// The end of the connection, if there is no person to ask. Also if the user's own lost connection may still
-    /// have the nickname: then a later connection may get it.
+    /// Returns how the connection ends if there is no person to ask, or if the user's own lost connection may
+    /// still have the nickname. In the second case, a later connection may get the nickname.
     fn refused(&mut self, line: &str, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
         let person = terminal.person_types;

@@ -106,8 +106,8 @@ impl Screen {
         "\x1b[J\r\x1b[K".to_owned() + &"\x1b[1A\x1b[K".repeat(note + cursor)
     }
 
-    /// Returns the part of the text that is visible in `room` columns. A text that does not fit loses `margins`
-    /// of these columns to the marks at the edges. Scrolls only when the cursor would be hidden.
+    /// Returns the part of the text that is visible in `room` columns. If the text does not fit, `margins` of these
+    /// columns are for the marks at the edges. Scrolls only when the cursor would be hidden.
     fn window(&mut self, text: &str, cursor: usize, room: usize, margins: usize) -> Range<usize> {
         let (before, width) = (text_width(&text[..cursor]), text_width(text));
         if width <= room {

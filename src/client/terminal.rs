@@ -200,7 +200,7 @@ impl Terminal {
         self.question = Some((text.to_owned(), answer));
     }
 
-    /// Puts a line that could not be sent into the editor again, so that it can be sent later.
+    /// Puts a line back into the editor if it could not be sent, so that the user can send it later.
     pub(super) fn give_back(&mut self, line: &str) {
         self.note(&format!("Not sent, as you are not in the room: {line}"));
         if self.edits {

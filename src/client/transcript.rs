@@ -42,7 +42,7 @@ pub(super) struct Transcript {
     /// How many lines of the history are still to come. These lines are from before this client joined.
     history_lines: usize,
     /// The line for joins and leaves that follow each other, as it is so far, without a line feed. The next two
-    /// fields are the people in this line.
+    /// fields list the people in this line: who has joined, and who has left.
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,

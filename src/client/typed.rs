@@ -22,8 +22,8 @@ const MAX_UNASKED_LINES: usize = 5;
 /// How many characters of a paste are shown in the question about it.
 const SAMPLE_CHARS: usize = 24;
 
-/// If `/r` follows this soon after the first private message from a new person, the client asks before it sends:
-/// the user may have wanted to answer somebody else.
+/// If the user enters `/r` within this time after the first private message from another person, the client asks
+/// before it sends the answer. The user may have wanted to answer somebody else.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
 impl Shared {

@@ -48,8 +48,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if is_plain { Cow::Borrowed(text) } else { replace_unsafe(text) }
 }
 
-/// Cleans a text that is not only printable ASCII. This is a separate function, so that [`clean`] does not set up these
-/// variables for plain text.
+/// Cleans a text that is not only printable ASCII. This is a separate function, so that [`clean`] does not have
+/// to set up its variables for plain text.
 #[inline(never)]
 fn replace_unsafe(text: &str) -> Cow<'_, str> {
     let mut cleaned = String::new();

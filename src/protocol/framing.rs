@@ -9,7 +9,7 @@
 //!
 //! - CR NUL. In the telnet protocol (RFC 854), this is a carriage return alone. Some telnet clients send it for
 //!   the Enter key.
-//! - LF CR, also as LF CR NUL.
+//! - LF CR, or LF CR NUL.
 //!
 //! A byte order mark (U+FEFF) at the start of a stream is dropped. Some editors put it at the start of a file,
 //! and people pipe files into `nc`.

@@ -13,8 +13,8 @@ use super::replies::{
 pub struct ServerLine<'a> {
     /// The meaning of the line.
     pub kind: Kind<'a>,
-    /// The nickname of the person who caused the line. It is `you` if the reader sent a private message, and
-    /// empty if nobody in particular caused the line.
+    /// The nickname of the person who caused the line. It is `you` if the reader sent a private message. It is
+    /// empty if the line is not about one person.
     pub by: &'a str,
 }
 
@@ -32,7 +32,7 @@ pub enum Kind<'a> {
     /// The nicknames of people who are online, separated by a comma and a space. A long list leaves some names
     /// out.
     Online(&'a str),
-    /// The next lines, this many, were said before the client joined.
+    /// This many of the next lines were said before the client joined.
     History(usize),
     /// Anything else that the server says by itself.
     Notice,
