@@ -60,8 +60,8 @@
 //!
 //! # What happens to a slow reader
 //!
-//! Bob's client stops reading. Its socket buffer in the kernel fills up, and accepts only the beginning of his
-//! view.
+//! Bob's client stops reading. The buffer of his socket on the server fills up, and accepts only the beginning of
+//! his view.
 //!
 //! 1. Bob is now [`behind`](server::behind). The thread that sent to Bob removes him from his part. After the
 //!    round, the writer copies the batch into the [`log`](server::log), and notes Bob's place in the log: the
@@ -88,7 +88,7 @@
 //! # Invariants
 //!
 //! 1. **One order.** Everything that other clients can notice is appended to the outbox. So all clients see the
-//!    same order, and the room knows who is in at each point of this order.
+//!    same order, and at each point of this order it is known who is in the room.
 //! 2. **One writer for each socket.** Once a client is in the room, only one thread at a time sends to it: the
 //!    writer, or the helper that has taken the client's part in this round. So no line is split, sent twice or
 //!    overtaken.
