@@ -2,11 +2,11 @@
 //! older entries, so these entries can be deleted.
 //!
 //! ```text
-//! 1 LAST SID SEQ POSITION SINCE MARK DIGEST      the version, and how far the state is
+//! 1 LAST SID SEQ POSITION SINCE MARK DIGEST      the version, and the place in the stream
 //! s SID SEQ AT CAME NAME                         a server
-//! b SID OTHER N                                  it has missed N beats of another
+//! b SID OTHER N                                  it has missed N beats of server OTHER
 //! m SID C NICK FOLDED                            a member
-//! h LINE                                         one of the last lines
+//! h LINE                                         a line of the history
 //! ```
 //!
 //! Reading a checkpoint and applying the entries after it gives the same state as applying all entries. This module

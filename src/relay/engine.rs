@@ -1,11 +1,11 @@
 //! The engine: a connection to Redis or Valkey, with the few commands that a room needs.
 //!
 //! ```text
-//! XADD   chat:{lobby}:log * e TEXT          append an entry, at the end of the one order
-//! XREAD  … STREAMS chat:{lobby}:log ID      the entries after one, and wait for them
-//! XRANGE chat:{lobby}:log ID ID             is that entry still there?
-//! XADD   chat:{lobby}:checkpoint … ID s …   keep a checkpoint, under its entry's number
-//! XTRIM  chat:{lobby}:log MINID ID          forget what is before a checkpoint
+//! XADD   chat:{lobby}:log * e TEXT          append an entry at the end of the stream
+//! XREAD  … STREAMS chat:{lobby}:log ID      read the entries after ID, or wait for one
+//! XRANGE chat:{lobby}:log ID ID             is the entry ID still there?
+//! XADD   chat:{lobby}:checkpoint … ID s …   store a checkpoint of the state after ID
+//! XTRIM  chat:{lobby}:log MINID ID          delete the entries before ID
 //! ```
 //!
 //! Both keys belong to one room. In a cluster, the braces put both keys into the same slot.

@@ -27,8 +27,9 @@ use crate::server::client::{Client, ClientId};
 use crate::server::outbox::Gathers;
 use crate::server::room::Room;
 
-/// How many bytes the slowest server may be behind before the others stop appending. The stream always keeps at least
-/// twice as many bytes. So even in a flood, no trimming deletes entries that the slowest server still needs.
+/// How many bytes of the stream the slowest server may be behind before the others stop appending. The stream
+/// always keeps at least twice as many bytes. So even in a flood, the entries that the slowest server still needs
+/// are not deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
 /// After reading this many bytes, a server with no records to append appends an empty entry. Its header tells the
@@ -43,7 +44,7 @@ pub struct Link {
     /// The number of the last batch of records that was read back.
     done: u64,
     phase: Phase,
-    /// Why the server cannot go on, if it cannot.
+    /// Why the server cannot continue. `None` if it can.
     failure: Option<String>,
     /// `None` while the room is being loaded.
     run: Option<Run>,
@@ -59,8 +60,8 @@ pub struct Link {
 pub(super) enum Phase {
     #[default]
     Open,
-    /// No more records are accepted. The records that have gathered are appended, followed by the record that the
-    /// server closes.
+    /// No more records are accepted. The records that have gathered are appended, followed by `X`, the closing
+    /// record.
     Closing,
     /// The other servers have been told that this server closes, or it is too late to tell them. The relay's threads
     /// are woken from every wait, and end.
@@ -78,7 +79,8 @@ struct Run {
     /// The entry that was read last, and whether the engine has lost that entry.
     last: Place,
     is_lost: bool,
-    /// How far this server has read the stream, and the position up to which the other servers know this.
+    /// The point up to which this server has read the stream, and the position that it last reported to the
+    /// others.
     point: (u64, u64),
     reported: u64,
     /// How far the slowest of the other servers is behind.
@@ -87,11 +89,11 @@ struct Run {
     next_beat: Option<Instant>,
 }
 
-/// The part of an entry that is kept until it is read back.
+/// The data about an entry that is kept until the entry is read back.
 #[derive(Debug)]
 struct UnderWay {
     since: Instant,
-    /// The last batch whose records are in this entry.
+    /// The number of the last batch of records in this entry.
     batch: u64,
     /// The local work to do between the entry's records.
     locals: Vec<(usize, Local)>,
@@ -207,8 +209,9 @@ impl Relay {
         verdict.get().copied().flatten()
     }
 
-    /// Has `act` called with the room, to show a member something that nobody else notices, such as an answer. `act`
-    /// is called after the effects of everything that the member did before. `bytes` is how much memory `act` holds.
+    /// Makes the reader call `act` with the room, to show a member something that nobody else notices, such as an
+    /// answer. This happens after the effects of everything that the member did before. `bytes` is how much
+    /// memory `act` holds.
     pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.append(client, |records| records.locally(bytes, act));
     }
@@ -229,8 +232,9 @@ impl Relay {
         self.link.append(|link| link.records.announce(text));
     }
 
-    /// Appends the leave of a client. Only the first call for a client counts. Never blocks. Returns `false` once the
-    /// relay is closing: then no leave is appended, because the last record makes all members of this server leave.
+    /// Appends the leave of a client. Only the first call for a client counts. Never blocks. Returns `false` once
+    /// the relay is closing: then no leave is appended, because the closing record makes all members of this
+    /// server leave.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
         let left = self.link.append(|link| {
             // The other servers do not know a client that has never asked to join.
@@ -241,8 +245,8 @@ impl Relay {
         left.is_some()
     }
 
-    /// Leaves the room. Accepts no more records. Appends the records that have gathered, and then the record that
-    /// this server closes. Blocks until that is done, or until `deadline`. Then stops the relay's threads.
+    /// Leaves the room. Accepts no more records. Appends the records that have gathered, and then `X`, the
+    /// closing record. Blocks until that is done, or until `deadline`. Then stops the relay's threads.
     pub fn close(&self, deadline: Instant) {
         self.enter(Phase::Closing);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -264,10 +268,10 @@ impl Relay {
 
 /// For the relay's own threads.
 impl Relay {
-    /// Connects to the engine if there is no connection. A new connection is used only if the engine still has the
-    /// entry that was read last. Otherwise the run ends, and none of its entries may be appended any more: servers
-    /// that enter the room later could not know the lost entries before them. Blocks until the connection is
-    /// established, but at most for some seconds. [`Relay::close`] wakes the thread.
+    /// Connects to the engine if there is no connection. A new connection is used only if the engine still has
+    /// the entry that was read last. Otherwise the run ends, and its unfinished entry must not be appended: a
+    /// server that enters the room later would see this entry without the lost entries before it. Blocks until
+    /// the connection is established, but at most for some seconds. [`Relay::close`] wakes the thread.
     pub(super) fn connected<'e>(
         &self,
         engine: &'e mut Option<Engine>,
@@ -333,7 +337,7 @@ impl Relay {
     }
 
     /// Blocks until there is something to append: records, a beat, the position that this server has read, or the
-    /// record that this server closes. Returns `None` once the relay is closed.
+    /// closing record. Returns `None` once the relay is closed.
     pub(super) fn next_entry(&self) -> Option<Outgoing> {
         while self.phase() < Phase::Closed {
             let until_beat = self.link.look(Link::until_beat);

@@ -90,7 +90,7 @@ struct Follower<'r, 'a> {
     is_told: bool,
     /// How many foreign entries were read.
     foreign: u64,
-    /// Why this server may not have read the same as the others, and when it may check this next.
+    /// Why this server may not have read the same as the others, and the earliest time of the next check.
     doubt: Option<&'static str>,
     next_check: Instant,
 }
@@ -135,9 +135,9 @@ impl Follower<'_, '_> {
     /// Applies the entries of a reply of the engine. A reply can be empty.
     fn take_all(&mut self, entries: &[Entry]) -> Result<(), End> {
         self.hear();
-        // The engine answers, but does not accept this server's entry: the stream was read to its end, and the entry
-        // was not there. Once the clients were told so, it stays true until the entry is read back. `up_since` leaves
-        // the writer time to send the entry again after the link is back.
+        // The engine answers, but does not accept this server's entry: the stream was read to its end, and the
+        // entry was not there. Once the clients have been told, `is_stuck` stays true until the entry is read
+        // back. `up_since` leaves the writer time to send the entry again after the link is back.
         let is_stuck = (entries.is_empty() || self.is_told)
             && self.up_since.elapsed() >= PATIENCE
             && self.relay.is_under_way_for(PATIENCE);
@@ -169,8 +169,8 @@ impl Follower<'_, '_> {
             Outcome::Doubtful(why) => self.doubt = Some(why),
             Outcome::Missing => {
                 self.doubt = Some("entries before it are missing");
-                // The writer goes on to say that this server has read as far as before. If it named this place,
-                // servers that have read everything would doubt what they have read.
+                // The progress is not noted, so the writer still reports the old position. If it reported this
+                // position, servers that have read all entries would doubt their own state.
                 return Ok(());
             }
             Outcome::Foreign(why) => {

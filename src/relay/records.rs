@@ -1,14 +1,14 @@
 //! Records: the actions of a server's clients, written as text for the other servers, one line for each action.
 //!
 //! ```text
-//! H 1 NAME                   hello: the version, and what the server is called
-//! J C NICK FOLDED            client C of this server wants to join under that name
-//! R C NICK FOLDED            it wants another name
-//! S C TEXT      A C TEXT     it says, it does
-//! T C FOLDED ASKED TEXT      it tells that member; ASKED is the name as it was typed
-//! L C q|l|s|k                it leaves: it quits, is lost, is too slow, is kicked
-//! N TEXT                     the operator says to everyone
-//! B                          a beat: the server lives
+//! H 1 NAME                   hello: the version of the format, and the server's name
+//! J C NICK FOLDED            client C of this server wants to join as NICK
+//! R C NICK FOLDED            client C wants another nickname
+//! S C TEXT      A C TEXT     client C says TEXT, or performs an action
+//! T C FOLDED ASKED TEXT      a private message; ASKED is the recipient as typed
+//! L C q|l|s|k                client C leaves: it quit, is lost, too slow, kicked
+//! N TEXT                     the operator sends a notice to everyone
+//! B                          a beat: the server is alive
 //! X                          the server closes
 //! ```
 //!

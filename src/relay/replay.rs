@@ -17,7 +17,7 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// How long a server that has asked for a checkpoint waits between two looks for it.
+/// How long a server that has asked for a checkpoint waits before it looks again.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Loads the room, up to the end of the stream. Blocks until the engine can be reached, and logs once that it waits.

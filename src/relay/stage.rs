@@ -48,7 +48,7 @@ pub struct Stage<'a> {
     speaker: Option<ClientId>,
     /// Lines of one member that are not in the room yet.
     said: Vec<u8>,
-    /// Another run with this server's name has entered the room.
+    /// Whether another run of a server with this server's name has entered the room.
     is_replaced: bool,
 }
 

@@ -63,7 +63,7 @@ impl Member {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Server {
     pub(super) name: String,
-    /// The number of its last entry.
+    /// The number of the server's last entry.
     pub(super) seq: u64,
     /// How far the server had read when it wrote that entry.
     pub(super) at: u64,
@@ -80,7 +80,7 @@ pub struct State {
     pub(super) servers: BTreeMap<Sid, Server>,
     /// The owner of each nickname, by its folded form.
     pub(super) names: HashMap<String, Who>,
-    /// The last lines, as they are shown.
+    /// The most recent lines, in the form that clients see.
     pub(super) history: VecDeque<String>,
     /// The entry that was applied last.
     pub(super) last: Id,
@@ -113,7 +113,7 @@ impl State {
         (self.last, self.last_key)
     }
 
-    /// The position and the digest: the cost of all entries applied so far, and what identifies them.
+    /// The current point: the position in the stream, and the digest of all entries applied so far.
     pub fn point(&self) -> (u64, u64) {
         (self.position, self.digest)
     }
@@ -142,7 +142,7 @@ impl State {
         })
     }
 
-    /// The last lines, oldest first.
+    /// The most recent lines, oldest first.
     pub fn history(&self) -> impl Iterator<Item = &str> {
         self.history.iter().map(String::as_str)
     }

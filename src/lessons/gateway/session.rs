@@ -26,8 +26,8 @@ const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
 /// How long a client may take to answer. Clients that do not know the question never answer it.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// How long a write to a client may block. The server disconnects such a client sooner. This limit makes sure
-/// that the gateway's threads end.
+/// How long a write to a client may block. Normally the server disconnects a client that does not read before
+/// this limit is reached. The limit makes sure that the gateway's threads end.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client may take to read its last line and to close.

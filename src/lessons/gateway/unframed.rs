@@ -135,8 +135,9 @@ pub(crate) fn pieces(line: &str) -> Vec<String> {
     pieces
 }
 
-/// Returns the start of a line, which names the speaker: `alice: `, `* alice `, `[alice -> you] `, or `[SERVER]
-/// `. Also returns `[SERVER] ` if the line names no speaker. No nickname contains a space, a colon or a bracket.
+/// Returns the start of a line, which names the speaker: `alice: `, `* alice `, `[alice -> you] `, or
+/// `[SERVER] `. Also returns `[SERVER] ` if the line names no speaker. No nickname contains a space, a colon or a
+/// bracket.
 fn speaker(line: &str) -> &str {
     let (before, end) = match line.chars().next() {
         Some('[') => ("[", "] "),
