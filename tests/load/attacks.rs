@@ -193,8 +193,8 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
 }
 
 /// Each client has a long name, has used up its rate limit, and reads nothing. Its input buffer in the server is
-/// full of lines. A server that delivers all lines that it has read before it ends would have to deliver all of
-/// these. If this is the only attack, it takes all places of the server.
+/// full of lines. If the server delivered all of its input before it ended, it would have to deliver all of these
+/// lines. If this is the only attack, it takes all places of the server.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -239,8 +239,8 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Some clients send all that they may, and leave at once. A patient reader must receive all of their lines and
-/// leave notices. It must not be disconnected because of them.
+/// Some clients send all that they may, and leave at once. A patient reader must receive all of their lines, and
+/// a notice of each leave. The reader must not be disconnected because of these clients.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
     let (start, mut unheard) = (Instant::now(), HashMap::new());
@@ -281,7 +281,7 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Some clients send much, and do not read. A patient reader must not be disconnected because of them.
+/// Some clients send much, and do not read. A patient reader must not be disconnected because of these clients.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "patient")? else { return Ok(()) };
     let mut stalled = Vec::new();

@@ -139,7 +139,7 @@ impl Totals {
         figures.add("evicted", self.evicted);
     }
 
-    /// The resources of the server and of this process.
+    /// Adds the figures about the resources of the server and of this process.
     fn usage(&self, run: &Run, samples: &[[Option<Sample>; 2]; 3], figures: &mut Figures) {
         let [[alone, own_alone], [full, own_full], [after, own_after]] = *samples;
         // If nobody talks, as in a storm, the joins are measured.
