@@ -1,14 +1,15 @@
-//! Accepting: the loop that turns connections into sessions.
+//! Accept: the loop that accepts connections and starts a session for each of them.
 //!
-//! The loop never waits for a peer. Each client is asked for its nickname in its own thread. A newcomer for
-//! whom there is no place gets one line, which always fits into an empty socket. No error of `accept` ends
-//! the loop.
+//! The loop never waits for a peer. Each session asks its client for a nickname in its own thread. If the server
+//! is full, a newcomer is sent one line. This line always fits into the empty buffer of its socket. No error of
+//! `accept` ends the loop.
 //!
-//! The limits on connections count open descriptors, in every state of a connection. Each client owns a
-//! reference to its [place](Client::place) and to the quota of its address. So the references are the count.
+//! The limits on connections count every connection whose descriptor is open, also while it is being closed.
+//! Each client owns a reference to its [place](Client::place), and one to the quota of its address. So the number
+//! of references is the number of connections.
 //!
-//! Grew from step 8 of the [course](crate::lessons), where errors stop ending the loop, and step 10, where it
-//! can be woken.
+//! Grew from steps 8 and 10 of the [course](crate::lessons). From step 8 on, errors do not end the loop. From
+//! step 10 on, another thread can wake it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -37,43 +38,45 @@ use crate::system::socket::{
 };
 use crate::system::{descriptor, memory_map};
 
-/// How long to pause when `accept` fails, for example because there are no descriptors left. Without a pause
-/// it would fail again at once and keep a whole processor busy.
+/// How long the loop pauses when `accept` fails, for example because there are no descriptors left. Without the
+/// pause, `accept` would fail again at once, and the loop would keep a whole processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// The stack of a client's thread, in bytes. It is address space and takes no memory until it is used.
-/// Sessions use two pages of it. Reporting a panic takes more.
+/// The stack size of a client's thread, in bytes. A stack is only address space: a page of it takes no memory
+/// until it is used. A session uses two pages. Reporting a panic needs more.
 const STACK_BYTES: usize = 128 << 10;
 
-/// How many descriptors are left for everything except connections: standard streams, listeners, files.
+/// How many descriptors are reserved for everything except connections: standard streams, listeners, files.
 const RESERVED_DESCRIPTORS: usize = 16;
 
-/// The server does not start when the system's limits leave fewer clients than this.
+/// The server does not start if the system's limits allow fewer clients than this.
 const LEAST_CLIENTS: usize = 4;
 
-/// How many refused newcomers may be connected at once: one for each sixteen descriptors, but at least the
-/// first number and at most the second.
+/// How many refused newcomers may be connected at once: one for every sixteen descriptors, but at least the
+/// first of these numbers and at most the second.
 const REFUSED_AT_ONCE: (usize, usize) = (16, 256);
 
-/// How much of what a refused newcomer has sent is discarded before its connection is closed, in bytes.
+/// How many bytes that a refused newcomer has sent are discarded before its connection is closed.
 const DISCARDED_BYTES: u64 = 64 << 10;
 
-/// How many memory maps a thread takes on Linux: its stack and the guard page below it, and the same again
-/// for its signal stack. When the system has none left, `std` aborts the process.
+/// How many memory maps a thread needs on Linux: one for its stack, one for the guard page below the stack, and
+/// two more for its signal stack. If the system has no map left, `std` aborts the process.
 const MAPS_PER_THREAD: usize = 4;
 
-/// How many memory maps are left for the program, its libraries and its heap.
+/// How many memory maps are reserved for the program, its libraries and its heap.
 const RESERVED_MAPS: usize = 2048;
 
-/// How much unsent text the kernel may hold for one client, in bytes. By default the kernel holds up to four
-/// megabytes. What the kernel does not take stays in the log, which all slow clients share. With less than
-/// this, a client would fall behind in every burst.
+/// How many bytes of unsent text the kernel may keep for one client. Its default is up to four megabytes. Text
+/// that the kernel does not accept stays in the log, which all slow clients share. With a lower limit than this,
+/// a client would fall behind in every burst.
 const MAX_UNSENT_BYTES: usize = 2 * MAX_GATHERED_BYTES;
 
-/// How much unsent text the kernel may hold for all clients together, in bytes, and the least share of one
-/// client. A newcomer gets an equal share. When that is half of what some have, all get it. With more than 4,096
-/// clients the least share counts, and the sum is larger.
+/// How many bytes of unsent text the kernel may keep for all clients together. Each newcomer's limit is an equal
+/// share of this: see [`Door::adapt_shares`].
 const ALL_UNSENT_BYTES: usize = 256 << 20;
+
+/// The smallest share of one client, in bytes. With more than 4,096 clients, the sum of these shares is more than
+/// [`ALL_UNSENT_BYTES`].
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
 /// With these times the server notices a pulled cable within two minutes, even if nobody talks.
@@ -84,15 +87,18 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How many connections may wait to be accepted. A storm of joins comes faster than threads start.
+/// How many connections may wait to be accepted. In a storm of joins, connections arrive faster than threads can
+/// be started.
 const LISTEN_BACKLOG: u16 = 4096;
 
-/// How many connections the system's limits allow at once, sessions and refused newcomers.
+/// How many connections may be open at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
+    /// How many of them may have a session.
     clients: usize,
+    /// How many of them may be refused newcomers.
     refused: usize,
-    /// Which of the system's limits is the lowest.
+    /// The name of the system's limit that would be reached first.
     scarce: &'static str,
 }
 
@@ -101,7 +107,7 @@ impl Capacity {
     ///
     /// # Errors
     ///
-    /// When the limits leave room for fewer than four clients.
+    /// When the system's limits allow fewer than four clients, although the options ask for more.
     pub fn of_system(options: &Options) -> io::Result<Self> {
         let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
         let (least, most) = REFUSED_AT_ONCE;
@@ -120,7 +126,8 @@ impl Capacity {
         }
     }
 
-    /// Says why fewer clients are let in than the options ask for. `None` if the limits allow that number.
+    /// Returns why fewer clients may connect than the options ask for. Returns `None` if the system's limits allow
+    /// as many clients as the options ask for.
     pub fn lowered(&self, options: &Options) -> Option<String> {
         let Self { clients, scarce, .. } = self;
         let wanted = options.max_clients;
@@ -129,19 +136,19 @@ impl Capacity {
     }
 }
 
-/// Listens on every address that the host name has, always on the same port.
+/// Listens on every address of the host name, with the same port for all addresses.
 ///
 /// # Errors
 ///
-/// When an address is in use or not allowed, or when this machine has none of them. An address that this
-/// machine does not have is left out: `localhost` may name an IPv6 address where IPv6 is switched off.
+/// When an address is in use or not permitted. When this machine has none of the addresses. If it has at least
+/// one, the others are left out: `localhost` can have an IPv6 address even if IPv6 is switched off.
 pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut failed = Err(io::ErrorKind::NotFound.into());
     let mut port = endpoint.port;
     for mut address in (endpoint.host.as_str(), port).to_socket_addrs()? {
         address.set_port(port);
-        // A name may be listed twice.
+        // The system may list an address twice.
         if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|a| a == address)) {
             continue;
         }
@@ -161,8 +168,9 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { failed } else { Ok(listeners) }
 }
 
-/// Accepts connections and gives each its own thread in `scope`. Blocks in `poll`. Ends when a byte from `wake`
-/// asks the server to stop. Without a terminal, a hang-up only logs the statistics.
+/// Accepts connections, and starts a thread in `scope` for each of them. Blocks in `poll`. Returns when a byte
+/// from `wake` asks the server to stop. If the server has no terminal, a hang-up signal does not stop it, and
+/// only logs the statistics.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
@@ -181,7 +189,7 @@ pub fn accept_loop<'scope>(
         refused: VecDeque::new(),
     };
     let mut burst = Burst::default();
-    // This looks once, at the beginning: a terminal that is closed is no terminal any more.
+    // This is checked at the beginning: after a hang-up the terminal is closed, and `is_terminal` returns `false`.
     let has_terminal = has_terminal();
     loop {
         let timeout = door.close_refused();
@@ -201,7 +209,7 @@ pub fn accept_loop<'scope>(
         for accepted in failed.into_iter().chain(listeners.iter().map(TcpListener::accept)) {
             match accepted {
                 Ok((stream, mut address)) => {
-                    // A listener for IPv6 has IPv4 peers as `::ffff:192.0.2.7`.
+                    // A listener for IPv6 reports an IPv4 peer as `::ffff:192.0.2.7`.
                     address.set_ip(address.ip().to_canonical());
                     match door.admit(stream, address, scope) {
                         Ok(()) => burst = Burst::default(),
@@ -210,7 +218,7 @@ pub fn accept_loop<'scope>(
                         }
                     }
                 }
-                // Nobody has come to this listener, or the peer gave up between `poll` and `accept`.
+                // This listener has no new connection, or the peer gave up between `poll` and `accept`.
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     let what = format_args!("Could not accept a connection");
@@ -222,12 +230,13 @@ pub fn accept_loop<'scope>(
     }
 }
 
-/// Whether the server was started in a terminal. Then it ends when the terminal does.
+/// Whether the server was started in a terminal. If so, closing the terminal ends the server.
 fn has_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
-/// A run of consecutive refusals. Each reason is logged once, so that an overload does not flood the log.
+/// Consecutive failures to admit a connection. Each reason is logged only once, so that an overload does not flood
+/// the event log.
 #[derive(Default)]
 struct Burst {
     reasons: Vec<String>,
@@ -247,37 +256,39 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-/// How many addresses are remembered before those without a connection are forgotten.
+/// How many addresses must be remembered before any address is forgotten.
 const PRUNED_AT_LEAST: usize = 1024;
 
-/// An address that clients come from.
+/// What the server remembers about an address from which clients connect.
 struct Origin {
-    /// The quota that its clients share. Each client owns a reference, so the references count them.
+    /// The quota that its clients share. Each client owns a reference, so the number of references counts them.
     quota: Arc<AddressQuota>,
-    /// An address may connect as often as one client may say a line.
+    /// The rate limit for new connections. An address may connect as often as one client may send a line.
     bucket: TokenBucket,
 }
 
-/// Who may come in. It belongs to the accept loop, so there is no lock.
+/// Decides which connections are admitted. Only the accept loop uses this, so there is no lock.
 struct Door<'scope> {
     shared: &'scope Shared,
     capacity: Capacity,
     /// The number of the last connection.
     last_number: u64,
-    /// Each connection that is open has a reference to this.
+    /// Each open connection has a reference to this.
     places: Arc<()>,
-    /// Where clients come from.
+    /// The addresses from which clients connect.
     origins: HashMap<IpAddr, Origin>,
-    /// How many addresses there must be before some are forgotten the next time.
+    /// How many addresses must be remembered before some of them are forgotten.
     prune_at: usize,
-    /// The largest limit on unsent bytes that any client still has from when the room was smaller.
+    /// The largest limit on unsent bytes that any client has. Clients that connected earlier can have larger limits
+    /// than newcomers.
     largest_share: usize,
-    /// Newcomers that were refused, each with the time until which it may read why. The oldest is the first.
+    /// The connections of refused newcomers, the oldest first. Each has the time at which it is closed.
     refused: VecDeque<(Instant, TcpStream)>,
 }
 
 impl<'scope> Door<'scope> {
-    /// Starts the session of a new connection, or refuses it with one line and returns why.
+    /// Starts the session of a new connection. If that is not possible, refuses the connection with one line, and
+    /// returns the reason.
     fn admit(
         &mut self,
         stream: TcpStream,
@@ -313,7 +324,7 @@ impl<'scope> Door<'scope> {
         self.adapt_shares();
         self.start_session(&client, scope).map_err(|error| {
             self.shared.registry.remove(id);
-            // The thread that was never started has dropped its reference, so this is normally the last one.
+            // The thread was not started, and its reference was dropped. So this is normally the last reference.
             if let Some(client) = Arc::into_inner(client) {
                 self.refuse(client.stream, replies::SERVER_FULL);
             }
@@ -331,7 +342,7 @@ impl<'scope> Door<'scope> {
         let builder = Builder::new().name(client.id.to_string()).stack_size(STACK_BYTES);
         let client = Arc::clone(client);
         let session = move || {
-            // A panic does no harm to other threads: what they share is behind locks that survive it.
+            // A panic does no harm to other threads: they use the shared locks even if the panic has poisoned them.
             if catch_unwind(AssertUnwindSafe(|| session::serve(shared, &client))).is_err() {
                 let address = client.address;
                 shared.log.notice(&format!("Internal error: closed the connection of {address}"));
@@ -340,24 +351,24 @@ impl<'scope> Door<'scope> {
         builder.spawn_scoped(scope, session).map(drop)
     }
 
-    /// How many connections are open, in every state.
+    /// How many connections are open, including those that are being closed.
     fn places_taken(&self) -> usize {
         Arc::strong_count(&self.places) - 1
     }
 
-    /// Returns what the kernel may hold unsent for a newcomer.
+    /// Returns how many unsent bytes the kernel may keep for a newcomer.
     fn unsent_share(&self) -> usize {
         let share = ALL_UNSENT_BYTES / (self.places_taken() + 1);
         share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
     }
 
-    /// The share of a newcomer shrinks as the room grows. Once it is half of what some clients have, everyone
-    /// gets the new share. The kernel keeps what it already holds.
+    /// Sets all clients to the share of a newcomer if some client has twice as much or more. A newcomer's share
+    /// shrinks as more clients connect. The kernel does not drop text that it already has.
     fn adapt_shares(&mut self) {
         let share = self.unsent_share();
         if share <= self.largest_share / 2 {
             for client in self.shared.registry.all() {
-                // As for a newcomer.
+                // This fails on systems that do not have the option.
                 let _ = limit_unsent(&client.stream, share);
             }
             self.largest_share = share;
@@ -367,10 +378,10 @@ impl<'scope> Door<'scope> {
 
     /// Sets up the socket of a new connection.
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
-        // Some systems hand down the listener's mode.
+        // On some systems, a new socket is non-blocking because its listener is.
         stream.set_nonblocking(false)?;
-        // Send a line at once, without waiting for the peer to acknowledge the one before (RFC 896). These
-        // options fail on systems that do not have them. Nobody is turned away for that.
+        // Send each line at once, without waiting until the peer has acknowledged the line before (RFC 896).
+        // Setting these options fails on systems that do not have them. Connections are admitted even so.
         let _ = stream.set_nodelay(true);
         let _ = limit_unsent(stream, self.unsent_share());
         let _ = detect_dead_peer(stream, DEAD_PEER);
@@ -378,7 +389,7 @@ impl<'scope> Door<'scope> {
         Ok(())
     }
 
-    /// Takes a token for a connection from an address. Returns whether there was one.
+    /// Takes a token for a connection from an address. Returns whether there was a token.
     fn may_connect(&mut self, address: IpAddr) -> bool {
         let bucket = &mut self.origin(address).bucket;
         let may_connect = bucket.wait(Instant::now()).is_zero();
@@ -391,7 +402,7 @@ impl<'scope> Door<'scope> {
     fn origin(&mut self, address: IpAddr) -> &mut Origin {
         let (now, rate) = (Instant::now(), self.shared.options.rate);
         if self.origins.len() >= self.prune_at {
-            // One that no client has come from lately is the same as a new one.
+            // If no client has connected from an address lately, its entry is the same as a new entry.
             self.origins.retain(|_, Origin { quota, bucket }| {
                 Arc::strong_count(quota) > 1 || !quota.is_full(now) || !bucket.is_full(now)
             });
@@ -403,10 +414,10 @@ impl<'scope> Door<'scope> {
         })
     }
 
-    /// Sends a newcomer its only line, and keeps the socket open while the newcomer reads it.
+    /// Refuses a newcomer: sends it one line, and keeps the socket open while the newcomer reads this line.
     fn refuse(&mut self, stream: TcpStream, line: &str) {
         self.shared.stats.turn_away(line);
-        // These calls fail when the peer is gone. Then nothing is left to be done.
+        // These calls fail when the peer is gone. Then there is nothing left to do.
         let _ = send_now(&stream, format!("{line}\n").as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
         if stream.set_nonblocking(true).is_ok() {
@@ -414,8 +425,8 @@ impl<'scope> Door<'scope> {
         }
     }
 
-    /// Closes the connections of refused newcomers whose time is over. If there are too many of them, the
-    /// oldest have less time. Returns after what time to call this again. Never blocks.
+    /// Closes the connections of refused newcomers whose time is over. If too many are open, closes the oldest
+    /// early. Returns the time until the next one must be closed; `None` if none is open. Never blocks.
     fn close_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
         while let Some((until, stream)) = self.refused.front() {
@@ -423,8 +434,8 @@ impl<'scope> Door<'scope> {
             if !left.is_zero() && self.refused.len() <= self.capacity.refused {
                 return Some(left);
             }
-            // To close a socket that has unread input would reset the connection, and the peer might not read
-            // why it was refused. This fails when nothing more is there, or when the peer is gone.
+            // Closing a socket that has unread input would reset the connection, and a reset could destroy the
+            // line on its way to the peer. This call fails when there is no more input, or when the peer is gone.
             let _ = io::copy(&mut stream.take(DISCARDED_BYTES), &mut io::sink());
             self.refused.pop_front();
         }

@@ -1,18 +1,19 @@
-//! A batch: text for many clients, and how the view of each client differs from it.
+//! Batch: the text that is sent in one round, and how each client's view differs from this text.
 //!
-//! Common text is what everybody gets. It is written once. Where a client sees something else, or nothing, its
-//! view has an *edit*. So every line is formatted once, even when a thousand people talk. A client without
-//! edits is sent one slice.
+//! A batch contains the *common text* once, for everyone. A client's *view* is the common text, changed by the
+//! client's *edits*. An edit hides a part of the common text from one client, or shows this client other text,
+//! or both. So each line is formatted only once, even when a thousand people talk. A client without edits is
+//! sent one slice.
 //!
 //! ```text
 //! common   alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n
-//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n   her own line cut out
-//! carol    ------------------------------------------------- + welcome  her join replaced
-//! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n   all of it
+//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n   her own line is hidden
+//! carol    ------------------------------------------------- + welcome  her join is replaced
+//! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n   no edits
 //! ```
 //!
-//! A batch is filled in the outbox. The writer seals it, and from then on it is only read. Its memory is used
-//! again for a later batch.
+//! A batch is filled in the outbox. Then the writer takes it and seals it. A sealed batch is only read. After
+//! the round, its memory is reused for a later batch.
 //!
 //! Grew from the entries and views of step 11 of the [course](crate::lessons).
 
@@ -24,52 +25,52 @@ use std::sync::Arc;
 use super::client::{Client, ClientId};
 use crate::protocol::replies::LeaveReason;
 
-/// How much of one buffer is kept from batch to batch, in bytes. A rare burst of notices may need more. What is
-/// over this goes back to the allocator.
+/// How many bytes of each buffer are kept for later batches. A rare burst of notices can need a larger buffer.
+/// The excess memory is then returned to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
 
 /// One difference between a client's view and the common text.
 #[derive(Debug, Clone)]
 struct Edit {
     client: ClientId,
-    /// Its place among all edits of the batch.
+    /// The number of this edit: the edits of a batch are numbered in the order in which they are made.
     place: u32,
     /// The part of the common text that the client does not see.
     hidden: Range<usize>,
-    /// The text that it sees instead.
+    /// The text that the client sees instead.
     shown: Shown,
 }
 
-/// Text that one client sees.
+/// The text that an edit shows to its client.
 #[derive(Debug, Clone)]
 enum Shown {
     Nothing,
-    /// A part of the batch's private text.
+    /// A range of [`Edits::private`].
     Private(Range<usize>),
-    /// Text that several clients see, each at another place of the batch.
+    /// Text that several clients see, each at a different place of the batch.
     Shared(Arc<[u8]>),
 }
 
-/// Who starts to receive and who stops, in order.
+/// A client starts or stops receiving text.
 #[derive(Debug)]
 pub enum Change {
-    /// The client receives what follows.
+    /// The client receives all text that follows.
     Joined(Arc<Client>),
-    /// The client receives nothing that follows, and its connection is to be closed.
+    /// The client receives no text that follows, and its connection must be closed.
     Left(ClientId, LeaveReason),
 }
 
-/// How much text there is.
+/// An amount of text.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Lines.
+    /// How many lines it has.
     pub lines: u64,
-    /// Bytes.
+    /// How many bytes it has.
     pub bytes: u64,
 }
 
 impl Total {
-    /// How much `text` is.
+    /// Returns the amount of text in `text`.
     pub fn of(text: &[u8]) -> Self {
         let lines = text.iter().map(|&byte| u64::from(byte == b'\n')).sum();
         Self { lines, bytes: text.len() as u64 }
@@ -90,24 +91,25 @@ impl SubAssign for Total {
     }
 }
 
-/// The text that everybody gets.
+/// The common text of a batch.
 #[derive(Debug, Default, Clone)]
 pub struct Common {
     text: Vec<u8>,
-    /// How much it is. Set when the batch is sealed.
+    /// The amount of this text. Set when the batch is sealed.
     total: Total,
 }
 
-/// The differences of one client's view, or of many, from the common text.
+/// The edits of one client, or of all clients.
 #[derive(Debug, Default)]
 pub struct Edits {
     list: Vec<Edit>,
+    /// The text that the edits with [`Shown::Private`] show, one after another.
     private: Vec<u8>,
-    /// How many bytes of shared text there are to deliver.
+    /// How many bytes the edits with [`Shown::Shared`] show in all.
     shared: usize,
 }
 
-/// Text for many clients, and what each of them sees of it.
+/// The common text of one round, and the edits of all clients.
 #[derive(Debug, Default)]
 pub struct Batch {
     common: Common,
@@ -124,7 +126,7 @@ impl Batch {
         self.edit(client, start..self.common.text.len(), Shown::Nothing);
     }
 
-    /// Appends a line that everyone sees. `line` has no line end. Returns where the line stands in the common
+    /// Appends a line that everyone sees. `line` has no line end. Returns the range of the line in the common
     /// text.
     pub fn announce(&mut self, line: &str) -> Range<usize> {
         let start = self.common.text.len();
@@ -133,39 +135,39 @@ impl Batch {
         start..self.common.text.len()
     }
 
-    /// Shows text to one client, here. Returns how many bytes that is.
+    /// Appends text that only one client sees. Returns how many bytes the text has.
     ///
     /// The text is formatted directly into the batch. If each session made a `String` for its welcome, the
     /// allocator would keep four kibibytes of freed memory for each thread.
     pub fn show(&mut self, client: ClientId, text: impl Display) -> usize {
         let start = self.edits.private.len();
-        // Writing into memory cannot fail.
+        // Writing to a `Vec` cannot fail.
         let _ = write!(self.edits.private, "{text}");
         let shown = start..self.edits.private.len();
         self.edit(client, self.end(), Shown::Private(shown.clone()));
         shown.len()
     }
 
-    /// Shows bytes that are not text to one client, here.
+    /// Appends bytes that only one client receives. They need not be UTF-8.
     pub fn show_bytes(&mut self, client: ClientId, bytes: &[u8]) {
         let start = self.edits.private.len();
         self.edits.private.extend_from_slice(bytes);
         self.edit(client, self.end(), Shown::Private(start..self.edits.private.len()));
     }
 
-    /// Shows text to one client, here, without a copy: others are shown the same text at other places.
+    /// Appends text that only one client sees, without copying it. Several clients can be shown the same text.
     pub fn show_shared(&mut self, client: ClientId, text: &Arc<[u8]>) {
         self.edits.shared += text.len();
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
     }
 
-    /// Makes a client receive what follows.
+    /// Lets a client receive all text that is appended from now on.
     pub fn add(&mut self, client: &Arc<Client>) {
         self.edit(client.id, 0..self.common.text.len(), Shown::Nothing);
         self.changes.push(Change::Joined(Arc::clone(client)));
     }
 
-    /// Makes a client receive nothing of what follows.
+    /// Lets a client receive no text that is appended from now on.
     pub fn remove(&mut self, client: ClientId, reason: LeaveReason) {
         self.edit(client, self.common.text.len()..usize::MAX, Shown::Nothing);
         self.changes.push(Change::Left(client, reason));
@@ -181,7 +183,7 @@ impl Batch {
             && matches!((&last.shown, &shown), (Shown::Nothing, Shown::Nothing))
             && last.hidden.end == hidden.start
         {
-            // One person says several lines in a row. They become one edit.
+            // Consecutive lines of one client become one edit.
             last.hidden.end = hidden.end;
             return;
         }
@@ -189,7 +191,7 @@ impl Batch {
         self.edits.list.push(Edit { client, place, hidden, shown });
     }
 
-    /// Whether nothing has happened at all.
+    /// Whether the batch has neither text nor edits.
     pub fn is_empty(&self) -> bool {
         self.common.text.is_empty() && self.edits.is_empty()
     }
@@ -200,30 +202,31 @@ impl Batch {
     }
 }
 
-/// Using it.
+/// Reading a batch that is filled.
 impl Batch {
-    /// Ends the filling. Returns who starts to receive and who stops.
+    /// Prepares the filled batch for sending. Returns which clients start and stop receiving, in order.
     pub fn seal(&mut self) -> Vec<Change> {
         self.common.total = Total::of(&self.common.text);
         self.edits.list.sort_unstable_by_key(|edit| (edit.client, edit.place));
         std::mem::take(&mut self.changes)
     }
 
-    /// The text that is common to all.
+    /// Returns the common text.
     pub fn common(&self) -> &[u8] {
         &self.common.text
     }
 
-    /// Copies the text that is common to all. The copy takes no more memory than the text.
+    /// Copies the common text. The copy uses no more memory than the text needs.
     ///
-    /// The log keeps a copy, so that the batch itself can be filled again. If the batch were kept, each round
-    /// would grow a new one, in the memory of the thread that appends first. Each of glibc's arenas would come to
-    /// hold the largest batch that was ever grown there.
+    /// The log keeps this copy, so that the batch itself can be reused. If the log kept the batch, a new batch
+    /// would have to grow in each round. Its memory would be in the arena of the thread that appends first: the
+    /// allocator of glibc has several arenas, and each thread uses one of them. In the end each arena would be as
+    /// large as the largest batch that ever grew in it.
     pub fn copy_common(&self) -> Common {
         self.common.clone()
     }
 
-    /// The clients that have edits, in ascending order.
+    /// Returns the clients that have edits, in ascending order.
     pub fn edited(&self) -> impl Iterator<Item = ClientId> {
         let same = |one: &Edit, next: &Edit| one.client == next.client;
         self.edits.list.chunk_by(same).map(|edits| edits[0].client)
@@ -252,12 +255,12 @@ impl Batch {
         copy
     }
 
-    /// Finds the edits of clients in ascending order.
+    /// Returns a cursor at the first edit.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor { batch: self, rest: &self.edits.list }
     }
 
-    /// Empties it for the next round.
+    /// Empties the batch, so that it can be filled again.
     pub fn clear(&mut self) {
         for buffer in [&mut self.common.text, &mut self.edits.private] {
             buffer.clear();
@@ -271,12 +274,12 @@ impl Batch {
 }
 
 impl Common {
-    /// The text itself.
+    /// Returns the text itself.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The view of a client with these edits.
+    /// Returns the view of a client that has these edits.
     pub fn view<'a>(&'a self, edits: &'a Edits) -> View<'a> {
         let Edits { list, private, .. } = edits;
         View { common: self, edits: list, private, shown: &[], at: 0 }
@@ -284,19 +287,19 @@ impl Common {
 }
 
 impl Edits {
-    /// Whether there are none.
+    /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many bytes they hold, and how many are to be delivered because of them. Shared text counts for each
-    /// client that sees it.
+    /// The size of the edits and of the text that they show, in bytes. Shared text counts once for each client
+    /// that sees it.
     pub fn bytes(&self) -> usize {
         self.private.len() + self.shared + size_of_val(&*self.list)
     }
 }
 
-/// A place among the edits of a sealed batch, for walking through clients in ascending order.
+/// Walks through the edits of a sealed batch, in ascending order of their clients.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     batch: &'a Batch,
@@ -304,7 +307,8 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Moves on to a client, and returns what it sees. Clients must be asked for in ascending order.
+    /// Moves on to a client's edits, and returns the client's view. Each call must name a client with a higher
+    /// number than the call before.
     pub fn view(&mut self, client: ClientId) -> View<'a> {
         let Batch { common, edits: Edits { private, .. }, .. } = self.batch;
         View { common, edits: self.edits_of(client), private, shown: &[], at: 0 }
@@ -320,25 +324,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The view of one client: the slices to send, in order, none of them empty.
+/// The view of one client: an iterator over the slices to send, in order. No slice is empty.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
     common: &'a Common,
     edits: &'a [Edit],
-    /// The text that private edits refer to.
+    /// See [`Edits::private`].
     private: &'a [u8],
-    /// Text to be returned before the common text at `at`.
+    /// The text of an edit that is returned next, before the common text from `at` on.
     shown: &'a [u8],
     at: usize,
 }
 
 impl<'a> View<'a> {
-    /// The whole view, if it is exactly the common text. For most clients it is.
+    /// Returns the common text if the client has no edits. Most clients have none.
     pub fn as_common(&self) -> Option<&'a [u8]> {
         self.edits.is_empty().then_some(&self.common.text)
     }
 
-    /// How much text it is. This looks only at what differs from the common text.
+    /// Returns the amount of text in the view. Counts only what the edits hide and show: the amount of the common
+    /// text is known.
     pub fn total(&self) -> Total {
         let mut total = self.common.total;
         for edit in self.edits {
@@ -357,7 +362,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the view has private text.
+    /// Whether the view shows text that is not common text.
     pub fn has_private(&self) -> bool {
         self.edits.iter().any(|edit| !matches!(edit.shown, Shown::Nothing))
     }

@@ -1,33 +1,35 @@
-//! Behind: the recipients that have not taken everything yet, and how far each of them is.
+//! Behind: the recipients that have not received everything yet, and how far each of them is.
 //!
-//! A recipient that does not take all of a batch is *behind*. From then on the batches stay in one
-//! [log](super::log), and the recipient has a place there: the batch that it is taking, and how many bytes of
-//! its view it has taken. When `poll` says that its socket can take more, it is offered the rest. So a thousand
-//! stalled clients cost one log, no thread, and very little time.
+//! A recipient has received text once its socket has accepted it. If the socket does not accept all of a batch,
+//! the recipient is *behind*. From then on the writer appends each batch to one [log](super::log). The recipient
+//! has a place in the log: the number of the batch that it is receiving, and how many bytes of its view of that
+//! batch it has received. When `poll` reports that its socket has space again, the writer offers it the rest. So
+//! a thousand stalled clients cost one log, no threads, and very little time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
-//! carol         ^ 1,200 bytes taken
-//! dave                              ^ 0 bytes taken    and is current again after batch 10
+//! carol         ^ 1,200 bytes received
+//! dave                              ^ 0 bytes received: current again after batch 10
 //! ```
 //!
-//! The log holds what everybody gets. What one recipient sees instead, such as private text, is kept with that
-//! recipient, and dropped as soon as it is taken.
+//! The log contains the common text of the batches. The edits of a recipient, with its private text, are kept
+//! with that recipient. They are dropped as soon as it has received them.
 //!
-//! A recipient is too slow when its next batch has been dropped from the log, or when it has taken nothing
-//! for ten seconds. One that has left has ten seconds in all.
+//! A recipient is too slow if the log has dropped a batch that it still needs, or if it has received nothing for
+//! ten seconds. A recipient that has left has ten seconds in all.
 //!
-//! The amount of private text does not make a recipient too slow. It may have half as much private text kept as
-//! there is space left for all. With more it is [overloaded](Client::is_overloaded), and the next person who tells
-//! it something is refused. (A person at another server does not know this. Then the recipient is too slow.) So
-//! nobody can use up the space: one recipient gets a third of it, two get a quarter each, and some is always left
-//! for the next. (This is the dynamic threshold of shared-memory switches.)
+//! Private text has its own space. The text that is kept for one recipient may be half as large as the space
+//! that is still free. A recipient with more text than this is [overloaded](Client::is_overloaded): further
+//! private messages to it are refused, but it is not too slow. (Other servers do not know who is overloaded here.
+//! If a member of another server sends a private message to an overloaded recipient, the recipient is too slow.)
+//! So one recipient can use a third of the space, and two can use a quarter each. Some space is always left for
+//! the next recipient. (This is the dynamic threshold of shared-memory switches.)
 //!
-//! Everything here belongs to the writer. There is no lock.
+//! Only the writer uses this module, so there is no lock.
 //!
-//! `poll` calls a socket writable only when a third of its buffer is free. A reader of a few kilobytes a second
-//! may need more than ten seconds for that. So each recipient is also offered the rest when `poll` does not
-//! call its socket writable. The longer a recipient has taken nothing, the rarer these offers become.
+//! `poll` reports a socket as writable only when a third of its buffer is free. A reader of a few kilobytes a
+//! second can need more than ten seconds for this. So a recipient is also offered text from time to time when
+//! `poll` does not report its socket. The longer a recipient has received nothing, the rarer these offers become.
 //!
 //! Grew from the places of step 12 of the [course](crate::lessons).
 
@@ -44,49 +46,52 @@ use super::part::send_view;
 use crate::protocol::replies::LeaveReason;
 use crate::system::poll::Poll;
 
-/// A recipient that takes nothing for longer than this is too slow.
+/// A recipient that receives nothing for longer than this is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// How much time a client that has left gets to take the rest.
+/// How much time a client that has left has to receive the rest.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
 
-/// The pause between offers while recipients take something. While nobody does, it doubles up to the second time.
-/// It is longer only when the offers themselves take long.
+/// The pause between two offers while recipients receive text.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
+
+/// While no recipient receives anything, the pause doubles from offer to offer, up to this time. It is longer
+/// only if the offers themselves take long.
 const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
-/// How long one offer may take before those who are current have their turn.
+/// How long one offer may take. Then the writer sends to the current recipients again.
 const OFFER_TIME: Duration = Duration::from_millis(5);
 
-/// How many batches are offered in one call.
+/// How many batches one call of [`send_view`] sends at most.
 const BATCHES_AT_ONCE: usize = 64;
 
-/// A recipient that takes nothing is offered the rest from time to time, also when `poll` does not call it
-/// writable. The pause is half of the time since it last took something. These are the shortest and the longest
-/// pause.
+/// A recipient that receives nothing is offered text from time to time, even if `poll` does not report its
+/// socket. The pause between these offers is half of the time since it last received something. These two
+/// constants are the shortest and the longest pause.
 const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A recipient that has taken something within this time still reads.
+/// A recipient still reads if it has received something within this time.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// The clock that measures stalls goes forward by at most this much at once.
+/// The largest step by which the [`Clock`] can advance.
 const MAX_STEP: Duration = Duration::from_millis(250);
 
-/// All recipients that are behind, and the log of what they have not taken.
+/// All recipients that are behind, and the log of the batches that they have not received.
 #[derive(Debug)]
 pub struct Behind {
     laggards: BTreeMap<ClientId, Laggard>,
     log: Log,
-    /// How many bytes of private text may be kept for all of them together.
+    /// How many bytes of private text may be kept for all recipients together.
     private_limit: usize,
     delivered: Total,
     clock: Clock,
     poll: Poll,
-    /// When the next offer is due, and the last pause.
+    /// When the next offer is due.
     next_offer: Instant,
+    /// The last pause between two offers.
     interval: Duration,
-    /// Who had the last turn in an offer.
+    /// The recipient that had the last turn in an offer.
     last_offered: ClientId,
 }
 
@@ -94,17 +99,19 @@ pub struct Behind {
 #[derive(Debug)]
 struct Laggard {
     client: Arc<Client>,
-    /// The number of the batch that it is taking, and how many bytes of its view it has taken.
+    /// The number of the batch that it is receiving.
     batch: u64,
+    /// How many bytes of its view of that batch it has received.
     taken: usize,
-    /// When it last took something, and when it was last offered something.
+    /// When it last received something, by the [`Clock`].
     took_at: Duration,
+    /// When it was last offered something, by the [`Clock`].
     tried_at: Duration,
-    /// The view on which it fell behind had private text. The room is not held for such a recipient.
+    /// Whether it fell behind on a view that had private text. The writer does not wait for such a recipient.
     on_private: bool,
-    /// The edits of its views, each with the number of its batch.
+    /// Its edits, each with the number of the batch that they belong to.
     own: VecDeque<(u64, Edits)>,
-    /// How much of the space for private text that takes: see [`cost`].
+    /// How much of the space for private text these edits use: see [`cost`].
     private: usize,
     leaving: Option<Leaving>,
 }
@@ -113,17 +120,18 @@ struct Laggard {
 #[derive(Debug)]
 struct Leaving {
     reason: LeaveReason,
-    /// The last batch that it gets.
+    /// The number of the last batch that it receives.
     last: u64,
+    /// When its time to receive the rest is over, by the [`Clock`].
     until: Duration,
 }
 
-/// The end of being behind, for a recipient.
+/// Why a recipient is not behind any more.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It has taken everything, and is sent each batch as it comes.
+    /// It has received everything. The next round sends to it again.
     Current,
-    /// It has left the room, and has taken everything up to its final line.
+    /// It has left the room, and has received everything up to its final line.
     Left(LeaveReason),
     /// It is too slow.
     TooSlow,
@@ -132,8 +140,8 @@ pub enum Outcome {
 }
 
 impl Behind {
-    /// Nobody is behind, and the log is empty. It may hold `limit` bytes, and so much private text may be kept
-    /// besides.
+    /// Makes a `Behind` without recipients. Its log may use `limit` bytes. In addition, `limit` bytes of private
+    /// text may be kept.
     pub fn new(limit: usize) -> Self {
         let now = Instant::now();
         Self {
@@ -154,17 +162,17 @@ impl Behind {
         self.laggards.is_empty()
     }
 
-    /// How many are behind.
+    /// How many recipients are behind.
     pub fn len(&self) -> usize {
         self.laggards.len()
     }
 
-    /// How much recipients have taken while they were behind, counted in whole batches.
+    /// How much text recipients have received while they were behind. A view counts once all of it is received.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
 
-    /// How many bytes of common text are kept for them.
+    /// How many bytes of its limit the log uses.
     pub fn bytes(&self) -> usize {
         self.log.bytes()
     }
@@ -174,8 +182,8 @@ impl Behind {
         (!self.is_empty()).then(|| self.next_offer.saturating_duration_since(Instant::now()))
     }
 
-    /// Adds a recipient that has fallen behind: it took only `taken` bytes of a batch. `has_private` says whether
-    /// its view of the batch has text for it alone. That batch must be [kept](Behind::keep) next.
+    /// Adds a recipient that has fallen behind: its socket accepted only `taken` bytes of its view of a batch.
+    /// `has_private` tells whether this view has private text. The batch must be passed to [`Behind::keep`] next.
     pub fn add(&mut self, client: Arc<Client>, taken: usize, has_private: bool) {
         client.is_behind.store(true, Relaxed);
         let now = self.clock.now();
@@ -197,7 +205,7 @@ impl Behind {
         self.laggards.insert(laggard.client.id, laggard);
     }
 
-    /// Appends the batch to the log if anybody is behind.
+    /// If anybody is behind, appends the batch to the log, and keeps its edits for the recipients that are behind.
     pub fn keep(&mut self, batch: &Batch) {
         if self.is_empty() {
             return;
@@ -211,7 +219,7 @@ impl Behind {
             laggard.own.push_back((number, edits));
             has_own = true;
         }
-        // Otherwise all of it was private text for others.
+        // Otherwise the batch contains only private text for other clients.
         if has_own || !batch.common().is_empty() {
             self.log.append(batch.copy_common());
         }
@@ -220,7 +228,7 @@ impl Behind {
         }
     }
 
-    /// Lets a recipient leave if it is behind: the newest batch in the log is the last that it gets.
+    /// If the recipient is behind, makes the newest batch in the log the last batch that it receives.
     pub fn leave(&mut self, id: ClientId, reason: LeaveReason) {
         let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
@@ -229,7 +237,7 @@ impl Behind {
         }
     }
 
-    /// Lets all who are behind leave, as [`Behind::leave`] does.
+    /// Does the same as [`Behind::leave`] for all recipients that are behind.
     pub fn leave_all(&mut self) {
         for id in self.laggards.keys().copied().collect::<Vec<_>>() {
             self.leave(id, LeaveReason::Quit);
@@ -244,7 +252,8 @@ impl Behind {
         Some(laggard.client)
     }
 
-    /// How many recipients are behind on common text, and took some of it recently. Zero until the log begins to fill.
+    /// How many recipients are behind and still read. Recipients that have left, or that fell behind on private
+    /// text, do not count. Returns 0 until the log [is filling](Log::is_filling).
     pub fn readers(&mut self) -> usize {
         if !self.log.is_filling() {
             return 0;
@@ -258,14 +267,14 @@ impl Behind {
         self.laggards.values().filter(reads).count()
     }
 
-    /// How long it has been since any of the recipients that are behind took something. `None` if nobody is behind.
+    /// How much time has passed since any recipient that is behind received something. `None` if nobody is behind.
     pub fn stalled_for(&mut self) -> Option<Duration> {
         let now = self.clock.now();
         Some(now.saturating_sub(self.laggards.values().map(|laggard| laggard.took_at).max()?))
     }
 
-    /// Offers each of them the rest, in turn. Blocks until one of their sockets has space, but at most for
-    /// `wait`. Recipients that are not behind any more are put into `outcomes`.
+    /// Blocks until the socket of a recipient has space, but at most for `wait`. Then offers the recipients the
+    /// text that they have not received, in turn. Adds those that are not behind any more to `outcomes`.
     pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
         let turns = self.turns(wait);
         let (start, now) = (Instant::now(), self.clock.now());
@@ -287,7 +296,8 @@ impl Behind {
                     laggard.took_at = now;
                     progress = true;
                 }
-                // Only an offer shows whether it takes nothing. It may have waited long for this turn.
+                // The recipient may have waited long for its turn. So the offer comes first: only the offer shows
+                // whether the socket still accepts nothing.
                 outcome.or_else(|| laggard.is_too_late(now).then_some(Outcome::TooSlow))
             };
             outcomes.extend(outcome.map(|outcome| (Arc::clone(&laggard.client), outcome)));
@@ -299,8 +309,8 @@ impl Behind {
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
         if !progress {
-            // This keeps the sending below a tenth of the time, even when many recipients are behind. With a pause
-            // of more than the clock's largest step, the clock would lose time.
+            // So the offers use less than a tenth of the time, even when many recipients are behind. A pause longer
+            // than the largest step of the clock would make the clock lose time.
             pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
             pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
         }
@@ -308,8 +318,8 @@ impl Behind {
         self.next_offer = if is_done { Instant::now() + pause } else { start };
     }
 
-    /// Returns whose turn it is to be offered something. The turns begin after the recipient that had the last
-    /// one. Blocks until one of their sockets has space, but at most for `wait`.
+    /// Returns the recipients to which text must be offered now, in the order of their turns. The first turn goes
+    /// to the next recipient after [`Behind::last_offered`]. Blocks as [`Behind::offer`] says.
     fn turns(&mut self, wait: Duration) -> Vec<ClientId> {
         let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
         let writable = self.poll.writable(sockets, wait);
@@ -328,13 +338,13 @@ impl Behind {
         turns
     }
 
-    /// Drops the batches that everyone has taken.
+    /// Drops the batches that no recipient needs any more.
     fn forget_taken(&mut self) {
         self.log.drop_before(self.laggards.values().map(|laggard| laggard.batch).min());
         self.note_loads();
     }
 
-    /// Notes for which of them too much private text is kept.
+    /// Sets for each recipient whether it is overloaded: whether too much private text is kept for it.
     fn note_loads(&self) {
         let kept: usize = self.laggards.values().map(|laggard| laggard.private).sum();
         let share = self.private_limit.saturating_sub(kept) / 2;
@@ -345,22 +355,22 @@ impl Behind {
 }
 
 impl Laggard {
-    /// Whether it needs a batch that was dropped.
+    /// Whether the log has dropped a batch that this recipient still needs.
     fn has_missed(&self, log: &Log) -> bool {
         self.batch < log.first()
     }
 
-    /// Whether it has taken nothing for too long, or has left and its time for the rest is over.
+    /// Whether this recipient has received nothing for too long, or has left and has no time any more.
     fn is_too_late(&self, now: Duration) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
         now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
-    /// Offers it the batches of the log from its place on until `deadline`, and moves its place. Returns what
-    /// has become of it once it is not behind any more.
+    /// Sends this recipient the log from its place on, and moves its place. Stops when the socket accepts no more
+    /// or `deadline` is over. Returns an outcome if the recipient is not behind any more.
     ///
-    /// A quiet room leaves a great many small batches. So several are offered in one call, and not all of them in
-    /// one turn, which could take seconds.
+    /// In a quiet room, the log consists of a great many small batches. So one call sends several of them. Sending
+    /// all of them could take seconds, so there is a deadline.
     fn take(&mut self, log: &Log, deadline: Instant, delivered: &mut Total) -> Option<Outcome> {
         let none = Edits::default();
         loop {
@@ -378,7 +388,7 @@ impl Laggard {
                 Ok(taken) => taken,
                 Err(error) => return Some(Outcome::Lost(error)),
             };
-            // How many batches that is, and how many bytes of the next one.
+            // Count how many whole batches the socket has accepted, and how many bytes of the next batch.
             let (mut whole, mut rest) = (0, taken.map_or(u64::MAX, |taken| taken as u64));
             for total in self.views(log, &none).map(|view| view.total()) {
                 if total.bytes > rest {
@@ -402,7 +412,7 @@ impl Laggard {
         }
     }
 
-    /// Its views of the next batches that it gets.
+    /// Returns this recipient's views of the next batches. `none` is used for a batch without edits for it.
     fn views<'a>(&'a self, log: &'a Log, none: &'a Edits) -> impl Iterator<Item = View<'a>> {
         let last = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.last);
         let batches = (self.batch..=last).zip(log.from(self.batch)).take(BATCHES_AT_ONCE);
@@ -413,17 +423,18 @@ impl Laggard {
     }
 }
 
-/// How much of the space for private text it takes to keep this. A place in the queue takes memory even without
-/// text. It counts twice, since a queue may have grown to twice its length.
+/// How much of the space for private text these edits use. Even edits without text use an entry in a queue. The
+/// entry counts twice, because the memory of the queue can be twice as large as its entries.
 fn cost(edits: &Edits) -> usize {
     2 * size_of::<(u64, Edits)>() + edits.bytes()
 }
 
-/// How long this program has been running. While the process is stopped or the laptop sleeps, the server sends
-/// nothing. No reader is called too slow for that time.
+/// Measures how long this process has been running. While the process is stopped or the computer sleeps, the
+/// server sends nothing. So the clock leaves out that time, and no recipient becomes too slow because of it.
 #[derive(Debug)]
 struct Clock {
     running: Duration,
+    /// When the clock was last read.
     read: Instant,
 }
 
@@ -444,7 +455,7 @@ mod tests {
     use std::io::Read;
     use std::net::TcpStream;
 
-    /// Fills a client's socket, and adds the client as a recipient that took nothing of the next batch.
+    /// Fills a client's socket. Adds the client as a recipient whose socket accepted nothing of the next batch.
     fn fall_behind(behind: &mut Behind, number: u64) -> (ClientId, TcpStream) {
         let (client, peer) = connected(number);
         let much = vec![b'x'; 64 << 20];
@@ -461,12 +472,13 @@ mod tests {
         batch
     }
 
-    /// How many batches are kept.
+    /// Returns how many batches the log has.
     fn kept(behind: &Behind) -> u64 {
         behind.log.end() - behind.log.first()
     }
 
-    /// Offers until there is an outcome for a recipient. Its peer reads meanwhile.
+    /// Repeats the offer until a recipient has an outcome, and reads from its peer between the offers. Returns the
+    /// outcome and the bytes that were read.
     fn offer_while_reading(behind: &mut Behind, peer: &mut TcpStream) -> (Outcome, Vec<u8>) {
         peer.set_nonblocking(true).unwrap();
         let (mut outcomes, mut read, mut buffer) = (Vec::new(), Vec::new(), vec![0; 1 << 20]);
@@ -490,7 +502,7 @@ mod tests {
 
     #[test]
     fn one_that_has_many_small_batches_to_take_does_not_take_them_all_in_one_offer() {
-        // Two megabytes, which its socket has space for.
+        // The batches have two megabytes in all. The socket has space for them.
         const BATCHES: u64 = 1_000_000;
         let mut behind = Behind::new(64 << 20);
         let (_, mut peer) = fall_behind(&mut behind, 1);
@@ -541,7 +553,7 @@ mod tests {
         behind.offer(Duration::ZERO, &mut outcomes);
         let (client, outcome) = outcomes.remove(0);
         assert!(client.id == slow && matches!(outcome, Outcome::TooSlow), "{outcome:?}");
-        // So little may have fitted into the socket meanwhile.
+        // The batch is so small that the other recipient's socket may already have accepted it.
         let other = outcomes.pop().map(|(_, outcome)| outcome);
         let outcome = other.unwrap_or_else(|| offer_while_reading(&mut behind, &mut peer).0);
         assert!(matches!(outcome, Outcome::Current), "{outcome:?}");
@@ -609,14 +621,14 @@ mod tests {
     fn a_stall_is_measured_in_time_for_which_the_program_ran() {
         let mut behind = Behind::new(1000);
         let (_, _peer) = fall_behind(&mut behind, 1);
-        // This is more than the socket could take meanwhile.
+        // This is more than the socket accepts during the test.
         behind.keep(&batch(&"x".repeat(64 << 20)));
         // As if the process had been stopped for an hour.
         behind.clock.read -= Duration::from_secs(3600);
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
         assert!(outcomes.is_empty(), "{outcomes:?}");
-        // A little may still fit into the socket.
+        // The socket may still accept a little.
         while outcomes.is_empty() {
             behind.clock.running += 2 * MAX_STALL;
             behind.offer(Duration::ZERO, &mut outcomes);

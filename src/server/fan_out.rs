@@ -1,4 +1,4 @@
-//! Fan-out: sending a batch to all recipients, on several processors when there are many.
+//! Fan-out: sending a batch to all recipients. In a large room, several processors share this work.
 //!
 //! ```text
 //!           parts        waiting                        done
@@ -7,20 +7,22 @@
 //!                                        ↑ writer, helper-1, helper-2 …
 //! ```
 //!
-//! The recipients lie in [parts](Part). In a large room the writer lays all parts out on a table. The writer
-//! and its helpers each take a part, send it the batch, and put it back, until no part is left. Then the writer
-//! goes on alone. So there is one round at a time, and one order. A part has one owner at a time, and so a
-//! socket has one writer. If a helper gets no processor, the other threads take its parts.
+//! The recipients are divided into [parts](Part). In a large room, the writer puts all parts on a table in each
+//! round. Then the writer and its helpers each take a part, send the batch to its recipients, and put the part
+//! back. They repeat this until all parts are done. Only then does the writer begin the next round, so there is
+//! one order. Only one thread at a time has a part, so only one thread at a time writes to a socket. If a helper
+//! gets no processor time, the other threads take the parts.
 //!
-//! In a small room the writer works alone. While much is said, at most half of the processors send. The clients
-//! and the sessions need the others more than the writer needs help. Much is said when a batch is large, or when
-//! the writer is busy: see [`Writer::run`](super::writer::Writer::run).
+//! In a small room the writer works alone. During a flood, at most half of the processors send, because the
+//! clients and the sessions need the other half more. A round counts as a flood if its batch is large, or if the
+//! writer is busy. The writer is busy if it works for more than a quarter of the time.
 //!
-//! Measured with two processors: a helper is worth its cost from fifty recipients for each thread on. If both
-//! threads always worked, a flood of 500 readers would be a fifth slower, and a thousand people who chat would
-//! cost a tenth more processor time. With 2,000 who listen to five, half of the lines would arrive a fifth later.
+//! (Measured with two processors: a helper is worth its cost if there are fifty recipients or more for each
+//! thread. If the helper also worked during floods, a flood to 500 readers would take a fifth longer, and a chat
+//! of a thousand people would use a tenth more processor time. If 2,000 clients listened to five, the median
+//! delay of a line would be a fifth longer.)
 //!
-//! No step of the [course](crate::lessons) has this.
+//! In the [course](crate::lessons) the writer has no helpers.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,55 +33,59 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use super::part::Part;
 
-/// A batch with more text than this is a flood, in bytes.
+/// A batch with more common text than this counts as a flood, in bytes.
 const FLOOD_BYTES: usize = 64 << 10;
 
-/// How many parts there are for each thread. With several, no thread waits for long at the end of a round.
+/// How many parts there are for each thread. With several small parts, no thread has to wait long for the others
+/// at the end of a round.
 const PARTS_PER_THREAD: usize = 4;
 
-/// All recipients that are current, and the threads that help to send to them.
+/// All current recipients, and the helper threads that share the work of sending to them.
 #[derive(Debug)]
 pub struct FanOut {
-    /// Between rounds all parts are here. [`ClientId::part`] says which part a client is in.
+    /// All parts. While several threads share a round, the parts are on the table instead. [`ClientId::part`] tells
+    /// which part a client belongs to.
     parts: Vec<Part>,
-    /// How many threads there are, the writer included.
+    /// How many threads there are, including the writer.
     threads: usize,
-    /// How many of them take part while much is said.
+    /// How many of these threads send during a flood.
     threads_in_flood: usize,
-    /// How many recipients there must be for each thread that takes part.
+    /// How many recipients there must be for each thread that sends.
     share: usize,
     table: Arc<Table>,
 }
 
-/// Where parts change hands.
+/// The table from which the threads take parts, and to which they put parts back.
 #[derive(Debug, Default)]
 struct Table {
-    /// Held to take a part or to put it back, never while anything is sent.
+    /// Locked to take a part or to put it back. No thread sends anything while it holds this lock.
     state: Mutex<State>,
-    /// Parts were laid out, or there are no more rounds: wakes the helpers.
+    /// Wakes the helpers when parts are on the table, or when there are no more rounds.
     laid_out: Condvar,
-    /// No helper is at work any more, or one has panicked: wakes the writer.
+    /// Wakes the writer when no helper is at work any more, or when a helper has panicked.
     finished: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The batch of this round; none between rounds.
+    /// The batch of this round. `None` between rounds.
     batch: Option<Arc<Batch>>,
-    /// The parts that nobody has taken yet, and the parts that are done, each in its place.
+    /// The parts that no thread has taken yet. Each part keeps its place in both vectors.
     waiting: Vec<Option<Part>>,
+    /// The parts that are done.
     done: Vec<Option<Part>>,
     /// How many helpers are at work.
     at_work: usize,
-    /// A helper panicked, and its part is lost.
+    /// Whether a helper has panicked. The part that it had taken is lost.
     has_failed: bool,
-    /// There are no more rounds.
+    /// Whether there are no more rounds.
     has_ended: bool,
 }
 
 impl FanOut {
-    /// Starts the helpers in `scope`. There are no recipients yet. The calling thread counts as one of the
-    /// `threads`. If the system has no more threads, there are fewer helpers. They end when this is dropped.
+    /// Makes a fan-out without recipients, and starts its helpers in `scope`. The calling thread counts as one of
+    /// the `threads`. If the system cannot start that many threads, there are fewer helpers. The helpers end when
+    /// the fan-out is dropped.
     pub fn new<'scope>(
         threads: NonZeroUsize,
         share: NonZeroUsize,
@@ -89,7 +95,7 @@ impl FanOut {
         let start = |&number: &usize| {
             let table = Arc::clone(&table);
             let helper = move || {
-                // This tells the writer of the panic, and the writer ends the server.
+                // A panic of the helper makes the writer panic, too, and that ends the server.
                 if catch_unwind(AssertUnwindSafe(|| table.help(number))).is_err() {
                     table.fail();
                 }
@@ -109,7 +115,7 @@ impl FanOut {
         self.parts.iter().map(Part::len).sum()
     }
 
-    /// How much all recipients have taken so far.
+    /// How much text has been delivered so far: see [`Part::delivered`].
     pub fn delivered(&self) -> Total {
         let mut delivered = Total::default();
         self.parts.iter().for_each(|part| delivered += part.delivered());
@@ -121,12 +127,12 @@ impl FanOut {
         self.part_of(client.id).add(client);
     }
 
-    /// Removes a recipient. Returns `None` if it is not here.
+    /// Removes a recipient. Returns `None` if it is not in any part.
     pub fn remove(&mut self, id: ClientId) -> Option<Arc<Client>> {
         self.part_of(id).remove(id)
     }
 
-    /// All parts, one after the other.
+    /// Returns all parts, one after another.
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         self.parts.iter_mut()
     }
@@ -136,12 +142,12 @@ impl FanOut {
         &mut self.parts[id.part(parts)]
     }
 
-    /// Sends a sealed batch to all recipients. `is_busy` says that the writer hardly rests between batches.
-    /// Blocks until all threads are done, but never on a socket. Afterwards no helper holds the batch.
+    /// Sends a sealed batch to all recipients. `is_busy` tells whether the writer is busy. Blocks until all
+    /// threads are done, but never waits for a socket. Afterwards no helper has a reference to the batch.
     ///
     /// # Panics
     ///
-    /// When a helper has panicked: the recipients that it was sending to are lost.
+    /// When a helper has panicked. The recipients to which it was sending are lost.
     pub fn send(&mut self, batch: &Arc<Batch>, is_busy: bool) {
         let is_loud = is_busy || batch.common().len() > FLOOD_BYTES;
         let most = if is_loud { self.threads_in_flood } else { self.threads };
@@ -164,7 +170,7 @@ impl Drop for FanOut {
     }
 }
 
-/// A round, in the writer.
+/// What only the writer does in a round.
 impl Table {
     fn lay_out(&self, parts: &mut Vec<Part>, batch: &Arc<Batch>) {
         let mut state = self.lock();
@@ -174,7 +180,7 @@ impl Table {
         state.done.resize_with(places, || None);
     }
 
-    /// Takes all parts back, in their places. Blocks until no helper is at work.
+    /// Blocks until no helper is at work. Then moves all parts from the table to `parts`, in their old order.
     fn take_back(&self, parts: &mut Vec<Part>) {
         let mut state = self.lock();
         while state.at_work > 0 && !state.has_failed {
@@ -187,10 +193,11 @@ impl Table {
     }
 }
 
-/// The work of all threads, and the helpers' own.
+/// What all threads do in a round, and what only the helpers do.
 impl Table {
-    /// Takes a part, sends it the batch, and puts it back, until none is left to take. A thread first takes
-    /// the parts that it had before, whose sockets its processor may still have in its cache.
+    /// Takes a part, sends the batch to its recipients, and puts the part back. Repeats this until no part is left
+    /// to take. A thread begins with the parts that it usually has, because its processor may still have their
+    /// sockets in its cache.
     fn work(&self, batch: &Batch, number: usize) {
         let mut state = self.lock();
         while let Some((place, mut part)) = state.take_part(number * PARTS_PER_THREAD) {
@@ -201,8 +208,8 @@ impl Table {
         }
     }
 
-    /// Waits for a round, and works in it if a part is left when the helper wakes. Ends when there are no more
-    /// rounds.
+    /// Runs a helper. It waits for a round, and works if a part is still left when it wakes. Returns when there are
+    /// no more rounds.
     fn help(&self, number: usize) {
         let mut state = self.lock();
         while !state.has_ended {
@@ -213,7 +220,7 @@ impl Table {
             state.at_work += 1;
             drop(state);
             self.work(&batch, number);
-            // This comes first: the writer must not be woken while a helper still holds the batch.
+            // The writer needs the only reference to the batch. So this reference is dropped before the writer wakes.
             drop(batch);
             state = self.lock();
             state.at_work -= 1;
@@ -228,7 +235,7 @@ impl Table {
         self.finished.notify_one();
     }
 
-    /// Each method leaves the state whole at every step: a poisoned lock is used as it is.
+    /// A panic cannot leave the state half changed. So the lock is used even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -239,8 +246,8 @@ impl State {
         self.waiting.iter().any(Option::is_some)
     }
 
-    /// Takes a part that is still waiting, and returns it with its place. The search begins at place `first`
-    /// and goes around.
+    /// Takes a part that no thread has taken yet, and returns the part with its place. The search begins at place
+    /// `first` and wraps around at the end.
     fn take_part(&mut self, first: usize) -> Option<(usize, Part)> {
         let places = self.waiting.len();
         let mut turns = (0..places).map(|later| (first + later) % places);

@@ -1,25 +1,27 @@
-//! The outbox: everything that others can notice passes through here. This makes the order.
+//! Outbox: the queue between the sessions and the writer. Everything that other clients can notice passes
+//! through it. So the outbox makes the one order.
 //!
-//! Sessions append to the [`room`](super::room) in it and go back to reading. The writer takes everything
-//! that has gathered, as one batch. So the words of a thousand people become one write for each recipient.
-//! A batch gathers only while the writer is busy. An idle writer waits here, and then a line goes out at
-//! once: nothing ever waits for a batch to fill.
+//! A session appends to the [`room`](super::room) in the outbox, and then reads again. The writer takes
+//! everything that has gathered, as one batch. So the messages of a thousand clients become one write for each
+//! recipient. A batch gathers only while the writer is busy. An idle writer waits for the outbox, and takes a
+//! line as soon as it is appended. So no line ever waits for a batch to fill up.
 //!
-//! The text that gathers is bounded. Over the bound, a client that already has text in the batch must wait.
-//! Its session stops reading, and so TCP slows its peer down. The first line of a client in a batch never
-//! waits, so a quiet person's line overtakes any flood. Notices never wait either: the writer itself causes
-//! some of them, and it would wait for itself. So more than the bound may gather, by one line or action of each
-//! client and the notices. When ten thousand speak at once, that is about ten megabytes.
+//! The amount of text that gathers has a bound. Once it is reached, a client that already has text in the batch
+//! must wait. Its session stops reading, and so TCP slows its peer down. The first line of a client in a batch
+//! never waits. So the line of a quiet client overtakes any flood. Notices never wait either, because the
+//! writer itself causes some of them, and the writer would wait for itself. So a batch can exceed the bound by
+//! one line or action of each client, and by the notices. If ten thousand clients send at once, the excess is
+//! about ten megabytes.
 //!
-//! The bound starts small, because a small batch is still in the processor's cache when it is sent. It grows
-//! while a flood lasts, because large batches need fewer system calls. It shrinks while most of the room cannot
-//! keep up. (Measured with 300 clients who all talk at once: with 128 KiB they are 10 to 30 % faster than with
-//! 512 KiB. In a flood that lasts, 512 KiB are faster.)
+//! The bound is small at first, because a small batch is still in the processor's cache when it is sent. The
+//! bound grows while a flood lasts, because large batches need fewer system calls. The bound shrinks while most
+//! recipients cannot keep up. (Measured with 300 clients that all send at once: with a bound of 128 KiB they
+//! are 10 to 30 % faster than with 512 KiB. In a flood that lasts, they are faster with 512 KiB.)
 //!
-//! This outbox holds the room and its next batch. With other servers, the [`relay`](crate::relay) has a second
-//! outbox, in which its records gather by the same rules.
+//! If the room is shared with other servers, the [`relay`](crate::relay) has a second outbox. The records for
+//! the other servers gather there, by the same rules.
 //!
-//! Grew from step 11 of the [course](crate::lessons), its bound from step 13.
+//! Grew from step 11 of the [course](crate::lessons). The bound grew from step 13.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,37 +29,38 @@ use std::time::Duration;
 
 use super::client::{Client, ClientId};
 
-/// How much may gather before senders wait, in bytes, at the beginning of a burst.
+/// The bound at the beginning of a flood: how many bytes may gather before senders wait.
 const GATHERED_BYTES: usize = 128 << 10;
 
-/// The highest bound, in bytes, and how much the bound grows after each full batch. After a batch that is
-/// less than half full, the bound is as at the beginning.
+/// The highest bound, in bytes.
 pub const MAX_GATHERED_BYTES: usize = 512 << 10;
+
+/// How much the bound grows after each full batch, in bytes.
 const GATHERED_STEP_BYTES: usize = 64 << 10;
 
-/// The lowest bound, in bytes, while most of the room cannot keep up.
+/// The lowest bound, in bytes. The bound shrinks to this while most recipients cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
 /// Something that can gather in an outbox.
 pub trait Gathers {
-    /// Whether there is nothing to take.
+    /// Whether the writer has nothing to take.
     fn has_nothing(&self) -> bool;
 
     /// How much has gathered, in bytes.
     fn bytes(&self) -> usize;
 
-    /// A member says whole lines, each with its nickname and its line end.
+    /// Adds whole lines that a member says. Each line already has the member's nickname and a line end.
     fn say(&mut self, client: ClientId, lines: &[u8]);
 }
 
 /// The queue between the sessions and the writer.
 #[derive(Debug)]
 pub struct Outbox<T> {
-    /// Held to change what gathers, to look at it or to take it, never for a socket.
+    /// Locked to change, read or take what has gathered. No thread uses a socket while it holds this lock.
     state: Mutex<State<T>>,
-    /// Something was appended while the writer waited: wakes the writer.
+    /// Wakes the writer when something is appended. Also wakes the threads in [`Outbox::wait_while`].
     filled: Condvar,
-    /// The batch was taken, or the outbox was closed: wakes the sessions that wait for space.
+    /// Wakes the threads that wait for space, when the batch is taken or the outbox is closed.
     taken: Condvar,
 }
 
@@ -66,20 +69,20 @@ struct State<T> {
     gathered: T,
     /// The number of the batch that is being filled.
     number: u64,
-    /// How much may gather, in bytes.
+    /// How many bytes may gather before senders wait.
     bound: usize,
-    /// The writer waits for `filled`. Without this flag each message would cost a system call that wakes
-    /// nobody.
+    /// Whether the writer waits for `filled`. Without this flag, each message would cost a system call even
+    /// when the writer does not wait.
     writer_waits: bool,
-    /// Some session waits for `taken`.
+    /// Whether any thread waits for `taken`.
     senders_wait: bool,
-    /// The farewell is in: nothing comes after it.
+    /// Whether the outbox is closed: nothing can be appended any more.
     is_closed: bool,
 }
 
-/// Appending, by sessions, and taking, by the writer.
+/// Appending and taking.
 impl<T: Gathers> Outbox<T> {
-    /// An outbox in which this gathers.
+    /// Makes an open outbox with this content.
     pub fn new(gathered: T) -> Self {
         let state = State {
             gathered,
@@ -92,9 +95,9 @@ impl<T: Gathers> Outbox<T> {
         Self { state: Mutex::new(state), filled: Condvar::new(), taken: Condvar::new() }
     }
 
-    /// Appends whole lines that a member says. Blocks while too much has gathered, until the writer takes the
-    /// batch. The client's first line in a batch never waits. Once the member has left or the outbox is closed,
-    /// the lines are discarded.
+    /// Appends whole lines that a member says. If the batch has reached its bound and contains text from this
+    /// client, blocks until the writer takes the batch. Lines that have not been appended when the client leaves
+    /// or the outbox is closed are discarded.
     pub fn say(&self, client: &Client, mut lines: &[u8]) {
         let mut state = self.lock();
         while !lines.is_empty() && state.accepts(client) {
@@ -114,9 +117,9 @@ impl<T: Gathers> Outbox<T> {
         self.release(state);
     }
 
-    /// Appends everything that `fill` adds, at one place of the order. A client has caused it. Blocks as
-    /// [`Outbox::say`] does. Once the client has left or the outbox is closed, nothing happens and this returns
-    /// `None`.
+    /// Calls `fill`, which appends all effects of one action of a client. They get one place in the order.
+    /// Blocks first under the same condition as [`Outbox::say`]. Does nothing and returns `None` once the
+    /// client has left or the outbox is closed.
     pub fn append_for<R>(&self, client: &Client, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         while state.is_full() && state.has_text_of(client) && state.accepts(client) {
@@ -131,8 +134,8 @@ impl<T: Gathers> Outbox<T> {
         Some(result)
     }
 
-    /// Appends everything that `fill` adds, at one place of the order. No client has caused it. Never blocks.
-    /// Returns `None`, and nothing happens, once the outbox is closed.
+    /// Calls `fill`, which appends something that must not wait, such as a notice. Never blocks, even if the
+    /// batch has reached its bound. Does nothing and returns `None` once the outbox is closed.
     pub fn append<R>(&self, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         if state.is_closed {
@@ -143,8 +146,8 @@ impl<T: Gathers> Outbox<T> {
         Some(result)
     }
 
-    /// Appends as [`Outbox::append`] does, but blocks first while too much has gathered. The writer wakes it.
-    /// The relay's reader uses this for what the clients of all servers do.
+    /// Does the same as [`Outbox::append`], but blocks first while the batch has reached its bound. If the room
+    /// is shared with other servers, this is used for the actions of the clients of all servers.
     pub fn append_in_turn<R>(&self, fill: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.lock();
         while state.is_full() && !state.is_closed {
@@ -154,12 +157,13 @@ impl<T: Gathers> Outbox<T> {
         self.append(fill)
     }
 
-    /// Looks at what has gathered as it is now.
+    /// Calls `look` with the content of the outbox, and returns the result.
     pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.lock().gathered)
     }
 
-    /// Appends what `fill` adds, and closes the outbox: nothing can be appended any more. Wakes everybody.
+    /// Calls `fill`, which appends the last text, and closes the outbox. Nothing can be appended afterwards.
+    /// Wakes all threads that wait for the outbox.
     pub fn close_with(&self, fill: impl FnOnce(&mut T)) {
         let mut state = self.lock();
         fill(&mut state.gathered);
@@ -169,10 +173,10 @@ impl<T: Gathers> Outbox<T> {
         self.taken.notify_all();
     }
 
-    /// Takes what has gathered, by `take`, which is given the number of the batch. Blocks while there is
-    /// nothing, or until `timeout` is over, if there is one. Any append wakes it. Only the writer calls this.
-    /// `is_too_fast` says that most of the room cannot keep up. Returns what `take` returns, and whether the
-    /// outbox is closed: then nothing comes after this.
+    /// Calls `take`, which takes what has gathered. The second argument of `take` is the number of the batch. If
+    /// nothing has gathered, blocks first, until something is appended, the outbox is closed, or `timeout` is
+    /// over. Only the writer calls this. `is_too_fast` means that most recipients cannot keep up. Returns the
+    /// result of `take`, and whether the outbox is closed. If it is closed, this was the last batch.
     pub fn take_by<R>(
         &self,
         timeout: Option<Duration>,
@@ -193,7 +197,8 @@ impl<T: Gathers> Outbox<T> {
         (self.take_from(state, take), is_last)
     }
 
-    /// Takes what has gathered, and lets those go on who wait for space.
+    /// Calls `take`. If no text is left afterwards, begins the next batch and wakes the threads that wait for
+    /// space.
     fn take_from<R>(
         &self,
         mut state: MutexGuard<'_, State<T>>,
@@ -201,7 +206,7 @@ impl<T: Gathers> Outbox<T> {
     ) -> R {
         let number = state.number;
         let result = take(&mut state.gathered, number);
-        // If something was left there, it is still the same batch.
+        // If `take` left something, that still belongs to the same batch.
         let is_taken = state.gathered.bytes() == 0;
         state.number += u64::from(is_taken);
         let wake = is_taken && std::mem::take(&mut state.senders_wait);
@@ -220,26 +225,27 @@ impl<T: Gathers> Outbox<T> {
         self.taken.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of the lock, and wakes the writer if it waits for what was appended.
+    /// Releases the lock. Wakes the writer if it waits and now has something to take.
     fn release(&self, mut state: MutexGuard<'_, State<T>>) {
         let wake = !state.gathered.has_nothing() && std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
-            // In the relay's outbox several threads may wait. In the room's only the writer does.
+            // Several threads may wait for the relay's outbox. Only the writer waits for the room's outbox.
             self.filled.notify_all();
         }
     }
 
-    /// If another thread panics here, the room may be half changed, but not in a way that matters. So a
-    /// poisoned lock is used as it is.
+    /// A panic can leave the content half changed, but this does no harm. So the lock is used even if it is
+    /// poisoned.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Changing it and waiting for a change, also in a closed outbox.
+/// Changing the content, and waiting for a change. All of this also works in a closed outbox.
 impl<T: Gathers> Outbox<T> {
-    /// Changes something that other threads may wait for, and wakes them. This works in a closed outbox, too.
+    /// Calls `change`, and wakes the threads that wait in [`Outbox::wait_while`]. Returns the result of
+    /// `change`.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state.gathered);
@@ -248,15 +254,15 @@ impl<T: Gathers> Outbox<T> {
         result
     }
 
-    /// Blocks while `condition` holds, but at most for `time`. Returns whether it holds no longer.
-    /// [`Outbox::change`] and [`Outbox::close_with`] wake it.
+    /// Blocks while `condition` is true, but at most for `time`. Returns whether `condition` is false at the
+    /// end. [`Outbox::change`], [`Outbox::take_now`] and [`Outbox::close_with`] wake this.
     pub fn wait_while(&self, time: Duration, condition: impl Fn(&T) -> bool) -> bool {
         let holds = |state: &mut State<T>| condition(&state.gathered);
         let waited = self.filled.wait_timeout_while(self.lock(), time, holds);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Takes what has gathered, by any thread, without waiting.
+    /// Calls `take`, which takes what has gathered. Never blocks. Any thread may call this.
     pub fn take_now<R>(&self, take: impl FnOnce(&mut T, u64) -> R) -> R {
         let taken = self.take_from(self.lock(), take);
         self.filled.notify_all();
@@ -269,7 +275,7 @@ impl<T: Gathers> State<T> {
         self.gathered.bytes() >= self.bound
     }
 
-    /// Whether lines of this client are still accepted.
+    /// Whether text from this client can still be appended.
     fn accepts(&self, client: &Client) -> bool {
         !self.is_closed && !client.has_left.load(Relaxed)
     }
@@ -282,8 +288,8 @@ impl<T: Gathers> State<T> {
         client.last_batch.store(self.number, Relaxed);
     }
 
-    /// Raises the bound after a full batch, and resets it after a batch that is less than half full. Halves it
-    /// when the room cannot keep up.
+    /// Adapts the bound to the batch that is about to be taken. Raises the bound if this batch is full, and
+    /// resets it if the batch is less than half full. Halves it instead if most recipients cannot keep up.
     fn adapt_bound(&mut self, is_too_fast: bool) {
         let bytes = self.gathered.bytes();
         if is_too_fast {
@@ -311,7 +317,7 @@ mod tests {
         String::from_utf8(batch.common().to_vec()).unwrap()
     }
 
-    /// The bound after a batch of this size was taken.
+    /// Takes a batch of this size, and returns the bound afterwards.
     fn bound_after(outbox: &Outbox<Room>, bytes: usize, is_too_fast: bool) -> usize {
         outbox.append(|room| room.announce(&"x".repeat(bytes - 1)));
         outbox.take(&mut Batch::default(), None, is_too_fast);
@@ -352,7 +358,7 @@ mod tests {
             while !blocked() {
                 thread::yield_now();
             }
-            // The second of two lines waits, as every line of the flood does.
+            // The first of these lines is appended at once. The second must wait, like a line of the flood.
             let talking = scope.spawn(|| outbox.say(&quiet, b"quiet: hi\nquiet: ho\n"));
             while !outbox.lock().has_text_of(&quiet) {
                 thread::yield_now();

@@ -1,13 +1,13 @@
-//! The room: who is in, under which name, what was said last, and what the next batch will tell everyone.
+//! Room: the members and their nicknames, the last messages, and the next batch.
 //!
-//! These belong together, because each of them changes at a point of the one order. So one lock guards them
+//! An action can change all of these at once, and it does so at one point of the order. So one lock guards them
 //! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock appends to the order, and
-//! knows who is in at exactly that point. So a name is checked, taken and announced in one step, and the
-//! welcome and the answer to `/who` are true where they stand.
+//! knows who the members are at exactly that point. So a nickname is checked, taken and announced in one step.
+//! For the same reason, the welcome and the answer to `/who` always fit the lines before and after them.
 //!
-//! Nothing here waits, and nothing here knows a socket.
+//! Nothing in this module blocks or uses a socket.
 //!
-//! Grew from `join` of step 7 of the [course](crate::lessons) and the registry of step 11.
+//! Grew from `join` of step 7 of the [course](crate::lessons), and from the registry of step 11.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -23,31 +23,31 @@ use super::outbox::{Gathers, Outbox};
 use crate::protocol::nickname::{Nickname, fold};
 use crate::protocol::replies::{self, LeaveReason, Online};
 
-/// Somebody else has the nickname.
+/// An error: another member has the nickname.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken;
 
-/// Who is in, and what they are about to be told.
+/// The members of the room, and the batch that they are sent next.
 #[derive(Debug)]
 pub struct Room {
     batch: Batch,
-    /// Those who are in, in the order in which they connected.
+    /// All members, in the order in which they connected.
     members: BTreeMap<ClientId, Nickname>,
-    /// Who has which nickname, by its folded form.
+    /// The member that has each nickname. The keys are folded nicknames.
     names: HashMap<String, ClientId>,
     /// The largest number of members so far.
     most: usize,
     history: History,
-    /// Notices that follow the welcome, with their line ends.
+    /// The notices that a newcomer is shown after the welcome. Each has its line end.
     motd: String,
-    /// The answer to `/who`: one copy for all who ask. It is dropped when somebody joins, leaves or changes
-    /// names.
+    /// The answer to `/who`. All who ask are sent this one copy. It is dropped when a member joins, leaves or
+    /// changes its nickname.
     online: Option<Arc<[u8]>>,
 }
 
-/// Actions of people. Each of these is one place in the order.
+/// The actions of clients and of the server. Each action gets one place in the order.
 impl Room {
-    /// An empty room that remembers `history` lines.
+    /// Makes an empty room that remembers the last `history` lines.
     pub fn new(history: usize) -> Self {
         Self {
             batch: Batch::default(),
@@ -60,17 +60,17 @@ impl Room {
         }
     }
 
-    /// A member joins: everyone else is told, and it is welcomed. Returns how many bytes the welcome has.
+    /// A client joins: it is welcomed, and everyone else is told. Returns how many bytes the welcome has.
     ///
     /// # Errors
     ///
-    /// [`Taken`] when somebody has the name; then nothing happens.
+    /// [`Taken`] when another member has the nickname. Then nothing happens.
     pub fn join(&mut self, client: &Arc<Client>, nickname: &Nickname) -> Result<usize, Taken> {
         self.claim(client.id, nickname)?;
         Ok(self.let_in(client, nickname))
     }
 
-    /// Lets a client in under a name that is known to be free. Returns how many bytes the welcome has.
+    /// Lets a client join with a nickname that is known to be free. Returns how many bytes the welcome has.
     pub fn let_in(&mut self, client: &Arc<Client>, nickname: &Nickname) -> usize {
         self.admit(client.id, nickname);
         self.batch.add(client);
@@ -83,7 +83,8 @@ impl Room {
         welcome + history.map_or(0, |history| history.len())
     }
 
-    /// Adds a member, and tells everyone else. A member at another server receives nothing here.
+    /// Adds a member, and tells all others. This is all for a member of another server: it receives nothing from
+    /// this server.
     pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
         self.members.insert(id, nickname.clone());
         self.names.insert(nickname.folded(), id);
@@ -92,20 +93,21 @@ impl Room {
         self.batch.announce(&replies::joined(nickname));
     }
 
-    /// A member acts: everyone sees this line, and the member sees it too.
+    /// A member performs an action (`/me`). Everyone sees this line, including the member.
     pub fn act(&mut self, line: &str) {
         let line = self.batch.announce(line);
         self.history.add(&self.batch.common()[line]);
     }
 
-    /// A member sends a private message. Returns how many bytes both of them are sent, or `None` if nobody is
-    /// called `to`.
+    /// A member sends a private message to the member called `to`. Returns how many bytes the two are sent in
+    /// all. Returns `None` if nobody is called `to`.
     pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
         let recipient = self.find(to)?;
         self.whisper(from, recipient, text)
     }
 
-    /// Sends a private message by numbers. Returns `None` if one of the two is not in.
+    /// Sends a private message from one member to another. Returns how many bytes the two are sent in all.
+    /// Returns `None` if one of the two is not in the room.
     pub fn whisper(&mut self, from: ClientId, recipient: ClientId, text: &str) -> Option<usize> {
         let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
         let (told, confirmed) = (replies::told_you(sender, text), replies::you_told(to, text));
@@ -114,11 +116,11 @@ impl Room {
         Some(told + confirmed)
     }
 
-    /// A member takes another nickname, and everyone is told.
+    /// A member changes its nickname, and everyone is told.
     ///
     /// # Errors
     ///
-    /// [`Taken`] when somebody else has the name; then nothing happens.
+    /// [`Taken`] when another member has the nickname. Then nothing happens.
     pub fn rename(&mut self, client: ClientId, nickname: &Nickname) -> Result<(), Taken> {
         self.claim(client, nickname)?;
         self.set_nickname(client, nickname);
@@ -134,8 +136,8 @@ impl Room {
         self.batch.announce(&replies::renamed(&before, nickname));
     }
 
-    /// A member asks who is online, or whose nickname contains `part`, in upper or lower case. Returns how many
-    /// bytes the answer has.
+    /// A member asks who is online. The answer lists the members whose nicknames contain `part`, in upper or
+    /// lower case. Returns how many bytes the answer has.
     pub fn who(&mut self, client: ClientId, part: &str) -> usize {
         let part = fold(part);
         if !part.is_empty() {
@@ -150,29 +152,31 @@ impl Room {
         answer.len()
     }
 
-    /// The server answers one member.
+    /// The server sends an answer to one member alone.
     pub fn answer(&mut self, client: ClientId, bytes: &[u8]) {
         self.batch.show_bytes(client, bytes);
     }
 
-    /// The server, or its operator, says a line to everyone.
+    /// The server or its operator sends a line to everyone.
     pub fn announce(&mut self, line: &str) {
         self.batch.announce(line);
     }
 
-    /// Begins with what was said before a restart. From now on everything that is said wakes a thread.
+    /// Adds the lines that were said before a restart to the history. From now on, each further line wakes the
+    /// thread that saves the history.
     pub fn keep_history(&mut self, said: &[u8], wake: SyncSender<()>) {
         self.history.add(said);
         self.history.set_wake(Some(wake));
     }
 
-    /// Sets the notices that newcomers are told from now on: see [`replies::motd`].
+    /// Sets the notices that newcomers are shown from now on: see [`replies::motd`].
     pub fn set_motd(&mut self, motd: String) {
         self.motd = motd;
     }
 
-    /// A client leaves: it gets its final line, everyone else is told why, and its name is free. Returns its
-    /// nickname, or `None` when it was not in or has already left. So only the first reason counts.
+    /// A client leaves: it is sent its final line, everyone else is told why, and its nickname becomes free.
+    /// Returns its nickname. Returns `None` if it was not in the room or has already left. So only the first
+    /// reason counts.
     pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let nickname = self.forget(client)?;
         if let Some(line) = reason.final_line() {
@@ -183,7 +187,7 @@ impl Room {
         Some(nickname)
     }
 
-    /// A client leaves, and nobody is told. Returns its nickname if it was in.
+    /// A client leaves, and nobody is told. Returns its nickname if it was in the room.
     pub fn forget(&mut self, client: &Client) -> Option<Nickname> {
         client.has_left.store(true, Relaxed);
         self.remove(client.id)
@@ -204,14 +208,15 @@ impl Room {
 
 /// For a room that is shared with other servers.
 impl Room {
-    /// A member at another server leaves, and everyone is told.
+    /// A member of another server leaves, and everyone is told.
     pub fn depart(&mut self, id: ClientId, reason: LeaveReason) {
         if let Some(nickname) = self.remove(id) {
             self.batch.announce(&replies::left(&nickname, reason));
         }
     }
 
-    /// The room is lost. The members at this server get their final line, and then nobody is in.
+    /// This server loses the shared room. The members of this server, `here`, are sent their final line. Then the
+    /// room has no members.
     pub fn turn_out<'a>(&mut self, here: impl Iterator<Item = &'a Arc<Client>>) {
         for client in here {
             let line = LeaveReason::ServerLost.final_line().unwrap_or_default();
@@ -223,7 +228,7 @@ impl Room {
         self.online = None;
     }
 
-    /// Replaces the history by these lines.
+    /// Replaces the history with these lines.
     pub fn recall(&mut self, said: &[u8]) {
         self.history.clear();
         self.history.add(said);
@@ -232,12 +237,13 @@ impl Room {
 
 /// Looking up.
 impl Room {
-    /// Finds a member by its nickname, in any case.
+    /// Finds a member by its nickname, in upper or lower case.
     pub fn find(&self, name: &str) -> Option<ClientId> {
         self.names.get(&fold(name)).copied()
     }
 
-    /// Finds all members that have `part` in the name, in any case, in the order in which they connected.
+    /// Finds all members whose nicknames contain `part`, in upper or lower case. Returns them in the order in
+    /// which they connected.
     pub fn find_all(&self, part: &str) -> Vec<ClientId> {
         let part = fold(part);
         let found = self.names.iter().filter(|(folded, _)| folded.contains(&part));
@@ -246,38 +252,38 @@ impl Room {
         found
     }
 
-    /// Whether a client is in.
+    /// Whether a client is in the room.
     pub fn has(&self, client: ClientId) -> bool {
         self.nickname(client).is_some()
     }
 
-    /// Returns the nickname of a client that is in.
+    /// Returns the nickname of a client that is in the room.
     pub fn nickname(&self, client: ClientId) -> Option<&Nickname> {
         self.members.get(&client)
     }
 
-    /// How many are in, and the largest number of members so far.
+    /// How many members there are, and the largest number of members so far.
     pub fn count(&self) -> (usize, usize) {
         (self.members.len(), self.most)
     }
 
-    /// The last messages.
+    /// Returns the last messages.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// Nothing more will be said: ends the thread that saves the history.
+    /// Ends the thread that saves the history. Nothing may be said afterwards.
     pub fn end_history(&mut self) {
         self.history.set_wake(None);
     }
 
-    /// Takes what has gathered. Leaves `empty` in its place.
+    /// Takes the batch, and puts `empty` in its place. Afterwards `empty` is the batch that was taken.
     pub fn take(&mut self, empty: &mut Batch) {
         std::mem::swap(&mut self.batch, empty);
     }
 }
 
-/// The next batch gathers in the room.
+/// What gathers in the room is the next batch.
 impl Gathers for Room {
     fn has_nothing(&self) -> bool {
         self.batch.is_empty()
@@ -287,22 +293,22 @@ impl Gathers for Room {
         self.batch.bytes()
     }
 
-    /// All others see the lines.
+    /// Everyone else sees the lines.
     fn say(&mut self, client: ClientId, lines: &[u8]) {
         self.batch.say(client, lines);
         self.history.add(lines);
     }
 }
 
-/// The outbox that has a room in it.
+/// An outbox that contains a room.
 impl Outbox<Room> {
-    /// Lets a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
+    /// Makes a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let left = self.append(|room| room.leave(client, reason));
         left.unwrap_or_else(|| self.change(|room| room.forget(client)))
     }
 
-    /// Appends the last line: everyone is told `farewell`, and nothing can be appended any more.
+    /// Sends everyone the line `farewell`, and closes the outbox: nothing can be appended any more.
     pub fn close(&self, farewell: &str) {
         self.close_with(|room| {
             room.announce(farewell);
@@ -310,14 +316,14 @@ impl Outbox<Room> {
         });
     }
 
-    /// Takes what has gathered in exchange for `empty`. Returns whether it is the last batch: see
-    /// [`Outbox::take_by`].
+    /// Takes the batch, and puts `empty` in its place. Afterwards `empty` is the batch that was taken. Returns
+    /// whether it is the last batch: see [`Outbox::take_by`].
     pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
         self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
     }
 }
 
-/// The members who are online, in the words that a member sees.
+/// Returns the line that tells a member who is online.
 fn online(members: &BTreeMap<ClientId, Nickname>) -> impl Display {
     Online { count: members.len(), part: "", nicknames: members.values() }
 }
