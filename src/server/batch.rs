@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! common   alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n
-//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n   her own line is hidden
-//! carol    ------------------------------------------------- + welcome  her join is replaced
+//! alice    ---------- bob: ho\n [SERVER] carol joined the chat!\n   hides her own line
+//! carol    ------------------------------------------------- + welcome  replaces her join
 //! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n   no edits
 //! ```
 //!
