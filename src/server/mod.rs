@@ -13,8 +13,8 @@
 //! 2. The [`session`] runs in that thread. It first reads the nickname ([`login`]), and then one line after
 //!    another ([`input`], [`rate`]). Once the client has a nickname, its [`member`] acts on each line.
 //! 3. Every action that other clients can notice gets its place in the [`order`]: it is appended to the
-//!    [`outbox`]. The [`room`] in the outbox knows the members and the last messages ([`history`]). The text to
-//!    be sent gathers there as a [`batch`].
+//!    [`outbox`]. The [`room`] in the outbox knows the members and the last messages ([`history`]). It also
+//!    gathers the text to be sent, as a [`batch`].
 //! 4. The [`writer`] takes the batch and sends it to all recipients. Helper threads share this work
 //!    ([`fan_out`], [`part`]).
 //! 5. A recipient whose socket does not accept the whole batch is [`behind`]. It is then sent the rest from the
@@ -50,7 +50,7 @@
 //!    that wait for space in the outbox. (If the room is shared, [`Shared::close`] first informs the other
 //!    servers.)
 //! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to all others,
-//!    in the last batch. Slow readers that still read get the rest, until a deadline. Then the writer and its
+//!    in the last batch. Slow readers that still read receive the rest, until a deadline. Then the writer and its
 //!    helpers end. The writer drops the sender of a channel, and this wakes [`shut_down`]. If the writer is
 //!    late, [`shut_down`] shuts down all connections, and each further send fails at once.
 //! 4. [`shut_down`] shuts down the sending half of each connection. The peers have half a second to close their

@@ -130,8 +130,8 @@ fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// Sends a view without its first `taken` bytes, and does not wait. Returns how many bytes of the view the
-/// socket has accepted by then, including the first `taken`, or `None` if it has accepted all.
+/// Sends the rest of a view after its first `taken` bytes, and does not wait. Returns how many bytes of the view
+/// the socket has accepted in all, including the first `taken`. Returns `None` if it has accepted the whole view.
 ///
 /// # Errors
 ///

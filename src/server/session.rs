@@ -105,8 +105,8 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// When the token will be there that the session has reserved from its address. `None` if it has reserved
-    /// none.
+    /// When the token that the session has reserved from its address is available. `None` if no token is
+    /// reserved.
     reserved: Option<Instant>,
     /// When the session first noticed, while it waited for a token, that the connection was broken.
     gone_since: Option<Instant>,

@@ -43,9 +43,9 @@ const REST: u32 = 3;
 /// During the shutdown, how long the writer waits for space in a socket before it checks the deadline again.
 const LAST_OFFER_TIME: Duration = Duration::from_millis(50);
 
-/// How long the system keeps text that a client that has left does not acknowledge. The client's place is free
-/// before this time is over. So without a limit, clients that leave and read nothing could fill the system's
-/// memory.
+/// After a client has left, how long the system keeps text that the client does not acknowledge. The client's
+/// place is free before this time is over. So without a limit, clients that leave and read nothing could fill the
+/// system's memory.
 const UNTAKEN_TIME: Duration = Duration::from_secs(5);
 
 /// The state of the writer's thread.
@@ -129,7 +129,7 @@ impl<'a> Writer<'a> {
         for change in changes {
             match change {
                 Change::Joined(client) => self.current.add(client),
-                // The client is removed after the round, because it still gets the text from before its leave.
+                // The client is removed after the round, because it still receives the text from before its leave.
                 Change::Left(id, reason) => left.push((id, reason)),
             }
         }
