@@ -89,7 +89,7 @@ fn noise_is_answered_with_notices_and_reaches_others_clean() {
 }
 
 #[test]
-fn who_comes_and_goes_in_any_way_disturbs_nobody() {
+fn connections_that_end_in_any_way_disturb_nobody() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     for round in 0..20 {
@@ -109,7 +109,7 @@ fn who_comes_and_goes_in_any_way_disturbs_nobody() {
 }
 
 #[test]
-fn who_asks_at_the_prompt_and_never_reads_is_gone_by_the_deadline() {
+fn a_client_that_never_reads_at_the_prompt_is_closed_by_the_deadline() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     let deaf = server.connect("deaf");

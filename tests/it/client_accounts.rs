@@ -64,7 +64,7 @@ fn a_ping_of_ones_own_is_answered_like_any_command() {
 }
 
 #[test]
-fn a_server_that_closes_has_lines_counted_that_it_did_not_confirm() {
+fn lines_that_a_closing_server_did_not_confirm_are_counted() {
     for (confirmed, why) in
         [(0, "Not said: 60 lines."), (50, "Not said: 10 lines."), (59, "Not said: 1 line.")]
     {

@@ -161,7 +161,7 @@ fn an_address_can_be_written_in_several_ways_for_both_programs() {
 }
 
 #[test]
-fn a_reason_that_is_not_a_refusal_stands_in_the_line_and_without_the_advice() {
+fn a_connect_error_other_than_a_refusal_is_shown_without_advice() {
     let command = client_command(["no-such-host.invalid", "--nick", "bot"]);
     let finished = Program::run(command, "");
     assert_eq!(finished.code, Some(1));

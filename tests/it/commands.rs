@@ -12,7 +12,7 @@ fn marker(from: &mut Peer, name: &str, to: &mut Peer) {
 }
 
 #[test]
-fn help_names_every_command_in_any_case_and_only_to_who_asked() {
+fn help_in_any_case_lists_every_command_to_its_sender_only() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     for help in ["/help", "/HELP", "/Help", "/help ", "/help me"] {
@@ -31,7 +31,7 @@ fn help_names_every_command_in_any_case_and_only_to_who_asked() {
 }
 
 #[test]
-fn who_lists_everyone_only_to_who_asked() {
+fn the_who_command_lists_everyone_to_its_sender_only() {
     let server = Server::start();
     let [mut alice, mut bob, mut carol] = server.join_all(["alice", "bob", "carol"]);
     for who in ["/who", "/WHO", "/users", "/Users", "/who  "] {
@@ -128,7 +128,7 @@ fn a_nickname_that_was_given_up_is_free_at_once() {
 }
 
 #[test]
-fn one_may_write_the_own_nickname_in_another_case() {
+fn a_client_can_change_the_case_of_its_nickname() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     alice.send("/nick Alice");
@@ -142,7 +142,7 @@ fn one_may_write_the_own_nickname_in_another_case() {
 }
 
 #[test]
-fn a_refused_rename_changes_nothing_and_only_who_asked_is_told() {
+fn a_refused_rename_changes_nothing_and_is_answered_to_its_sender_only() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     for (name, why) in [
@@ -227,7 +227,7 @@ fn a_command_that_lacks_something_is_answered_with_how_to_write_it() {
 }
 
 #[test]
-fn who_with_a_part_of_a_name_lists_those_who_have_it() {
+fn the_who_command_filters_by_a_part_of_the_name() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let _others = server.join_all(["Sally", "bob", "al"]);
@@ -277,7 +277,7 @@ fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
 }
 
 #[test]
-fn who_is_answered_as_it_is_at_that_place_of_the_order() {
+fn the_answer_to_who_fits_its_place_in_the_order() {
     let server = Server::start();
     let mut alice = server.join("a0");
     // All lines are sent at once, so that the server answers several /who in one round.

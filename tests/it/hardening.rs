@@ -30,7 +30,7 @@ pub(crate) fn own_address() -> Option<IpAddr> {
 }
 
 #[test]
-fn what_a_broken_connection_had_said_is_heard_although_others_talk() {
+fn lines_sent_before_a_connection_broke_are_still_delivered() {
     let server = Server::with(&["--rate", "100"]);
     let [mut alice, mut carol] = server.join_all(["alice", "carol"]);
     let mut bob = server.join("bob");
@@ -57,7 +57,7 @@ fn what_a_broken_connection_had_said_is_heard_although_others_talk() {
 }
 
 #[test]
-fn a_reader_stays_whatever_it_is_told_in_private() {
+fn any_amount_of_private_text_leaves_a_reader_connected() {
     let server = Server::start();
     let mut victim = server.join("victim");
     let mut senders: Vec<Peer> = (0..60).map(|n| server.join(&format!("s{n}"))).collect();
@@ -120,7 +120,7 @@ fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind()
 }
 
 #[test]
-fn those_who_do_not_read_their_private_text_leave_space_for_others() {
+fn unread_private_text_leaves_space_for_other_clients() {
     let server = Server::with(&["--rate", "0", "--backlog", "16000000"]);
     let mut talker = server.join("talker");
     let hoarders: Vec<Peer> = (0..3).map(|n| server.join(&format!("hoarder{n}"))).collect();
@@ -136,7 +136,7 @@ fn those_who_do_not_read_their_private_text_leave_space_for_others() {
 }
 
 #[test]
-fn who_reads_nothing_is_told_no_more_than_the_backlog_holds() {
+fn private_text_for_a_client_that_reads_nothing_is_bounded() {
     let server = Server::with(&["--rate", "0", "--backlog", "2000000"]);
     let [mut talker, mut stalled] = server.join_all(["talker", "stalled"]);
     let text = "y".repeat(1000);
@@ -296,7 +296,7 @@ fn joins_from_one_address_have_a_rate() {
 }
 
 #[test]
-fn who_has_left_and_does_not_read_still_counts() {
+fn a_client_that_left_without_reading_still_takes_a_place() {
     let Some(address) = own_address() else { return };
     let limit = 8;
     let script = "ulimit -n 150; exec \"$SERVER\" --host 0.0.0.0 --port 0 --max-per-address 8";
@@ -324,7 +324,7 @@ fn who_has_left_and_does_not_read_still_counts() {
 }
 
 #[test]
-fn the_system_does_not_keep_for_long_what_one_who_has_left_does_not_read() {
+fn unread_data_of_a_client_that_left_is_soon_dropped() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, mut leaver] = server.join_all(["talker", "listener", "leaver"]);
     // More than the receive buffer at the leaver's end holds, but less than the buffers at both ends hold together.
@@ -343,7 +343,7 @@ fn the_system_does_not_keep_for_long_what_one_who_has_left_does_not_read() {
 }
 
 #[test]
-fn the_system_keeps_less_for_each_who_does_not_read_the_more_there_are() {
+fn send_buffers_shrink_as_the_number_of_clients_grows() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, alone] = server.join_all(["talker", "listener", "alone"]);
     let kept = |peer: &Peer| {

@@ -74,7 +74,7 @@ fn the_history_is_clean_and_keeps_the_names_as_they_were() {
 }
 
 #[test]
-fn who_comes_back_sees_the_own_messages_too() {
+fn a_returning_client_sees_its_own_messages_in_the_history() {
     let server = Server::start();
     let mut alice = server.join("alice");
     alice.send("mine");

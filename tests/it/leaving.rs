@@ -137,7 +137,7 @@ fn the_last_words_arrive_although_more_is_sent_than_the_server_reads() {
 }
 
 #[test]
-fn who_goes_on_sending_after_the_last_words_is_let_go() {
+fn a_client_that_keeps_sending_after_its_final_line_is_disconnected() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");

@@ -8,7 +8,7 @@ use chat::protocol::replies;
 use crate::harness::{DEADLINE, Server, poll_until, taken};
 
 #[test]
-fn who_comes_is_told_who_is_there_and_all_others_are_told_who_came() {
+fn a_newcomer_gets_the_list_and_all_others_get_a_join_notice() {
     let server = Server::start();
     let mut alice = server.connect("alice");
     alice.expect("[SERVER] Enter your nickname:");
@@ -94,7 +94,7 @@ fn quit_works_at_the_prompt_and_nobody_hears_of_it() {
 }
 
 #[test]
-fn who_goes_without_a_nickname_was_never_there() {
+fn a_connection_that_ends_before_its_login_is_never_announced() {
     let server = Server::start();
     let mut alice = server.join("alice");
     for half_a_name in ["", "bo"] {
@@ -126,7 +126,7 @@ fn a_connection_that_says_nothing_keeps_nobody_from_joining() {
 }
 
 #[test]
-fn who_is_at_the_prompt_hears_nothing_and_is_not_in_the_list() {
+fn a_client_at_the_prompt_receives_nothing_and_is_not_listed() {
     let server = Server::start();
     let mut unnamed = server.connect("unnamed");
     unnamed.expect("[SERVER] Enter your nickname:");
@@ -142,7 +142,7 @@ fn who_is_at_the_prompt_hears_nothing_and_is_not_in_the_list() {
 }
 
 #[test]
-fn who_gives_no_nickname_in_time_is_told_so_and_closed() {
+fn a_login_that_takes_too_long_is_refused_and_closed() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut silent = server.connect("silent");
     let mut dripping = server.connect("dripping");

@@ -178,7 +178,7 @@ fn gets_all_although_the_server_ends() -> bool {
 }
 
 #[test]
-fn who_has_left_and_is_behind_gets_the_rest_although_the_server_ends() {
+fn a_client_that_left_while_behind_gets_the_rest_during_the_shutdown() {
     // The server waits two seconds for the client. On a very busy machine that is too short, so there are five tries.
     assert!((0..5).any(|_| gets_all_although_the_server_ends()));
 }

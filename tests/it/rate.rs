@@ -47,7 +47,7 @@ fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
 }
 
 #[test]
-fn who_waits_for_the_rate_delays_nobody_else() {
+fn a_rate_limited_client_delays_nobody_else() {
     let server = Server::with(&["--rate", "1"]);
     let [mut alice, mut bob, mut carol] =
         ["alice", "bob", "carol"].map(|nickname| server.join(nickname));
@@ -61,7 +61,7 @@ fn who_waits_for_the_rate_delays_nobody_else() {
 }
 
 #[test]
-fn who_waits_for_the_rate_is_kicked_at_once() {
+fn a_rate_limited_client_can_be_kicked_at_once() {
     let script = "stty -echo; exec \"$SERVER\" --port 0 --rate 1";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let [mut alice, mut bob] = ["alice", "bob"].map(|nickname| server.join(nickname));

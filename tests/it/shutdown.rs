@@ -123,7 +123,7 @@ fn a_hang_up_that_is_ignored_stays_ignored() {
 }
 
 #[test]
-fn who_waits_for_the_rate_is_told_and_let_go_like_all_others() {
+fn a_rate_limited_client_gets_the_farewell_like_all_others() {
     let mut server = Server::with(&["--rate", "1"]);
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
     alice.send_bytes(&b"x\n".repeat(5000));

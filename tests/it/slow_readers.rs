@@ -30,7 +30,7 @@ fn lines(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again() {
+fn a_late_reader_delays_nobody_and_misses_nothing() {
     let server = Server::with(&["--rate", "0"]);
     let [mut alice, mut bob, mut stalled] = server.join_all(["alice", "bob", "stalled"]);
     stalled.send("my own");
@@ -65,7 +65,7 @@ fn who_reads_late_has_delayed_nobody_missed_nothing_and_is_live_again() {
 }
 
 #[test]
-fn who_falls_off_the_end_of_the_backlog_is_too_slow_although_it_reads() {
+fn a_reader_that_falls_off_the_end_of_the_backlog_is_too_slow() {
     let server = Server::with(&["--rate", "0", "--backlog", "4000000"]);
     let [mut talker, mut listener, slow] = server.join_all(["talker", "listener", "slow"]);
     let gone = AtomicBool::new(false);
@@ -112,7 +112,7 @@ fn what_a_stalled_reader_costs_is_bounded() {
 }
 
 #[test]
-fn who_takes_nothing_for_ten_seconds_is_too_slow_and_who_takes_a_little_is_not() {
+fn a_client_that_reads_nothing_for_ten_seconds_is_too_slow_and_one_that_reads_a_little_is_not() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, _slow, mut little] =
         server.join_all(["talker", "listener", "slow", "little"]);

@@ -173,7 +173,7 @@ fn each_part_of_the_real_server_says_from_which_step_it_grew() {
 }
 
 #[test]
-fn what_stands_in_a_fixed_width_fits_on_a_page() {
+fn code_blocks_fit_the_width_of_a_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     sources(&root.join("src"), &mut files);

@@ -231,7 +231,7 @@ fn a_server_that_is_ended_under_siege_has_told_all_the_same() {
 }
 
 #[test]
-fn what_is_lost_and_who_is_cut_off_in_a_siege_is_found() {
+fn a_siege_finds_a_lost_message_and_a_cut_connection() {
     // These attackers send no messages. So the server's mistake is in a message that the tool checks.
     let siege = "soak 1 --clients 20 --attack hydra";
     assert_eq!(finds(Misdeed::Lose, siege).figure("lost"), "1");
@@ -250,7 +250,7 @@ fn a_promise_that_an_attacker_finds_broken_is_told() {
 }
 
 #[test]
-fn a_limit_that_will_decide_the_result_is_told_and_one_that_will_not_is_not() {
+fn only_a_limit_that_affects_the_result_causes_a_warning() {
     let server = Server::with(&["--rate", "50", "--quiet"]);
     let port = server.port();
     let flood = load(&format!("flood --clients 2 --senders 1 --messages 230 --port {port}"));

@@ -121,7 +121,7 @@ fn while_the_engine_refuses_talk_waits() {
 }
 
 #[test]
-fn who_saw_what_the_engine_has_lost_is_turned_out_and_told() {
+fn clients_that_saw_lost_entries_are_disconnected_with_a_reason() {
     let engine = FakeEngine::start();
     let (mut one, mut two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     in_step(&mut alice, &mut [&mut bob], "this will be lost");
@@ -147,7 +147,7 @@ fn who_saw_what_the_engine_has_lost_is_turned_out_and_told() {
 }
 
 #[test]
-fn who_has_read_what_the_stream_does_not_say_is_turned_out_and_nobody_else() {
+fn only_the_server_that_has_read_other_entries_disconnects_its_clients() {
     let engine = FakeEngine::start();
     let (mut one, mut two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     two.signal("STOP");
@@ -175,7 +175,7 @@ fn who_has_read_what_the_stream_does_not_say_is_turned_out_and_nobody_else() {
 }
 
 #[test]
-fn a_server_that_has_missed_lines_is_turned_out_and_nobody_else() {
+fn only_the_server_that_has_missed_entries_disconnects_its_clients() {
     let engine = FakeEngine::start();
     let (_one, two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     in_step(&mut bob, &mut [&mut alice], "before");

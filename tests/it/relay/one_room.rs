@@ -84,7 +84,7 @@ fn one_name_that_is_wanted_at_three_servers_at_once_has_one_owner() {
 }
 
 #[test]
-fn whoever_is_told_in_private_is_told_at_the_place_where_it_was_said() {
+fn a_private_message_keeps_its_place_among_the_messages() {
     let engine = FakeEngine::start();
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     let mut expected = Vec::new();
@@ -131,7 +131,7 @@ fn the_console_says_where_somebody_is_and_speaks_to_everyone() {
 }
 
 #[test]
-fn the_stream_forgets_behind_a_checkpoint_and_who_comes_then_knows_the_room() {
+fn a_server_that_joins_after_a_checkpoint_knows_the_room() {
     let engine = FakeEngine::start();
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     let lines = format!("{}\n", "x".repeat(1000)).repeat(1000);
@@ -159,7 +159,7 @@ fn the_stream_forgets_behind_a_checkpoint_and_who_comes_then_knows_the_room() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn who_reads_nothing_is_kept_little_of_what_another_server_tells() {
+fn private_text_from_another_server_is_bounded() {
     let engine = FakeEngine::start();
     let one = server(&engine.address(), "one", &[]);
     let mut two = Server::of(command(&engine.address(), "two", &["--backlog", "1000000"]));

@@ -7,7 +7,7 @@ use super::{IN_THE_ROOM, NO_LINK, SHORT_BEAT, command, in_step};
 use crate::harness::engine::{FakeEngine, Fault};
 use crate::harness::{Directory, Program, Server, free_port};
 #[test]
-fn what_an_operator_has_to_mend_is_one_line_and_code_1() {
+fn an_error_for_the_operator_is_one_line_and_exit_code_1() {
     let engine = FakeEngine::with_password("secret");
     let directory = Directory::new();
     let file = directory.file("auth");

@@ -54,7 +54,7 @@ fn plain_output_has_a_line_for_each_and_quiet_has_none() {
 }
 
 #[test]
-fn who_is_ignored_is_not_seen_any_more() {
+fn messages_of_an_ignored_person_are_hidden() {
     for options in ["", "--plain"] {
         let server = FakeServer::start();
         let Some((terminal, mut connection)) = alice(&server, options) else { return };

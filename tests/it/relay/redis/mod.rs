@@ -136,7 +136,7 @@ fn one_link_is_cut_and_only_those_behind_it_are_told() {
 }
 
 #[test]
-fn a_user_of_the_engine_who_has_the_rights_of_the_readme_is_enough_and_one_without_is_told() {
+fn the_documented_engine_rights_are_sufficient_and_necessary() {
     let Some(redis) = Redis::durable() else { return };
     let rights = "+auth +role +xadd +xread +xrange +xrevrange +xtrim +del";
     let directory = Directory::new();
