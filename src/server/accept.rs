@@ -1,12 +1,12 @@
 //! Accept: the loop that accepts connections and starts a session for each of them.
 //!
-//! The loop never waits for a peer. Each session asks its client for a nickname in its own thread. If the server
-//! is full, a newcomer is sent one line. This line always fits into the empty buffer of its socket. No error of
-//! `accept` ends the loop.
+//! The loop never waits for a peer. Each session runs in its own thread, and asks for the nickname there. If the
+//! server is full, a newcomer is sent one line. This line always fits into the empty buffer of the newcomer's
+//! socket. No error of `accept` ends the loop.
 //!
-//! The limits on connections count every connection whose descriptor is open, also while it is being closed.
+//! The limits on connections count every connection whose descriptor is open, even while it is being closed.
 //! Each client owns a reference to its [place](Client::place), and one to the quota of its address. So the number
-//! of references is the number of connections.
+//! of references tells the number of connections.
 //!
 //! Grew from steps 8 and 10 of the [course](crate::lessons). From step 8 on, errors do not end the loop. From
 //! step 10 on, another thread can wake it.
@@ -66,7 +66,7 @@ const MAPS_PER_THREAD: usize = 4;
 /// How many memory maps are reserved for the program, its libraries and its heap.
 const RESERVED_MAPS: usize = 2048;
 
-/// How many bytes of unsent text the kernel may keep for one client. Its default is up to four megabytes. Text
+/// How many bytes of unsent text the kernel may keep for one client. The kernel's default is up to four megabytes. Text
 /// that the kernel does not accept stays in the log, which all slow clients share. With a lower limit than this,
 /// a client would fall behind in every burst.
 const MAX_UNSENT_BYTES: usize = 2 * MAX_GATHERED_BYTES;
@@ -140,8 +140,8 @@ impl Capacity {
 ///
 /// # Errors
 ///
-/// When an address is in use or not permitted. When this machine has none of the addresses. If it has at least
-/// one, the others are left out: `localhost` can have an IPv6 address even if IPv6 is switched off.
+/// When an address is in use or not permitted. When this machine has none of the addresses. If it has some
+/// of them, the others are skipped. (For example, `localhost` can have an IPv6 address although IPv6 is off.)
 pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut failed = Err(io::ErrorKind::NotFound.into());
@@ -426,7 +426,7 @@ impl<'scope> Door<'scope> {
     }
 
     /// Closes the connections of refused newcomers whose time is over. If too many are open, closes the oldest
-    /// early. Returns the time until the next one must be closed; `None` if none is open. Never blocks.
+    /// early. Returns the time until the next connection must be closed; `None` if none is open. Never blocks.
     fn close_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
         while let Some((until, stream)) = self.refused.front() {

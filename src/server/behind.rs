@@ -3,8 +3,8 @@
 //! A recipient has received text once its socket has accepted it. If the socket does not accept all of a batch,
 //! the recipient is *behind*. From then on the writer appends each batch to one [log](super::log). The recipient
 //! has a place in the log: the number of the batch that it is receiving, and how many bytes of its view of that
-//! batch it has received. When `poll` reports that its socket has space again, the writer offers it the rest. So
-//! a thousand stalled clients cost one log, no threads, and very little time.
+//! batch it has received. When `poll` reports that the recipient's socket has space again, the writer offers it
+//! the rest. So a thousand stalled clients cost one log, no threads, and very little time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
@@ -205,7 +205,7 @@ impl Behind {
         self.laggards.insert(laggard.client.id, laggard);
     }
 
-    /// If anybody is behind, appends the batch to the log, and keeps its edits for the recipients that are behind.
+    /// If anybody is behind, appends the batch to the log, and keeps the edits of the recipients that are behind.
     pub fn keep(&mut self, batch: &Batch) {
         if self.is_empty() {
             return;
@@ -274,7 +274,7 @@ impl Behind {
     }
 
     /// Blocks until the socket of a recipient has space, but at most for `wait`. Then offers the recipients the
-    /// text that they have not received, in turn. Adds those that are not behind any more to `outcomes`.
+    /// text that they have not received, in turn. Adds the recipients that are not behind any more to `outcomes`.
     pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
         let turns = self.turns(wait);
         let (start, now) = (Instant::now(), self.clock.now());
@@ -309,8 +309,8 @@ impl Behind {
         self.forget_taken();
         let mut pause = OFFER_INTERVAL;
         if !progress {
-            // So the offers use less than a tenth of the time, even when many recipients are behind. A pause longer
-            // than the largest step of the clock would make the clock lose time.
+            // With this pause the offers use less than a tenth of the time, even when many recipients are behind. A
+            // pause longer than the largest step of the clock would make the clock lose time.
             pause = (self.interval * 2).min(MAX_OFFER_INTERVAL);
             pause = pause.max(start.elapsed() * 10).min(MAX_STEP);
         }
@@ -360,14 +360,14 @@ impl Laggard {
         self.batch < log.first()
     }
 
-    /// Whether this recipient has received nothing for too long, or has left and has no time any more.
+    /// Whether this recipient has received nothing for too long, or has left and its time is over.
     fn is_too_late(&self, now: Duration) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
         now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
-    /// Sends this recipient the log from its place on, and moves its place. Stops when the socket accepts no more
-    /// or `deadline` is over. Returns an outcome if the recipient is not behind any more.
+    /// Sends the log to this recipient, from the recipient's place on, and moves this place forward. Stops when the
+    /// socket accepts no more or `deadline` is over. Returns an outcome if the recipient is not behind any more.
     ///
     /// In a quiet room, the log consists of a great many small batches. So one call sends several of them. Sending
     /// all of them could take seconds, so there is a deadline.

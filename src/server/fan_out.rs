@@ -70,7 +70,7 @@ struct Table {
 struct State {
     /// The batch of this round. `None` between rounds.
     batch: Option<Arc<Batch>>,
-    /// The parts that no thread has taken yet. Each part keeps its place in both vectors.
+    /// The parts that no thread has taken yet. A part has the same place here and in `done`.
     waiting: Vec<Option<Part>>,
     /// The parts that are done.
     done: Vec<Option<Part>>,

@@ -289,7 +289,7 @@ impl<T: Gathers> State<T> {
     }
 
     /// Adapts the bound to the batch that is about to be taken. Raises the bound if this batch is full, and
-    /// resets it if the batch is less than half full. Halves it instead if most recipients cannot keep up.
+    /// resets it if the batch is less than half full. If most recipients cannot keep up, halves the bound.
     fn adapt_bound(&mut self, is_too_fast: bool) {
         let bytes = self.gathered.bytes();
         if is_too_fast {

@@ -83,8 +83,8 @@ impl Room {
         welcome + history.map_or(0, |history| history.len())
     }
 
-    /// Adds a member, and tells all others. This is all for a member of another server: it receives nothing from
-    /// this server.
+    /// Adds a member, and announces it. This alone does not let the member receive text: a member of another server
+    /// receives nothing from this server.
     pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
         self.members.insert(id, nickname.clone());
         self.names.insert(nickname.folded(), id);
