@@ -7,9 +7,9 @@
 //! copy has the same number as the original, so copies can be recognized. A gap in the numbers proves that
 //! entries are missing.
 //!
-//! A server is dead if any other server has sent [`MISSES`] beats since the dead server's last entry. All servers
-//! count the same beats, so all agree on who is dead. A time limit would not have this property. While the engine
-//! does not answer, no beats are appended, and no server is declared dead.
+//! A server counts as dead once any other server has sent [`MISSES`] beats since the dead server's last entry. All
+//! servers count the same beats, so all agree on which servers are dead. A time limit would not have this property.
+//! While the engine does not answer, no beats are appended, and no server is declared dead.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,13 +19,14 @@ use super::state::{HISTORY_LINES, Member, Server, State, Who};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::replies::LeaveReason;
 
-/// The cost of an entry in addition to its text, in bytes. It is about the memory that the engine adds.
+/// The number of bytes that are counted for each entry in addition to its text. The engine needs about this much memory
+/// to store an entry.
 const ENTRY_COST: u64 = 64;
 
-/// How many bytes are appended from one checkpoint to the next. The stream keeps up to twice as many.
+/// The number of bytes that are appended from one checkpoint to the next. The stream keeps up to twice this number.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// A server is removed if it appends nothing during this many beats of another server.
+/// The number of beats of another server after which a server that has appended nothing is removed.
 pub const MISSES: u32 = 6;
 
 /// Why a server is removed.
@@ -71,9 +72,9 @@ pub enum Event<'a> {
     Announced(&'a str),
     /// A server enters the room.
     Came(Sid, &'a str),
-    /// A server was removed, after its members have left.
+    /// A server was removed. Its members have already left.
     Gone(Sid, &'a str, Gone),
-    /// A record is invalid: no server of this version writes it. The text says why.
+    /// A record is invalid: no server of this version writes such a record. The text says why.
     Bad(&'static str),
 }
 
@@ -90,8 +91,8 @@ pub enum Outcome {
     Question,
     /// An earlier entry of the same server was not read. This entry was not applied.
     Missing,
-    /// The server that wrote the entry may not have read the same as this one. The text says why. The entry may
-    /// have been applied nevertheless.
+    /// The server that wrote the entry may not have read the same entries as this server. The text says why. The entry
+    /// may have been applied nevertheless.
     Doubtful(&'static str),
 }
 
@@ -100,8 +101,8 @@ pub enum Outcome {
 pub struct Applied {
     /// The verdict on the entry.
     pub outcome: Outcome,
-    /// If a checkpoint is due here, the first entry to keep. Once the checkpoint is stored, the entries before that
-    /// entry can be deleted.
+    /// The first entry to keep, if a checkpoint is due after this entry. Once the checkpoint is stored, entries older
+    /// than the first entry to keep can be deleted.
     pub trim_to: Option<Id>,
 }
 
@@ -158,12 +159,13 @@ impl State {
         doubt.map_or(Outcome::Counted, Outcome::Doubtful)
     }
 
-    /// If the writer of an entry has not read the same as this server, returns how this was noticed. A doubt never
-    /// decides whether the entry is applied, because servers remember different parts of the stream.
+    /// Checks whether the writer of an entry has read the same entries as this server. If not, returns the reason for
+    /// the doubt. The doubt does not decide whether the entry is applied. All servers must decide alike, but they
+    /// remember different parts of the stream, so not all of them may have the doubt.
     ///
-    /// The point of a server that lags behind may be older than all remembered points. Then there is no doubt. A
-    /// server that enters the room has just read everything, so its point must be remembered. If it is not, that
-    /// server comes from another room, for example from before the engine was emptied.
+    /// The point of a server that lags behind may be older than all remembered points. Then there is no doubt. But a
+    /// server that enters the room has just read everything, so its point must be remembered. If the point is not
+    /// remembered, that server has read another stream, for example the stream before the engine was emptied.
     fn doubt(&self, header: &Header) -> Option<&'static str> {
         if header.at > self.position {
             return Some("its server had read more than there was");
@@ -218,7 +220,7 @@ impl State {
         Ok(())
     }
 
-    /// Applies what a client does.
+    /// Applies a record of a client.
     fn apply_of_client(
         &mut self,
         who: Who,
@@ -285,7 +287,8 @@ impl State {
         Ok(())
     }
 
-    /// Counts a beat of the server `sid` for all other servers, and removes those that were silent for too long.
+    /// Counts a beat of the server `sid` as missed by every other server. Removes the servers that have missed too
+    /// many.
     fn beat(&mut self, sid: Sid, tell: &mut dyn FnMut(Event<'_>)) {
         let mut silent = Vec::new();
         for (&other, server) in self.servers.iter_mut().filter(|&(&other, _)| other != sid) {

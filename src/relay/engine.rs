@@ -3,7 +3,7 @@
 //! ```text
 //! XADD   chat:{lobby}:log * e TEXT          append an entry at the end of the stream
 //! XREAD  … STREAMS chat:{lobby}:log ID      read the entries after ID, or wait for one
-//! XRANGE chat:{lobby}:log ID ID             is the entry ID still there?
+//! XRANGE chat:{lobby}:log ID ID             read the entry ID, if it still exists
 //! XADD   chat:{lobby}:checkpoint … ID s …   store a checkpoint of the state after ID
 //! XTRIM  chat:{lobby}:log MINID ID          delete the entries before ID
 //! ```
@@ -21,13 +21,13 @@ use super::entry::{Entry, Id};
 use super::resp::{Connection, Error, Value};
 use super::state::{Place, State};
 
-/// The most entries in one reply. An entry can have half a megabyte.
+/// The maximum number of entries in one reply. An entry can be half a megabyte long.
 const ENTRIES_AT_ONCE: &[u8] = b"32";
 
-/// The address of the engine, and what is needed to use the room there.
+/// The address of the engine, the password, and the name of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The engine's `HOST:PORT`, or those of its Sentinels.
+    /// The engine's `HOST:PORT`, or the `HOST:PORT` of each of its Sentinels.
     pub hosts: Vec<String>,
     /// The Sentinels' name for the primary, if there are Sentinels.
     pub sentinel: Option<String>,
@@ -45,7 +45,7 @@ pub struct Engine {
     checkpoint: String,
 }
 
-/// Why a well-formed reply cannot be used.
+/// The error for a reply that is valid RESP2, but no valid answer to the command.
 const UNEXPECTED: Error = Error::NotResp("an unexpected reply");
 
 impl Engine {
@@ -68,8 +68,7 @@ impl Engine {
         if !address.auth.is_empty() {
             authenticate(&mut connection, &address.auth)?;
         }
-        // A replica would answer reads, but it lags behind its primary. An engine that was demoted continues to
-        // answer for some time.
+        // A replica would answer reads, but it lags behind its primary. A primary that was demoted is such a replica.
         let role = connection.call(&[b"ROLE"])?.array().ok_or(UNEXPECTED)?;
         if role.first() != Some(&Value::Bytes(b"master".to_vec())) {
             return Err(io::Error::other("it is a replica").into());
@@ -79,7 +78,7 @@ impl Engine {
         Ok(Self { connection, log, checkpoint })
     }
 
-    /// Checks the rights that would otherwise be needed for the first time later, while the room is in use. Changes
+    /// Checks the rights that the account needs later, while the room is in use, by sending harmless commands. Changes
     /// nothing on the engine.
     ///
     /// # Errors
@@ -165,8 +164,8 @@ impl Engine {
         }))
     }
 
-    /// Stores a checkpoint. If the engine has a newer checkpoint, that one is replaced only if the engine has lost
-    /// its last entry.
+    /// Stores a checkpoint. A newer checkpoint on the engine is replaced only if the last entry that it contains has
+    /// been lost from the stream.
     ///
     /// # Errors
     ///
@@ -185,8 +184,8 @@ impl Engine {
         self.add_checkpoint(state).map(drop)
     }
 
-    /// Adds a checkpoint under the number of its last entry. So the engine refuses every checkpoint that is not newer
-    /// than the stored one. Returns whether the engine accepted the checkpoint.
+    /// Adds a checkpoint under the number of the last entry that it contains. So the engine refuses every checkpoint
+    /// that is not newer than the stored checkpoint. Returns whether the engine accepted the checkpoint.
     fn add_checkpoint(&mut self, state: &State) -> Result<bool, Error> {
         let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
         let (id, text) = (id.as_bytes(), text.as_bytes());
@@ -214,11 +213,11 @@ fn authenticate(connection: &mut Connection, auth: &[String]) -> Result<(), Erro
     connection.call(&words).map(drop)
 }
 
-/// Asks one Sentinel after the other which engine is the primary, until one of them answers. The engines themselves
-/// cannot be asked: an old primary that is restarted still calls itself primary for some seconds.
+/// Asks one Sentinel after the other which engine is the primary, until one of them answers. The engines' own answers
+/// are not reliable: an old primary that is restarted still calls itself primary for some seconds.
 ///
 /// The engine's password is sent only to a Sentinel that asks for a password. A Sentinel without a password would
-/// refuse it.
+/// refuse the command `AUTH`.
 fn find_primary(
     address: &Address,
     primary: &str,

@@ -7,14 +7,14 @@
 //! ```
 //!
 //! SID is the random number of a run of a server, and SEQ counts the entries of that run. AT is the position up to
-//! which the writer had read the stream. DIGEST is a digest of what the writer had read. With AT and DIGEST a reader
-//! detects that the writer read another stream. This can happen because a demoted engine continues to answer: neither
-//! an error nor a broken connection shows the demotion.
+//! which the writer had read the stream. DIGEST is a digest of what the writer had read. With AT and DIGEST, the
+//! servers that read the entry detect that its writer has read another stream. This can happen because a demoted engine
+//! continues to answer: the servers that are connected to it notice neither an error nor a broken connection.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest name of a server, in bytes.
+/// The maximum length of a server's name, in bytes.
 pub const MAX_SERVER_NAME_BYTES: usize = 128;
 
 /// The number of an entry in the stream. The engine assigns the numbers in ascending order.
@@ -36,8 +36,8 @@ impl fmt::Display for Id {
     }
 }
 
-/// The random number of one run of one server. It is never used again. A server that has to enter the room again
-/// starts a new run.
+/// The random number of one run of one server. No other run has the same number. A server that has to enter the room
+/// again starts a new run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sid(pub u64);
 
@@ -58,7 +58,7 @@ impl fmt::Display for Sid {
 /// An entry as the stream stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number.
+    /// The entry's number.
     pub id: Id,
     /// Field names and values, alternating.
     pub fields: Vec<Vec<u8>>,
@@ -67,7 +67,7 @@ pub struct Entry {
 /// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<'a> {
-    /// The records that a server has written, after their header.
+    /// The header of the entry, and the records that follow it.
     Records(Header, &'a str),
     /// A server asks for a checkpoint.
     Question,
@@ -108,7 +108,7 @@ impl Content<'_> {
 pub struct Header {
     /// The run that wrote the entry.
     pub sid: Sid,
-    /// The number of this entry in its run, from 1.
+    /// The number of this entry in its run, counted from 1.
     pub seq: u64,
     /// The position up to which the writer had read.
     pub at: u64,
@@ -137,7 +137,7 @@ impl Header {
         words.next().is_none().then_some(header)
     }
 
-    /// The server's name, if this is the first entry of a server that speaks this version.
+    /// Returns the server's name, if this is the first entry of a run and begins with a hello of this version.
     pub fn name_in_hello<'a>(&self, records: &'a str) -> Option<&'a str> {
         let name = records.lines().next()?.strip_prefix("H 1 ")?;
         (self.seq == 1 && is_server_name(name)).then_some(name)

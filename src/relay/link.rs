@@ -1,9 +1,9 @@
 //! The link: the records to append next, and how far this server has read the stream.
 //!
 //! Records gather in an [outbox](crate::server::outbox) of their own, with the same rules as the room's outbox. The
-//! link also contains the current run: the time in which this server is in the room, from its hello on. If the room
-//! is lost, the run ends, and a new run begins. Everything that the old run had not finished is dropped. This
-//! server's clients are told so and disconnected.
+//! link also contains the current run: the time in which this server is in the room, from its hello on. If the room is
+//! lost, the run ends, and a new run begins. Everything that was still under way in the old run is dropped. This
+//! server's clients are told that the room is lost, and are disconnected.
 //!
 //! One lock guards the link. Sessions append records, `relay-writer` takes them, and `relay-reader` notes how far it
 //! has read.
@@ -27,13 +27,13 @@ use crate::server::client::{Client, ClientId};
 use crate::server::outbox::Gathers;
 use crate::server::room::Room;
 
-/// How many bytes of the stream the slowest server may be behind before the others stop appending. The stream
-/// always keeps at least twice as many bytes. So even in a flood, the entries that the slowest server still needs
-/// are not deleted.
+/// The number of bytes by which the slowest server may be behind before the other servers stop appending. The stream
+/// always keeps at least twice this number. So even in a flood, the entries that the slowest server still needs are not
+/// deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// After reading this many bytes, a server with no records to append appends an empty entry. Its header tells the
-/// others how far this server has read.
+/// The number of bytes after which a server appends an entry even if it has no records to append. The entry's header
+/// tells the other servers how far this server has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// The data that the sessions and the relay's threads share.
@@ -44,13 +44,14 @@ pub struct Link {
     /// The number of the last batch of records that was read back.
     done: u64,
     phase: Phase,
-    /// Why the server cannot continue. `None` if it can.
+    /// The reason why the server cannot continue. `None` if it can continue.
     failure: Option<String>,
-    /// `None` while the room is being loaded.
+    /// The current run. `None` while the room is being loaded.
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
-    /// The names of the other servers, and the server of each member that is not on this server. For the console.
+    /// The names of the other servers, and the server of each member that is not on this server. The console shows
+    /// them.
     pub(super) servers: HashMap<Sid, String>,
     pub(super) elsewhere: HashMap<ClientId, Sid>,
 }
@@ -74,7 +75,7 @@ struct Run {
     sid: Sid,
     /// The number of the last entry that was sent.
     sent: u64,
-    /// What to do when that entry is read back. `None` once the entry was read back.
+    /// The work to do when the last sent entry is read back. `None` if no entry is under way.
     under_way: Option<UnderWay>,
     /// The entry that was read last, and whether the engine has lost that entry.
     last: Place,
@@ -83,9 +84,9 @@ struct Run {
     /// others.
     point: (u64, u64),
     reported: u64,
-    /// How far the slowest of the other servers is behind.
+    /// The number of bytes by which the slowest of the other servers is behind.
     lag: u64,
-    /// When the next beat is due. `None` while a beat is under way.
+    /// The time at which the next beat is due. `None` while a beat is under way.
     next_beat: Option<Instant>,
 }
 
@@ -107,7 +108,7 @@ pub(super) struct Outgoing {
     pub(super) text: String,
 }
 
-/// Which of the two threads a connection belongs to.
+/// The thread of the relay that uses a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Writer,
@@ -135,8 +136,8 @@ impl Gathers for Link {
 }
 
 impl Link {
-    /// Whether records may be appended. While another server is far behind, they may not. Then the outbox fills up,
-    /// so the sessions wait, and TCP slows their clients down.
+    /// Whether records may be appended now. They may not be appended while another server is far behind. Meanwhile the
+    /// outbox fills up, the sessions wait, and TCP slows the clients down.
     fn may_talk(&self, run: &Run) -> bool {
         run.lag <= WINDOW_BYTES || self.phase == Phase::Closing
     }
@@ -191,8 +192,8 @@ impl Relay {
         self.link.append_for(client, |link| fill(&mut link.records))
     }
 
-    /// A client wants to join (`kind` is `J`), or wants another nickname (`kind` is `R`). Blocks until the wish is
-    /// decided, the client has left, or `deadline` has passed.
+    /// Appends the wish of a client to join (`kind` is `J`) or to change its nickname (`kind` is `R`). Blocks until the
+    /// wish is decided, the client has left, or `deadline` has passed.
     pub fn ask(
         &self,
         client: &Arc<Client>,
@@ -210,13 +211,13 @@ impl Relay {
     }
 
     /// Makes the reader call `act` with the room, to show a member something that nobody else notices, such as an
-    /// answer. This happens after the effects of everything that the member did before. `bytes` is how much
-    /// memory `act` holds.
+    /// answer. The member sees this after the effects of everything that it did before. `bytes` is the size of the
+    /// memory that `act` uses.
     pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.append(client, |records| records.locally(bytes, act));
     }
 
-    /// Whether a record of this client is still to be read back.
+    /// Whether a record of this client has not been read back yet.
     pub fn has_under_way(&self, client: &Client) -> bool {
         self.link.look(|link| client.last_batch.load(Relaxed) > link.done)
     }
@@ -226,14 +227,14 @@ impl Relay {
         self.link.look(|link| link.servers.get(link.elsewhere.get(&id)?).cloned())
     }
 
-    /// The operator sends a notice to everyone. Never blocks.
+    /// Appends a notice of the operator to everyone. Never blocks.
     pub fn announce(&self, notice: &str) {
         let text = notice.strip_prefix(NOTICE_PREFIX).unwrap_or(notice);
         self.link.append(|link| link.records.announce(text));
     }
 
-    /// Appends the leave of a client. Only the first call for a client counts. Never blocks. Returns `false` once
-    /// the relay is closing: then no leave is appended, because the closing record makes all members of this
+    /// Appends the leave of a client. Only the first call for a client has an effect. Never blocks. Returns `false`
+    /// once the relay is closing: then no leave is appended, because the closing record makes all members of this
     /// server leave.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
         let left = self.link.append(|link| {
@@ -312,12 +313,12 @@ impl Relay {
         self.link.look(|link| link.run.as_ref().is_some_and(|run| run.is_lost))
     }
 
-    /// Sleeps, and returns whether the relay is still running. Closing the relay wakes the thread.
+    /// Sleeps for `time`. Returns whether the relay is still running. Closing the relay wakes the thread.
     pub(super) fn pause(&self, time: Duration) -> bool {
         !self.link.wait_while(time, |link| link.phase < Phase::Closed)
     }
 
-    /// Begins a run in a room that was loaded up to `state`. Returns the number of the run.
+    /// Begins a run. `state` is the room as it was loaded. Returns the number of the run.
     pub(super) fn begin_run(&self, state: &State) -> Sid {
         let (sid, now) = (Sid(random()), Instant::now());
         self.link.change(|link| {
@@ -395,7 +396,7 @@ impl Relay {
         self.link.close_with(|link| link.phase = link.phase.max(phase));
     }
 
-    /// Ends the run. Marks these clients as having left, and drops all records and wishes that were not read back.
+    /// Ends the run. Marks `clients` as having left, and drops all records and wishes that were not read back.
     pub(super) fn end_run<'a>(&self, clients: impl Iterator<Item = &'a Arc<Client>>) {
         // The wishes are dropped after the lock is released, because dropping them wakes sessions.
         let lost = self.link.take_now(|link, batch| {

@@ -1,4 +1,4 @@
-//! The relay: one room on several servers. Optional, and the last thing to read.
+//! The relay: one room on several servers. The relay is optional. Read this module last.
 //!
 //! A single server has a single order of events, because every event is appended under the same lock. Two servers
 //! have two locks, and so two orders. Alice may see the question before the answer, while Bob sees the answer before
@@ -6,10 +6,10 @@
 //! time than a line needs to arrive.
 //!
 //! The solution is a **log** outside of all servers. The log is a list that grows only at its end, so every entry has
-//! one place in the order. The *streams* of Redis and Valkey are such lists. The relay calls Redis or Valkey the
-//! *engine*; many operators already run one. A server appends the actions of its clients to the log. It delivers them
-//! only when it reads them back, in the order of the log. All servers apply the same entries in the same order. So
-//! all servers compute the same room, without ever connecting to each other. This is called *state-machine
+//! one place in the order. The *streams* of Redis and Valkey are such lists. The server that stores the log, Redis or
+//! Valkey, is called the *engine*. A chat server appends the actions of its clients to the log. It delivers these
+//! actions only when it reads them back, in the order of the log. All servers apply the same entries in the same order.
+//! So all servers compute the same room, without ever connecting to each other. This is called *state-machine
 //! replication*.
 //!
 //! ```text
@@ -20,12 +20,12 @@
 //!                    state, stage    (as without a relay)
 //! ```
 //!
-//! 1. A session appends each action of its client to the [`records`] of the [`link`], not to the room. No server
-//!    knows yet whether a requested nickname is free, so the session waits for the verdict.
-//! 2. The [`writer`] appends all gathered records to the stream as one entry. It repeats this until the reader has
-//!    read the entry back.
+//! 1. A session appends each action of its client to the [`records`] of the [`link`], not to the room. After a request
+//!    for a nickname, the session waits for the verdict, because no server knows yet whether the nickname is free.
+//! 2. The [`writer`] appends all gathered records to the stream as one entry. It sends this entry again and again until
+//!    the reader has read the entry back.
 //! 3. The [`reader`] reads every entry and [applies](apply) it to the [`state`]. This step decides what happens. The
-//!    [`stage`] then changes the room in the outbox. It calls the functions that the sessions themselves call on a
+//!    [`stage`] then changes the room in the outbox. The stage calls the same functions that the sessions call on a
 //!    server without a relay.
 //!
 //! The relay costs each line two more hops, about half a millisecond. While the engine is down, nobody can talk. So a
@@ -33,18 +33,18 @@
 //! disconnects them, and enters the room again. So nobody misses a line without knowing it.
 //!
 //! [`resp`] implements the engine's protocol, and [`engine`] the commands. A [`checkpoint`] is a copy of the state. A
-//! new server loads it to catch up, and then the stream may drop the entries before it.
+//! new server loads the newest checkpoint instead of all older entries, so those entries can be deleted.
 //!
 //! | thread | blocks on | ended by |
 //! | --- | --- | --- |
-//! | `relay-writer` | records, beats; the engine, 3 s at most | the close of the relay |
+//! | `relay-writer` | records or the next beat; the engine, 3 s at most | the close of the relay |
 //! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
 //!
 //! There is one lock, in the [`link`]. No thread holds it during a socket call.
 //!
 //! The server's account on the engine needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
-//! `~chat:{lobby}:*`, where `lobby` is the name of the room. The FILE of `--relay-auth FILE` holds the account's
-//! password. A Sentinel that asks for a password gets the same password.
+//! `~chat:{lobby}:*`, where `lobby` is the name of the room. In the option `--relay-auth FILE`, FILE contains the
+//! account's password. A Sentinel that asks for a password gets the same password.
 //!
 //! # Faults
 //!
@@ -67,7 +67,7 @@
 //! | the log is trimmed by hand | clients of a server that had not read that part are disconnected and told why | that part, for those clients | 0 |
 //! | everything is deleted | some are disconnected and told why; then there is one room again | what was deleted | 0 |
 //! | a flood of 40 MB, and one server is suspended for 7 s | the flood waits for that server | 0 | 0 |
-//! | all chat servers are killed | nicknames of their members stay taken for six beats | 0 | 0 |
+//! | all chat servers are killed | the nicknames of all members stay taken for six beats | 0 | 0 |
 //! | two rooms on one engine | nothing of the other room | 0 | 0 |
 //! | random faults, three servers (`tests/relay.sh SECONDS`) | lines wait | 0 | 0 |
 
@@ -112,7 +112,7 @@ pub mod resp;
 
 pub mod options;
 
-/// The room's link to the other servers.
+/// The relay of this server.
 #[derive(Debug)]
 pub struct Relay {
     address: Address,

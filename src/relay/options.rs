@@ -18,7 +18,7 @@ pub const HELP: &str = "
                           misses six beats of another is given up (5)
 ";
 
-/// How the room is shared.
+/// The relay's options: how the room is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// The engine, or its Sentinels. Empty if the room is not shared.
@@ -31,7 +31,7 @@ pub struct Options {
     pub name: Option<String>,
     /// The file with the password.
     pub auth: Option<PathBuf>,
-    /// How often the server shows that it lives.
+    /// The time between two beats. A beat shows that the server is alive.
     pub beat: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads `option` and its value if it is an option of the relay. Otherwise returns `false`.
+    /// If `option` is an option of the relay, reads its value and returns `true`. Otherwise returns `false`.
     ///
     /// # Errors
     ///

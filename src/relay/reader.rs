@@ -1,16 +1,15 @@
 //! The relay's reader: reads the stream and applies its entries one by one. It also checks that this server and the
 //! others have the same room.
 //!
-//! There are two ways to recover from a failure.
+//! The reader recovers from two kinds of failure.
 //!
 //! - **The link is down**: the engine cannot be reached, does not answer, or answers with an error. Until the link is
 //!   back, nothing is decided, and every session waits. The reader connects again, and checks that the engine still
 //!   has the last entry that was read: see the [`link`](super::link). Then the reader continues after that entry, and
 //!   the writer appends again.
-//! - **The room is lost**: the engine has lost entries that this server had read, or this server has not read the
-//!   same as the others, or the others have removed this server. The server tells its clients so and disconnects
-//!   them. Then it enters the room again: it [replays](super::replay) the newest checkpoint and the stream after
-//!   that.
+//! - **The room is lost**: the engine has lost entries that this server had read, or this server has not read the same
+//!   as the others, or the others have removed this server. The server tells its clients so and disconnects them. Then
+//!   it enters the room again: it [replays](super::replay) the newest checkpoint and the entries after that checkpoint.
 //!
 //! The reader's thread is named `relay-reader`. It ends when the relay is closed.
 
@@ -83,14 +82,15 @@ struct Follower<'r, 'a> {
     has_come: bool,
     /// When the engine last answered.
     heard: Instant,
-    /// Since when the link has been down, if it is down, and when it last came up.
+    /// The time at which the link went down, if it is down now, and the time at which it last came up.
     down_since: Option<Instant>,
     up_since: Instant,
     /// Whether the clients were told that the link is down.
     is_told: bool,
-    /// How many foreign entries were read.
+    /// The number of foreign entries that were read.
     foreign: u64,
-    /// Why this server may not have read the same as the others, and the earliest time of the next check.
+    /// The reason to doubt that this server has read the same entries as the others, and the earliest time of the next
+    /// check.
     doubt: Option<&'static str>,
     next_check: Instant,
 }
@@ -135,9 +135,9 @@ impl Follower<'_, '_> {
     /// Applies the entries of a reply of the engine. A reply can be empty.
     fn take_all(&mut self, entries: &[Entry]) -> Result<(), End> {
         self.hear();
-        // The engine answers, but does not accept this server's entry: the stream was read to its end, and the
-        // entry was not there. Once the clients have been told, `is_stuck` stays true until the entry is read
-        // back. `up_since` leaves the writer time to send the entry again after the link is back.
+        // Here the engine answers, but has not accepted this server's entry: the reader has reached the end of the
+        // stream without reading that entry. Once the clients have been told, `is_stuck` stays true until the entry is
+        // read back. `up_since` leaves the writer time to send the entry again after the link is back.
         let is_stuck = (entries.is_empty() || self.is_told)
             && self.up_since.elapsed() >= PATIENCE
             && self.relay.is_under_way_for(PATIENCE);
@@ -152,7 +152,7 @@ impl Follower<'_, '_> {
             }
             self.look_into_doubt()?;
         }
-        // Delivering may have blocked for a long time. The engine was not silent during that time.
+        // Delivering may have blocked for a long time. This does not mean that the engine was silent.
         self.heard = Instant::now();
         Ok(())
     }
@@ -169,8 +169,8 @@ impl Follower<'_, '_> {
             Outcome::Doubtful(why) => self.doubt = Some(why),
             Outcome::Missing => {
                 self.doubt = Some("entries before it are missing");
-                // The progress is not noted, so the writer still reports the old position. If it reported this
-                // position, servers that have read all entries would doubt their own state.
+                // The progress is not noted, so the writer still reports the old position. If the writer reported the
+                // new position, the servers that have read all entries would doubt their own state.
                 return Ok(());
             }
             Outcome::Foreign(why) => {
@@ -190,15 +190,15 @@ impl Follower<'_, '_> {
         self.has_come |= is_own;
         self.relay.note_progress(&self.state, is_own);
         if is_own && let (Some(trim_to), Some(engine)) = (trim_to, &mut *self.engine) {
-            // An entry of this server made the checkpoint due, so this server writes it. If that fails, the next
-            // checkpoint replaces it.
+            // An entry of this server made the checkpoint due, so this server stores the checkpoint. If that fails, the
+            // stream keeps more entries until the next checkpoint.
             engine.keep_checkpoint(&self.state)?;
             engine.trim(trim_to)?;
         }
         Ok(())
     }
 
-    /// Returns why the run ends, when this server is not in the room any more.
+    /// Returns why the run ends after this server was removed from the room.
     fn gone(&self) -> End {
         if self.relay.phase() > Phase::Open {
             return End::Over;
@@ -219,8 +219,7 @@ impl Follower<'_, '_> {
         };
         let Some(engine) = self.engine else { return Ok(()) };
         match replay::has_read_right(engine, &self.state) {
-            // The checkpoint is newer than this server's state. The check is repeated once this server has read that
-            // far.
+            // The checkpoint is newer than this server's state. The check is repeated after one beat.
             Ok(None) => {
                 self.next_check = Instant::now() + self.relay.beat;
                 return Ok(());

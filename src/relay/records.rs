@@ -6,7 +6,7 @@
 //! R C NICK FOLDED            client C wants another nickname
 //! S C TEXT      A C TEXT     client C says TEXT, or performs an action
 //! T C FOLDED ASKED TEXT      a private message; ASKED is the recipient as typed
-//! L C q|l|s|k                client C leaves: it quit, is lost, too slow, kicked
+//! L C q|l|s|k                client C leaves: it has quit, was lost, was too slow, or was kicked
 //! N TEXT                     the operator sends a notice to everyone
 //! B                          a beat: the server is alive
 //! X                          the server closes
@@ -29,8 +29,8 @@ use crate::protocol::replies::LeaveReason;
 use crate::server::client::{Client, ClientId};
 use crate::server::room::{Room, Taken};
 
-/// The verdict on a wish: the size of the welcome in bytes, or that somebody else has the name. `None` if the wish
-/// was dropped without a decision.
+/// The verdict on a wish: the size of the welcome in bytes, or [`Taken`] if somebody else has the name. `None` if the
+/// wish was dropped without a decision.
 pub type Verdict = Option<Result<usize, Taken>>;
 
 /// A wish of a client that waits for the verdict. Dropping the wish wakes the client, even if nothing was decided. So
@@ -61,7 +61,7 @@ impl Drop for Asked {
 
 /// Work that this server does before the next record.
 pub enum Local {
-    /// The next record is this wish.
+    /// The wish that the next record contains.
     Asked(Asked),
     /// An effect that other servers do not notice.
     Do(Box<dyn FnOnce(&mut Room) + Send>),
@@ -78,7 +78,7 @@ impl fmt::Debug for Local {
 pub struct Records {
     text: String,
     count: usize,
-    /// The local work, each with the number of records before it.
+    /// Each piece of local work, with the number of records before it.
     locals: Vec<(usize, Local)>,
     local_bytes: usize,
 }
@@ -129,7 +129,7 @@ impl Records {
         self.count += 1;
     }
 
-    /// Adds an effect that only this server's clients notice. `bytes` is how much memory `act` holds.
+    /// Adds an effect that only this server's clients notice. `bytes` is the size of the memory that `act` uses.
     pub fn locally(&mut self, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.locals.push((self.count, Local::Do(act)));
         self.local_bytes += bytes;
@@ -158,7 +158,7 @@ pub fn letter(reason: LeaveReason) -> char {
         LeaveReason::Quit => 'q',
         LeaveReason::TooSlow => 's',
         LeaveReason::Kicked => 'k',
-        // No record states the last two reasons. The other servers conclude them when this server closes or is
+        // No record states the last two reasons. The other servers conclude these reasons when this server closes or is
         // silent.
         LeaveReason::ConnectionLost | LeaveReason::ServerLost | LeaveReason::ServerClosed => 'l',
     }

@@ -17,7 +17,7 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// How long a server that has asked for a checkpoint waits before it looks again.
+/// The time between two looks for a checkpoint that this server has asked for.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Loads the room, up to the end of the stream. Blocks until the engine can be reached, and logs once that it waits.
@@ -66,10 +66,10 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
             return Ok(None);
         }
     }
-    // No server has answered, so the room begins empty, unless another server has just begun it. All servers that
-    // find no room must begin the same room, so all of them begin it at the same entry: the first question after the
-    // last entry that does not fit. This server stores a checkpoint of an empty room at that entry. If no question
-    // comes after the entries that do not fit, this server asks again.
+    // No server has answered, so the room begins empty, unless another server has just begun it. All servers that find
+    // no room must begin the same room, so all of them begin it at the same entry: the first question after the last
+    // entry that does not fit the replayed state. This server stores a checkpoint of an empty room at that entry. If
+    // there is no such question, this server asks again.
     let Replayed { state, doubted, asked } = replay_all(engine)?;
     if doubted.is_none() {
         return Ok(Some(state));
@@ -80,8 +80,8 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
     Ok(None)
 }
 
-/// Whether a server with this state has read the same as the checkpoint and the stream contain. `None` if the
-/// checkpoint is newer than the state.
+/// Whether `state` is equal to the result of a replay up to the same entry. `None` if the checkpoint is newer than the
+/// state.
 pub(super) fn has_read_right(engine: &mut Engine, state: &State) -> Result<Option<bool>, Error> {
     let checkpoint = engine.newest_checkpoint()?;
     if checkpoint.as_ref().is_some_and(|newest| newest.last() > state.last()) {
@@ -134,7 +134,8 @@ fn replay(
             let (sid, _) = entry.content().key();
             match state.apply(&entry, &mut |_, _| {}).outcome {
                 Outcome::Doubtful(_) | Outcome::Missing => (doubted, asked) = (Some(sid), None),
-                // The doubtful entry before this one was forged, so no entry is missing.
+                // This entry of the same server fits. So the doubtful entry before it was forged, and no entry is
+                // missing.
                 Outcome::Counted if doubted == Some(sid) => doubted = None,
                 Outcome::Question => asked = asked.or(Some(entry.id)),
                 _ => {}

@@ -21,16 +21,16 @@ use crate::system::socket::connect;
 /// when it is asked to stop.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the engine may take to accept a command, and how long to answer it.
+/// The time limit for each write to the socket, and for each read from the socket.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The most bytes in one reply. The limit is far above what servers write, and far below the memory of a machine.
+/// The maximum number of bytes in one reply. No valid reply comes near this limit, and a machine has far more memory.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 
-/// How deep arrays may nest. The reply to `XREAD` nests five deep.
+/// The maximum depth of nested arrays. The reply to `XREAD` nests five deep.
 const MAX_DEPTH: usize = 8;
 
-/// The longest line of the protocol itself, in bytes. Errors are the longest.
+/// The maximum length of a line of the protocol itself, in bytes. The longest lines are errors.
 const MAX_LINE_BYTES: u64 = 64 << 10;
 
 /// A reply.
@@ -70,7 +70,7 @@ pub enum Error {
     Io(io::Error),
     /// The engine refused the command. The connection can still be used.
     Refused(String),
-    /// The peer does not speak RESP2, or gives an unexpected reply.
+    /// The peer does not speak RESP2, or sends an unexpected reply.
     NotResp(&'static str),
 }
 
@@ -124,7 +124,7 @@ fn is_timeout(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub struct Connection {
     reader: BufReader<TcpStream>,
-    /// The command that is sent. The buffer is kept so that its memory is used again.
+    /// The buffer for the command to send. It is kept so that its memory is reused.
     command: Vec<u8>,
 }
 
@@ -172,7 +172,7 @@ fn write_command(command: &mut Vec<u8>, arguments: &[&[u8]]) {
     }
 }
 
-/// Reads one value. It may have `left` bytes at most, and its arrays may nest `depth` deep.
+/// Reads one value. The value may have at most `left` bytes, and at most `depth` levels of nested arrays.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! The stage: carries out the events of the shared room for the clients of this server.
 //!
-//! For each event, such as a join, a line or a leave, the stage makes the same call that a session makes without a
-//! relay. Members of other servers get client numbers above 2⁶³. The room treats them like all other members, but
-//! sends no lines to them.
+//! For each event, such as a join, a line or a leave, the stage calls the same function that a session calls on a
+//! server without a relay. Members of other servers get client numbers above 2⁶³. The room treats them like all other
+//! members, but sends no lines to them.
 //!
 //! Only the reader's thread uses the stage.
 
@@ -27,7 +27,7 @@ use crate::server::shared::Shared;
 /// The number after which the client numbers for members of other servers begin.
 const ELSEWHERE: u64 = 1 << 63;
 
-/// After this many bytes, the gathered lines of a member are passed on to the room.
+/// The number of bytes after which the gathered lines of a member are passed on to the room.
 const MAX_SAID_BYTES: usize = 16 << 10;
 
 /// The members of this server and of other servers, and the work to do between the records of this server's own
@@ -76,7 +76,7 @@ impl<'a> Stage<'a> {
         let history = history.concat();
         let shared = self.shared;
         self.relay.link.change(|link| link.servers.extend(state.servers()));
-        // Numbering locks the link, so it is done before the outbox is locked.
+        // Numbering the members locks the link, so they are numbered before the outbox is locked.
         let members: Vec<_> =
             state.members().map(|(who, nick)| (self.number(who), nickname(nick))).collect();
         shared.outbox.append(|room| {
@@ -112,7 +112,8 @@ impl<'a> Stage<'a> {
         self.shared.outbox.append(|room| room.announce(line));
     }
 
-    /// The room is lost: disconnects all members of this server, and forgets all others. `why` is the reason.
+    /// The room is lost: disconnects all members of this server, and forgets the members of other servers. `why` is the
+    /// reason.
     pub fn turn_out(&mut self, why: &str) {
         self.shared.log.notice(&format!("All clients are turned out: {why}"));
         self.relay.end_run(self.here.values());
@@ -184,8 +185,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Does the local work that comes before a record. If the record is a wish of this server's client, returns the
-    /// wish.
+    /// Does the local work that comes before a record. If the record is a wish of one of this server's clients, returns
+    /// the wish.
     fn catch_up(&mut self, number: usize) -> Option<Asked> {
         while self.locals.front().is_some_and(|&(at, _)| at <= number)
             && let Some((at, local)) = self.locals.pop_front()
@@ -293,7 +294,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Makes a nickname that the member's own server has already checked.
+/// Makes a [`Nickname`] of a name that the member's own server has already checked.
 fn nickname(nick: &str) -> Nickname {
     Nickname::checked_elsewhere(&clean(nick))
 }

@@ -5,17 +5,17 @@
 //! and no map with a random order. The order of the stream alone decides whether a name is free, which servers are
 //! dead, and which message comes first.
 //!
-//! This module has the state's data and the functions that read it.
+//! This module contains the data of the state, and the functions that read these data.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::entry::{Id, Sid};
 
-/// How many points of the stream are remembered. A point is a position with its digest. Other servers' entries are
-/// checked against these points.
+/// The number of points of the stream that are remembered. A point is a position with its digest. The headers of other
+/// servers' entries are checked against these points.
 pub(super) const REMEMBERED_POINTS: usize = 4096;
 
-/// How many lines a checkpoint keeps for people who join later.
+/// The number of lines that a checkpoint keeps for people who join later.
 pub const HISTORY_LINES: usize = 20;
 
 /// The longest nickname, in bytes: enough for 32 characters of any script with their combining marks.
@@ -38,8 +38,8 @@ pub type Place = (Id, (Sid, u64));
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     pub(super) nick: String,
-    /// The nickname in a form that is equal for all names that count as the same. The member's own server computes
-    /// this form. Other servers must not: with newer Unicode tables their result could differ.
+    /// The nickname in a form that is equal for all names that count as the same. The member's own server computes this
+    /// form. Other servers must not compute it: with newer Unicode tables their result could differ.
     pub(super) folded: String,
 }
 
@@ -65,11 +65,11 @@ pub(super) struct Server {
     pub(super) name: String,
     /// The number of the server's last entry.
     pub(super) seq: u64,
-    /// How far the server had read when it wrote that entry.
+    /// The position up to which the server had read when it wrote that entry.
     pub(super) at: u64,
     /// The position at which the server entered the room.
     pub(super) came: u64,
-    /// How many beats each other server has sent since this server's last entry.
+    /// The number of beats that each other server has sent since this server's last entry.
     pub(super) missed: BTreeMap<Sid, u32>,
     pub(super) members: BTreeMap<u64, Member>,
 }
@@ -78,7 +78,7 @@ pub(super) struct Server {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     pub(super) servers: BTreeMap<Sid, Server>,
-    /// The owner of each nickname, by its folded form.
+    /// The owner of each nickname. The key is the nickname's folded form.
     pub(super) names: HashMap<String, Who>,
     /// The most recent lines, in the form that clients see.
     pub(super) history: VecDeque<String>,
@@ -88,7 +88,7 @@ pub struct State {
     pub(super) last_key: (Sid, u64),
     /// The cost of all entries applied so far, in bytes.
     pub(super) position: u64,
-    /// The cost of the entries since a checkpoint was last due, in bytes, and the entry at which it was due.
+    /// The cost in bytes of the entries since the last due checkpoint, and the entry at which that checkpoint was due.
     pub(super) since: u64,
     pub(super) mark: Id,
     /// A digest: servers with the same digest have read the same entries.
@@ -128,7 +128,7 @@ impl State {
         self.servers.iter().map(|(&sid, server)| (sid, server.name.clone()))
     }
 
-    /// How many bytes the slowest of the other servers is behind.
+    /// The number of bytes by which the slowest of the other servers is behind.
     pub fn lag(&self, own: Sid) -> u64 {
         let others = self.servers.iter().filter(|&(&sid, _)| sid != own);
         others.map(|(_, server)| self.position.saturating_sub(server.at)).max().unwrap_or(0)

@@ -289,7 +289,7 @@ fn a_checkpoint_is_due_after_so_many_bytes_and_keeps_the_period_before_it() {
     assert_eq!(due[2].1, due[1].0);
 }
 
-/// Pseudo-random numbers (xorshift, Marsaglia 2003). The same seed gives the same stream, so a failure can be
+/// Pseudo-random numbers (xorshift, Marsaglia 2003). The same seed gives the same numbers, so a failure can be
 /// repeated.
 struct Random(u64);
 
