@@ -3,7 +3,7 @@
 //! The operator changes the bans on the console, and the accept loop checks them. An IPv6 /64 network counts as
 //! one address. This machine itself cannot be banned: see [`counted_as`](crate::server::rate::counted_as).
 //!
-//! With `--bans` they are saved in a file, one ban on each line:
+//! With `--bans` the bans are saved in a file, one ban on each line:
 //!
 //! ```text
 //! 192.0.2.7
@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::files::replace;
 
-/// When a ban ends, in seconds since 1970.
+/// The time at which a ban ends, in seconds since 1970.
 type End = u64;
 
 /// The end of a permanent ban.
@@ -32,7 +32,7 @@ const FOR_GOOD: End = End::MAX;
 /// All bans.
 #[derive(Debug, Default)]
 pub struct Bans {
-    /// Locked to look up, change or copy bans, never while the file is written.
+    /// The bans. The table is locked to look up, change or copy bans, never while the file is written.
     table: Mutex<BTreeMap<IpAddr, End>>,
     file: Option<PathBuf>,
 }
@@ -42,8 +42,8 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or has a line that is not a ban. The server does not start then, so a
-    /// mistake in the file lets nobody in.
+    /// When the file cannot be read, or has a line that is not a ban. Then the server does not start, so a
+    /// mistake in the file cannot lift a ban.
     pub fn load(file: Option<PathBuf>) -> io::Result<Self> {
         let mut table = BTreeMap::new();
         if let Some(path) = &file {
@@ -69,14 +69,14 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written. The ban then holds only until the server ends.
+    /// When the file cannot be written. Then the ban is in force only until the server ends.
     pub fn add(&self, address: IpAddr, minutes: Option<u32>) -> io::Result<()> {
         let end = minutes.map_or(FOR_GOOD, |minutes| now() + 60 * u64::from(minutes));
         self.lock().insert(address, end);
         self.save()
     }
 
-    /// Lifts a ban. Returns whether there was one.
+    /// Lifts a ban. Returns whether the address was banned.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Bans {
         replace(path, text.as_bytes())
     }
 
-    /// A panic cannot leave the map half changed. So the lock is used even if it is poisoned.
+    /// Locks the table, even if the mutex is poisoned: a panic cannot leave the map half changed.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, End>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

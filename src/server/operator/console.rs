@@ -1,11 +1,11 @@
 //! The console: the commands that the operator types into the server's own terminal.
 //!
-//! One thread reads the terminal. Nothing can wake this thread while it reads, so nobody joins it. It holds
-//! only a weak reference to the data that the threads share. It passes each line to a second thread, which
-//! executes the lines in order. Answers go to the event log, so neither thread waits to print them.
+//! One thread reads the terminal. Nothing can wake this thread while it reads, so no other thread joins it.
+//! It holds only a weak reference to the data that the threads share. It passes each line to a second thread,
+//! which executes the lines in order. Answers go to the event log, so neither thread waits to print them.
 //!
-//! Standard input is read only when it is a terminal. Under a service manager it is no terminal. Then commands
-//! are read from the FIFO of `--console`: `echo '/kick bob' > PATH`.
+//! Standard input is read only if it is a terminal. Under a service manager it is not a terminal, but
+//! commands can be written to the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -40,13 +40,14 @@ pub const HELP: [&str; 10] = [
     "/help                         show this list",
 ];
 
-/// How many bytes of a line are passed on at most. This is more than the longest line that the console accepts.
+/// The maximum number of bytes of a line that are passed on. This is more than the longest line that the
+/// console accepts.
 const READ_BYTES: u64 = 4 * MAX_MESSAGE_BYTES as u64;
 
-/// How many lines may wait to be executed. Further lines stay in the terminal or in the FIFO.
+/// The maximum number of lines that wait to be executed. Further lines stay in the terminal or in the FIFO.
 const MAX_WAITING_LINES: usize = 16;
 
-/// How long to wait before another attempt to read a terminal that could not be read.
+/// The pause before another attempt to read a terminal that could not be read.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the thread `console`, which executes the lines, and the threads that read them: `terminal` if
@@ -54,7 +55,7 @@ const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// When the system has no thread left.
+/// When the system cannot create another thread.
 pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -> io::Result<()> {
     let (lines, heard) = sync_channel(MAX_WAITING_LINES);
     let is_terminal = io::stdin().is_terminal();
@@ -73,8 +74,8 @@ pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -
         let interval = interval.unwrap_or(Duration::MAX);
         spawn("console", move || {
             obey_loop(&heard, interval, &shared, &handle);
-            // Until here this sender keeps the channel open. In a closed channel the wait for a line would end
-            // at once.
+            // This sender has kept the channel open until here. On a closed channel, the wait for a line
+            // would end at once.
             drop(lines);
         })?;
     }
@@ -85,8 +86,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Reads the terminal to its end. A background job of a shell cannot read the terminal. So this tries again
-/// after an error, because `fg` may have brought the job to the foreground.
+/// Reads the terminal to its end. A background job of a shell cannot read the terminal. So this function
+/// tries again after an error: `fg` may have brought the job to the foreground.
 fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
         thread::sleep(BACKGROUND_PAUSE);
@@ -105,7 +106,8 @@ fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<
         if input.by_ref().take(READ_BYTES).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        // Only the beginning of a very long line is passed on. The console refuses it because it is too long.
+        // Only the beginning of a very long line is passed on. The console refuses this beginning because it
+        // is still too long.
         let was_rest = std::mem::replace(&mut is_rest, !line.ends_with(b"\n"));
         if was_rest {
             continue;
@@ -194,8 +196,8 @@ fn find(shared: &Shared, name: &str) -> Option<Arc<Client>> {
     shared.registry.get(id)
 }
 
-/// Returns the answer for a nickname that nobody on this server has. If a member on another server has it, the
-/// answer names that server.
+/// Returns the answer for a nickname that nobody on this server has. If a member on another server has the
+/// nickname, the answer names that server.
 fn not_here(shared: &Shared, name: &str) -> String {
     let id = shared.outbox.look(|room| room.find(name));
     match id.and_then(|id| shared.server_of(id)) {
@@ -204,8 +206,8 @@ fn not_here(shared: &Shared, name: &str) -> String {
     }
 }
 
-/// Lists the members whose nickname contains `part`. Prints for each its address and how long it has been
-/// connected.
+/// Lists the members whose nickname contains `part`. Prints the address of each member, and how long the
+/// member has been connected.
 fn who(shared: &Shared, part: &str) {
     let (found, listed) = shared.outbox.look(|room| {
         let found = room.find_all(part);
@@ -271,7 +273,8 @@ fn unban(shared: &Shared, address: &str) -> String {
     }
 }
 
-/// Returns the message for the operator. It warns if the change could not be saved for the next start.
+/// Returns the message for the operator. The message warns if the change could not be saved for the next
+/// start.
 fn not_saved(saved: io::Result<()>, done: String) -> String {
     match saved {
         Ok(()) => done,

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::system::file::for_owner_alone;
 
-/// Replaces a file as a whole. After a crash, either the old file or the new file is there, never a part of
-/// one. The new file is written under the same name with `.new` added, and then renamed (`rename(2)`). Blocks
-/// on the disk.
+/// Replaces a file as a whole. After a crash, the path names either the complete old file or the complete new
+/// file. The new file is written under the same name with `.new` added, and then renamed (`rename(2)`).
+/// Blocks on the disk.
 ///
 /// # Errors
 ///

@@ -1,10 +1,10 @@
 //! The history file: the lines that newcomers are shown, oldest first, kept for the next start of the server.
 //!
-//! A disk can be slow or full, and the room must not wait for it. So a thread of its own writes the file. Each
-//! message wakes this thread. It takes the new lines from the history and appends them to the file. However
-//! much is said, it never has to append more lines than the history holds. When much has been appended, or
-//! after an error, the file is replaced by the lines that the history then holds. Appended lines survive the
-//! end of the program. They survive a power cut once the system has written them to the disk.
+//! A disk can be slow or full, and the room must not wait for it. So a separate thread writes the file. Each
+//! message wakes this thread. The thread takes the new lines from the history and appends them to the file.
+//! It never has to append more lines at once than the history contains. When much has been appended, or after
+//! an error, the file is replaced with all lines of the history. Appended lines survive the end of the
+//! program. They survive a power cut once the system has written them to the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,8 +18,8 @@ use super::files::replace;
 use crate::protocol::cleaning::clean;
 use crate::server::shared::Shared;
 
-/// How much is appended before the file is replaced, in bytes. This is four times the size of the largest
-/// history.
+/// The number of bytes that are appended before the file is replaced. This is four times the size of the
+/// largest history.
 const MAX_APPENDED_BYTES: usize = 1 << 20;
 
 /// The state of the file.
@@ -31,13 +31,13 @@ pub struct HistoryFile {
     /// The open file, to which the next lines are appended. `None` if the file must be replaced first.
     file: Option<File>,
     appended: usize,
-    /// How many of the lines that were ever added to the history are saved.
+    /// The number of lines that had ever been added to the history when it was last saved.
     lines: u64,
 }
 
 impl HistoryFile {
-    /// Reads the file. A missing file counts as an empty one. A last line without a line end is incomplete, and
-    /// is left out.
+    /// Reads the file. A missing file counts as an empty file. A last line without a line end is incomplete,
+    /// and is left out.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// When the system has no thread left.
+    /// When the system cannot create another thread.
     pub fn keep(mut self, shared: &Arc<Shared>) -> io::Result<OutputThread> {
         let (wake, woken) = sync_channel(1);
         let read = mem::take(&mut self.read);

@@ -1,7 +1,6 @@
 //! The operator: the tools of the person who runs the server.
 //!
-//! No message of a client passes through these modules, and they cannot delay a message. To understand the
-//! chat, read them last:
+//! No message of a client passes through these modules, and they cannot delay a message. Read them last:
 //!
 //! 1. [`options`]: the command line.
 //! 2. [`event_log`]: the messages for the operator, and the thread that prints them.

@@ -4,9 +4,9 @@
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1
 //! ```
 //!
-//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are counts,
-//! or sizes in bytes. Threads count what they do in atomic variables. Everything else is looked up when the
-//! line is composed.
+//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are
+//! counts, or sizes in bytes. The threads count their work in atomic variables. The other values are looked
+//! up when the line is composed.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use crate::server::batch::Total;
 use crate::server::client::Client;
 use crate::server::shared::Shared;
 
-/// How many of the clients that are behind are named in the line at most.
+/// The maximum number of clients that the line names as being behind.
 const MAX_NAMED: usize = 10;
 
 /// The lines with which connections are turned away, each with the key of its counter.
@@ -31,7 +31,7 @@ const TURNED_AWAY: [(&str, &str); 6] = [
     (replies::NOT_A_WEB_SERVER, "web"),
 ];
 
-/// The counters, and when counting began.
+/// The counters, and the time at which counting began.
 #[derive(Debug)]
 pub struct Stats {
     started: Instant,
@@ -59,7 +59,8 @@ impl Stats {
         }
     }
 
-    /// Sets how much has been delivered so far, and how many bytes are kept for slow recipients.
+    /// Sets the amount that has been delivered so far, and the number of bytes that are kept for slow
+    /// recipients.
     pub fn set_delivered(&self, delivered: Total, backlog: usize) {
         self.deliveries.store(delivered.lines, Relaxed);
         self.bytes_out.store(delivered.bytes, Relaxed);
