@@ -3,14 +3,14 @@
 use crate::protocol::command::COMMANDS;
 use crate::protocol::nickname::fold;
 
-/// The commands that the client itself handles, one in each line, as `/help` shows them.
+/// The commands that the client itself handles, one per line, as `/help` shows them.
 pub(super) const CLIENT_COMMANDS: &str = include_str!("commands.txt");
 
 /// The possible completions of one word. Each further Tab shows the next completion. After the last completion,
 /// Tab shows the typed word again.
 #[derive(Debug)]
 pub(super) struct Completion {
-    /// Where the word starts, in bytes.
+    /// The position at which the word starts, in bytes.
     pub(super) start: usize,
     words: Vec<String>,
     next: usize,
@@ -20,8 +20,8 @@ impl Completion {
     /// Finds the completions of the word before the cursor. Returns `None` if there are none. `names` are the
     /// nicknames, with the most likely nickname first.
     ///
-    /// At the start of a line, a colon is added to a nickname, since the line addresses this person. Elsewhere, a
-    /// space is added. Nothing is added if there is text after the cursor.
+    /// At the start of a line, a colon and a space are added to a nickname, since the line addresses this person.
+    /// Elsewhere, only a space is added. Nothing is added if there is text after the cursor.
     pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
         let (before, after) = text.split_at(cursor);
         let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();

@@ -12,10 +12,10 @@ use super::width::{next_boundary, previous_boundary};
 use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::cleaning::clean;
 
-/// How many lines can be recalled. Older lines are forgotten.
+/// The maximum number of lines that can be recalled. Older lines are forgotten.
 const MAX_HISTORY_LINES: usize = 200;
 
-/// How many changes of a line can be undone.
+/// The maximum number of changes of a line that can be undone.
 const MAX_UNDOS: usize = 100;
 
 /// The longest line after a paste, in bytes.
@@ -39,7 +39,7 @@ pub(super) struct Editor {
     killed: String,
     /// The text that is searched for in the history. `None` if there is no search.
     pub(super) search: Option<String>,
-    /// There was no room for the text of the last key.
+    /// Whether there was no room for the text of the last key.
     pub(super) is_full: bool,
     completion: Option<Completion>,
     last_key: Option<Key>,
@@ -125,8 +125,8 @@ impl Editor {
         }
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
-        // The inserted text and the text after it may form one cluster. If they do, the cursor moves past this
-        // cluster.
+        // The inserted text and the text after it may form one grapheme cluster. If they do, the cursor moves
+        // past this cluster.
         let start = previous_boundary(&self.text, self.cursor);
         self.cursor = self.cursor.max(next_boundary(&self.text, start).min(self.text.len()));
     }
@@ -183,7 +183,7 @@ impl Editor {
 
     /// Applies a key to the search in the history, if there is a search. The search goes from the shown line to
     /// older lines. Returns whether the key was part of the search. Any other key ends the search, and the caller
-    /// applies it to the line that was found.
+    /// applies this key to the line that was found.
     fn goes_on_searching(&mut self, key: &Key) -> bool {
         let Some(query) = &mut self.search else { return false };
         let newest = match key {

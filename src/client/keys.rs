@@ -8,17 +8,17 @@
 //! escape sequences, too, and the parser skips them.
 //!
 //! The Escape key sends the byte that also starts every escape sequence. Alt with a bracket sends the start of a
-//! sequence that has no end. Only a pause shows that no more bytes follow, and this module has no clock. So the
-//! caller waits for [`KeyParser::patience`], and then calls [`KeyParser::nothing_followed`].
+//! sequence whose rest never arrives. Only a pause shows that no more bytes follow, and this module has no clock.
+//! So the caller waits for [`KeyParser::patience`], and then calls [`KeyParser::nothing_followed`].
 
 use std::time::Duration;
 
-/// A key. If a key means the same as a control character or an Alt key, the parser returns that: Ctrl-B for Left,
-/// Ctrl-A for Home, Ctrl-P for Up, Ctrl-H for Backspace, and Alt-B for a word to the left.
+/// A key. If a key has the same effect as a Ctrl or Alt key, the parser returns the Ctrl or Alt key: Ctrl-B for
+/// Left, Ctrl-A for Home, Ctrl-P for Up, Ctrl-H for Backspace, and Alt-B for a word to the left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
-    /// Ctrl with a letter, in lower case, or with `_`.
+    /// Ctrl with a lower-case letter or with `_`.
     Ctrl(char),
     Alt(char),
     Enter,
@@ -51,7 +51,8 @@ const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
 /// How long to wait for the rest of a longer sequence. The connection to the terminal may be slow.
 const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// After a pause of this length within a paste, Ctrl-C ends the paste. Before, Ctrl-C is part of the pasted text.
+/// The pause within a paste after which Ctrl-C ends the paste. Without such a pause, Ctrl-C is part of the pasted
+/// text.
 const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Turns bytes into keys.
@@ -76,8 +77,8 @@ impl KeyParser {
             keys.push(Key::LostPaste);
             bytes = rest;
         }
-        // The mark at the end of a paste may be split between two reads. So the search starts a few bytes
-        // earlier.
+        // The mark at the end of a paste may be split between two reads. So the search for this mark starts a few
+        // bytes before the new bytes.
         let searched = self.pending.len().saturating_sub(PASTE_END.len() - 1);
         self.pending.extend_from_slice(bytes);
         let mut at = 0;
@@ -124,7 +125,7 @@ impl KeyParser {
     }
 }
 
-/// Returns the length of the first key in bytes, and the key itself if it is a known key. Returns `None` if the
+/// Returns the length of the first key in bytes, and the key itself if the client knows it. Returns `None` if the
 /// key is incomplete. The bytes before `searched` do not contain the end of a paste.
 fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
     let length = match bytes {
@@ -141,7 +142,7 @@ fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
         [ESCAPE, b'[', b'[', ..] => sequence_length(bytes, 3, b'@')?,
         [ESCAPE, b'[', ..] => sequence_length(bytes, 2, b'@')?,
         [ESCAPE, b'O', ..] => sequence_length(bytes, 2, b' ')?,
-        // For example, a sequence that selects a character set.
+        // Such a sequence selects a character set, for example.
         [ESCAPE, b' '..=b'/', ..] => sequence_length(bytes, 2, b'0')?,
         // A string from the terminal: DCS, SOS, OSC, PM or APC.
         [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..] => string_length(bytes)?,

@@ -3,14 +3,14 @@
 //! The link is plain data behind the client's one lock. The receive thread sets the connection and drops it. The
 //! send thread calls [`Link::pump`], which sends as much as the socket accepts. Nothing in this module blocks.
 //!
-//! The client needs to know which of its lines the server has received. TCP does not tell this: the system may
+//! The client needs to know which of its lines the server has received. TCP does not report this: the system may
 //! accept bytes that never arrive. So the client sends a `/ping` after some lines, and the answer confirms all
 //! lines that were sent before this ping. At any time, at most [`MAX_UNCONFIRMED_LINES`] sent lines are
-//! unconfirmed. Further lines wait here, where they can still be discarded. When a connection is lost, the client
-//! knows which lines are unconfirmed.
+//! unconfirmed. Further lines wait in the client, where they can still be discarded. When a connection is lost,
+//! the client knows which lines are unconfirmed.
 //!
-//! A ping is sent after half of [`MAX_UNCONFIRMED_LINES`] lines, or [`PING_DELAY`] after a line. So a person who
-//! types causes at most one ping in two seconds.
+//! The client sends a ping after every `MAX_UNCONFIRMED_LINES / 2` lines, and at the latest [`PING_DELAY`] after
+//! a line. So a person who types causes at most one ping every two seconds.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -22,17 +22,17 @@ use super::terminal::Terminal;
 use crate::protocol::replies::PONG_PREFIX;
 use crate::system::socket::{send_now, shut_down};
 
-/// How many bytes of the waiting lines are prepared for the socket at once.
+/// The number of bytes in `outgoing` at which no more waiting lines are moved there.
 const OUTGOING_BYTES: usize = 16 * 1024;
 
-/// How many lines may be sent and not yet confirmed by the server.
+/// The maximum number of sent lines that the server has not confirmed yet.
 const MAX_UNCONFIRMED_LINES: usize = 100;
 
-/// How long after a line a ping is sent.
+/// The longest time from a sent line to the next ping.
 const PING_DELAY: Duration = Duration::from_secs(2);
 
-/// The start of the word in the client's own pings. The number of lines that were sent before the ping follows
-/// it.
+/// The start of the word in the client's own pings. The rest of the word is the number of lines that were sent
+/// before the ping.
 const PING_WORD: &str = "client-";
 
 /// How long a server may take for the login. Without a limit, a user would wait forever for a server that accepts
@@ -43,14 +43,15 @@ pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// the person.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many lines may wait to be sent. This limit is far more than anybody needs, and only bounds the used
-/// memory.
+/// The maximum number of lines that wait to be sent. It is far more than anybody needs, and only limits the
+/// memory that the lines use.
 const MAX_LINES: usize = 500_000;
 
 /// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
-    /// There is no nickname, or the server has refused it. The next typed line is used as the nickname.
+    /// There is no nickname yet, or the server has refused the nickname. The next typed line is used as the
+    /// nickname.
     #[default]
     Unnamed,
     /// There is a nickname, and perhaps a connection. The server has not accepted the nickname yet.
@@ -65,26 +66,26 @@ pub(super) enum Phase {
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) phase: Phase,
-    /// This is an `Arc`, since `try_clone` would use a second descriptor.
+    /// The threads share the stream in an `Arc`, since `try_clone` would use a second descriptor.
     stream: Option<Arc<TcpStream>>,
     /// The bytes that are sent next. The socket has not accepted them yet.
     outgoing: Vec<u8>,
     /// The user's lines that the server has not confirmed. The lines that were sent come first. The lines that wait
     /// to be sent follow.
     lines: VecDeque<String>,
-    /// How many lines in `lines` were sent.
+    /// The number of lines in `lines` that were sent.
     unconfirmed: usize,
-    /// How many lines the server has confirmed since the start of the program.
+    /// The number of lines that the server has confirmed since the start of the program.
     confirmed: usize,
-    /// The next deadline: a ping is due, or the time for a login or a goodbye is over.
+    /// The next deadline: the time at which a ping is due, or at which a login or a goodbye has taken too long.
     pub(super) due: Option<Instant>,
-    /// How many lines of a program were refused, by the client or by the server.
+    /// The number of lines from a program that the client or the server has refused.
     pub(super) refused: usize,
-    /// The user is leaving. For a program, `/quit` is sent after the lines that wait.
+    /// Whether the user is leaving. For a program, the client sends `/quit` after the lines that wait.
     pub(super) leaving: bool,
-    /// The `/quit` for a program was sent.
+    /// Whether the `/quit` for a program was sent.
     quit: bool,
-    /// The last received line, if the server closes the connection after such a line.
+    /// The last received line, if it is a line after which the server closes the connection.
     pub(super) farewell: Option<&'static str>,
     /// When the client last lost a connection while it was in the room.
     pub(super) last_seen: Option<Instant>,
@@ -155,7 +156,7 @@ impl Link {
         self.lines.drain(self.unconfirmed..).count()
     }
 
-    /// Returns whether so many lines wait that no line may be added.
+    /// Returns whether too many lines wait, so that no line may be added.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() >= MAX_LINES
     }
@@ -165,8 +166,8 @@ impl Link {
         self.refused + self.lines.len()
     }
 
-    /// Handles the answer to one of the client's own pings. Returns whether the line is such an answer. The
-    /// caller must not show an answer to the user.
+    /// Returns whether a line is the answer to one of the client's own pings. If it is, handles it. The caller
+    /// must not show this answer to the user.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
         let number = word.and_then(|number| number.parse().ok());
@@ -176,13 +177,13 @@ impl Link {
     }
 
     /// Returns the next deadline, if there is a connection. Without a connection, the client does nothing at a
-    /// deadline, so the deadline would stay due.
+    /// deadline. So the deadline would stay due, and the send thread would never block.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.stream.as_ref().and(self.due)
     }
 
-    /// Returns whether the deadline has passed. If the client is in the room, a ping is due then. In another
-    /// phase, the login or the goodbye has taken too long.
+    /// Returns whether the deadline has passed. In the room, this means that a ping is due. In another phase, it
+    /// means that the login or the goodbye has taken too long.
     pub(super) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())
     }
@@ -237,7 +238,7 @@ impl Link {
         }
     }
 
-    /// Sends a ping. The answer confirms everything that was sent so far.
+    /// Sends a ping. The server's answer confirms all lines that were sent before the ping.
     pub(super) fn ping(&mut self) {
         self.send(&format!("/ping {PING_WORD}{}", self.sent()));
         self.due = None;

@@ -7,15 +7,14 @@
 //! ```
 //!
 //! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`. There it waits for keys,
-//! for space in the socket while there is something to send, and for space in the output while there is something
-//! to show. It never blocks in a `write`. So it always handles keys, even if the server or the terminal accepts
-//! no data.
+//! for space in the socket if there is text to send, and for space in the output if there is text to show. The
+//! send thread never blocks in a `write`. So it handles keys even if the server or the terminal accepts no data.
 //!
 //! The threads share `Shared`, plain data behind one lock. The data has two parts: the `link` (the connection,
 //! and the lines for the server) and the `terminal` (the text for the user, and the data from which it is drawn).
 //! No thread blocks while it holds the lock, except for a moment if standard error accepts no output. A thread
-//! that changes the data wakes the other thread. The receive thread waits on a condition variable. The `poll` of
-//! the send thread also waits for a pipe, which wakes it.
+//! that changes the data wakes the other thread. The receive thread waits on a condition variable. The send
+//! thread is woken by a byte in a pipe: its `poll` also waits for this pipe.
 //!
 //! `main` waits for the send thread. The send thread ends when the user leaves, or when the receive thread has
 //! ended. `main` turns the result of the send thread into an exit code. The receive thread is not joined: it ends
@@ -67,11 +66,11 @@ use crate::protocol::MAX_MESSAGE_BYTES;
 use crate::protocol::framing::LineDecoder;
 use crate::system::terminal::{self as system, Input, Output};
 
-/// How many bytes one `read` can return. This is large, so that a flood is shown with a few large writes instead
-/// of many small ones.
+/// The maximum number of bytes that one `read` returns. It is large, so that a flood of text is shown with a few
+/// large writes instead of many small writes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// While this many lines wait to be sent, no more input is read from a program.
+/// The number of waiting lines at which the client stops reading input from a program.
 const MAX_WAITING_LINES: usize = 1000;
 
 /// The data that the two threads share.
@@ -94,9 +93,9 @@ struct Shared {
 enum Outcome {
     /// The server said goodbye, or nobody reads the output any more.
     Done,
-    /// Another connection would fail in the same way.
+    /// Another attempt would fail in the same way.
     Failed(String),
-    /// Another connection may succeed. With `--reconnect`, the client tries one.
+    /// Another attempt may succeed. With `--reconnect`, the client connects again.
     Lost(String),
 }
 
@@ -130,7 +129,7 @@ fn run_threads(client: &Arc<Client>, input: Input) -> io::Result<Outcome> {
     let receiver = Arc::clone(client);
     thread::Builder::new().name("receive".to_owned()).spawn(move || {
         // A panic also sets an outcome, so that the send thread does not wait forever. The message of the panic
-        // is already printed. If the panic has poisoned the lock, the lock is used all the same.
+        // is already printed. The lock is used even if the panic has poisoned it.
         let outcome = catch_unwind(AssertUnwindSafe(|| receive::receive_loop(&receiver)));
         let outcome = outcome.unwrap_or(Outcome::Failed("Internal error.".to_owned()));
         receiver.change(|shared| shared.outcome = Some(outcome));
@@ -162,15 +161,15 @@ impl Client {
 
 /// The body of the send thread. In each turn, it sends and draws as much as it can without blocking. Then it
 /// blocks until there is input, until more can be sent or drawn, until the receive thread has changed something,
-/// or until a deadline has passed. While many lines of a program wait to be sent, it does not read input. So a
-/// program that writes to the client is slowed down to the pace of the server.
+/// or until a deadline has passed. While many lines from a program wait to be sent, it does not read input. So
+/// the program is slowed down to the pace of the server.
 ///
 /// Returns when the user has left, when the receive thread has ended, or when the terminal is gone.
 fn send_loop(client: &Client, mut input: Input) -> Outcome {
     let Client { options, output, .. } = client;
     let mut buffer = vec![0; READ_BYTES];
     let (mut keys, mut lines) = (KeyParser::default(), LineDecoder::new(MAX_MESSAGE_BYTES));
-    // The time until which the client waits for the rest of an incomplete key.
+    // The time at which the client stops waiting for the rest of an incomplete key.
     let mut key_due = None;
     loop {
         let mut shared = client.lock();
@@ -220,15 +219,16 @@ impl Shared {
         self.link.send(nickname.trim());
     }
 
-    /// Returns how the client ends, if it must end now. If the output for a program fails, for example because a
-    /// disk is full, the client still sends lines. If nobody reads the output any more, the client ends, unless
-    /// its input has already ended. Then it first sends the lines that are left.
+    /// Returns how the client ends, if it must end now. If a write to a pipe or a file fails, for example because
+    /// the disk is full, the client still sends lines. If nobody reads the output any more, the client ends at
+    /// once. But if its input has already ended, the client first sends the lines that are left.
     fn ending(&mut self, listens: bool) -> Option<Outcome> {
         let Self { link, terminal, outcome } = self;
         let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         match terminal.error.as_ref().map(is_closed) {
             _ if outcome.is_some() => outcome.take(),
-            // The receive thread may be waiting for a terminal that accepts no output.
+            // The goodbye has taken too long. The receive thread cannot handle this if it waits for a slow
+            // terminal.
             _ if link.phase == Phase::Leaving && link.is_due() => Some(Outcome::Done),
             Some(is_closed) if terminal.edits || is_closed && listens => Some(Outcome::Done),
             Some(true) if !link.leaving => {
@@ -238,10 +238,10 @@ impl Shared {
         }
     }
 
-    /// Leaves the chat. When a person leaves, the lines that still wait are discarded, and the client waits a
-    /// moment for the server's goodbye. It does not wait if no goodbye can come, or if the person asks to leave a
-    /// second time. A program must know whether the server has received all its lines. So for a program, the
-    /// client waits without a limit.
+    /// Leaves the chat. When a person leaves, the client discards the lines that still wait, and waits a moment
+    /// for the server's goodbye. The client does not wait if it is not in the room, or if the person asks to
+    /// leave a second time. A program must know whether the server has received all its lines. So for a program,
+    /// the client waits without a limit.
     fn leave(&mut self) {
         self.link.leaving = true;
         if !self.terminal.person_types {

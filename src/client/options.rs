@@ -9,14 +9,14 @@ pub const HELP: &str = include_str!("help.txt");
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
 pub struct Options {
-    /// Where the server is.
+    /// The address of the server.
     pub endpoint: Endpoint,
     /// The nickname, if one was given. The server checks whether it is valid.
     pub nickname: Option<String>,
     /// Whether to leave line editing to the system, even on a terminal.
     pub plain: bool,
-    /// Whether output is colored. Without `--color` it is colored on a terminal, unless `NO_COLOR`, `TERM=dumb`
-    /// or `--plain` is set.
+    /// Whether the output is colored. If this is `None`, the output is colored on a terminal, unless `NO_COLOR`,
+    /// `TERM=dumb` or `--plain` is set.
     pub color: Option<bool>,
     /// Whether each line begins with the local time.
     pub timestamps: bool,
@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the arguments after the program's name.
+    /// Parses the arguments after the program's name.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Options {
     }
 }
 
-/// Checks that a nickname is a single line. Otherwise its other lines would be sent as messages.
+/// Checks that a nickname is not empty and is a single line. Further lines would be sent as messages.
 fn nickname(value: &str) -> Result<String, UsageError> {
     if value.trim().is_empty() || value.contains('\n') {
         return Err(UsageError::new("--nick takes a nickname"));

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::protocol::nickname::fold;
 
-/// How many nicknames are remembered. This is also the number of clients that a server accepts by default.
-/// Messages from further people are shown, but Tab does not complete their names.
+/// The maximum number of nicknames that are remembered. This is also the number of clients that a server accepts
+/// by default. Messages from people beyond this number are shown, but Tab does not complete their names.
 pub(super) const MAX_NAMES: usize = 10_000;
 
 /// The colors for nicknames, from the 256 colors of xterm. They have medium brightness, so they can be read both
@@ -21,7 +21,7 @@ const COLORS: [u8; 11] = [160, 166, 130, 100, 64, 28, 30, 32, 63, 129, 163];
 pub(super) struct People {
     /// The people in the room, by their folded names.
     known: HashMap<String, Person>,
-    /// How many people have each color.
+    /// The number of people who have each color.
     color_uses: [usize; COLORS.len()],
     /// The number of times that somebody joined or spoke.
     events: i64,
@@ -34,9 +34,9 @@ struct Person {
     name: String,
     /// The index of the person's color in [`COLORS`].
     color: usize,
-    /// The person's place in the order of names: the lowest place comes first. A person who has spoken has the
-    /// negative number of the event at which this person last spoke. Any other person has the number of the event
-    /// at which the client first saw the name.
+    /// The person's place in the order of names: the lowest place comes first. For a person who has spoken, it is
+    /// the number of the event at which this person last spoke, with a minus sign. For any other person, it is
+    /// the number of the event at which the client first saw the name.
     place: i64,
 }
 

@@ -1,5 +1,5 @@
-//! The part of the send thread for a program: it handles lines from a pipe, or from the line editing of the
-//! system. It runs under the client's lock, and never blocks.
+//! The part of the send thread for a program: it handles whole lines from a pipe, or from a terminal whose lines
+//! the system edits. It runs under the client's lock, and never blocks.
 
 use super::link::Phase;
 use super::{Outcome, Shared, terminal};

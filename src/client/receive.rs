@@ -1,9 +1,9 @@
 //! The receive thread: it connects, logs in, and shows what the server sends.
 //!
 //! This thread blocks in `read` on the socket. It wakes when bytes arrive, when the stream ends, and when the
-//! send thread shuts a broken connection down. All bytes from one `read` are handled while the lock is held once,
-//! and are shown together. While too much text waits to be shown, this thread does not read. So TCP slows the
-//! server down to the speed of the output.
+//! send thread shuts a broken connection down. The thread takes the lock once for all bytes from one `read`, and
+//! these bytes are shown together. While too much text waits to be shown, this thread does not read. So TCP slows
+//! the server down to the speed of the output.
 
 use std::io;
 use std::net::TcpStream;
@@ -24,8 +24,8 @@ use crate::system::socket::{DeadPeer, connect, detect_dead_peer, read};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When to give up a server that has vanished: after a minute of silence and three unanswered probes. There is no
-/// limit for a server that reads nothing. It may be slowing this client down because of a rate limit, and
-/// `TCP_USER_TIMEOUT` would count this time, too.
+/// limit for a server that does not read: it may be slowing this client down because of a rate limit.
+/// `TCP_USER_TIMEOUT` would also count this time, so it is not set.
 const DEAD_SERVER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -33,8 +33,8 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// How long the lost connection may still have the nickname on the server. A server may need this time to notice
-/// that the connection is dead.
+/// The time for which the server may still count the nickname as taken by the lost connection. The server may
+/// need this time to notice that the connection is dead.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The first and the longest pause before the client connects again. Each pause is twice as long as the previous
@@ -58,7 +58,7 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
             Outcome::Lost(why) if *reconnect => why,
             outcome => return outcome,
         };
-        // When a server goes down, its clients should not all come back at the same moment. So each pause is
+        // When a server goes down, its clients should not all connect again at the same moment. So each pause is
         // varied at random. The nanoseconds of the clock are random enough for this.
         let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
         let wait = pause.mul_f64(0.75 + f64::from(nanoseconds) / 2e9);
@@ -145,8 +145,9 @@ impl Shared {
             *hides_notices = false;
             return Ok(());
         }
-        // With `--silent`, two kinds of notices are hidden. Notices between the welcome and the answer to the
-        // first ping are about this user's own join. Notices from the goodbye on are about this user's own leave.
+        // With `--silent`, the notices about this user's own join and leave are hidden. The notices of the join
+        // are those from the welcome to the answer to the first ping. The notices of the leave begin with the
+        // goodbye.
         *hides_notices |= options.silent && [replies::CONNECTED, replies::GOODBYE].contains(&line);
         if link.phase == Phase::Login {
             if line == replies::ENTER_NICKNAME {

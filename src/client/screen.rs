@@ -5,12 +5,12 @@
 //! character is wider on the terminal than this program expects, the terminal cuts the row off.
 //!
 //! The line being typed has one row, at the bottom. If the line is longer than this row, it scrolls sideways. It
-//! does not wrap, because the program could not find wrapped text again after a change of the terminal's size.
-//! There may be a note between the other lines and the line being typed.
+//! does not wrap: after a change of the terminal's size, the program would not know which rows the wrapped text
+//! has. There may be a note directly above the line being typed.
 //!
 //! To draw, the program erases the note and the bottom row, prints the new lines in their place, and draws the
-//! note and the bottom row again below. The terminal scrolls by itself. The program uses no absolute positions,
-//! so text from before its start stays on the screen.
+//! note and the bottom row again below these lines. The terminal scrolls by itself. The program uses no absolute
+//! positions, so text that was there before the program started stays on the screen.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ const WRAP_ON: &str = "\x1b[?7h";
 const SAVE_CURSOR: &str = "\x1b7";
 const RESTORE_CURSOR: &str = "\x1b8";
 
-/// Marks an edge of the row where text is hidden.
+/// The mark at an edge of the row where text is hidden.
 const MORE: &str = "…";
 
 /// The indentation of every row of a line except the first.
@@ -35,7 +35,8 @@ const INDENT: &str = "  ";
 /// Ends a row. In raw mode, a line feed alone would not move the cursor to the start of the next row.
 const ROW_END: &str = "\r\n";
 
-/// The smallest room for the text being typed, in columns. If the prompt would leave less room, it is not drawn.
+/// The smallest room for the text being typed, in columns. If the prompt would leave less room, the prompt is not
+/// drawn.
 const MIN_TEXT_COLUMNS: usize = 10;
 
 /// The rows that stay at the bottom: a note, which may be empty, and the row of the line being typed.
@@ -48,15 +49,15 @@ pub(super) struct Bottom<'a> {
     pub(super) cursor: usize,
 }
 
-/// The state that one drawing leaves for the next one.
+/// The state that one call of `draw` keeps for the next call.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// How many columns of the text are hidden on the left.
+    /// The number of columns of the text that are hidden on the left.
     hidden: usize,
     /// The width of each row of the drawn note, in columns. The last item is the width of the bottom row up to
     /// the cursor.
     drawn: Vec<usize>,
-    /// The next drawing starts with an empty screen.
+    /// Whether the next call of `draw` first clears the screen.
     pub(super) clears: bool,
 }
 
@@ -87,22 +88,22 @@ impl Screen {
         let before = format!("{prompt}{before}{}", &text[from..cursor]);
         let after = format!("{}{after}", &text[cursor..to]);
         self.drawn.push(text_width(&before));
-        // The terminal itself saves and restores the position of the cursor. This works even if the terminal
-        // draws some characters with another width.
+        // The terminal itself saves and restores the position of the cursor. This works even if a character is
+        // wider on the terminal than this program expects.
         bytes + &before + SAVE_CURSOR + &after + RESTORE_CURSOR + WRAP_ON
     }
 
     /// Returns the bytes that erase the note and the bottom row, and move the cursor to the start of the erased
     /// rows.
     pub(super) fn erase(&mut self, columns: usize) -> String {
-        // When a terminal is made narrower, most terminals wrap the rows. Then the cursor is further below the
-        // start of the note. xterm cuts the rows off instead. In xterm, too many rows are then erased, and with
-        // them a message.
+        // When a terminal becomes narrower, most terminals wrap the drawn rows, so the cursor is further below
+        // the start of the note. xterm cuts the rows off instead. So in xterm, too many rows are erased here, and
+        // a message may be lost.
         let columns = columns.max(1);
         let cursor = self.drawn.pop().unwrap_or(0) / columns;
         let note: usize = self.drawn.drain(..).map(|row| row.div_ceil(columns).max(1)).sum();
-        // The rows are erased one by one. If everything from the top of the screen were erased at once, tmux
-        // would move it to the scrollback.
+        // The rows are erased one by one. If the screen were erased from its top in one step, tmux would move the
+        // erased rows to the scrollback.
         "\x1b[J\r\x1b[K".to_owned() + &"\x1b[1A\x1b[K".repeat(note + cursor)
     }
 
@@ -173,9 +174,9 @@ mod tests {
         rows: Vec<Vec<String>>,
         row: usize,
         column: usize,
-        /// The last column was filled, and the next character goes to the next row.
+        /// Whether the last column was filled, so that the next character goes to the next row.
         wraps: bool,
-        /// Wrapping is off: a character after the last column would be lost.
+        /// Whether wrapping is off, so that a character after the last column would be lost.
         cuts: bool,
         saved: (usize, usize),
     }

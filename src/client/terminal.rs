@@ -1,9 +1,11 @@
-//! The terminal, or the pipes in its place: everything that the user sees, and the data from which it is drawn.
+//! The terminal, or the pipes in its place: the text that the user sees, and the data from which this text is
+//! drawn.
 //!
 //! The send thread changes the line being typed, and the receive thread adds lines above it. If both threads
 //! wrote to the terminal, their output would be mixed. So both threads only change this data, under the client's
 //! one lock. The send thread draws the result with [`Terminal::draw`], which writes as much as the terminal
-//! accepts, and never blocks. So changes are never mixed, and a terminal that accepts no output blocks no thread.
+//! accepts, and never blocks. So the output is never mixed, and no thread blocks in a write to a terminal that
+//! accepts no output.
 //!
 //! Without line editing (with a pipe, `--plain` or a dumb terminal), lines are written as they are.
 //!
@@ -30,10 +32,10 @@ use crate::system::terminal::{self as system, Output};
 const CLIENT_PREFIX: &str = "[CLIENT] ";
 const NICKNAME_PROMPT: &str = "Enter your nickname: ";
 
-/// While this much text waits to be drawn, in bytes, the client reads nothing more from the server.
+/// The amount of undrawn text, in bytes, at which the client stops reading from the server.
 const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 
-/// If more lines than this wait to be sent, a note tells the person so.
+/// The number of waiting lines above which a note tells the person that lines are waiting.
 const FEW_LINES: usize = 5;
 
 /// How long the client waits for the terminal to accept the last output when the program ends.
@@ -42,32 +44,32 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The text that the user sees, and the data from which it is drawn.
 #[derive(Default)]
 pub(super) struct Terminal {
-    /// The standard input is a terminal, and a person types the lines.
+    /// Whether the standard input is a terminal on which a person types the lines.
     pub(super) person_types: bool,
-    /// The standard output is a terminal.
+    /// Whether the standard output is a terminal.
     person_reads: bool,
-    /// The client itself edits the lines. With ordinary line input or a pipe, it does not.
+    /// Whether the client itself edits the lines. This is `false` for ordinary line input and for a pipe.
     pub(super) edits: bool,
     pub(super) transcript: Transcript,
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// A question that is shown in a separate row until the next key. The second text is what Enter then sends: a
+    /// The question that is shown in a separate row until the next key, and the text that Enter then sends: a
     /// line, or the lines of a paste.
     pub(super) question: Option<(String, String)>,
     /// The state of the connection, shown in a separate row. Empty while the connection works.
     status: String,
     /// Text that is still to be shown, usually whole lines.
     above: String,
-    /// Bytes to be written that the output has not accepted yet.
+    /// The bytes that the output has not accepted yet.
     drawn: Vec<u8>,
-    /// How long a write may wait for the output. This is zero until the program ends.
+    /// How long a write may wait for the output. This is zero until [`Terminal::close`].
     patience: Duration,
     /// The last byte that the output has accepted.
     last_taken: Option<u8>,
-    /// How long a note may wait for standard error. This is zero after a note that was not written in time.
+    /// How long a note may wait for standard error. This is zero once a note was not written in time.
     note_patience: Duration,
-    /// Why the output can no longer be written to.
+    /// The error of the last write to the output that failed.
     pub(super) error: Option<io::Error>,
     /// The line that was being typed when the client asked for a nickname.
     draft: Option<String>,
@@ -228,7 +230,7 @@ impl Terminal {
         self.restore(output);
     }
 
-    /// Returns whether so much text waits to be shown that no more should be added.
+    /// Returns whether too much text waits to be shown, so that no more should be added.
     pub(super) fn is_full(&self) -> bool {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }
@@ -239,8 +241,8 @@ impl Terminal {
             return false;
         }
         if self.question.is_some() || !self.status.is_empty() {
-            // A question or a status takes the row of the line of joins and leaves. So this line becomes final
-            // first.
+            // A question or a status is shown in place of the line of joins and leaves. So that line first
+            // becomes final.
             self.transcript.settle(&mut self.above);
         }
         let above = std::mem::take(&mut self.above);
@@ -257,7 +259,7 @@ impl Terminal {
             Some(query) => format!("search {query}: "),
             None => format!("{}> ", self.transcript.nickname),
         };
-        // Only one note is shown at a time, since the screen may have only five rows of twenty columns.
+        // Only one note is shown at a time, since the screen may be as small as five rows of twenty columns.
         let waits = format!("{waiting} lines are waiting; Ctrl-C discards them.");
         let note = match &self.question {
             Some((text, _)) => text,

@@ -3,8 +3,8 @@
 //!
 //! This module cleans the text from the server just before it is printed, because the client does not trust the
 //! server. So the returned text has no escape sequences except the styles of this module, and no bell characters.
-//! The used memory is bounded, whatever a server sends. The time to handle a line is linear in the length of the
-//! line.
+//! The memory that this module uses is bounded, whatever a server sends. The time to handle a line is linear in
+//! the length of the line.
 //!
 //! Joins and leaves that follow each other are shown in one line. Each further join or leave changes this line.
 //! The line becomes final when a line of another kind arrives: see the field `presence` of [`Transcript`].
@@ -30,24 +30,24 @@ const BOLD: &str = "1";
 pub(super) struct Transcript {
     pub(super) options: Options,
     color: bool,
-    /// The user edits a line below the messages. Then old messages are marked, and joins and leaves that follow
-    /// each other are shown in one line.
+    /// Whether the user edits a line below the messages. If so, old messages are marked, and joins and leaves
+    /// that follow each other are shown in one line.
     edits: bool,
     bell: bool,
-    /// Notices from the server are hidden.
+    /// Whether notices from the server are hidden.
     pub(super) hides_notices: bool,
     pub(super) nickname: String,
     /// Everybody in the room, including this user.
     people: People,
-    /// How many lines of the history are still to come. These lines are from before this client joined.
+    /// The number of history lines that have not arrived yet. These lines were said before this client joined.
     history_lines: usize,
-    /// The line for joins and leaves that follow each other, as it is so far, without a line feed. The next two
-    /// fields list the people in this line: who has joined, and who has left.
+    /// The line of joins and leaves that is not final yet, without a line feed. The next two fields list the
+    /// people in this line: those who have joined, and those who have left.
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,
-    /// The person who sent the last private message. The time is when this person's current run of private
-    /// messages began: since then, nobody else has sent one.
+    /// The person who sent the last private message, and a time: since then, all private messages came from this
+    /// person.
     pub(super) correspondent: Option<(String, Instant)>,
 }
 
@@ -56,14 +56,13 @@ impl Transcript {
         Self { options: options.clone(), color, edits, bell: edits, ..Self::default() }
     }
 
-    /// Returns the nicknames of all other people. The first one is the person whom the user will most likely
-    /// address.
+    /// Returns the nicknames of all other people. The person whom the user will most likely address comes first.
     pub(super) fn names(&self) -> Vec<String> {
         self.people.names().into_iter().filter(|name| !self.is_me(name)).collect()
     }
 
     /// Handles a line from the server: notes what it means, and appends the text for the user, with a line feed,
-    /// to `shown`. Returns whether the bell rings.
+    /// to `shown`. Returns whether to ring the bell.
     pub(super) fn received(&mut self, line: &str, shown: &mut String) -> bool {
         let line = &*clean(line);
         let is_history = self.history_lines > 0;
@@ -181,7 +180,7 @@ impl Transcript {
         }
         shown += if self.edits && is_history { "| " } else { "" };
         if matches!(kind, Kind::Message(_) | Kind::Private) && !is_history {
-            // The first occurrence of the speaker's name in the line is the one in front of the text.
+            // The speaker's name may occur several times. Its first occurrence is in front of the text.
             let (before, after) = line.split_once(by).unwrap_or((line, ""));
             let name = if by == "you" { &self.nickname } else { by };
             let color = format!("{BOLD};38;5;{}", self.people.color(name));

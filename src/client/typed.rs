@@ -16,14 +16,14 @@ use crate::protocol::command::Command;
 use crate::protocol::replies;
 use crate::system::terminal::Output;
 
-/// How many pasted lines are sent without a question.
+/// The maximum number of pasted lines that are sent without asking the person first.
 const MAX_UNASKED_LINES: usize = 5;
 
-/// How many characters of a paste are shown in the question about it.
+/// The number of characters of a paste that are shown when the client asks about the paste.
 const SAMPLE_CHARS: usize = 24;
 
-/// If the user enters `/r` within this time after the first private message from another person, the client asks
-/// before it sends the answer. The user may have wanted to answer somebody else.
+/// The time after a new person's first private message in which `/r` may be meant for the previous person. If the
+/// user enters `/r` within this time, the client asks before it sends the answer.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
 impl Shared {

@@ -1,14 +1,14 @@
 //! Width: how many columns of a terminal a text takes, and at which positions of the text the cursor may be.
 //!
-//! A reader sees a *grapheme cluster* as one character. A cluster may consist of several code points: a letter
-//! with its marks, a Hangul syllable, a flag, a family of emoji. The cursor and Backspace treat a cluster as one
-//! character. The rules are those of UAX #29 (Unicode 18.0, section 3.1.1), with two differences that save
-//! tables. There are no rules for prepended marks (rule 9b) and for conjuncts (rule 9c). A joiner joins all
-//! characters that are not ASCII, except letters and digits.
+//! A *grapheme cluster* is what people see as one character. A cluster may consist of several code points: a
+//! letter with its marks, a Hangul syllable, a flag, a family of emoji. The cursor and Backspace treat a cluster
+//! as one character. The rules are those of UAX #29 (Unicode 18.0, section 3.1.1), with two differences that save
+//! tables. First, there are no rules for prepended marks (rule 9b) and for conjuncts (rule 9c). Second, a joiner
+//! joins all characters that are not ASCII, except letters and digits.
 //!
-//! Terminals draw some characters with different widths, above all joined emoji. For these characters, this
-//! module assumes the largest width. So a row may be shorter than necessary, but it never exceeds the width of
-//! the terminal.
+//! Terminals disagree on the width of some characters, mostly of joined emoji. For these characters, this module
+//! assumes the largest width. So a row may be shorter than necessary, but it never exceeds the width of the
+//! terminal.
 //!
 //! An escape sequence that sets a style counts as a character of width 0. So text can be styled before it is
 //! broken into rows.
@@ -73,8 +73,9 @@ pub(super) fn next_boundary(text: &str, from: usize) -> usize {
 
 /// Returns the start of the grapheme cluster that ends at `to`.
 ///
-/// Two regional indicators form one flag only if an even number of them is before the two. So this function
-/// searches forward, from the last ASCII character, which always starts a cluster.
+/// Two regional indicators form a flag only if an even number of indicators comes directly before them. So this
+/// function searches forward, from the last ASCII character before `to`. An ASCII character always starts a
+/// cluster.
 pub(super) fn previous_boundary(text: &str, to: usize) -> usize {
     let mut start = text[..to].rfind(|c: char| c.is_ascii()).unwrap_or(0);
     while let next = next_boundary(text, start)
