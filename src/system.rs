@@ -1,4 +1,4 @@
-//! The system calls that the programs need and `std` does not offer. This is the only `unsafe` code.
+//! The system calls that the programs need, but that `std` does not offer. All `unsafe` code is here.
 //!
 //! The modules here are the interface. They document what each call does on every system, and contain the
 //! tests. The calls themselves are in two private modules: `unix` (Linux, Android, macOS, FreeBSD) and
@@ -6,8 +6,8 @@
 //! and is wrapped in a signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are
 //! declared by hand with the system's own headers.
 //!
-//! On Linux and FreeBSD, a flag of the call makes a send return without waiting. macOS and Windows need another
-//! method. With `RUSTFLAGS="--cfg portable"` Linux uses this method, too, so that it can be tested there.
+//! On Linux and FreeBSD, `send` has a flag that makes it return without waiting. macOS and Windows need another
+//! method. With `RUSTFLAGS="--cfg portable"`, Linux also uses the other method, so that it can be tested there.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(

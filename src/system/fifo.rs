@@ -11,8 +11,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// When the path names a file that is not a FIFO, or the FIFO of another user. Also any other error of the
-/// system. `Unsupported` on Windows, which has no FIFOs in its file system.
+/// Fails if the path names a file that is not a FIFO, or the FIFO of another user. Returns any other error of the
+/// system, too. On Windows, which has no FIFOs in its file system, the error is `Unsupported`.
 pub fn open(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     return super::os::fifo::open(path);

@@ -13,8 +13,8 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Blocks until one of `sockets` is writable or has ended, until `timeout` has passed, or until a signal
-    /// was handled. Returns for each socket, in order, whether it is writable or has ended.
+    /// Blocks until one of `sockets` is writable or has ended, until `timeout` has passed, or until a signal was
+    /// handled. Returns whether each socket is writable or has ended, in the order of `sockets`.
     pub fn writable<'a, 's>(
         &'a mut self,
         sockets: impl Iterator<Item = &'s TcpStream>,
@@ -22,7 +22,7 @@ impl Poll {
     ) -> impl Iterator<Item = bool> + 'a {
         self.polled.clear();
         self.polled.extend(sockets.map(Polled::writable));
-        // After an error the entries are unchanged, and no socket counts as writable.
+        // After an error, the entries have no valid result, so no socket counts as writable.
         let waited = wait(&mut self.polled, Some(timeout));
         self.polled.iter().map(move |polled| waited.is_ok() && polled.is_ready())
     }

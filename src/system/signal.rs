@@ -23,8 +23,8 @@ pub const HANG_UP: u8 = b'h';
 /// A second request to stop counts only if it arrives more than this time after the first.
 const MEANT_AFTER: Duration = Duration::from_secs(1);
 
-/// When the handlers were set (`SET`), and how many nanoseconds later the first request to stop arrived
-/// (`FIRST`). `FIRST` is 0 until then.
+/// `SET` is the time at which the handlers were set. `FIRST` is the number of nanoseconds from that time to the
+/// first request to stop, or 0 if there was no request yet.
 static SET: OnceLock<Instant> = OnceLock::new();
 static FIRST: AtomicU64 = AtomicU64::new(0);
 
@@ -47,8 +47,8 @@ pub fn stop_through(pipe: PipeWriter) {
     os::stop_through(pipe);
 }
 
-/// Whether a request to stop that arrives now counts as a second request. A handler calls this once for each
-/// request. `Instant` uses `clock_gettime`, which is async-signal-safe.
+/// Returns whether a request to stop that arrives now counts as a second request. A handler calls this once for
+/// each request. `Instant` uses `clock_gettime`, which is async-signal-safe.
 pub(super) fn is_second_request() -> bool {
     let now = SET.get().map_or(Duration::ZERO, Instant::elapsed);
     let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);

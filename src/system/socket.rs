@@ -19,9 +19,9 @@ const IPPROTO_TCP: c_int = 6;
 ///
 /// # Errors
 ///
-/// When the host has no address. Otherwise the system's error for the last address. `AddrInUse` if nobody
-/// listens there and the stream has connected to itself. This can happen if the system gives the stream the
-/// same port that it connects to (RFC 9293, 3.5: a simultaneous open).
+/// `NotFound` if the host has no address, and otherwise the error for the last address. The error is `AddrInUse`
+/// if nobody listens at this address and the stream has connected to itself. This can happen if the system gives
+/// the stream the same port that it connects to (RFC 9293, 3.5: a simultaneous open).
 pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in host.to_socket_addrs()? {
@@ -70,10 +70,10 @@ pub fn wait_for_connection(
 /// Blocks until a connection waits to be accepted by one of `listeners`, until there is something to read in
 /// `wake`, or until `timeout` is over. Returns whether `wake` ended the wait.
 ///
-/// Another thread can end this wait with a byte in the pipe. It could not end a wait in `accept` like this: it
-/// would have to connect to the listener, which needs a free descriptor. Source: `poll(2)`. On Windows,
-/// `WSAPoll` can wait for sockets only. So there this function checks `wake` twenty times a second. A new
-/// connection ends the wait at once on every system.
+/// Another thread can end this wait with a byte in the pipe. To end a wait in `accept`, the other thread would
+/// have to connect to the listener, and a connection needs a free descriptor. Source: `poll(2)`. On Windows,
+/// `WSAPoll` can wait for sockets only. So on Windows, this function checks `wake` twenty times a second. On
+/// every system, a new connection ends the wait at once.
 ///
 /// # Errors
 ///
@@ -100,8 +100,8 @@ pub fn send_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     os::send_now(stream, bytes)
 }
 
-/// Sends several slices in the way that [`send_now`] sends one. It sends at most 1,024 slices (`IOV_MAX`).
-/// Source: `sendmsg(2)`.
+/// Sends several slices, as [`send_now`] sends one slice. Sends at most 1,024 slices (`IOV_MAX`). Source:
+/// `sendmsg(2)`.
 ///
 /// # Errors
 ///
@@ -110,8 +110,8 @@ pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result
     os::send_slices_now(stream, slices)
 }
 
-/// Reads as `Read::read` does. A signal does not make the read fail, and neither does a thread that calls
-/// [`send_now`]. Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
+/// Reads as `Read::read` does. A signal does not make the read fail, and neither does a call of [`send_now`] in
+/// another thread. Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
 ///
 /// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read timeout is
 /// over.
@@ -151,11 +151,11 @@ pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
 
 /// Returns whether the connection has ended in both directions: it was reset, or timed out. Never blocks.
 ///
-/// A peer that has only shut down its own sending may still read, and is not gone. Even after the connection
-/// has ended, bytes that the peer had sent can be read. Source: `poll(2)`, `POLLHUP`.
+/// A peer that has only shut down its own sending may still read, and is not gone. Even after the connection has
+/// ended, bytes that the peer sent before can still be read. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
-    // On most systems `poll` reports errors and hang-ups even if it waits for nothing. On macOS it must wait
-    // for something.
+    // On most systems, `poll` reports errors and hang-ups even if it is asked for no event. On macOS, it must be
+    // asked for some event.
     let mut polled = [Polled::writable(stream)];
     wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }
@@ -171,8 +171,8 @@ pub fn limit_unsent(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     UNSENT.map_or(Ok(()), |option| set(stream, IPPROTO_TCP, option, bytes))
 }
 
-/// Keeps urgent data at its place in the stream (`SO_OOBINLINE`). Without this option the stream of a telnet
-/// client would lack a byte: the client sends a part of its Ctrl-C as urgent data. Source: `socket(7)`, RFC
+/// Keeps urgent data at its place in the stream (`SO_OOBINLINE`). Without this option, a byte would be missing
+/// from the stream of a telnet client: on Ctrl-C, telnet sends one byte as urgent data. Source: `socket(7)`, RFC
 /// 6093.
 ///
 /// # Errors
@@ -189,7 +189,7 @@ pub struct DeadPeer {
     pub idle: Duration,
     /// The time from one probe to the next (`TCP_KEEPINTVL`).
     pub interval: Duration,
-    /// How many probes without an answer end the connection (`TCP_KEEPCNT`).
+    /// The number of unanswered probes after which the system ends the connection (`TCP_KEEPCNT`).
     pub probes: u32,
     /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). The system sends no probes
     /// while there is such data. On Linux this limit also applies to a peer that accepts no data (a zero
@@ -203,7 +203,8 @@ pub struct DeadPeer {
 ///
 /// # Errors
 ///
-/// Any error of the system. The options are set one after another, and the first error ends this.
+/// Any error of the system. The options are set one after another. After an error, the remaining options are not
+/// set.
 pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
     set(stream, IPPROTO_TCP, TCP_KEEPIDLE, after.idle.as_secs())?;
@@ -376,7 +377,7 @@ mod tests {
             unacknowledged: seconds(90),
         };
         if let Err(error) = detect_dead_peer(&stream, after) {
-            // WSAENOPROTOOPT: Wine 8, and Windows before version 1709.
+            // Wine 8 and Windows before version 1709 return WSAENOPROTOOPT.
             assert!(cfg!(windows) && error.raw_os_error() == Some(10_042), "{error}");
         }
         keep_urgent_data_in_line(&stream).unwrap();

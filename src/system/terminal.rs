@@ -7,8 +7,8 @@
 //!
 //! In raw mode each key can be read at once, as bytes, and no key causes a signal: Ctrl-C is read as the byte
 //! `0x03`. Other programs can still send signals. If a signal ends the process, its handler first restores the
-//! terminal. If the screen must be drawn again after a signal, its handler wakes [`Input::wait`]. Other threads
-//! wake it with [`wake`].
+//! terminal. If the screen must be drawn again after a signal, its handler wakes the thread in [`Input::wait`].
+//! Other threads call [`wake`] for this.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
 /// switched this off.
 const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 
-/// How many columns are assumed for a terminal that does not report this.
+/// The number of columns that is assumed if the terminal does not report it.
 const USUAL_COLUMNS: usize = 80;
 
 /// Whether the terminal must be restored.
@@ -40,8 +40,8 @@ pub struct Input(os::Input);
 pub struct Ready {
     /// Whether there is input, or the end of the input.
     pub input: bool,
-    /// Whether the size has changed, or the process continues after it was suspended. The caller must then call
-    /// [`raw_mode`] and draw again.
+    /// Whether the terminal's size has changed, or the process continues after it was suspended. The caller must
+    /// then call [`raw_mode`] and draw again.
     pub redraw: bool,
 }
 
@@ -79,7 +79,8 @@ pub fn enter_raw_mode() -> io::Result<()> {
 
 /// Enters raw mode again, after [`restore`] or when something else has changed the settings.
 pub fn raw_mode() {
-    // This is set first, because a signal between the two lines must not leave the terminal in raw mode.
+    // The flag is set first. In the other order, a signal between the two lines could leave the terminal in raw
+    // mode.
     IS_CHANGED.store(true, SeqCst);
     os::switch(true, BRACKET_PASTES);
 }
@@ -105,7 +106,7 @@ pub fn shows_colors() -> bool {
     os::shows_colors()
 }
 
-/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise the next time it is called.
+/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise at its next call.
 pub fn wake() {
     os::wake();
 }
@@ -176,7 +177,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// As for [`Output::stdout`].
+    /// The errors of [`Output::stdout`].
     pub fn stderr() -> io::Result<Self> {
         os::Output::stderr().map(Self)
     }

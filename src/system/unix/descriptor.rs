@@ -27,7 +27,7 @@ pub(crate) fn raise_limit() -> Option<usize> {
     }
     let is_set = |&soft: &Limit| {
         let raised = Limits { soft, hard: limits.hard };
-        // SAFETY: as above.
+        // SAFETY: as for `getrlimit` above.
         unsafe { setrlimit(RLIMIT_NOFILE, &raw const raised) == 0 }
     };
     let higher = [limits.hard, limits.hard.min(OPEN_MAX)];

@@ -1,7 +1,7 @@
 //! The calls of Linux, Android, macOS and FreeBSD, each declared against the C library.
 //!
-//! The modules of [`system`](super) call them, and document what they do. The numbers and types that differ
-//! between these systems are in `numbers`.
+//! The modules of [`system`](super) use these calls, and document what each call does. The numbers and types that
+//! differ between these systems are in `numbers`.
 
 mod numbers;
 

@@ -37,13 +37,13 @@ pub(super) type Count = u32;
 pub(super) const SIGBUS: c_int = [7, 10, 10][HERE];
 pub(super) const SIGTSTP: c_int = [20, 18, 18][HERE];
 pub(super) const SIGCONT: c_int = [18, 19, 19][HERE];
-/// The signals that end a process, without the real-time signals. See [`terminal`](super::terminal).
+/// The signals that end a process, except the real-time signals. [`terminal`](super::terminal) handles them.
 pub(super) const DEADLY: &[c_int] = [DEADLY_ON_LINUX, DEADLY_ON_BSD, DEADLY_ON_BSD][HERE];
 const DEADLY_ON_LINUX: &[c_int] =
     &[1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31];
 const DEADLY_ON_BSD: &[c_int] = &[1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 15, 24, 25, 26, 27, 30, 31];
-/// The real-time signals, which also end a process. The C library of Linux reserves two of them for itself.
-/// macOS has none.
+/// The real-time signals, which also end a process. The C library of Linux reserves two of them for itself. macOS
+/// has no real-time signals.
 pub(super) const REAL_TIME: Range<c_int> = [34, 0, 65][HERE]..[65, 0, 127][HERE];
 pub(super) const TIOCGWINSZ: c_ulong = [0x5413, 0x4008_7468, 0x4008_7468][HERE];
 
@@ -56,7 +56,7 @@ pub(crate) const TCP_KEEPINTVL: c_int = [5, 0x101, 512][HERE];
 pub(crate) const TCP_KEEPCNT: c_int = [6, 0x102, 1024][HERE];
 /// `TCP_NOTSENT_LOWAT`. FreeBSD can only limit the size of a socket's whole send buffer.
 pub(crate) const UNSENT: Option<c_int> = [Some(25), Some(0x201), None][HERE];
-/// The option `TCP_USER_TIMEOUT` or `TCP_RXT_CONNDROPTIME`, and how many milliseconds its unit has. FreeBSD has
-/// no such option: it ends a connection after a number of retransmissions.
+/// The option `TCP_USER_TIMEOUT` or `TCP_RXT_CONNDROPTIME`, and the number of milliseconds in its unit. FreeBSD
+/// has no such option: it ends a connection after a number of retransmissions.
 pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> =
     [Some((18, 1)), Some((0x80, 1000)), None][HERE];

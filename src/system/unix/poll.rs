@@ -52,13 +52,14 @@ impl Polled {
     }
 }
 
-/// Blocks until one of the entries is ready, until `timeout` has passed, if there is one, or until a signal was
-/// handled. After a signal no entry is ready. This is async-signal-safe.
+/// Blocks until one of the entries is ready, until a signal was handled, or until `timeout` has passed. `None`
+/// means that there is no timeout. After a signal, no entry is ready. This function is async-signal-safe.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
     // The time is rounded up. If the wait ended too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
     let milliseconds = rounded.map_or(-1, |time| c_int::try_from(time).unwrap_or(c_int::MAX));
-    // SAFETY: the slice has that many entries of the layout of `struct pollfd`, and outlives the call.
+    // SAFETY: the slice has `polled.len()` entries, each with the layout of `struct pollfd`, and outlives the
+    // call.
     let ready = unsafe { poll(polled.as_mut_ptr(), polled.len() as Count, milliseconds) };
     if ready >= 0 {
         return Ok(());

@@ -27,14 +27,14 @@ unsafe extern "C" {
 /// Sets a handler, and returns the previous handler. The new handler may do only what `signal-safety(7)`
 /// allows.
 pub(super) fn handle(number: c_int, handler: extern "C" fn(c_int)) -> usize {
-    // SAFETY: all handlers in this module and in its neighbors do only what is allowed.
+    // SAFETY: all handlers in this module and in `terminal` do only what `signal-safety(7)` allows.
     unsafe { signal(number, handler as usize) }
 }
 
 /// Sets a handler. A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
 pub(super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)) {
     if handle(number, handler) == IGNORE {
-        // SAFETY: no code of ours runs.
+        // SAFETY: a signal that is ignored calls no handler.
         unsafe { signal(number, IGNORE) };
     }
 }
@@ -42,7 +42,7 @@ pub(super) fn handle_unless_ignored(number: c_int, handler: extern "C" fn(c_int)
 /// Calls `handle`, which does the work of a signal handler, and leaves `errno` unchanged. The interrupted code
 /// may be about to read `errno`. Source: `signal-safety(7)`.
 pub(super) fn keep_errno(handle: impl FnOnce()) {
-    // SAFETY: the function returns the address of this thread's `errno`, which exists as long as the thread
+    // SAFETY: `errno()` returns the address of this thread's error number, which exists as long as the thread
     // does.
     unsafe {
         let before = *errno();
@@ -54,8 +54,7 @@ pub(super) fn keep_errno(handle: impl FnOnce()) {
 /// The pipe to which the handler writes. It is never closed, because a signal may arrive at any time.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// Writes a byte to the pipe. If nobody reads the pipe, this would block once the pipe is full, after 65,536
-/// bytes.
+/// Writes a byte to the pipe. If nobody reads the pipe, this blocks once the pipe is full, after 65,536 bytes.
 fn write_to_pipe(byte: u8) {
     // SAFETY: `write` is async-signal-safe, and the byte outlives the call.
     keep_errno(|| unsafe {
@@ -85,7 +84,7 @@ pub(crate) fn stop_through(pipe: PipeWriter) {
     handle(SIGINT, stop);
     handle(SIGTERM, stop);
     handle_unless_ignored(SIGHUP, hang_up);
-    // SAFETY: no code of ours runs.
+    // SAFETY: a signal that is ignored calls no handler.
     unsafe { signal(SIGTTIN, IGNORE) };
 }
 

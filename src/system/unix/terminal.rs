@@ -32,16 +32,16 @@ const TCSANOW: c_int = 0;
 /// faults.
 const FAULTS: [c_int; 2] = [SIGBUS, SIGSEGV];
 
-/// Which bytes of `struct sigaction` contain the handler: the first bytes, or on 64-bit Android the bytes after
-/// the flags.
+/// The bytes of `struct sigaction` that contain the handler. These are the first bytes, except on 64-bit Android,
+/// where the flags come first.
 const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_width = "64")) {
     8..16
 } else {
     0..size_of::<usize>()
 };
 
-/// How many bytes are written to a terminal at once when `poll` has reported that it is writable. `poll`
-/// promises space for one byte only. But terminals then have space for at least this many bytes, so the write
+/// The maximum number of bytes in one write to a terminal. When `poll` reports that a terminal is writable, it
+/// promises space for one byte only. But a terminal then has space for at least this many bytes, so the write
 /// does not block.
 const CHUNK_BYTES: usize = 512;
 
@@ -69,14 +69,14 @@ unsafe extern "C" {
 /// The settings before raw mode, and the settings of raw mode. They are set once. Reading a `OnceLock` that is
 /// set takes no lock, so a signal handler may read it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
-/// The runtime's own handlers for faults.
+/// The runtime's own handler for faults. It is the same for both signals.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
 /// The pipe through which a handler wakes the thread in [`Input::wait`]. It is never closed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 /// Whether a wake-up is already pending. Without this check the pipe could become full, and `write` would
 /// block.
 static AWAKE: AtomicBool = AtomicBool::new(false);
-/// Whether the size has changed, or the process was continued.
+/// Whether the terminal's size has changed, or the process was continued.
 static CHANGED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
@@ -118,22 +118,22 @@ pub(crate) fn prepare_raw_mode() -> io::Result<()> {
     Ok(())
 }
 
-/// Enters or leaves raw mode, and writes these escape sequences. It is async-signal-safe.
+/// Enters or leaves raw mode, and writes these escape sequences. This function is async-signal-safe.
 pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     if let Some((before, raw)) = SETTINGS.get() {
-        // With `TCSANOW` the settings change at once. If the call first waited for the output to be written, a
-        // terminal that was stopped would block it. SAFETY: the settings come from `tcgetattr`.
+        // With `TCSANOW`, the settings change at once. A call that first waits until the output is written would
+        // block if the terminal is stopped (Ctrl-S). SAFETY: the settings come from `tcgetattr`.
         unsafe { tcsetattr(STDIN, TCSANOW, if is_raw { raw } else { before }) };
         put(escapes);
     }
 }
 
-/// This is always true, because only Windows has terminals without colors.
+/// Always returns `true`, because only Windows has terminals without colors.
 pub(crate) fn shows_colors() -> bool {
     true
 }
 
-/// Writes to the terminal, without waiting, and ignores errors. It is async-signal-safe.
+/// Writes to the terminal, without waiting, and ignores errors. This function is async-signal-safe.
 pub(crate) fn put(bytes: &[u8]) {
     // SAFETY: standard output is never closed.
     let output = unsafe { BorrowedFd::borrow_raw(STDOUT) };
@@ -147,9 +147,9 @@ pub(crate) fn put(bytes: &[u8]) {
 /// Handles a signal that ends the process: restores the terminal, and then lets the signal take its effect.
 extern "C" fn end_by(number: c_int) {
     // SAFETY: all of these calls are async-signal-safe, and so is everything that restores the terminal. If
-    // SIGTTOU were not ignored, `tcsetattr` would stop a process in the background. A signal is blocked while
-    // its handler runs. So the raised signal takes effect when the handler returns. Process 1 is an exception:
-    // a raised signal does not end it.
+    // SIGTTOU were not ignored, `tcsetattr` would stop a process in the background. A signal is blocked while its
+    // handler runs. So the raised signal takes effect when the handler returns. Process 1 calls `_exit`, because
+    // a raised signal would not end it.
     unsafe {
         signal(SIGTTOU, IGNORE);
         restore_after_fault();
@@ -178,10 +178,10 @@ fn handle_fault(number: c_int) {
 extern "C" fn fault_by(number: c_int, information: *const c_int) {
     restore_after_fault();
     let is_handled = |runtime: &&Opaque| runtime.0[HANDLER] != [0; size_of::<usize>()];
-    // SAFETY: if the runtime has a handler, `information` is a `siginfo_t`, which begins with three numbers.
-    // The third number says where the signal came from. From 1 to 0xFFFF, the system has found a fault. Then
-    // the same instruction faults again when this function returns, and the runtime's handler is called. A
-    // signal that a process has sent would not be repeated.
+    // SAFETY: if the runtime has a handler, `information` is a `siginfo_t`, which begins with three numbers. The
+    // third number is the cause of the signal. A number from 1 to 0xFFFF means that the system has found a fault.
+    // In this case, the same instruction faults again when this function returns, and the runtime's handler is
+    // called. Any other signal was sent by a process, and would not be repeated. So `end_by` handles it.
     unsafe {
         match RUNTIME.get().filter(is_handled) {
             Some(runtime) if (1..0x1_0000).contains(&*information.add(2)) => {

@@ -1,6 +1,6 @@
 //! The calls of Windows 10 (version 1709) and later, each declared against the library `ws2_32` or `kernel32`.
 //!
-//! The modules of [`system`](super) call them, and document what they do.
+//! The modules of [`system`](super) use these calls, and document what each call does.
 
 pub(super) mod poll;
 

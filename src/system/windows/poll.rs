@@ -47,7 +47,8 @@ impl Polled {
     }
 }
 
-/// Blocks until one of the entries is ready, or until `timeout` has passed, if there is one.
+/// Blocks until one of the entries is ready, or until `timeout` has passed. `None` means that there is no
+/// timeout.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
     // The time is rounded up. If the wait ended too early, the caller would only wait again.
     let rounded = timeout.map(|time| time.as_nanos().div_ceil(1_000_000));
@@ -57,7 +58,7 @@ pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Resu
         thread::sleep(timeout.unwrap_or(Duration::MAX));
         return Ok(());
     }
-    // SAFETY: the slice has that many entries of the layout of `WSAPOLLFD`, and outlives the call.
+    // SAFETY: the slice has `polled.len()` entries, each with the layout of `WSAPOLLFD`, and outlives the call.
     let ready = unsafe { WSAPoll(polled.as_mut_ptr(), polled.len() as u32, milliseconds) };
     if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -12,7 +12,7 @@ use super::super::signal::{STOP, is_second_request};
 /// the system shuts down.
 const CTRL_CLOSE_EVENT: u32 = 2;
 
-/// A time that is longer than the system lets a process run after its window is closed.
+/// How long the handler sleeps after the window is closed. The system ends the process before this time is over.
 const LONGER: Duration = Duration::from_secs(10);
 
 /// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless
@@ -23,8 +23,8 @@ unsafe extern "system" {
     fn SetConsoleCtrlHandler(handler: Handler, is_added: c_int) -> c_int;
 }
 
-/// Adds a handler. The system calls the newest handler first. The oldest one, which the system has set, would
-/// end the process.
+/// Adds a handler. The system calls the newest handler first. The oldest handler is the system's own handler,
+/// which ends the process.
 pub(super) fn handle(handler: Handler) {
     // SAFETY: a handler may do anything, and exists as long as the process does. The call fails if there is
     // no memory.

@@ -19,12 +19,12 @@ pub(crate) const TCP_KEEPCNT: c_int = 16;
 pub(crate) const TCP_KEEPINTVL: c_int = 17;
 /// Windows cannot limit the unsent bytes.
 pub(crate) const UNSENT: Option<c_int> = None;
-/// The option `TCP_MAXRT`, and how many milliseconds its unit has.
+/// The option `TCP_MAXRT`, and the number of milliseconds in its unit.
 pub(crate) const UNACKNOWLEDGED: Option<(c_int, u128)> = Some((5, 1000));
 const WSA_OPERATION_ABORTED: i32 = 995;
 const WSAETIMEDOUT: i32 = 10060;
 
-/// How often the pipe is checked. One call cannot wait for a pipe and a socket together.
+/// The time between two checks of the pipe. One call cannot wait for a pipe and a socket together.
 const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 #[link(name = "ws2_32")]
@@ -62,7 +62,7 @@ pub(crate) fn wait_for_connections(
     }
 }
 
-/// Whether there is something to read in a pipe, or the pipe has ended.
+/// Returns whether there is something to read in a pipe, or the pipe has ended.
 fn has_bytes(pipe: &PipeReader) -> bool {
     let mut available = 0;
     let count = &raw mut available;
@@ -77,7 +77,7 @@ pub(crate) fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
     let has_timeout = || stream.read_timeout().is_ok_and(|timeout| timeout.is_some());
     match stream.read(buffer) {
         Err(error) => Err(match error.raw_os_error() {
-            // `shut_down` has cancelled the read. The next read says how the stream has ended.
+            // `shut_down` has cancelled the read. The next read reports how the stream has ended.
             Some(WSA_OPERATION_ABORTED) => io::ErrorKind::Interrupted.into(),
             // Without a read timeout, the same error means that the peer was found to be dead.
             Some(WSAETIMEDOUT) if has_timeout() => io::ErrorKind::WouldBlock.into(),

@@ -1,9 +1,9 @@
 //! The terminal: the console, in a mode with the same escape sequences as other terminals.
 //!
-//! No call waits for the console and a socket together. While somebody selects text in the console, reading it
-//! or writing to it may block. So a client has two threads for this alone: `keyboard` reads, and `screen`
-//! writes while lines are edited. These threads and [`Input::wait`] share the [`Desk`]. Nobody joins the two
-//! threads, because nothing could wake them.
+//! No call waits for the console and a socket together. While somebody selects text in the console, a read or a
+//! write may block. So the client has two more threads: `keyboard` only reads from the console, and `screen` only
+//! writes to the console while lines are edited. These threads and [`Input::wait`] share the [`Desk`]. The two
+//! threads are never joined, because nothing could wake them.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -28,16 +28,16 @@ const ENABLE_PROCESSED_OUTPUT: u32 = 1;
 const ENABLE_VIRTUAL_TERMINAL_PROCESSING: u32 = 4;
 const DISABLE_NEWLINE_AUTO_RETURN: u32 = 8;
 
-/// How much is read at once, in bytes.
+/// The maximum number of bytes in one read.
 const READ_BYTES: usize = 4096;
 
-/// How often the size of the window is checked. Windows does not report a change.
+/// The time between two checks of the window's size. Windows does not report a change.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often a full socket is checked for space. A full socket is rare.
+/// The time between two checks of a full socket for space. A full socket is rare.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many bytes may wait for the screen thread. With more, the console counts as not writable.
+/// The number of bytes waiting for the screen thread at which the console counts as not writable.
 const MAX_UNDRAWN_BYTES: usize = 4096;
 
 /// How long the console may take to write the last text before it is restored.
@@ -53,7 +53,7 @@ unsafe extern "system" {
 
 /// The data that the threads of this module share.
 struct Desk {
-    /// Typed bytes that have not been read yet, and whether the input has ended.
+    /// The typed bytes that [`Input::read`] has not returned yet, and whether the input has ended.
     typed: Vec<u8>,
     has_ended: bool,
     /// Whether another thread has called [`wake`].
@@ -73,9 +73,9 @@ static DESK: Mutex<Desk> =
 /// Notified when anything on the desk has changed.
 static CHANGED: Condvar = Condvar::new();
 
-/// The modes that standard input and output had, if they are consoles.
+/// The modes that standard input and output had at the start, if they are consoles.
 static BEFORE: OnceLock<[Option<u32>; 2]> = OnceLock::new();
-/// Whether the console is in raw mode. Then the screen thread writes to it.
+/// Whether the console is in raw mode. In raw mode, only the screen thread writes to it.
 static IS_RAW: AtomicBool = AtomicBool::new(false);
 
 fn lock() -> MutexGuard<'static, Desk> {
@@ -178,7 +178,7 @@ pub(crate) fn switch(is_raw: bool, escapes: &[u8]) {
     }
 }
 
-/// Writes to the console, and ignores errors. In raw mode it does not wait.
+/// Writes to the console, and ignores errors. In raw mode, this function does not wait.
 pub(crate) fn put(bytes: &[u8]) {
     if IS_RAW.load(SeqCst) {
         lock().undrawn.extend_from_slice(bytes);
