@@ -60,7 +60,7 @@ fn noise_is_answered_with_notices_and_reaches_others_clean() {
     let mut random = Random::new(1);
     let mut noise = random.bytes(100_000);
     for byte in &mut noise {
-        // Makes the lines short, and most bytes ASCII, so that many lines are valid text.
+        // This makes the lines short and most bytes ASCII, so that many lines are valid text.
         match random.below(256) {
             0..20 => *byte = b'\n',
             20..200 => *byte &= 0x7F,
@@ -73,7 +73,7 @@ fn noise_is_answered_with_notices_and_reaches_others_clean() {
     for piece in noise.chunks(777) {
         alice.send_bytes(piece);
         alice.send("\n/me marker");
-        // With this seed, the noise contains no timing mark of telnet. The server's answer to one would be three
+        // With this seed, the noise contains no telnet timing mark. The server would answer a timing mark with three
         // bytes in front of the next line.
         answers.extend(alice.lines_until("* alice marker"));
         messages.extend(bob.lines_until("* alice marker"));
@@ -113,8 +113,8 @@ fn a_client_that_never_reads_at_the_prompt_is_closed_by_the_deadline() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
     let deaf = server.connect("deaf");
-    // The answers are much longer than the questions. Since the client does not read them, the server soon cannot
-    // write any more. The end of the connection shows that the server waits no longer than the login deadline.
+    // The answers are much longer than the questions. The client does not read the answers, so the server soon cannot
+    // write any more of them. The loop ends only if the server closes the connection at the login deadline.
     let questions = b"/help\n".repeat(10_000);
     let mut stream = deaf.stream();
     let end = loop {

@@ -1,5 +1,5 @@
-//! The client keeps account of the lines that it sends. These tests check which lines the client counts as sent or
-//! as lost, and its exit code.
+//! The client counts the lines that it sends. These tests check which lines the client counts as sent and which as
+//! lost, and they check its exit code.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::harness::{
     Directory, FakeServer, Peer, Program, Server, client_command, leave_out, shell,
 };
 
-/// Reads lines up to this ping, and returns them without the pings among them.
+/// Reads lines until the line `ping` arrives. Returns the lines before it, except other pings.
 #[track_caller]
 fn read_to_ping(peer: &mut Peer, ping: &str) -> Vec<String> {
     let mut lines = peer.lines_until(ping);
@@ -175,8 +175,8 @@ fn streams_that_another_program_left_nonblocking_are_waited_for() {
     let server = Server::with(&["--rate", "0"]);
     let mut alice = server.join("alice");
     let port = server.port();
-    // Perl makes both pipes nonblocking. That is a property of the pipe's end, so it also holds for the client, which
-    // inherits the same ends.
+    // Perl makes its end of each pipe nonblocking. The client inherits the same two ends, so they are nonblocking for
+    // the client too.
     if Command::new("perl").arg("-v").output().is_err() {
         leave_out("there is no perl");
         return;

@@ -39,14 +39,14 @@ fn a_job_that_says_one_line_prints_nothing() {
     alice.expect_all(["[SERVER] cron joined the chat!", "cron: done"]);
     let nothing = (Some(0), String::new(), String::new());
     assert_eq!((finished.code, finished.output, finished.errors), nothing);
-    // The client prints the answer to a command of its own.
+    // Even with --silent, the client prints the answer to its own command.
     let script = format!(
         "echo /who | \"$CLIENT\" --port {} --nick cron --silent --no-history",
         server.port()
     );
     let finished = Program::run(shell(&script), "");
     assert_eq!(finished.output, "[SERVER] 2 online: alice, cron\n");
-    // Errors are printed even with --silent.
+    // Errors are printed with --silent too.
     let finished = run(server.port(), &["--nick", "alice", "--silent"], "done\n");
     assert_eq!(finished.code, Some(1));
     assert!(finished.errors.starts_with("[ERROR] "), "{finished:?}");
@@ -180,7 +180,7 @@ fn a_wrong_argument_is_cleaned_before_it_is_printed() {
 #[test]
 fn a_client_that_reaches_itself_says_that_nobody_listens() {
     // The client runs in a network namespace of its own, in which every outgoing connection starts from port 40000. So
-    // when the client connects to port 40000, TCP connects it to itself.
+    // when the client connects to port 40000, TCP connects the client's socket to itself.
     let script = "ip link set lo up && echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range &&
         exec \"$CLIENT\" 40000 --nick bot --listen";
     let mut command = Command::new("unshare");
@@ -211,7 +211,7 @@ fn process_1_is_ended_by_a_signal_too() {
     );
     let mut shell = Program::start("shell", shell(&script), server.transcript());
     let joined = alice.stream().try_clone().expect("there is a descriptor");
-    joined.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("it is not zero");
+    joined.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("5 is not zero");
     if joined.peek(&mut [0]).is_err() {
         leave_out("a PID namespace cannot be created");
         return;

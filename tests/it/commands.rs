@@ -4,8 +4,8 @@ use chat::protocol::replies;
 
 use crate::harness::{Peer, Server};
 
-/// Makes `from` send a line, which must be the next line that `to` receives. So `to` has not been sent anything
-/// else before.
+/// Makes `from` send a line, which must be the next line that `to` receives. This shows that nothing else was sent to
+/// `to` before.
 fn marker(from: &mut Peer, name: &str, to: &mut Peer) {
     from.send("marker");
     to.expect(&format!("{name}: marker"));
@@ -46,7 +46,7 @@ fn the_who_command_lists_everyone_to_its_sender_only() {
     bob.expect("[SERVER] 2 online: alice, bob");
 }
 
-/// The end of a list of nicknames that omits this many.
+/// Returns the end of a list of nicknames in which `others` nicknames are missing.
 fn rest(others: usize) -> String {
     format!(" and {others} more; /who PART lists those with PART in the name")
 }
@@ -280,7 +280,7 @@ fn no_nickname_and_no_message_can_be_taken_for_a_notice() {
 fn the_answer_to_who_fits_its_place_in_the_order() {
     let server = Server::start();
     let mut alice = server.join("a0");
-    // All lines are sent at once, so that the server answers several /who in one round.
+    // All lines are sent at once, so that the server handles several /who commands together.
     let lines: Vec<String> = (1..=50).map(|n| format!("/who\n/who\n/nick a{n}")).collect();
     alice.send(&lines.join("\n"));
     for n in 1..=50 {

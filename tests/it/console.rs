@@ -1,4 +1,4 @@
-//! The console: the commands that are typed into the server's own terminal, and the input that it ignores.
+//! The console: the commands that are typed into the server's own terminal, and the input that the console ignores.
 
 use std::process::{Command, Stdio};
 
@@ -70,7 +70,7 @@ fn the_end_of_what_is_typed_changes_nothing() {
     let script = "exec \"$SERVER\" --port 0";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
-    // Ctrl-D ends the input, and the line after it is not obeyed.
+    // Ctrl-D ends the input, so the server ignores the line that is typed after it.
     terminal.keys(&["C-d"]);
     terminal.wait_for_row("[SERVER] The console is closed.");
     terminal.line("/say too late");
@@ -89,8 +89,8 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
     let script = "stty ixon -echo; exec \"$SERVER\" --port 0 --rate 0 --log-messages";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // The terminal handles Ctrl-S before the line that is typed after it. When bob receives that line, the output is
-    // stopped.
+    // The terminal handles Ctrl-S before the line that is typed after it. When bob receives that line, the terminal has
+    // already stopped the output.
     terminal.keys(&["C-s"]);
     terminal.line("/say stopped");
     bob.expect("[SERVER] stopped");
@@ -105,8 +105,8 @@ fn a_terminal_in_ctrl_s_delays_nobody() {
 
 #[test]
 fn in_the_background_of_a_terminal_the_server_goes_on() {
-    // With job control, the server is in a process group of its own. While that group is in the background, it must
-    // not read from the terminal.
+    // With job control, the server is in a process group of its own. While that group is in the background, the server
+    // must not read from the terminal.
     let script = "set -m; \"$SERVER\" --port 0 & read said; read end; kill %1; wait";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");

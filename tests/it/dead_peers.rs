@@ -1,5 +1,5 @@
-//! Dead peers: the system sends keep-alive probes to every silent peer. If the peer's cable has been pulled, it takes
-//! up to two minutes until the connection ends. `tests/cable.sh` tests that.
+//! Dead peers: the system sends keep-alive probes to every silent peer. When a peer's cable is pulled, the connection
+//! must end within two minutes. `tests/cable.sh` tests that.
 
 use chat::protocol::replies;
 
@@ -12,7 +12,8 @@ fn every_connection_is_asked_whether_its_peer_is_there() {
     let mut unnamed = server.connect("unnamed");
     unnamed.expect(replies::ENTER_NICKNAME);
     for peer in [&alice, &unnamed] {
-        // `/proc` shows one timer only: the keep-alive timer, once everything that was sent is acknowledged.
+        // `/proc` shows only one timer of a connection. Once the peer has acknowledged everything, this is the
+        // keep-alive timer.
         let due = poll_until("a keep-alive timer", || {
             proc::socket(server.address(), peer.address())?.keepalive
         });

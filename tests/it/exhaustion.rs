@@ -11,14 +11,15 @@ use chat::protocol::replies;
 
 use crate::harness::{Directory, Peer, Server, leave_out, poll_until, shell};
 
-/// The number of descriptors that the server keeps for other uses than clients.
+/// The number of descriptors that the server does not use for clients in the room.
 const RESERVED: usize = 32;
 
 #[test]
 fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     let mut server = Server::of(shell("ulimit -n 64; exec \"$SERVER\" --port 0"));
     let mut inside: Vec<Peer> = (0..64 - RESERVED).map(|n| server.join(&format!("u{n}"))).collect();
-    // A hundred clients connect at the same time and stay connected. The server has fewer descriptors left.
+    // A hundred clients connect at the same time and stay connected. The server has fewer than a hundred descriptors
+    // left.
     let mut outside: Vec<Peer> = (0..100).map(|_| server.connect("outside")).collect();
     for peer in &mut outside {
         peer.expect_last(replies::SERVER_FULL);
@@ -29,7 +30,7 @@ fn out_of_descriptors_newcomers_are_told_and_one_who_leaves_makes_room() {
     inside[1].lines_until("u0: hello");
     inside[0].send("/quit");
     inside[1].expect("[SERVER] u0 left the chat!");
-    // A place becomes free when the server closes the connection. The server waits for the client to close first.
+    // A place becomes free when the server closes the connection. The server first waits for the client to close it.
     drop(inside.remove(0));
     let mut newcomer = poll_until("a place", || {
         let mut newcomer = server.connect("newcomer");
@@ -52,12 +53,12 @@ fn idles(server: &Server) {
     assert!(used < 0.3, "a thread spins: {used} seconds of processor time in one second");
 }
 
-/// Returns a command that runs the server as another user, whose limit on processes and threads is this number, and
-/// the directory that contains its binary. Another user is necessary because the limit has no effect on root. If
-/// the test has no permission to become another user, it is left out.
+/// Returns a command that runs the server as another user, and the directory that contains the server's binary. The
+/// other user may have at most `threads` processes and threads. The test needs another user because such a limit has no
+/// effect on root. If the test has no permission to become another user, it is left out.
 fn with_threads(threads: usize) -> Option<(Command, Directory)> {
-    // The limit counts all processes of a user, so the test needs a user without other processes. This user id
-    // does not need an account.
+    // The limit counts all processes of a user, so the test needs a user without other processes. A user id without
+    // an account is enough.
     let user = (100_000 + std::process::id()).to_string();
     let as_user = |program: &str| {
         let mut command = Command::new("setpriv");

@@ -1,4 +1,4 @@
-//! Attacks with small means, and the damage that they must not do to other clients.
+//! Attacks that need few resources, and the damage that they must not do to other clients.
 //!
 //! Each of these attacks once disconnected a client, used up every place, or made the server lose messages. Attacks
 //! that need a heavy load, a long time or several addresses are in `load soak`, `load end` and `tests/addresses.sh`.
@@ -17,8 +17,8 @@ use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 /// Returns an address of this machine other than a loopback address. Packets to it do not leave the machine. If there
 /// is no such address, prints that the test is left out.
 pub(crate) fn own_address() -> Option<IpAddr> {
-    // Connecting a UDP socket sends no packet: it only chooses the route, and so the socket's own address. The
-    // destination is in TEST-NET-1, which is reserved for documentation (RFC 5737).
+    // Connecting a UDP socket sends no packet. The system only chooses the route, and with it the socket's own address.
+    // The destination is in TEST-NET-1, which is reserved for documentation (RFC 5737).
     let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
     });
@@ -81,7 +81,7 @@ fn any_amount_of_private_text_leaves_a_reader_connected() {
     senders[0].lines_until("victim: here I am");
 }
 
-/// Sends private messages to a client that does not read, until at least `kept` bytes for it are still in the server.
+/// Sends private messages to a client that does not read, until the server keeps at least `kept` bytes for this client.
 /// Returns whether the server accepted all of the messages.
 fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
     let text = "y".repeat(1000);
@@ -90,10 +90,10 @@ fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
     let mut said = 0;
     while said < kept + reader.bytes_held_by_system() {
         // `bytes_held_by_system` is slow on a system with many sockets, so it is called only once for 400 messages.
-        // Otherwise ten seconds could pass, and the server would disconnect the reader as too slow.
+        // More calls could take ten seconds, and the server would then disconnect the reader as too slow.
         talker.send_bytes(format!("/msg {name} {text}\n").repeat(400).as_bytes());
         let answers = std::iter::repeat_with(|| talker.line());
-        // On a slow machine, the server may disconnect a client as too slow meanwhile.
+        // On a slow machine, the server may disconnect clients as too slow. The notices about that are skipped.
         let answers = answers.filter(|line| !line.ends_with(" left the chat! (too slow)"));
         if answers.take(400).filter(|line| *line == told).count() < 400 {
             return false;
@@ -109,11 +109,11 @@ fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind()
     let [mut talker, reader, mut pulse] = server.join_all(["talker", "reader", "pulse"]);
     // The reader is behind now, so the server's log keeps everything that is sent to the room from here on.
     assert!(tell_too_much(&mut talker, &reader, 500_000));
-    // The text of all turns together is larger than the backlog. The text of one turn is a small part of it.
+    // The text of all turns together is larger than the backlog. The text of one turn is much smaller.
     for turn in 0..18 {
         assert!(tell_too_much(&mut talker, &pulse, 500_000), "in turn {turn}");
         talker.send(&format!("/msg pulse turn {turn}"));
-        // On a slow machine, the server may disconnect the reader as too slow meanwhile.
+        // On a slow machine, the server may disconnect the reader as too slow. `lines_until` skips that notice.
         talker.lines_until(&format!("[you -> pulse] turn {turn}"));
         pulse.lines_until(&format!("[talker -> you] turn {turn}"));
     }
@@ -172,7 +172,7 @@ fn the_time_in_which_the_server_did_not_run_is_not_held_against_a_reader() {
     let [mut talker, mut listener, mut reader] = server.join_all(["talker", "listener", "reader"]);
     Server::leave_behind_by(600_000, &mut talker, &mut listener, &reader);
     server.signal("STOP");
-    // The server disconnects a reader that takes nothing for ten seconds. This pause is longer.
+    // The server disconnects a client that reads nothing for ten seconds. This pause is longer.
     thread::sleep(Duration::from_secs(13));
     server.signal("CONT");
     talker.send("/me is back");
@@ -191,7 +191,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     talker.send("/me is done");
     talker.expect("* talker is done");
     let before = server.usage().peak_kib;
-    // The server is stopped while the newcomers connect, so that it then lets them in all at once.
+    // The server is stopped while the newcomers connect. So it lets all of them in at once when it continues.
     server.signal("STOP");
     let mut newcomers: Vec<Peer> = Vec::new();
     for n in 0..60 {
@@ -205,7 +205,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     }
     let grown = server.usage().peak_kib - before;
     assert!(grown < 20 << 10, "{grown} KiB more for 60 newcomers");
-    // A newcomer gets at most 256 KiB of history, even if the configured number of lines is larger.
+    // A newcomer gets at most 256 KiB of history, even if that is less than the configured number of lines.
     for newcomer in &mut newcomers {
         newcomer.lines_until("[SERVER] Connected to the server!");
         newcomer.line();
@@ -222,7 +222,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
 fn urgent_data_is_part_of_the_stream() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["alice", "bob"]);
-    // Telnet's data mark, which telnet sends at the end of the bytes for Ctrl-C.
+    // These two bytes are telnet's data mark, which is the end of what telnet sends for Ctrl-C.
     bob.send_bytes(&[0xFF]);
     send_urgent(&bob, 0xF2);
     bob.send("hello");
@@ -244,7 +244,7 @@ fn send_urgent(peer: &Peer, byte: u8) {
     const MSG_OOB: c_int = 1;
     let byte = [byte];
     #[expect(unsafe_code, reason = "std cannot send it")]
-    // SAFETY: the byte lives as long as the call, and the call only reads it.
+    // SAFETY: `byte` lives until the call has returned, and the call reads only this one byte.
     let sent = unsafe { send(peer.stream().as_raw_fd(), byte.as_ptr().cast(), 1, MSG_OOB) };
     assert_eq!(sent, 1);
 }
@@ -275,7 +275,8 @@ fn the_prompt_has_a_rate_too() {
         peer.send_bytes(b"/quit\n");
         let answer = peer.rest();
         assert!(answer.ends_with(format!("{}\n", replies::GOODBYE).as_bytes()));
-        // 260 questions at 100 a second, of which 200 may come at once, take at least 600 ms on any machine.
+        // Of the 260 questions, 200 may come at once. The other 60, at 100 a second, take at least 600 ms on any
+        // machine.
         assert!(start.elapsed() >= Duration::from_millis(600));
     }
 }
@@ -285,8 +286,8 @@ fn joins_from_one_address_have_a_rate() {
     let Some(address) = own_address() else { return };
     let server = Server::with(&["--host", &address.to_string(), "--rate", "25"]);
     let start = Instant::now();
-    // An address may use eight times the rate of one client: 1,600 tokens at once and 200 a second. A join costs
-    // eleven tokens. So 182 joins cost about 2,000 tokens, and take two seconds.
+    // All clients of an address together may use eight times the rate of one client: 1,600 tokens at once and 200 a
+    // second. A join costs eleven tokens. So 182 joins cost 2,002 tokens, and the last 400 tokens take two seconds.
     for n in 0..182 {
         let mut peer = server.connect("peer");
         peer.send_bytes(format!("n{n}\n/quit\n").as_bytes());
@@ -314,9 +315,11 @@ fn a_client_that_left_without_reading_still_takes_a_place() {
         );
         leavers.push(leaver);
         let usage = server.usage();
-        // Besides the clients' connections, there can be sixteen that the server is refusing, and the newest one.
+        // Besides the clients' connections, sixteen connections can be open that the server is refusing, and one that
+        // it has just accepted.
         assert!(usage.descriptors <= before.descriptors + limit + 16 + 1, "{usage:?}");
-        // A client's thread gives its place back shortly before it ends. So there can be twice as many threads.
+        // A client's place becomes free shortly before the client's thread ends. So for a moment there can be twice as
+        // many threads as places.
         assert!(usage.threads <= before.threads + 2 * limit, "{usage:?}");
     }
     // A client from another address still gets in.
@@ -327,7 +330,8 @@ fn a_client_that_left_without_reading_still_takes_a_place() {
 fn unread_data_of_a_client_that_left_is_soon_dropped() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, mut leaver] = server.join_all(["talker", "listener", "leaver"]);
-    // More than the receive buffer at the leaver's end holds, but less than the buffers at both ends hold together.
+    // This is more than the receive buffer at the leaver's end holds, but less than the buffers at both ends hold
+    // together.
     talker.send_bytes(format!("{}\n", "x".repeat(1000)).repeat(800).as_bytes());
     talker.send("/me is done");
     listener.lines_until("* talker is done");
@@ -336,7 +340,7 @@ fn unread_data_of_a_client_that_left_is_soon_dropped() {
     let far_end = leaver.stream().peer_addr().unwrap();
     let kept = || Some(proc::socket(far_end, leaver.address())?.unacknowledged);
     assert!(kept() > Some(100_000), "{:?}", kept());
-    // If the server only closed the socket, the system would keep the data for longer than this deadline.
+    // If the server only closed the socket, the system would keep the data for longer than `poll_every` waits.
     poll_every(Duration::from_millis(100), "a socket that is gone", || {
         kept().is_none().then_some(())
     });
@@ -362,8 +366,8 @@ fn send_buffers_shrink_as_the_number_of_clients_grows() {
     listener.expect("[SERVER] late joined the chat!");
     Server::leave_behind(&mut talker, &mut listener, &early);
     Server::leave_behind(&mut talker, &mut listener, &late);
-    // With 600 clients the limit is about 512 KiB for an early client, and less for the last. The system may exceed
-    // the limit by the size of one write.
+    // With 600 clients the limit is about 512 KiB for `early`, and less for `late`. The system may exceed the limit by
+    // the size of one write.
     for peer in [&early, &late] {
         let kept = kept(peer);
         assert!((300 << 10..800 << 10).contains(&kept), "{kept} bytes for {}", peer.name());

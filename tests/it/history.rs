@@ -12,7 +12,7 @@ fn join_and_expect(server: &Server, name: &str, history: &[&str]) -> Peer {
         peer.expect(&format!("[SERVER] Last messages: {}", history.len()));
         peer.expect_all(history);
     }
-    // The next line must be the peer's own action. So the history has no further lines.
+    // The peer's own action must be the next line. This shows that the history has no further lines.
     peer.send("/me is in");
     peer.expect(&format!("* {name} is in"));
     peer
@@ -26,7 +26,7 @@ fn a_newcomer_gets_the_last_twenty_messages_and_actions_and_nothing_else() {
     bob.expect("alice: zero");
     let mut carol = server.join("carol");
     carol.expect_all(["[SERVER] Last messages: 1", "alice: zero"]);
-    // The history keeps only messages and actions that go to everyone. None of these lines does.
+    // The history keeps only messages and actions that go to everyone. The following lines are neither.
     alice.send_bytes(b"/msg bob psst\n/who\n/nope\n/nick al\n/nick alice\n\xff\n\n");
     alice.lines_until("[SERVER] Not sent: That line is not valid UTF-8.");
     carol.send("/quit");
@@ -108,8 +108,8 @@ fn history_meets_live_without_a_gap_or_a_double() {
                 scope.spawn(move || members.map(newcomer).collect::<Vec<_>>())
             })
             .collect();
-        // The talker sends five messages at a time until all newcomers are in. It sends the next five when the listener
-        // has received the last of them.
+        // The talker sends five messages at a time until all newcomers are in. When the listener has received the fifth
+        // message, the talker sends the next five.
         let mut last = 0;
         while !groups.iter().all(ScopedJoinHandle::is_finished) {
             let lines: Vec<String> = (last..last + 5).map(|number| number.to_string()).collect();
@@ -133,13 +133,13 @@ fn history_meets_live_without_a_gap_or_a_double() {
                 let told: usize = lines[1]["[SERVER] Last messages: ".len()..].parse().unwrap();
                 let shown = &lines[2..2 + told];
                 assert!(shown.iter().all(|line| line.starts_with("talker: ")), "{shown:?}");
-                assert!(told == 7 || first == 0, "{told} of the seven, from {first}");
+                assert!(told == 7 || first == 0, "{told} lines of history, from {first} on");
             } else {
                 assert_eq!(first, 0, "without a history, every message is live");
             }
             firsts.push(first);
         }
-        // Check that the newcomers came at different times, while the talker was sending.
+        // Check that the newcomers joined at different times, while the talker was sending.
         assert!(firsts.iter().max() > firsts.iter().min(), "{firsts:?}");
     });
 }

@@ -1,5 +1,5 @@
-//! Leaving: the last line that a client gets, the single notice to the others with its reason, and the nickname, which
-//! becomes free.
+//! Leaving: the last line that a client gets, the single notice that the others get, the reason in this notice, and the
+//! moment when the nickname becomes free.
 
 use std::io::{ErrorKind, Write};
 
@@ -118,8 +118,8 @@ fn the_last_words_arrive_although_more_is_sent_than_the_server_reads() {
     let unread = "x".repeat(200).repeat(1000);
     for _ in 0..10 {
         let mut bob = server.join("bob");
-        // If the server closed the socket while it contains unread data, the system would send a reset. The client
-        // could then lose the text that the server wrote before.
+        // If the server closed the socket with unread data in it, the system would send a reset. The reset could make
+        // the client lose the text that the server wrote last.
         bob.send(&format!("/quit\n{unread}"));
         bob.expect("[SERVER] Goodbye!");
         bob.expect_end();

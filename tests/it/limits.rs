@@ -42,7 +42,7 @@ fn at_max_per_address_a_newcomer_is_told_and_other_limits_hold() {
     server.connect("turned away").expect_last(replies::TOO_MANY_FROM_ADDRESS);
     alice.send("/quit");
     alice.expect_last(replies::GOODBYE);
-    // A place becomes free when the server closes the connection. The server waits for the client to close first.
+    // A place becomes free when the server closes the connection. The server first waits for the client to close it.
     drop(alice);
     poll_until("a free place", || {
         let mut bob = server.connect("bob");

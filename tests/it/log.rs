@@ -1,5 +1,5 @@
-//! The server's log: the lines that must be in it, and the text that must not. The module `output` tests logs that
-//! cannot be written.
+//! The server's log: the lines that must be in it, and the text that must not be in it. The module `output` tests a log
+//! that cannot be written.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
@@ -38,7 +38,7 @@ fn a_client_that_is_turned_away_at_the_login_is_in_the_log_with_the_reason() {
     server.expect_log(&format!("[SERVER] Connected with {address}"));
     (0..10).for_each(|_| peer.send("no name"));
     server.expect_log(&format!("[SERVER] Turned {address} away: Too many tries. Goodbye!"));
-    // A client that quits by itself was not turned away.
+    // The log must not say that a client which quits was turned away.
     let mut peer = server.connect("another");
     peer.send("/quit");
     server.expect_log(&format!("[SERVER] Connected with {}", peer.address()));

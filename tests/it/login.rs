@@ -21,7 +21,7 @@ fn a_newcomer_gets_the_list_and_all_others_get_a_join_notice() {
     carol.expect_all(["[SERVER] Connected to the server!", "[SERVER] 3 online: alice, bob, carol"]);
     alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] carol joined the chat!"]);
     bob.expect("[SERVER] carol joined the chat!");
-    // The marker is the next line for each client. So nobody was sent a history, since there are no messages yet.
+    // The marker is the next line for bob and carol. So neither was sent a history, since there are no messages yet.
     alice.send("marker");
     bob.expect("alice: marker");
     carol.expect("alice: marker");
@@ -168,7 +168,8 @@ fn a_login_that_takes_too_long_is_refused_and_closed() {
 fn the_deadline_is_for_the_login_only() {
     let server = Server::with(&["--login-timeout", "2"]);
     let mut alice = server.join("alice");
-    // `alice` connected before `late`. So when the deadline of `late` has passed, hers would have passed too.
+    // `alice` connected before `late`. So once the deadline of `late` has passed, a deadline for `alice` would have
+    // passed too.
     let mut late = server.connect("late");
     late.expect("[SERVER] Enter your nickname:");
     late.expect("[SERVER] You took too long to enter a nickname.");

@@ -1,8 +1,8 @@
 //! Tests of the whole chat from outside: one binary of integration tests, with a module for each topic.
 //!
 //! Every test starts a server of its own on a free port and connects to it with sockets. The tests contain the
-//! texts of the protocol exactly as they are on the wire. Texts that the protocol does not fix come from
-//! `chat::protocol::replies`, so that they are written in one place only. [`harness`] explains how tests wait.
+//! texts of the protocol exactly as they are on the wire. Texts that the protocol does not prescribe come from
+//! `chat::protocol::replies`, so that each is written in one place only. [`harness`] explains how tests wait.
 //!
 //! If the machine lacks something that a test needs, such as `tmux` or `/dev/full`, the test is left out and
 //! prints a line that says so. With `CHAT_TESTS_COMPLETE=1` the test fails instead. Tests that take minutes or
@@ -107,7 +107,7 @@ mod random_bytes;
 #[cfg(target_os = "linux")]
 mod course;
 
-/// Prints among the results that these tests are left out.
+/// Reports on Windows that the tests which need Unix are left out.
 #[cfg(windows)]
 #[test]
 fn what_needs_unix_is_left_out() {

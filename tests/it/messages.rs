@@ -1,4 +1,4 @@
-//! Messages: who gets them, how they look, which are refused, and which characters are replaced.
+//! Messages: who gets them, how they look, which messages are refused, and which characters are replaced.
 
 use chat::protocol::replies;
 
@@ -16,7 +16,7 @@ fn a_message_goes_to_everyone_but_its_sender() {
     carol.expect_all(["alice: hello", "bob: hi alice"]);
     // This is the first line for alice, so her own message was not sent back to her.
     alice.expect("bob: hi alice");
-    // The next line for bob is this one, so his own message was not sent back either.
+    // Alice's "bye" is the next line for bob, so his own message was not sent back to him either.
     alice.send("bye");
     bob.expect("alice: bye");
 }
@@ -110,7 +110,7 @@ fn a_line_of_1024_bytes_passes_and_one_of_1025_is_refused_with_its_size() {
         alice.send_bytes(&[text.as_bytes(), b"\xff\xf1\r\n"].concat());
         bob.expect(&format!("alice: {text}"));
     }
-    // The limit is in bytes: 512 letters of two bytes each.
+    // The limit counts bytes: this text has 512 letters of two bytes each.
     let text = "ñ".repeat(512);
     alice.send(&text);
     bob.expect(&format!("alice: {text}"));
@@ -232,7 +232,8 @@ fn telnet_sequences_are_no_text() {
         alice.send_bytes(bytes);
         bob.expect("alice: hello");
     }
-    // Only complete sequences are removed. The bytes of an incomplete sequence, or an escaped 255, are not valid UTF-8.
+    // Only complete sequences are removed. An incomplete sequence, or a byte 255 that telnet escapes as 255 255, is not
+    // valid UTF-8.
     for bytes in [&b"a\xff\n"[..], b"a\xff\xfb\n", b"a\xff\xfa\x1f\n", b"a\xff\xff\n"] {
         alice.send_bytes(bytes);
         alice.expect(NOT_UTF8);
@@ -247,7 +248,7 @@ fn ctrl_c_in_telnet_is_answered_or_telnet_would_print_nothing_more() {
     let mut bob = server.join("bob");
     let mut alice = server.connect("alice");
     alice.expect("[SERVER] Enter your nickname:");
-    // For Ctrl-C, telnet sends IAC IP and IAC DO TIMING-MARK. The answer is IAC WONT TIMING-MARK.
+    // For Ctrl-C, telnet sends IAC IP and IAC DO TIMING-MARK. The server must answer IAC WONT TIMING-MARK.
     alice.send_bytes(b"\xff\xf4\xff\xfd\x06");
     alice.expect_bytes(b"\xff\xfc\x06");
     alice.send("alice");

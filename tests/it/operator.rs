@@ -100,7 +100,7 @@ fn a_hang_up_without_a_terminal_logs_the_statistics_and_ends_nothing() {
     server.signal("HUP");
     let line = next_stats(&mut server);
     let stats = parse(&line);
-    // The lines: two nicknames, a message, /quit, and 100 invalid nicknames.
+    // The 104 lines are two nicknames, a message, /quit, and 100 invalid nicknames.
     for (key, value) in [
         ("users", "1"),
         ("users_most", "2"),
@@ -179,7 +179,8 @@ fn gets_all_although_the_server_ends() -> bool {
 
 #[test]
 fn a_client_that_left_while_behind_gets_the_rest_during_the_shutdown() {
-    // The server waits two seconds for the client. On a very busy machine that is too short, so there are five tries.
+    // The server waits about two seconds for the client. That can be too short on a very busy machine. So there are
+    // five tries.
     assert!((0..5).any(|_| gets_all_although_the_server_ends()));
 }
 
@@ -249,7 +250,7 @@ fn a_newcomer_is_told_what_the_operator_has_set() {
         alice.expect("* alice waves");
         let mut bob = operated.server.join("bob");
         bob.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
-        // The history comes after the message of the day, since live lines follow it directly.
+        // The history comes after the message of the day, since live lines follow the history directly.
         bob.expect_all(["[SERVER] Last messages: 1", "* alice waves"]);
         operated.obey("/motd maintenance at noon\n/say done");
         bob.expect("[SERVER] done");
@@ -338,7 +339,7 @@ fn a_file_of_bans_with_a_mistake_lets_nobody_in() {
     assert_eq!((finished.code, finished.errors), (Some(1), error));
 }
 
-/// Returns a command that runs a script in which only these host names are known.
+/// Returns a command that runs a script. For this script, `/etc/hosts` contains only `hosts`.
 fn with_hosts(directory: &Directory, hosts: &str, script: &str) -> Command {
     let file = directory.file("hosts");
     fs::write(&file, hosts).unwrap();

@@ -11,8 +11,8 @@ const LINES_EACH: usize = 100;
 /// The number of a talker's last line.
 const LAST: usize = LINES_EACH - 1;
 
-/// Makes all talkers send their lines at the same time. Returns the lines that each client received, by its nickname:
-/// the talkers and two listeners.
+/// Makes all talkers send their lines at the same time, while two more clients listen. Returns the lines that each of
+/// these clients received, keyed by nickname.
 fn heard_by_each(server: &Server) -> HashMap<String, Vec<String>> {
     let talkers = server.join_all(TALKERS);
     let listeners = ["eve", "fay"].map(|listener| (listener, server.join(listener)));

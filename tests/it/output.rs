@@ -18,7 +18,8 @@ fn expect_a_room(server: &mut Server) {
     server.stop();
 }
 
-/// Returns a command for a server, and its port. The test chooses the port, since it cannot read it from the log.
+/// Returns a command that starts a server, and the server's port. The port is chosen here, since the test cannot read
+/// it from the log.
 fn on_a_free_port(options: &[&str]) -> (Command, u16) {
     let port = free_port();
     let mut command = server_command(["--port", &port.to_string()]);
@@ -63,12 +64,13 @@ fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
 #[test]
 fn a_standard_output_that_is_stuck_delays_nobody_and_what_is_missing_is_counted() {
     let (command, port) = on_a_free_port(&["--log-messages", "--rate", "0"]);
-    // The test keeps the pipe open but does not read it. The pipe holds 64 KiB, and the server's log queue 8,192 lines.
+    // The test keeps the pipe open but does not read it yet. The pipe holds 64 KiB. The server's log queue holds 8,192
+    // lines.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut server = Server::unseen(command, writer.into(), port);
     let [mut alice, mut bob] = ["alice", "bob"].map(|nickname| server.join(nickname));
     talk(&mut alice, &mut bob, 20_000);
-    // When the pipe is read again, the log reports the number of dropped lines, and logging continues.
+    // Once the pipe is read, the log reports the number of dropped lines, and logging continues.
     let (found, missing) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut lines = BufReader::new(reader).lines().map_while(Result::ok);

@@ -98,7 +98,7 @@ fn a_refused_nickname_ends_the_client_with_1_and_says_why() {
             assert!(all.contains(why), "{all}");
         }
     }
-    // The client did not use its further lines as nicknames, and none of them was sent to alice.
+    // The client did not use the further lines of its input as nicknames, and none of these lines was sent to alice.
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
 }
@@ -245,7 +245,7 @@ fn a_reader_that_has_seen_enough_ends_the_client_which_is_no_success() {
     let mut pipeline = Program::start("pipeline", command, server.transcript());
     alice.expect("[SERVER] bot joined the chat!");
     pipeline.expect("[SERVER] Connected to the server!");
-    // `head` has exited. The client's input is still open, so the client notices only when it next writes.
+    // `head` has exited. The client's input is still open, so the client notices this only at its next write.
     poll_until("the end of the client", || {
         alice.send("/me goes on");
         alice.line().starts_with("[SERVER] bot left the chat!").then_some(())
@@ -269,7 +269,7 @@ fn a_standard_error_that_is_stuck_does_not_keep_the_input_from_being_sent() {
     let mut peer = fake.let_in("bot");
     // The client prints an error for each of these lines. The pipe is full after 64 KiB of errors.
     peer.send_bytes(&b"\xff\n".repeat(5000));
-    // The first line may be sent before the pipe is full, which would prove nothing. So there are three.
+    // The first line may be sent before the pipe is full, which would prove nothing. So the test sends three lines.
     for line in ["one", "two", "three"] {
         client.send_text(&format!("{line}\n"));
         peer.lines_until(line);

@@ -1,7 +1,7 @@
 //! Replays the sessions in `QUICKSTART.md` and `README.md`. The tests type the commands into terminals, and compare
 //! the screens with the text.
 //!
-//! The texts are followed as a reader would follow them:
+//! The tests follow the texts as a person would:
 //!
 //! - `**Terminal 2**` names the terminal for the next block.
 //! - In a block, the text after `$ ` is typed into the shell. The text after `> ` (with `nc`), `alice> ` or
@@ -32,7 +32,7 @@ esac
 
 /// The shell's prompt, as a row on which nothing has been typed.
 const SHELL_PROMPT: &str = "$";
-/// The start of the client's question about a paste. The row is removed when Enter is pressed.
+/// The start of the client's question about a paste. The client removes this row when Enter is pressed.
 const QUESTION: &str = "[CLIENT] Enter sends ";
 /// The client's prompt for a nickname, as a row on which nothing has been typed.
 const NICKNAME_PROMPT: &str = "Enter your nickname:";
@@ -40,7 +40,7 @@ const NICKNAME_PROMPT: &str = "Enter your nickname:";
 /// The first line of a block that is pasted.
 const PASTE: &str = "```paste";
 
-/// The error for a port that is already in use, as it is in the text: that of Linux with the GNU C library.
+/// The error for a port that is already in use, as the text shows it: with the words of Linux and the GNU C library.
 const TAKEN: &str = "Address already in use (os error 98)";
 
 /// The ports in the text, and the free ports that replace them.
@@ -63,7 +63,7 @@ static TAKEN_HERE: LazyLock<String> = LazyLock::new(|| {
     TcpListener::bind(listener.local_addr().unwrap()).unwrap_err().to_string()
 });
 
-/// One of the reader's terminals, with a shell in it.
+/// One of the terminals that the text names, with a shell in it.
 struct Terminal<'a> {
     tmux: Tmux,
     ports: &'a Ports,
@@ -100,10 +100,10 @@ impl<'a> Terminal<'a> {
         } else if let Some((nickname, typed)) =
             format!("{line} ").split_once("> ").filter(is_prompt)
         {
-            // The client shows the message above the prompt. The text contains that row too, so none is added here.
+            // The client shows the message above the prompt. The text contains that row too, so no row is added here.
             self.wait_for_rows(Some(&format!("{nickname}>")));
             self.type_line(typed.trim_end());
-            // The client removes its question once it is answered.
+            // The client removes its question once the question is answered.
             self.rows.retain(|row| !row.starts_with(QUESTION));
         } else {
             if line.starts_with("^C") {
@@ -216,7 +216,7 @@ fn the_quickstart_is_what_happens() {
     }
 }
 
-/// Shuts down the engine that a test has started, if the test fails before it does so itself.
+/// The port of an engine. When this value is dropped, the engine is shut down. This matters if the test fails early.
 struct Engine(String);
 
 impl Drop for Engine {
@@ -236,7 +236,8 @@ fn the_two_servers_of_the_quickstart_are_one_room() {
     let (_, text) = include_str!("../../QUICKSTART.md").split_once(RELAY).expect("the heading");
     let Some(terminals) = replay(text, &ports) else { return };
     assert_eq!(terminals.len(), 5, "there are five terminals");
-    // When a terminal is closed, its server only gets a SIGHUP. So the test ends the servers with Ctrl-C first.
+    // Closing a terminal would send SIGHUP to its server, but not wait until the server exits. So the test ends the
+    // servers with Ctrl-C, and waits.
     for server in ["1", "2"] {
         let terminal = &terminals[server];
         terminal.tmux.keys(&["C-c"]);

@@ -1,5 +1,5 @@
 //! A million random inputs to the server. An input may end its own connection, but it must not affect other
-//! connections, or make the server read its own connection's lines wrongly.
+//! connections. The server must still read the later lines of the same connection correctly.
 //!
 //! An input consists of random bytes, or of pieces that have a meaning (commands, telnet sequences, halves of
 //! characters, line ends) in random order. After each input, the test sends a line end and a question whose answer is
@@ -61,7 +61,7 @@ const PIECES: &[&[u8]] = &[
 /// Appends one input.
 fn input(random: &mut Random, to: &mut Vec<u8>) {
     match random.below(100) {
-        // Line lengths around the limit, and far above it.
+        // A line whose length is close to the limit, or far above it.
         0 => {
             let length = [1023, 1024, 1025, 1026, 5000][random.below(5)];
             to.extend(std::iter::repeat_n(b'a' + random.number().to_le_bytes()[0] % 26, length));
@@ -83,7 +83,7 @@ fn question(n: usize, to: &mut Vec<u8>) {
     to.extend_from_slice(format!("\n/msg !{n} x\n").as_bytes());
 }
 
-/// Sends the inputs of one connection, and checks everything that it receives. Returns the number of inputs after which
+/// Sends the inputs of one connection, and checks everything that is received. Returns the number of inputs after which
 /// the connection was in step.
 fn attack(server: &Server, name: &str, random: &mut Random) -> Result<usize, String> {
     let mut sent = Vec::new();

@@ -7,7 +7,7 @@ use chat::protocol::replies;
 
 use crate::harness::Server;
 
-/// How many lines a client may send at once before the rate limits it.
+/// The number of lines that a client may send at once before the rate limits the client.
 const BURST: u32 = 200;
 
 #[test]
@@ -41,7 +41,7 @@ fn a_line_without_an_end_is_read_at_the_rate_of_a_line_for_each_kibibyte() {
         alice.send_bytes(b"\xFF\xF0\n/ping end\n");
         alice.lines_until("[SERVER] pong end");
         // The bytes over the burst take this long even on the fastest machine. The server may read up to ten kibibytes
-        // too early.
+        // more than the rate allows.
         assert!(begun.elapsed() >= Duration::from_millis(10) * (over - 10));
     }
 }

@@ -3,14 +3,14 @@
 use crate::harness::proc::Sample;
 use crate::harness::{Peer, Server, poll_until, taken};
 
-/// Returns how many descriptors and threads the server has.
+/// Returns the number of the server's descriptors, and the number of its threads.
 fn resources(server: &Server) -> (usize, usize) {
     let usage = server.usage();
     (usage.descriptors, usage.threads)
 }
 
 /// Waits until the server has this many descriptors and threads. Before each look, `asker` sends an action and waits
-/// for it to come back. That gives the server time, and shows that it still works.
+/// until the server sends it back. That gives the server time, and shows that the server still works.
 #[track_caller]
 fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {
     poll_until(format_args!("{descriptors} descriptors and {threads} threads"), || {
@@ -30,7 +30,7 @@ fn a_client_costs_one_descriptor_and_one_thread() {
         peers.push(server.join(&format!("u{n}")));
     }
     expect_resources(&server, &mut asker, descriptors + 30, threads + 30);
-    // Clients without a nickname cost the same.
+    // A client without a nickname also costs one descriptor and one thread.
     for _ in 0..10 {
         let mut unnamed = server.connect("unnamed");
         unnamed.expect("[SERVER] Enter your nickname:");

@@ -1,5 +1,5 @@
-//! The shutdown of the server: all clients are notified, and the server exits with code 0. A second signal ends it at
-//! once.
+//! The shutdown of the server: all clients are notified, and the server exits with code 0. A second signal ends the
+//! server at once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, Write};
@@ -41,7 +41,7 @@ fn the_port_can_be_listened_on_again_at_once() {
     let mut server = Server::with(&["--port", &free_port().to_string()]);
     let mut peers = server.join_all(["alice", "bob"]);
     server.stop();
-    // The connections that the server closed are in TIME_WAIT now, on its port.
+    // The connections that the server closed are now in the state TIME_WAIT, and still use its port.
     let again = Server::of(server_command(["--port", &server.port().to_string()]));
     assert_eq!(again.port(), server.port());
     let _alice = again.join("alice");
@@ -93,7 +93,7 @@ fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
     let hang_up = || Command::new("kill").args(["-HUP", pid.trim()]).status();
     hang_up().unwrap();
     alice.expect(FAREWELL);
-    // The second SIGHUP arrives while the server waits for alice to close, or after it has exited.
+    // The second SIGHUP arrives while the server waits for alice to disconnect, or after the server has exited.
     hang_up().unwrap();
     alice.expect_end();
     assert_eq!(terminal.wait_for_file("code"), "0\n");
@@ -116,7 +116,7 @@ fn a_hang_up_that_is_ignored_stays_ignored() {
     server.signal("HUP");
     alice.send("/who");
     alice.expect("[SERVER] 1 online: alice");
-    // The server ends at SIGINT. The next line for alice is the farewell, so SIGHUP had no effect.
+    // SIGINT shuts the server down. The next line for alice is the farewell, so SIGHUP had no effect.
     server.signal("INT");
     alice.expect(FAREWELL);
     server.expect_exit();
@@ -144,7 +144,7 @@ fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
     server.program().end_input();
     alice.send("still here");
     bob.expect("alice: still here");
-    // A whole login and leave has passed through the server, so the lines above are not obeyed later either.
+    // While carol joins and leaves, the server has time to read the lines above. It still does not execute them.
     let mut carol = server.join("carol");
     carol.send("/quit");
     alice.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);
@@ -171,7 +171,7 @@ fn a_client_that_joins_as_the_server_ends_is_heard_too() {
 }
 
 /// Shuts the server down while many clients join. Each client sends its nickname, `after_name` and a message in one
-/// write. If the server has announced the nickname, it must also send the message, since it read both together.
+/// write. A server that announces the nickname must also send the message, since it has read both together.
 pub(crate) fn expect_newcomers_to_be_heard(
     mut server: Server,
     mut witness: Peer,
@@ -182,7 +182,7 @@ pub(crate) fn expect_newcomers_to_be_heard(
         scope.spawn(|| {
             for (n, newcomer) in newcomers.iter().enumerate() {
                 let lines = format!("n{n}{after_name}hello {n}\n");
-                // The write fails once the server is gone.
+                // The write fails once the server has closed the connection.
                 let _ = newcomer.stream().write_all(lines.as_bytes());
             }
         });
@@ -196,10 +196,10 @@ pub(crate) fn expect_newcomers_to_be_heard(
     server.expect_exit();
 }
 
-/// How many bytes each reader must have read before the server is shut down, so that the flood has really begun.
+/// The number of bytes that each reader must have read before the server is shut down. The flood has then really begun.
 const ENOUGH_BYTES: u64 = 6 << 20;
 
-/// How many clients send messages without a pause.
+/// The number of clients that send messages without a pause.
 const FLOODS: usize = 6;
 
 /// A summary of the text that a reader has read. The text itself is not kept, because it could be gigabytes on a busy
@@ -278,7 +278,7 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
     let mut readers: Vec<Peer> = (0..24).map(|n| server.join(&format!("r{n}"))).collect();
     let stalled: Vec<Peer> = (0..8).map(|n| server.join(&format!("s{n}"))).collect();
     let floods: Vec<Peer> = (0..FLOODS).map(|n| server.join(&format!("f{n}"))).collect();
-    // When each reader has read the last join notice, all of them read the same lines from here on.
+    // Each reader first reads up to the last join notice. All readers receive the same lines after this notice.
     for peer in &mut readers {
         peer.lines_until("[SERVER] f5 joined the chat!");
     }
@@ -312,14 +312,15 @@ fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
 }
 
 /// Shuts a server down while one client is behind. The server waits a second and a half for this client. Meanwhile the
-/// test repeats the signal until the server has exited. Returns whether the signal ended the server.
+/// test repeats the signal until the server has ended. Returns whether a signal ended the server before it could exit
+/// by itself.
 fn is_ended_by_a_second_signal() -> bool {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, stalled] = server.join_all(["talker", "listener", "stalled"]);
     Server::leave_behind(&mut talker, &mut listener, &stalled);
     server.signal("TERM");
     listener.expect(FAREWELL);
-    // A second signal that comes too soon after the first has no effect. So the test repeats it.
+    // A second signal that arrives too soon after the first has no effect. So the test sends several.
     poll_every(Duration::from_millis(50), "the end", || {
         server.signal("TERM");
         (!server.program().runs()).then_some(())
@@ -329,6 +330,7 @@ fn is_ended_by_a_second_signal() -> bool {
 
 #[test]
 fn a_second_signal_ends_it_at_once_although_a_client_is_behind() {
-    // On a very busy machine, the server can exit by itself before a second signal counts. So there are five tries.
+    // On a very busy machine, the server can exit by itself before a second signal has an effect. So there are five
+    // tries.
     assert!((0..5).any(|_| is_ended_by_a_second_signal()));
 }

@@ -10,13 +10,13 @@ use crate::harness::{SURELY_BEHIND, Server};
 
 const TOO_SLOW: &str = "[SERVER] slow left the chat! (too slow)";
 
-/// The number of lines in the flood that the stalled reader reads late. They are more than the system's buffers at
-/// both ends of a connection hold, so the server has to keep the rest. They are few enough that even on a busy machine
-/// all of them are sent before the server disconnects the stalled reader as too slow.
+/// The number of lines in the flood that the stalled client reads late. The flood is larger than the system's buffers
+/// at both ends of a connection, so the server has to keep a part of it. But the flood is small enough to be sent
+/// before the server disconnects the stalled client as too slow, even on a busy machine.
 const FLOOD_LINES: usize = 6_000;
-/// About how many characters a line of the flood has.
+/// The approximate number of characters in a line of the flood.
 const LINE_CHARS: usize = 1000;
-/// How many lines of the flood are sent at once. A client that reads must receive them before more are sent.
+/// The number of lines of the flood that are sent at once. A client that reads must receive these before more are sent.
 const PIECE: usize = 100;
 
 /// Returns the line of the flood with this number.
@@ -44,7 +44,7 @@ fn a_late_reader_delays_nobody_and_misses_nothing() {
     }
     let held = stalled.bytes_held_by_system();
     assert!(held < (FLOOD_LINES * LINE_CHARS) as u64, "the system holds all of it: {held}");
-    // Meanwhile another client joins and leaves, and there are private messages among the flood.
+    // After the flood, another client joins and leaves, and private messages are sent.
     let mut dave = server.join("dave");
     dave.send("/quit");
     bob.expect_all(["[SERVER] dave joined the chat!", "[SERVER] dave left the chat!"]);
@@ -121,7 +121,7 @@ fn a_client_that_reads_nothing_for_ten_seconds_is_too_slow_and_one_that_reads_a_
         let taking = scope.spawn(|| {
             let mut taken = 0;
             while !gone.load(Ordering::Relaxed) {
-                // Reads only if the client is far behind, so that it still is behind afterwards.
+                // Reads only if the client is far behind, so that the client is still behind afterwards.
                 let behind = said.load(Ordering::Relaxed) - taken;
                 if behind > little.bytes_held_by_system() + SURELY_BEHIND {
                     taken += little.bytes(100_000).len() as u64;

@@ -1,4 +1,4 @@
-//! A real `telnet` in a real terminal: when Ctrl-C is pressed, it sends bytes that are not text.
+//! A real `telnet` in a real terminal: when Ctrl-C is pressed, `telnet` sends bytes that are not text.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn alice_and_bob(server: &Server) -> Option<(Tmux, Peer)> {
         return None;
     }
     let mut bob = server.join("bob");
-    // Ctrl-C also sends a signal to the shell, which must not end.
+    // Ctrl-C also sends SIGINT to the shell, which must not exit.
     let script = format!("trap : INT; telnet 127.0.0.1 {}", server.port());
     let terminal = Tmux::run(80, &script)?;
     terminal.wait_for_row("[SERVER] Enter your nickname:");

@@ -10,7 +10,7 @@ fn the_line_ends_of_every_telnet_end_a_line() {
     let mut alice = server.join("alice");
     let mut bob = server.connect("bob");
     bob.expect("[SERVER] Enter your nickname:");
-    // Old telnet programs send CR NUL when Enter is pressed. Bob uses it from the login on.
+    // Old telnet programs send CR NUL when Enter is pressed. Bob's nickname already ends with CR NUL.
     bob.send_bytes(b"bob\r\0");
     bob.expect_all(["[SERVER] Connected to the server!", "[SERVER] 2 online: alice, bob"]);
     alice.expect("[SERVER] bob joined the chat!");

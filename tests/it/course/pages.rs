@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::play::{STEPS, text};
 
-/// The most lines of code that a step may have.
+/// The maximum number of lines of code in a step.
 const MAX_STEP_LINES: usize = 150;
 
-/// The most lines that a patch adds, and the most that it removes, to put a mistake back.
+/// The maximum number of lines that a patch may add, and the maximum number of lines that it may remove.
 const MAX_PATCH_LINES: usize = 5;
 
-/// The most columns of a diagram or a command. A page of the documentation shows no more without scrolling.
+/// The maximum number of columns in a diagram or a command. With more columns, a page would have to be scrolled.
 const MAX_WIDTH: usize = 88;
 
-/// The files that define links for the pages in the documentation: one file for each depth of a page's directory.
+/// The files that define the links for the pages in the documentation. There is one file for each directory depth.
 const LINKS: [&str; 3] = ["links/1.md", "links/2.md", "links/3.md"];
 
 fn pages() -> Vec<String> {
@@ -47,7 +47,7 @@ fn count_code(path: &str) -> usize {
     files.iter().map(count).sum()
 }
 
-/// Returns the targets of a page's link definitions, by their labels. Such a definition is
+/// Returns the targets of a page's link definitions, keyed by label. A definition looks like
 /// `[step 1]: step01_echo.md`.
 fn definitions(page: &str) -> BTreeMap<String, String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
@@ -145,7 +145,7 @@ fn the_crossing_says_how_large_each_part_is() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
         for (module, lines) in [(cells[0], cells[1]), (cells[3], cells[4])] {
-            // The number only shows how much there is to read. It may deviate by a quarter plus ten lines.
+            // The number only shows how much there is to read. It may be wrong by a quarter plus ten lines.
             let (real, said) = (size(module), lines.parse::<usize>().expect("a number of lines"));
             assert!(real.abs_diff(said) <= 10 + said / 4, "{module}: {real} lines, not {said}");
         }
@@ -246,7 +246,8 @@ fn every_mistake_has_its_tests_and_a_patch_that_puts_it_back() {
     assert_eq!((rows.count(), patches.len()), (17, 17), "one row and one patch for each mistake");
 }
 
-/// Checks that a patch is small, and that it names a check and tests that the mistake's row in `mistakes.md` names.
+/// Checks that a patch is small. The check and the tests that the patch names must also be in the mistake's row in
+/// `mistakes.md`.
 fn check_patch(patch: &str, cells: &[&str], tests: &[&str]) {
     let named = |key: &str| -> Vec<&str> {
         patch.lines().filter_map(|line| line.strip_prefix(key)).collect()

@@ -3,8 +3,8 @@
 //!
 //! *Asked* clients wait for the bytes `NICKNAME`, answer with their nickname, and send `name: text`, all without a
 //! line end. *Unasked* clients print everything that they receive, and send lines of the form `name: text`. For the
-//! gateway, the bytes of one `recv` are one message. So a test sends a message only after others have received the
-//! message before it.
+//! gateway, the bytes of one `recv` are one message. So a test sends a message only after other clients have received
+//! the previous message.
 
 mod talking;
 
@@ -25,8 +25,8 @@ use crate::harness::{Peer, Program, Server, Transcript};
 #[path = "../../../src/lessons/gateway/unframed.rs"]
 mod unframed;
 
-/// A server and a gateway in front of it. When this is dropped, both are killed, and the drop panics if the gateway has
-/// written to standard error.
+/// A server and a gateway in front of it. When this value is dropped, both programs are killed. The drop panics if the
+/// gateway has written to standard error.
 struct Gateway {
     program: Program,
     address: SocketAddr,
@@ -38,7 +38,7 @@ impl Gateway {
         Self::with(&[])
     }
 
-    /// Starts a server with these options and a gateway.
+    /// Starts a server with these options, and a gateway for it.
     fn with(options: &[&str]) -> Self {
         let server = Server::with(options);
         let (program, address) = start(&server.address().to_string(), server.transcript());
@@ -62,7 +62,8 @@ impl Gateway {
         byte == *b"N"
     }
 
-    /// Connects, answers the question like an asked client, and checks that the client's nickname is `nickname`.
+    /// Connects, answers the question with `given` like an asked client, and checks that the client gets the nickname
+    /// `nickname`.
     #[track_caller]
     fn answer(&self, given: &str, nickname: &str) -> Peer {
         let mut peer = self.connect(nickname);
@@ -108,13 +109,13 @@ fn start(to: &str, transcript: &Transcript) -> (Program, SocketAddr) {
     (program, address.unwrap_or_else(|| panic!("the gateway's first line is {first:?}")))
 }
 
-/// Returns a command that runs the gateway with these arguments. `cargo test` builds it along with the tests.
+/// Returns a command that runs the gateway with these arguments. `cargo test` builds the gateway along with the tests.
 fn gateway_command<const N: usize>(arguments: [&str; N]) -> Command {
     let test = std::env::current_exe().expect("the test binary has a path");
-    // Such as target/debug/deps/it-0123.
+    // The path looks like target/debug/deps/it-0123.
     let program = test.ancestors().nth(2).expect("it is three deep").join("examples/gateway");
     let program = program.with_extension(std::env::consts::EXE_EXTENSION);
-    // `cargo test --test it` does not build the gateway, so it can be missing or out of date.
+    // `cargo test --test it` does not build the gateway, so the gateway can be missing or out of date.
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons/gateway");
     let sources = sources.read_dir().expect("the directory of the sources exists").flatten();

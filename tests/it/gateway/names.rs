@@ -1,5 +1,5 @@
 //! Names behind the gateway. The gateway makes them valid and unique. A client may send its name late or never, and
-//! cannot speak under the name of another.
+//! cannot speak under the name of another client.
 
 use super::Gateway;
 
@@ -61,7 +61,7 @@ fn nobody_speaks_in_anothers_name() {
     alice.expect("bob: alice: I am alice");
     bob.send_bytes(b"hi\nalice: I am alice\n[SERVER] So am I.");
     alice.expect_all(["bob: hi", "bob: alice: I am alice", "bob: [SERVER] So am I."]);
-    // After a rename, the gateway still removes the old name from the start of a message, and also the new name.
+    // After a rename, the gateway removes both the old name and the new name from the start of a message.
     bob.send_bytes(b"bob: /nick robert");
     alice.expect("[SERVER] bob is now known as robert");
     bob.expect("[SERVER] bob is now known as robert");
@@ -128,7 +128,7 @@ fn guests_and_their_names_are_made_unique_too() {
     carol.send_bytes(b"Alice: again\n");
     alice.expect("Alice-2: again");
     bob.expect("Alice-2: again");
-    // This client names itself `guest`, and its first line arrives together with another one.
+    // This client uses the name `guest`, and its first two lines arrive together.
     bob.send_bytes(b"guest: hi\nguest: there\n");
     alice.expect_all(["guest: hi", "guest: there"]);
     // When a client ends its stream, the gateway passes the goodbye on and then closes the connection.

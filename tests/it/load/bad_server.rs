@@ -1,8 +1,8 @@
-//! A server that makes one mistake, once: usually towards one client, the victim, or in one message.
+//! A server that makes a single mistake. The mistake affects one client only, usually the *victim*.
 //!
-//! It implements only as much of the line protocol as the measuring tool needs. It has one thread per client, and
-//! holds the room's lock while it writes. That keeps all messages in one order. The real server must not do it,
-//! because a slow client would delay all others.
+//! The server implements only as much of the line protocol as the measuring tool needs. It has one thread per client,
+//! and holds the room's lock while it writes. That keeps all messages in one order. The real server must not write
+//! under a lock, because a slow client would delay all others.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ pub(crate) enum Misdeed {
     LoseJoinNotice,
     LoseClosingLine,
     Double,
-    /// Sends the victim a message only after the next one.
+    /// Sends the victim a message only after the next message.
     Reorder,
     /// Sends the victim a message only after the next message of another sender. Messages of the same sender stay in
     /// order.
@@ -43,10 +43,10 @@ pub(crate) struct BadServer {
 struct Member {
     nickname: String,
     stream: TcpStream,
-    /// How many messages for this member the server has received from others. With [`Misdeed::Echo`]: how many messages
+    /// The number of messages that others have sent to this member. With [`Misdeed::Echo`], the number of messages that
     /// this member has sent.
     messages: usize,
-    /// The sender and the text of a message that is held back.
+    /// The sender and the line of a message that is sent later.
     held: Option<(String, String)>,
 }
 
@@ -77,8 +77,8 @@ impl BadServer {
 impl Drop for BadServer {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // This connection wakes the accept loop. The clients' threads have ended with their connections, because the
-        // measuring tool, which opened them, has exited.
+        // This connection wakes the accept loop. The measuring tool has exited, so its connections are closed, and the
+        // clients' threads have ended.
         drop(TcpStream::connect(self.address));
         self.accept_loop.take().map(JoinHandle::join);
     }
@@ -95,7 +95,7 @@ fn serve(misdeed: Misdeed, stream: &TcpStream, room: &Mutex<Vec<Member>>) {
         let online = room.len() + 1;
         give(&stream, &format!("[SERVER] Connected to the server!\n[SERVER] {online} online: us"));
         for member in room.iter() {
-            // The first client joins before all others, so it would certainly get this notice.
+            // The first client joins before all others, so a correct server would certainly send it this notice.
             let misses = member.is_first() && nickname == "u00003";
             if misdeed != Misdeed::LoseJoinNotice || !misses {
                 give(&member.stream, &format!("[SERVER] {nickname} joined the chat!"));

@@ -46,7 +46,7 @@ fn passes(arguments: &str) -> Finished {
     finished
 }
 
-/// Runs a scenario against a server that makes this mistake. The tool must report it.
+/// Runs a scenario against a server that makes this mistake. The tool must report the mistake.
 fn finds(misdeed: Misdeed, arguments: &str) -> Finished {
     let server = BadServer::start(misdeed);
     let finished = load(&format!("{arguments} --silence 2 --port {}", server.port()));
@@ -101,7 +101,7 @@ fn a_stalled_client_gets_everything_in_the_end() {
 #[test]
 fn a_stalled_client_that_was_evicted_is_no_fault() {
     // The stalled client is sent twenty megabytes. The server's backlog keeps four of them, and the buffers of the
-    // stalled client's connection about four. So the server must evict the client.
+    // stalled client's connection hold about four more. So the server must evict the client.
     let server = server(&["--backlog", "4000000"]);
     let stalled = "stalled --clients 3 --stalled 1 --senders 1 --messages 20000 --bytes 1000";
     let finished = load(&format!("{stalled} --rate 10000 --port {}", server.port()));

@@ -80,7 +80,7 @@ fn while_the_engine_is_down_talk_waits_and_all_are_told() {
 fn an_engine_that_stands_still_kills_nobody() {
     let engine = FakeEngine::start();
     let (_one, _two, mut alice, mut bob) = two_servers(&engine.address(), &SHORT_BEAT);
-    // The fault lasts longer than six beats, after which a silent server counts as dead.
+    // A server that is silent for six beats counts as dead. The fault lasts longer than that.
     engine.suffer(Fault::Stalled);
     for peer in [&mut alice, &mut bob] {
         peer.expect(LINK_DOWN);
@@ -100,7 +100,8 @@ fn an_entry_is_said_once_however_often_it_is_appended() {
     engine.suffer(Fault::Mute);
     in_step(&mut alice, &mut [&mut bob], "nobody confirms this");
     engine.suffer(Fault::Nothing);
-    // An entry can be appended again if its connection broke before the engine confirmed it.
+    // A server appends an entry again if the connection breaks before the engine confirms the entry. So the test
+    // appends every entry again.
     let copies = engine.log();
     for (_, fields) in &copies {
         engine.append(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -160,8 +161,8 @@ fn only_the_server_that_has_read_other_entries_disconnects_its_clients() {
         log.retain(|(_, fields)| !fields.iter().any(is_it));
     });
     two.signal("CONT");
-    // No connection breaks this time. The next entry of the server `one` contains a hash of the entries that this
-    // server has read. The hash does not match the entries in the stream.
+    // No connection breaks when the entry is removed. But the next entry of the server `one` contains a hash of the
+    // entries that `one` has read. The hash does not match the entries in the stream.
     assert_eq!(alice.line(), LOST);
     assert_eq!(alice.rest(), b"");
     one.log_until("All clients are turned out: it has read something else than the others");
@@ -180,7 +181,7 @@ fn only_the_server_that_has_missed_entries_disconnects_its_clients() {
     let (_one, two, mut alice, mut bob) = two_servers(&engine.address(), &[]);
     in_step(&mut bob, &mut [&mut alice], "before");
     let ends_so = |(_, fields): &Entry| fields.iter().any(|text| text.ends_with(b"before\n"));
-    let entry = engine.log().into_iter().find(ends_so).expect("it was read back");
+    let entry = engine.log().into_iter().find(ends_so).expect("the entry was appended");
     // An entry begins with the number of its server's run.
     let run = entry.1[1][..16].to_vec();
     two.signal("STOP");
@@ -188,17 +189,18 @@ fn only_the_server_that_has_missed_entries_disconnects_its_clients() {
         alice.send("/me waves");
         alice.expect("* alice waves");
     };
-    // The engine has sent the first to the stopped server. The connection stays, so nothing tells that server
-    // that the second is gone. The third shows it.
+    // The engine has sent the first wave to the stopped server. The second wave is removed from the log before that
+    // server has read it. No connection breaks, so the server can notice the gap only when it reads the third wave.
     wave();
     wave();
     engine.change_log(Vec::clear);
     engine.suffer(Fault::NoCheckpoint);
     wave();
     two.signal("CONT");
-    // The server has found the gap, and cannot find out who is right. Meanwhile its next beat is due.
+    // The server has found the gap. It cannot learn which server is right while the engine withholds the checkpoint.
+    // Meanwhile the server must still send its next beat.
     let is_of_it = |(_, fields): &Entry| fields[1].starts_with(&run);
-    poll_until("it has sent a beat", || engine.log().into_iter().find(is_of_it));
+    poll_until("a beat of the server", || engine.log().into_iter().find(is_of_it));
     engine.suffer(Fault::Nothing);
     bob.lines_until(LOST);
     assert_eq!(bob.rest(), b"");

@@ -1,8 +1,8 @@
 //! One room that several servers share over an engine. These tests use a fake engine with many faults. Tests with a
 //! real engine are in [`redis`].
 //!
-//! Two rules must hold in all cases. From the moment at which both are in the room, any two clients see the same lines
-//! in the same order, even if they are on different servers. And each nickname has only one owner.
+//! Two rules must hold in all cases. While two clients are in the room, they see the same lines in the same order, even
+//! if they are on different servers. And each nickname has only one owner.
 
 mod one_room;
 
@@ -23,8 +23,8 @@ use crate::harness::{Peer, Server, server_command};
 const IN_THE_ROOM: &str = "[SERVER] In the room with the other servers";
 
 /// The interval, in seconds, at which a server appends a beat to show that it is alive. A server counts as dead when it
-/// is silent during six beats of another. Here these are twelve seconds, so that a server that merely waits for a
-/// processor does not count as dead.
+/// is silent during six beats of another server. With this interval, that takes twelve seconds. So a server that merely
+/// waits for a processor does not count as dead.
 const BEAT: [&str; 2] = ["--relay-beat", "2"];
 
 /// A shorter interval, for tests in which a server must count as dead. Six of these beats are about two seconds.
@@ -56,8 +56,8 @@ fn two_servers(engine: &str, options: &[&str]) -> Peers {
     (one, two, alice, bob)
 }
 
-/// Makes `talker` send a line, and checks that it is the next line for each of the listeners. So none of them has
-/// missed a line, or got an unexpected one.
+/// Makes `talker` send a line, and checks that it is the next line for each listener. So no listener has missed a line
+/// or got an unexpected line.
 #[track_caller]
 fn in_step(talker: &mut Peer, listeners: &mut [&mut Peer], text: &str) {
     talker.send(text);
@@ -67,7 +67,7 @@ fn in_step(talker: &mut Peer, listeners: &mut [&mut Peer], text: &str) {
     }
 }
 
-/// Lets one new client join at each of two servers, and checks that each receives the other's messages.
+/// Lets a new client join at each of two servers, and checks that each client receives the other client's message.
 #[track_caller]
 fn one_room_again(one: &Server, two: &Server) {
     let mut alice = one.join("alice");

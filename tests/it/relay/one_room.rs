@@ -1,5 +1,5 @@
-//! Several servers are one room while everything works: its nicknames, its history, its order, and how the operator and
-//! later servers see it.
+//! One room on several servers while everything works: its nicknames, its history, the order of its lines, and what the
+//! operator and later servers see.
 
 use super::{IN_THE_ROOM, command, in_step, server, two_servers};
 use crate::harness::engine::FakeEngine;

@@ -35,8 +35,8 @@ fn a_lost_server_is_found_again_and_the_typed_line_is_kept() {
     drop(connection);
     terminal.wait_for_text("Trying again in");
     let mut connection = server.let_in("alice");
-    // When this message is shown, the client knows that it is in the room. Before that, it would not send an entered
-    // line, but put the line back into the input row.
+    // When this message is shown, the client knows that it is in the room. Before that, the client would not send an
+    // entered line, but would put the line back into the input row.
     connection.send("bob: welcome back");
     terminal.wait_for_row("bob: welcome back");
     terminal.wait_for_last_row("alice> half a li");

@@ -65,7 +65,7 @@ fn what_the_terminal_says_is_not_typed() {
         let mut keys = vec!["-H"];
         keys.extend(bytes.iter().map(String::as_str));
         terminal.keys(&keys);
-        // The same bytes again in two pieces, each with a write of its own.
+        // The same bytes are sent again, in two pieces with separate writes.
         let (first, second) = bytes.split_at(bytes.len() / 2);
         if first.len() > 1 {
             for piece in [first, second] {

@@ -1,4 +1,4 @@
-//! Endings: however the client ends, the terminal has the same settings after it as before.
+//! Endings: the terminal has the same settings after the client as before, no matter how the client ends.
 
 use std::process::Command;
 
@@ -91,7 +91,7 @@ fn a_lost_server_gives_the_terminal_back_and_is_a_failure() {
 #[test]
 fn a_deadly_signal_gives_the_terminal_back_and_does_what_it_does() {
     let server = Server::start();
-    // A shell adds 128 to the number of the signal.
+    // The exit code that a shell reports is 128 plus the number of the signal.
     for (name, code) in [
         ("TERM", "143"),
         ("HUP", "129"),

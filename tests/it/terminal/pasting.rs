@@ -92,8 +92,8 @@ fn a_paste_whose_end_never_comes_is_ended_by_ctrl_c() {
     terminal.wait_for_last_row("alice> draft");
     terminal.keys(&["-H", "1b", "5b", "32", "30", "30", "7e"]);
     terminal.text("lost");
-    // Within a paste, Ctrl-C is text until nothing has arrived for a while. On a busy machine the client may read bytes
-    // without a pause although they were sent with one. So Ctrl-C is pressed repeatedly.
+    // Within a paste, Ctrl-C is text until nothing has arrived for a while. On a busy machine, the client may read the
+    // bytes before and after a pause without noticing the pause. So Ctrl-C is pressed repeatedly.
     poll_until(format_args!("the end, the screen is\n{terminal}"), || {
         std::thread::sleep(std::time::Duration::from_millis(300));
         terminal.keys(&["C-c"]);

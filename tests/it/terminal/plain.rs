@@ -27,7 +27,7 @@ fn ctrl_c_and_ctrl_d_leave_plain_line_input_without_failure() {
     let server = Server::start();
     let mut bob = server.join("bob");
     for key in ["C-c", "C-d"] {
-        // Ctrl-C also sends a signal to the shell, which must not end.
+        // Ctrl-C also sends SIGINT to the shell, which must not exit.
         let script = format!(
             "trap : INT; \"$CLIENT\" --port {} --nick al --plain; echo code $?",
             server.port()

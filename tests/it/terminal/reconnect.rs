@@ -2,8 +2,8 @@
 
 use crate::harness::{FakeServer, Peer, Tmux, taken};
 
-/// Lets alice in, and waits until the client has noticed. Before that, the client would not send an entered line, but
-/// put the line back into the input row.
+/// Lets alice in, and waits until the client knows that it is in the room. Before that, the client would not send an
+/// entered line, but would put the line back into the input row.
 fn let_in(server: &FakeServer, terminal: &Tmux) -> Peer {
     let mut connection = server.let_in("alice");
     is_in(terminal, &mut connection);

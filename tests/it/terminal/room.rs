@@ -89,8 +89,8 @@ fn history_has_no_time() {
 fn each_of_two_people_has_a_color_of_their_own() {
     let server = FakeServer::start();
     let Some((terminal, mut connection)) = alice(&server, "") else { return };
-    // These are more than half of the palette's colors. If the color depended only on a hash of the name, some names
-    // would have the same color.
+    // The ten names need more than half of the palette's colors. If the color depended only on a hash of the name, some
+    // names would have the same color.
     let names: Vec<_> = (1..=10).map(|number| format!("u{number}")).collect();
     for name in &names {
         connection.send(&format!("{name}: hi"));

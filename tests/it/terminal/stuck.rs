@@ -9,7 +9,7 @@ use crate::harness::{FakeServer, Peer, Tmux, poll_until};
 
 fn alice(server: &FakeServer) -> Option<(Tmux, Peer)> {
     // The exit code is written to a file, because a stopped terminal would not show it. The shell also reports which
-    // signal ended the client. It would block if it wrote that to the terminal, so it writes it to /dev/null.
+    // signal ended the client. This report goes to /dev/null, because the shell would block on the stopped terminal.
     let script = format!(
         "exec 2> /dev/null; sh -c 'echo $$ > \"$0/pid\"; exec \"$1\" --port {} --nick alice' \"$dir\" \"$CLIENT\"
         echo code $? > \"$dir/code\"; echo code",
@@ -126,8 +126,8 @@ fn a_hostile_server_cannot_keep_ctrl_c_from_leaving() {
         let start = std::time::Instant::now();
         assert_eq!(terminal.wait_for_file("code"), "code 0\n", "{what}");
         eprintln!("{what}: left after {:?}", start.elapsed());
-        // The client may have closed while its receive buffer was full. Then the flood's write would block for a minute
-        // or two. Shutting the connection down ends the write.
+        // The client may have closed the connection while its receive buffer was full. The flood's write would then
+        // block for a minute or two. Shutting the connection down ends the write.
         let _ = connection.stream().shutdown(Shutdown::Both);
         flooding.join().unwrap();
     };

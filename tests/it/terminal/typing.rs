@@ -43,9 +43,9 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
     let Some(terminal) = alice(60, server.port()) else { return };
     let mut bob = server.join("bob");
     terminal.wait_for_row("[SERVER] bob joined the chat!");
-    // Each byte is sent with a write of its own: first those of an arrow key, then those of a character of three bytes,
-    // then Escape. If the rest of the arrow key's bytes arrives too late, the client does not recognize the key. So on
-    // a busy machine, several tries may be necessary.
+    // Each byte is sent with a separate write: first the bytes of an arrow key, then the three bytes of a character,
+    // and then Escape. If a byte of the arrow key arrives too late, the client does not recognize the key. So on a busy
+    // machine, several tries may be necessary.
     poll_until(format_args!("o漢n, the screen is\n{terminal}"), || {
         terminal.keys(&["C-e", "C-u"]);
         terminal.text("on");

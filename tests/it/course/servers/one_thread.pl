@@ -5,7 +5,7 @@ use strict; use warnings;
 use IO::Socket::INET; use IO::Select; use Errno qw(EAGAIN EWOULDBLOCK);
 use POSIX ();
 use constant { MAX_LINE => 1024, MAX_WAITING => 8 << 20 };
-# Ten descriptors are left for other uses than clients.
+# Ten descriptors are reserved for everything except clients.
 my $most_clients = POSIX::sysconf(POSIX::_SC_OPEN_MAX()) - 10;
 
 my $listener = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], Listen => 128,

@@ -1,4 +1,4 @@
-//! An engine that has lost entries: the end of its log, entries that a server has not read yet, or all of them. A
+//! An engine that has lost entries: the end of its log, entries that a server has not read yet, or all entries. A
 //! server that can no longer agree with the others disconnects its clients. After that, all servers are one room again.
 
 use std::fs::{self, OpenOptions};
@@ -39,7 +39,8 @@ fn an_engine_that_was_emptied_ends_in_one_room_again() {
         let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
         in_step(&mut alice, &mut [&mut bob], "before");
         redis.call(command);
-        // Whether a server disconnects its clients depends on which entries it had read. In the end there is one room.
+        // Whether a server disconnects its clients depends on which entries it had read. In the end, all servers must
+        // be one room.
         poll_until("one room", || {
             let three = server(&redis.address(), "three", &[]);
             let mut peers = [&one, &two, &three].map(|server| server.connect("peer"));

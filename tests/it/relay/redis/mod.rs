@@ -2,7 +2,7 @@
 //! killed. No message may be lost.
 //!
 //! These tests need an engine and take long. So each of them is left out, with a line that says so, unless
-//! `CHAT_ENGINE` is set, as `tests/relay.sh` does. [`losses`] tests an engine that loses entries, and [`failover`] an
+//! `CHAT_ENGINE` is set. `tests/relay.sh` sets it. [`losses`] tests an engine that loses entries. [`failover`] tests an
 //! engine that is replaced by another. [`soak`] combines the faults at random.
 
 mod failover;
@@ -170,7 +170,7 @@ fn the_documented_engine_rights_are_sufficient_and_necessary() {
 
 #[test]
 fn a_flood_waits_for_a_server_that_is_slow() {
-    /// How many lines are sent. They are more than the stream keeps.
+    /// The number of lines that are sent. The stream keeps fewer lines than this.
     const LINES: usize = 40_000;
     let Some(redis) = Redis::durable() else { return };
     let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);

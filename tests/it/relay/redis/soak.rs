@@ -10,8 +10,8 @@ use crate::harness::redis::Redis;
 use crate::harness::{Peer, Server};
 use crate::relay::server;
 
-/// Runs three servers, each behind a link of its own, with three talkers and one listener at each, and lets random
-/// faults happen. The seed is printed at the end.
+/// Runs three servers, each with a link of its own to the engine. Three talkers and one listener are connected to each
+/// server. Random faults happen while the talkers talk. The seed is printed at the end.
 #[test]
 fn soak() {
     let Some(mut redis) = Redis::durable() else { return };
