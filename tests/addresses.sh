@@ -5,8 +5,8 @@
 #
 # The script creates a network namespace. Its only interface has 70 addresses in one /64 network, one address
 # in another /64 network, and one IPv4 address. A client connects from each of the 70 addresses: 64 clients get
-# in, and 6 are refused with the reason. Then a client connects from each of the other two addresses, and gets
-# in. All of this takes a few seconds.
+# in, and 6 clients are refused and told the reason. Then a client connects from each of the other two addresses.
+# Both get in. All of this takes a few seconds.
 #
 # The script needs Linux, root (CAP_NET_ADMIN), ip(8) and OpenBSD's nc. Without them the test is left out, and a
 # line says so. If CHAT_TESTS_COMPLETE is set, the script fails instead. Every wait has a deadline.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pulls a cable, and measures how long a client that has vanished without closing its connection keeps its nickname.
+# Pulls a client's cable, and measures how long the client keeps its nickname.
 #
 #   tests/cable.sh [SERVER]        (target/release/server if not given)
 #
@@ -7,7 +7,7 @@
 # the first namespace. In the room of one server nobody talks; in the room of the other, a client talks. A client
 # in the second namespace, the ghost, joins both rooms. Then its interface is taken down. The servers get no packet
 # that tells them so. In the silent room, keep-alive detects that the ghost is gone; in the other room,
-# TCP_USER_TIMEOUT does. The ghost must have left both rooms within two minutes. The script takes about that long.
+# TCP_USER_TIMEOUT does. The ghost must have left both rooms within two minutes. The script can take that long.
 #
 # The script needs Linux, root (CAP_NET_ADMIN) and ip(8). Without them the test is left out, and a line says so. If
 # CHAT_TESTS_COMPLETE is set, the script fails instead. The clients use bash's /dev/tcp. Every wait has a deadline.
@@ -25,8 +25,9 @@ next_line() {
     IFS= read -r -t "$1" -u 3 line
 }
 
-# A client in the server's own namespace, which watches one room. It reports on standard output when the ghost joins
-# and when it leaves. With the argument `talk`, the watcher also sends a line about every five seconds.
+# A client in the namespace of the servers, the watcher, which watches one room. The watcher reports on standard
+# output when the ghost joins and when the ghost leaves. With the argument `talk`, it also sends a line about every
+# five seconds.
 watch_room() {
     local port=$1 talk=${2-} deadline line
     exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1

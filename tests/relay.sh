@@ -10,8 +10,8 @@
 #
 # The script builds and runs the tests in tests/it/relay/redis, which are left out unless CHAT_ENGINE is set. All
 # listeners must receive each line exactly once, in the same order, and each talker's lines in the order in which they
-# were sent. To use another engine than redis-server, set CHAT_ENGINE, for example to valkey-server. To repeat a soak,
-# set CHAT_SOAK_SEED.
+# were sent. To use an engine other than redis-server, set CHAT_ENGINE, for example to valkey-server. To repeat a
+# soak, set CHAT_SOAK_SEED to the seed that the soak has printed.
 #
 # The script needs Redis 6.2 or later, or Valkey. Without an engine the tests are left out, and a line says so. Every
 # wait has a deadline.
