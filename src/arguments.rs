@@ -36,7 +36,8 @@ pub(crate) fn error_line(error: impl fmt::Display) -> String {
     format!("[ERROR] {}\n", clean(&error.to_string()))
 }
 
-/// An error in a command line. Its `Display` is one cleaned line, for [`fail`] with exit code 2.
+/// An error in a command line. Its `Display` is one cleaned line. The program calls [`fail`] with this error and
+/// exit code 2.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -71,7 +72,8 @@ pub enum Request<O> {
 
 /// Returns the arguments after the program's name.
 ///
-/// If an argument is not valid UTF-8, U+FFFD replaces the invalid bytes. `std::env::args` would panic.
+/// If an argument is not valid UTF-8, U+FFFD replaces the invalid bytes. With `std::env::args`, this program
+/// would panic.
 pub fn command_line() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
 }
@@ -81,7 +83,7 @@ pub fn command_line() -> impl Iterator<Item = String> {
 pub enum Argument {
     /// `--name`. If this option takes a value, [`Arguments::value`] returns the value.
     Option(String),
-    /// Anything else.
+    /// Any other argument.
     Positional(String),
 }
 
@@ -93,7 +95,7 @@ pub struct Arguments<I> {
     option: String,
     /// The text after the `=` of this option.
     attached: Option<String>,
-    /// `--` has been read, and all arguments after it are positional.
+    /// Whether `--` has been read, so that all further arguments are positional.
     only_positional: bool,
 }
 
@@ -162,8 +164,8 @@ impl<I: Iterator<Item = String>> Arguments<I> {
             .ok_or_else(|| UsageError(format!("{} needs a value", self.option)))
     }
 
-    /// Returns the value of the option that was returned last, as a `T`, such as a number. `what` describes the
-    /// expected value for the error message.
+    /// Returns the value of the option that was returned last, parsed as a `T`, such as a number. `what`
+    /// describes the expected value for the error message.
     ///
     /// # Errors
     ///
@@ -220,8 +222,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Reads the next positional argument. The first one is a host, a port, or both with a colon between them. The
-    /// second one is the port.
+    /// Reads the next positional argument. The first argument is a host, a port, or both with a colon between
+    /// them. The second argument is the port.
     ///
     /// # Errors
     ///
@@ -235,7 +237,8 @@ impl Endpoint {
                 self.positional_arguments = 2;
                 self.set_port(argument)
             }
-            // `HOST:PORT`. An argument with several colons and no brackets is an IPv6 address, for the next arm.
+            // `HOST:PORT`. An argument with several colons and no brackets is an IPv6 address, which the next arm
+            // handles.
             (1, Some((host, port))) if host.ends_with(']') || !host.contains(':') => {
                 self.positional_arguments = 2;
                 self.set_host(host)?;

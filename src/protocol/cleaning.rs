@@ -20,8 +20,8 @@ const BLACK_FLAG: char = '\u{1F3F4}';
 /// The character that ends the tags of a flag.
 const CANCEL_TAG: char = '\u{E007F}';
 
-/// How many tags a flag has: two letters or three digits for a country or area, and one to four characters for a
-/// part of it (UTS #51, annex C; UTS #35, `unicode_subdivision_id`).
+/// The number of tags in a flag: two letters or three digits for a country or area, and one to four characters
+/// for a part of this area (UTS #51, annex C; UTS #35, `unicode_subdivision_id`).
 const FLAG_TAGS: std::ops::RangeInclusive<usize> = 3..=7;
 
 /// Replaces the characters that are not safe to print. A tab becomes a space. Each other unsafe character becomes
@@ -95,13 +95,14 @@ pub fn is_unsafe(c: char) -> bool {
     match c {
         ' '..='~' => false,
         '\0'..='\u{9F}' => true,
-        // These ranges have most of what people write. They come first for speed: Latin, Greek, Cyrillic, Hebrew,
-        // kana, Chinese, Korean, emoji.
+        // These ranges contain most characters that people write: Latin, Greek, Cyrillic, Hebrew, kana, Chinese,
+        // Korean, emoji. They come first for speed.
         '\u{AE}'..='\u{34E}' | '\u{370}'..='\u{61B}' | '\u{3000}'..='\u{3163}' => false,
         '\u{3165}'..='\u{D7FF}' | '\u{1F000}'..='\u{1FFFD}' => false,
         '\u{200C}'..='\u{200D}' | '\u{FE0E}'..='\u{FE0F}' => false,
         '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}' => true,
-        // For hieroglyphs: joiners, mirroring, and two blanks. The later characters of this block are visible.
+        // Characters for hieroglyphs: joiners, mirroring, and two blanks. The later characters of this block are
+        // visible.
         '\u{13430}'..='\u{13442}' => true,
         c => is_default_ignorable(c) || is_noncharacter(c),
     }

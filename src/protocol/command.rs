@@ -23,9 +23,9 @@ pub enum Command<'a> {
     /// `/nick NAME`, with the name as typed.
     Rename(&'a str),
     /// `/who [PART]` or `/users [PART]`: lists the nicknames that contain this part. If the part is empty, lists
-    /// all.
+    /// all nicknames.
     Who(&'a str),
-    /// `/ping [WORD]`: sends this word back. The word may be empty.
+    /// `/ping [WORD]`: the server sends this word back. The word may be empty.
     Ping(&'a str),
     /// `/help`.
     Help,
@@ -47,7 +47,7 @@ const ACT_USAGE: &str = "/me ACTION";
 /// The longest word that `/ping` sends back, in bytes. A longer word is cut off at this length.
 pub const MAX_PING_BYTES: usize = 32;
 
-/// The commands and what each does, in the order in which `/help` lists them.
+/// The commands, each with its purpose, in the order in which `/help` lists them.
 pub const COMMANDS: [(&str, &str); 7] = [
     ("/help", "show this list"),
     ("/who [PART]", "list who is online (also /users)"),

@@ -14,7 +14,7 @@
 //! A byte order mark (U+FEFF) at the start of a stream is dropped. Some editors put it at the start of a file,
 //! and people pipe files into `nc`.
 //!
-//! `telnet` mixes its own commands (RFC 854) into the text. They are removed while a line is read. None of these
+//! `telnet` mixes its own commands (RFC 854) into the text. The decoder removes these commands. None of these
 //! commands contains a line feed, so a line feed always ends the line, even in the middle of a command. This
 //! module does not clean lines: see [`cleaning`](super::cleaning).
 //!
@@ -72,17 +72,17 @@ pub struct LineDecoder {
     limit: usize,
     /// The start of a line whose end has not arrived yet: at most `limit` bytes and a carriage return.
     held: Vec<u8>,
-    /// The length of this line so far. For a line over the limit, this is more than the length of `held`.
+    /// The length of the unfinished line so far. For a line over the limit, it is more than the length of `held`.
     bytes: usize,
     ends_in_carriage_return: bool,
     /// `held` was yielded as a line. It is emptied when the caller asks for the next line.
     yielded: bool,
-    /// Which byte is dropped if it is the next byte.
+    /// The byte that is dropped if it arrives next.
     skip: Skip,
     telnet: Telnet,
 }
 
-/// Which byte is dropped if it is the next byte, because it is not part of a line.
+/// The byte that is dropped if it arrives next, because it is not part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
@@ -133,8 +133,8 @@ impl LineDecoder {
             if self.telnet != Telnet::Text {
                 let (&byte, rest) = input.split_first()?;
                 if byte == LINE_FEED {
-                    // The line ends within a telnet sequence. An IAC is kept in the line, so the line is not
-                    // UTF-8.
+                    // The line ends within a telnet sequence. An IAC is added to the line, so that the line is
+                    // not UTF-8.
                     self.telnet = Telnet::Text;
                     self.hold(&[IAC]);
                     continue;
@@ -279,10 +279,10 @@ impl LineDecoder {
 /// Returns the position of the first line end or IAC: of the LF, of the NUL after a CR, or of the IAC.
 ///
 /// During a flood, the server spends much of its time here. So this function first tests whole blocks of sixteen
-/// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. Each byte
-/// needs only one comparison: IAC and the bytes from NUL to LF are the only ones that, plus one (modulo 256), are
-/// not above 11. So the test also finds the control characters between NUL and LF. Of these, only the tab is usual
-/// in text. A block in which the test finds something is then searched byte by byte.
+/// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. Each
+/// byte needs only one comparison: after one is added (modulo 256), only IAC and the bytes from NUL to LF are at
+/// most 11. So the test also finds the control characters between NUL and LF. Of these, only the tab is usual in
+/// text. A block in which the test finds something is then searched byte by byte.
 fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
     let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;

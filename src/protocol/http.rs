@@ -7,15 +7,15 @@
 
 /// Returns whether a line at the nickname prompt comes from a client that speaks HTTP.
 ///
-/// These two lines show that it does (RFC 9112, section 3):
+/// A line of either form shows this (RFC 9112, section 3):
 ///
 /// ```text
 /// METHOD SP target SP HTTP/version
 /// Host: name
 /// ```
 ///
-/// The second line is needed when the first line is longer than the limit, because the text of such a line is not
-/// kept.
+/// The second form is needed when the request line is longer than the limit, because the text of such a line is
+/// not kept.
 ///
 /// ```
 /// use chat::protocol::http::is_http;

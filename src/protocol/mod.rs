@@ -27,9 +27,9 @@ pub const DEFAULT_HOST: &str = "127.0.0.1";
 /// The port that both programs use by default.
 pub const DEFAULT_PORT: u16 = 5555;
 
-/// The longest line that a client may send, in bytes. A command counts, but the line end and telnet sequences do
-/// not. The limit applies both before and after cleaning. A longer line is refused, so that one person cannot
-/// fill everybody's screen.
+/// The longest line that a client may send, in bytes. A command word is counted, but the line end and telnet
+/// sequences are not. The limit applies both before and after cleaning. A longer line is refused, so that one
+/// person cannot fill everybody's screen.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// The longest line that a client accepts from the server, in bytes. It is larger than [`MAX_MESSAGE_BYTES`],

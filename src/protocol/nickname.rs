@@ -25,7 +25,7 @@ pub const MAX_NICKNAME_CHARS: usize = 32;
 /// The most combining marks on one letter. Thai and pointed Hebrew need two.
 const MAX_MARKS_PER_LETTER: usize = 2;
 
-/// Words that the programs print in brackets to refer to themselves or to the reader.
+/// Words that the programs print in brackets to refer to themselves or to their user.
 const RESERVED: [&str; 4] = ["server", "client", "error", "you"];
 
 /// A name that obeys the rules above. The server's room knows whether somebody already has it.
@@ -42,13 +42,15 @@ pub enum NicknameError {
         /// How many characters the text has.
         chars: usize,
     },
-    /// A character that is not a letter, a digit, `-`, `_` or `.`. Also a mark without a letter before it.
+    /// The text contains this character. Only letters, digits, `-`, `_` and `.` are allowed, and marks after a
+    /// letter.
     NotAllowed(char),
-    /// A letter with more than two marks.
+    /// The text contains a letter with more than two marks.
     TooManyMarks,
-    /// A character that does not occur here in composed text: another spelling of a composed letter.
+    /// The text contains a character that does not occur at this place in composed text, because it is part of
+    /// another spelling of a composed letter.
     NotComposed(char),
-    /// One of the reserved words, such as `server`.
+    /// The text is a reserved word, such as `server`.
     Reserved,
 }
 
@@ -57,7 +59,8 @@ impl Nickname {
     ///
     /// # Errors
     ///
-    /// If the text breaks a rule, says which one. The caller should ask the person for another nickname.
+    /// If the text breaks a rule, the error tells which rule. The caller should ask the person for another
+    /// nickname.
     pub fn parse(typed: &str) -> Result<Self, NicknameError> {
         let name = typed.trim();
         if name.is_empty() {
@@ -75,8 +78,8 @@ impl Nickname {
         Ok(name)
     }
 
-    /// Makes a nickname from a name that another server has already checked. That server may have newer Unicode
-    /// tables.
+    /// Makes a nickname from a name that another server has already checked. The name is not checked again,
+    /// because that server may have newer Unicode tables.
     pub fn checked_elsewhere(name: &str) -> Self {
         Self(name.to_owned())
     }

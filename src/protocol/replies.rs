@@ -31,15 +31,16 @@ pub const SHUTTING_DOWN: &str = "[SERVER] The server is shutting down.";
 /// The last line to a client that was kicked from the server's console.
 pub const KICKED: &str = "[SERVER] You were kicked.";
 
-/// The last line to all clients of a server, when this server shares its room and may have missed something that
-/// the other servers saw.
+/// The last line to all clients of a server that shares its room, when this server may have missed something that
+/// the other servers have received.
 pub const SERVER_LOST: &str = "[SERVER] This server has lost the others. Connect again.";
 
-/// To all clients of a server that shares its room, when nothing has reached the other servers for some seconds.
+/// The notice to all clients of a server that shares its room, when nothing has reached the other servers for
+/// some seconds.
 pub const LINK_DOWN: &str =
     "[SERVER] The link to the other servers is down. What is said waits until it is back.";
 
-/// To the clients that received [`LINK_DOWN`], when the link works again.
+/// The notice to the clients that received [`LINK_DOWN`], when the link works again.
 pub const LINK_UP: &str = "[SERVER] The link to the other servers is back.";
 
 /// The last line to a connection if the servers could not decide in time whether its nickname is free: see
@@ -64,7 +65,7 @@ pub const BANNED: &str = "[SERVER] You are banned.";
 /// The last line to a client that sends an HTTP request: see [`is_http`](super::http::is_http).
 pub const NOT_A_WEB_SERVER: &str = "[SERVER] This is a chat server, not a web server.";
 
-/// The most names that [`Online`] lists.
+/// The maximum number of names that [`Online`] lists.
 pub const MAX_LISTED_NAMES: usize = 50;
 
 /// The start of the line before the history, such as `[SERVER] Last messages: 2` before two lines.
@@ -133,11 +134,11 @@ pub fn you_told(to: &Nickname, text: &str) -> String {
     format!("[you -> {to}] {text}")
 }
 
-/// The text after the nickname in the notices of a join, of a leave, and of a new nickname.
+/// The text after the nickname in a join notice.
 pub const HAS_JOINED: &str = " joined the chat!";
-/// See [`HAS_JOINED`].
+/// The text after the nickname in a leave notice.
 pub const HAS_LEFT: &str = " left the chat!";
-/// See [`HAS_JOINED`].
+/// The text between the two nicknames in the notice of a new nickname.
 pub const IS_NOW: &str = " is now known as ";
 
 /// The join notice, to all others.
@@ -156,11 +157,11 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
 }
 
 /// The line that lists who is online: the number of people, and the first [`MAX_LISTED_NAMES`] nicknames. This is
-/// a type with a `Display`, not a `String`: when ten thousand people join, each line is written directly into the
-/// buffer from which it is sent.
+/// a type with a `Display`, not a `String`, so that each line is written directly into the buffer from which it
+/// is sent. This matters when ten thousand people join.
 #[derive(Debug, Clone)]
 pub struct Online<'a, I> {
-    /// How many people are online, or how many have `part` in the nickname.
+    /// The number of people who are online, or of those who have `part` in the nickname.
     pub count: usize,
     /// The text that all listed nicknames contain, already cleaned. Empty if everybody is listed.
     pub part: &'a str,
@@ -186,7 +187,7 @@ impl<'n, I: Iterator<Item = &'n Nickname> + Clone> fmt::Display for Online<'_, I
     }
 }
 
-/// The end of a list that leaves some names out. It says how to see these names.
+/// The end of a list that leaves some names out. It tells the user how to see these names.
 pub fn more(others: usize) -> String {
     format!("and {others} more; /who PART lists those with PART in the name")
 }
@@ -215,7 +216,7 @@ pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// The end of the refusal of a nickname that somebody has. No other refusal contains this text.
+/// The end of the line that refuses a nickname because somebody has it. No other refusal contains this text.
 pub const IS_TAKEN: &str = " is already taken.";
 
 /// Refuses a nickname that somebody else has.
@@ -280,7 +281,7 @@ pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
 
-/// Returns whether a line from the server refuses a line that its reader has sent.
+/// Returns whether a line from the server refuses a line that the receiving client has sent.
 pub fn is_refusal(line: &str) -> bool {
     ["Not sent: ", "No such nickname: ", "Unknown command: ", "Usage: "]
         .iter()

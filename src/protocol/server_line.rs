@@ -13,8 +13,8 @@ use super::replies::{
 pub struct ServerLine<'a> {
     /// The meaning of the line.
     pub kind: Kind<'a>,
-    /// The nickname of the person who caused the line. It is `you` if the reader sent a private message. It is
-    /// empty if the line is not about one person.
+    /// The nickname of the person who caused the line. This is `you` for a private message that the receiving
+    /// client has sent itself. It is empty if the line is not about one person.
     pub by: &'a str,
 }
 
@@ -29,12 +29,12 @@ pub enum Kind<'a> {
     Left,
     /// Somebody has changed to this nickname.
     Renamed(&'a str),
-    /// The nicknames of people who are online, separated by a comma and a space. A long list leaves some names
-    /// out.
+    /// The nicknames of people who are online, separated by a comma and a space. If the list would be long, some
+    /// names are left out.
     Online(&'a str),
-    /// This many of the next lines were said before the client joined.
+    /// The number of history lines that follow. These lines were said before the client joined.
     History(usize),
-    /// Anything else that the server says by itself.
+    /// Any other notice from the server.
     Notice,
     /// `alice: hi` or `* alice waves`, with the text after the nickname.
     Message(&'a str),
@@ -61,7 +61,7 @@ impl<'a> ServerLine<'a> {
         if let Some(private) = line.strip_prefix('[') {
             let names = private.split_once("] ").and_then(|(names, _)| names.split_once(" -> "));
             return match names {
-                // Nobody can have the nickname `you`, so it can stand for the reader.
+                // Nobody can have the nickname `you`, so this word always means the receiving client.
                 Some((by @ "you", _)) => Self { kind: Kind::Private, by },
                 Some((by, "you")) if is_nickname(by) => Self { kind: Kind::Private, by },
                 _ => other,

@@ -1,8 +1,8 @@
-//! Unicode: properties of characters that `std` does not have. These are: which characters are combining marks,
-//! which are invisible, which do not occur in composed text, and which take two columns of a terminal.
+//! Unicode: four properties of characters that `std` does not have. A character may be a combining mark, be
+//! invisible, be absent from composed text, or take two columns of a terminal.
 //!
 //! Nicknames need the first three of these properties, and cleaning needs the second one. The client needs the
-//! first and the last to count columns, since most marks take no column of their own. `std` has the other
+//! first and the last one to count columns, since most marks take no column of their own. `std` has the other
 //! properties that this project needs: letters, digits, and upper and lower case.
 //!
 //! Source: the Unicode Character Database, version 18.0. A program made the tables from the properties
@@ -58,16 +58,17 @@ pub fn is_replaced_by_composition(c: char) -> bool {
     is_in(&NOT_COMPOSED, c)
 }
 
-/// Returns whether two characters may be another spelling of one character: `e` and U+0301 are `é`. The second
-/// follows the first, or there are only marks between them.
+/// Returns whether two characters may be another spelling of one character: for example, `e` and U+0301 are
+/// another spelling of `é`. The second character follows the first, or there are only marks between them.
 ///
 /// Returns `true` for all pairs that Normalization Form C composes into one character. To keep the table short,
 /// it also returns `true` for other pairs: for a Latin, Greek or Cyrillic letter and any mark from U+0300 to
 /// U+036F, and for some pairs that nobody writes.
 pub fn may_compose(first: char, second: char) -> bool {
     match second {
-        // U+0345 (iota below) belongs to Greek letters only, and its upper case is a letter of its own. So it
-        // counts as composing with every letter.
+        // U+0345 (iota below) is a mark for Greek letters, but its upper case is a letter. So folding would
+        // change this mark into a letter. U+0345 counts as composing with every letter, which keeps it out of all
+        // nicknames.
         '\u{345}' => first >= 'A',
         '\u{300}'..='\u{36F}' => is_in(&ALPHABETS, first),
         _ => COMPOSING
@@ -82,7 +83,7 @@ fn is_in(table: &[Range], c: char) -> bool {
     after > 0 && c <= table[after - 1].1
 }
 
-/// Parses a table at compile time. The table is written in order and as in the Unicode Character Database:
+/// Parses a table at compile time. The ranges are sorted, and have the format of the Unicode Character Database:
 /// `0300-036F` is a range, and `05BF` is a range of one code point. A table that does not have `N` ranges is an
 /// error.
 const fn table<const N: usize>(text: &str) -> [Range; N] {
@@ -117,8 +118,8 @@ const fn hexadecimal(mut text: &[u8]) -> (u32, &[u8]) {
     (number, text)
 }
 
-/// Latin, Greek and Cyrillic letters. Also the letters of Todhri, the only other script whose letters compose
-/// with marks from U+0300 to U+036F.
+/// Latin, Greek, Cyrillic and Todhri letters. No letters of other scripts compose with marks from U+0300 to
+/// U+036F.
 const ALPHABETS: [Range; 18] = table(
     "0041-02FF 0370-052F 1C80-1C8F 1D00-1DBF 1E00-1FFF 2071-209F 2126-214E 2160-2188 2C60-2C7F \
      A640-A69F A722-A7FF AB30-AB6F FB00-FB06 FF21-FF5A 105C0-105FF 10780-107BF 1DF00-1DFFF 1E030-1E08F",
