@@ -7,7 +7,7 @@
 //! 3. [`client`]: the client, with which a person or a script joins the room.
 //! 4. [`arguments`]: the parser for command lines.
 //! 5. [`system`]: the few system calls that `std` does not have.
-//! 6. [`relay`]: how several servers share one room. This part is optional. The server calls it in
+//! 6. [`relay`]: how several servers share one room. This part is optional. Most calls to it are in
 //!    [`server::order`].
 //!
 //! # The modules
@@ -17,11 +17,12 @@
 //!       │                    │
 //!    server ── relay      client         the two programs
 //!       └─────────┬──────────┘
-//!       protocol  │  arguments           what both speak: pure, no I/O of their own
+//!       protocol  │  arguments           what both programs use; no sockets
 //!               system                   the calls that std does not have; the only unsafe
 //! ```
 //!
-//! A module uses only modules that are below it in this picture. The server and the client do not use each other.
+//! A module uses only modules that are in its row or below it in this picture. The server and the client do not use
+//! each other.
 //! The server and the relay do use each other, since the relay is a separate part of the server. The tool that
 //! measures and attacks the server is in `tests/load`.
 //!
@@ -36,52 +37,60 @@
 //!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! Alice types `hello`. Her client sends the line.
+//! Alice types `hello`. The send thread of her client waits in `poll` for keys. It shows the line, since the server
+//! does not send it back, and sends it.
 //!
 //! 1. On the server, Alice has a [`session`](server::session), which runs in its own thread and blocks in `read`.
-//!    The session wakes, and waits until her [`rate`](server::rate) limit allows another line. It cuts the line
-//!    from the received bytes ([`protocol::framing`]), cleans the line ([`protocol::cleaning`]), and puts her
-//!    nickname in front of it ([`member`](server::member)). It does the same with all other lines from this `read`.
+//!    The session wakes. If her [`rate`](server::rate) limit does not allow another line yet, the session parks its
+//!    thread until it does. Then it cuts the line from the received bytes ([`protocol::framing`]), cleans the line
+//!    ([`protocol::cleaning`]), and puts her nickname in front of it ([`member`](server::member)). It does the same
+//!    with the further lines from this `read`, as far as the rate limit allows.
 //! 2. The session locks the [`outbox`](server::outbox), which contains the [`room`](server::room). The room adds
 //!    the lines to its history, and to the [`batch`](server::batch) that the writer sends next. Then the session
 //!    reads again. (A server that shares its room with other servers does this in two steps: see
 //!    [`server::order`].)
-//! 3. The [`writer`](server::writer) is one thread. It waits on the outbox until a session appends something. Then
-//!    it takes the whole batch and sends it. This is one *round*. Lines that arrive during a round are sent in the
-//!    next round. So no line ever waits for a batch to fill up.
+//! 3. The [`writer`](server::writer) is one thread. It waits on a condition variable of the outbox until a session
+//!    appends something. Then it takes the whole batch and sends it. This is one *round*. Lines that arrive during a
+//!    round are sent in the next round. So no line ever waits for a batch to fill up.
 //! 4. A batch contains each line once. Each recipient has its own *view* of the batch. A view leaves out the
 //!    recipient's own messages, and includes the answers that are for this recipient alone. The writer sends each
 //!    recipient its view, nearly always with one call. This call never blocks, although the socket itself is a
 //!    blocking socket: on Linux, the flag `MSG_DONTWAIT` makes only this call non-blocking.
 //! 5. The recipients are divided into [`parts`](server::part). In a small room, the writer sends to all parts. In a
-//!    large room, [helper threads](server::fan_out) on the other processors also take parts, until no part is left.
-//!    A batch also says who joins and who leaves. Before the round, the writer adds the clients that join to their
-//!    parts. After the round, it removes the clients that leave.
+//!    large room, it lays the parts on a table and wakes [helper threads](server::fan_out). All of them take parts
+//!    until no part is left, and the writer waits for the last helper. (In a flood, at most half of the processors
+//!    send, because the sessions need the others.) A batch also says who joins and who leaves. Before the round, the
+//!    writer adds the clients that join to their parts. After the round, it removes the clients that leave.
+//! 6. The receive thread of Bob's client blocks in `read`. It wakes and stores the line, and wakes the send thread
+//!    through a pipe. The send thread shows the line, so only one thread writes to the terminal.
 //!
 //! # What happens to a slow reader
 //!
-//! Bob's client stops reading. The buffer of his socket on the server fills up, and accepts only the beginning of
-//! his view.
+//! Bob's client stops reading. The server limits how much unsent text the kernel keeps for him. So his socket soon
+//! accepts only the beginning of his view, or nothing.
 //!
 //! 1. Bob is now [`behind`](server::behind). The thread that sent to Bob removes him from his part. After the
-//!    round, the writer copies the batch into the [`log`](server::log), and notes Bob's place in the log: the
-//!    number of the batch, and how many bytes of his view were sent.
-//! 2. The rounds continue without Bob. While any client is behind, the writer appends each further batch to the
-//!    log. All clients that are behind share this one copy.
-//! 3. The writer sets the flag `is_behind` of Bob's [`client`](server::client). Bob's session checks this flag
-//!    before each line that he has sent. While the flag is set, the session waits. So the server reads nothing from
-//!    a client that does not read.
+//!    round, the writer sets the flag `is_behind` of Bob's [`client`](server::client). It copies the common text of
+//!    the batch into the [`log`](server::log), and notes Bob's place in the log: the number of the batch, and how
+//!    many bytes of his view were sent.
+//! 2. Bob's session checks the flag before it acts on a line. While the flag is set, the session parks its thread.
+//!    So the server does not read from a client that does not read.
+//! 3. The rounds continue without Bob. While any client is behind, the writer appends the common text of each
+//!    further batch to the log. All clients that are behind share this one copy, and it is dropped once none of them
+//!    needs it. Text for Bob alone is kept with his place. Its amount has a limit of its own: above the limit, `/msg`
+//!    to Bob is refused.
 //! 4. The writer makes an *offer* to the slow readers, usually every 5 to 40 milliseconds: it asks `poll` which of
-//!    their sockets have space again, and sends to each of these sockets the text after the reader's place. The
-//!    writer does this even if there is no new batch. From time to time it also tries a socket that `poll` does not
-//!    report.
-//! 5. Once Bob has received the rest of the log, he is *current* again. The writer puts him back into his part, and
-//!    wakes his session. The next round sends to him as before.
-//! 6. Bob is disconnected if he receives nothing for ten seconds. He is also disconnected if the log is full and
-//!    drops a batch that he still needs. The writer closes his connection without a final line, and all others
-//!    receive `bob left the chat! (too slow)`.
-//! 7. If Bob's connection breaks, the next send to him fails, and the writer closes the connection. If Bob is
-//!    kicked, he has ten seconds to receive everything up to the notice of the kick.
+//!    their sockets have space again, and sends to each of these sockets the text after the reader's place. Until the
+//!    next offer is due, the writer waits on the outbox, as always. `poll` reports a socket only when a third of its
+//!    buffer is free. So from time to time the writer also tries a socket that `poll` does not report.
+//! 5. Once Bob's socket has accepted the rest of the log, he is *current* again. The writer puts him back into his
+//!    part, clears the flag, and wakes his session. The next round sends to him as before.
+//! 6. If Bob's socket accepts nothing for ten seconds, or if the log is full and drops a batch that he still needs,
+//!    he is too slow. The writer appends his leave to the outbox, so all others receive
+//!    `bob left the chat! (too slow)`. It shuts his connection down, which wakes his session, and the session ends.
+//! 7. If Bob's connection breaks, the next send to him fails. The writer shuts the connection down and wakes his
+//!    session. The session acts on the lines that it has read, and then appends his leave. If Bob leaves or is
+//!    kicked while he is behind, he has ten seconds to receive everything up to his final line.
 //!
 //! [`server`] explains how the server shuts down.
 //!
@@ -92,32 +101,34 @@
 //! 2. **One writer for each socket.** Once a client is in the room, only one thread at a time sends to it: the
 //!    writer, or the helper that has taken the client's part in this round. So no line is split, sent twice or
 //!    overtaken.
-//! 3. **No thread holds a lock while it uses a socket.** So no client can delay a thread that holds a lock.
-//! 4. **A slow reader delays nobody.** There is one exception: while more than half of the room is behind but still
-//!    reads, the writer waits after each round until these readers have caught up. It waits for at most 50
-//!    milliseconds.
+//! 3. **No thread of the server holds a lock while it sends or receives.** So no client can delay a thread that holds
+//!    a lock.
+//! 4. **A slow reader delays nobody.** There is one exception. If the log begins to fill, and more than half of the
+//!    clients are behind but still accept text, then the room is too fast for most of them. The writer waits after
+//!    each round until they have caught up, but for at most 50 milliseconds. It also lowers the limit of the outbox.
 //! 5. **A fast sender is slowed down.** The amount of text in the outbox is limited. At the limit, a session that
-//!    already has text in the outbox waits. While it waits it does not read, so TCP slows its client down. A
-//!    session that has no text in the outbox can always add one line.
-//! 6. **When one session ends, the others continue.** Each member leaves exactly once, and everybody is told.
+//!    already has text in the outbox waits until the writer takes the batch. While it waits it does not read, so TCP
+//!    slows its client down. A session that has no text in the outbox can always add one line.
+//! 6. **When one session ends, the others continue.** Each member leaves exactly once, and everybody is told, unless
+//!    the server itself ends.
 //!
 //! # Locks
 //!
 //! | lock | guards | held for | taken by |
 //! | --- | --- | --- | --- |
 //! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, one query, or the swap of the batch | sessions, writer, accept loop, console, history, the relay's reader |
-//! | [`Registry`](server::registry::Registry) | all connections by number | one query, or a copy of the list | sessions, accept loop, console |
+//! | [`Registry`](server::registry::Registry) | all connections by number | one change, one query, or a copy of the list | sessions, accept loop, console |
 //! | [`Shutdown`](server::shutdown::Shutdown) | the number of sessions that have lines in flight | one change of the number | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | how many lines an address may still send | one change of the number | sessions from that address, accept loop |
-//! | [`Bans`](server::operator::bans::Bans) | the banned addresses | one query, or a copy of the table | accept loop, console |
+//! | [`Bans`](server::operator::bans::Bans) | the banned addresses | one change, one query, or a copy of the table | accept loop, console |
 //! | the outbox of the [`Relay`](relay::Relay) | the records for the other servers, and how far this server has read the common log | one change | sessions, writer, accept loop, console, the relay's threads |
-//! | the table of [`FanOut`](server::fan_out::FanOut) | the parts that wait in this round, and the parts that are done | taking one part, or putting one back | writer, helpers |
+//! | the table of [`FanOut`](server::fan_out::FanOut) | the parts that wait in this round, and the parts that are done | laying the parts out, taking one, or putting one back | writer, helpers |
 //!
 //! These are the locks of the server. (The shutdown runs in the thread of the accept loop.) No thread ever holds
-//! two of these locks at once, so they need no lock order. Atomic flags use `Relaxed` ordering. Where the order of
-//! memory accesses matters, one of these locks ensures it, or the call that wakes a thread. The client has one
-//! lock, for everything that its two threads share: see [`client`]. (The flags of the [terminal](system::terminal)
-//! use `SeqCst`, since signal handlers set them.)
+//! two of these locks at once, so they need no lock order. Atomic flags use `Relaxed` ordering, since no other data
+//! depends on them: data that belongs together is behind one of these locks. The client has one lock, for everything
+//! that its two threads share: see [`client`]. (The flags of the [terminal](system::terminal) use `SeqCst`, since
+//! signal handlers set them.)
 //!
 //! # Where to see a pattern
 //!
@@ -127,10 +138,10 @@
 //! | one thread per client, and how it ends | [`server::session`] |
 //! | checking, taking and announcing a nickname under one lock | [`server::room`] |
 //! | many producers, one consumer, and batches that never wait to fill up | [`server::outbox`] |
-//! | backpressure: a full queue slows a fast sender down, and a quiet sender overtakes it | [`server::outbox`] |
+//! | backpressure: a full queue slows a fast sender down, but not a quiet sender | [`server::outbox`] |
 //! | never waiting for a slow reader, and still losing no text | [`server::behind`] |
 //! | sharing one job among all processors, in one order and without unsafe code | [`server::fan_out`] |
-//! | waking a thread that blocks in `accept`, in `read`, or in a wait | [`system::socket`], [`server::client`] |
+//! | waking a thread that waits for connections, for input, or for another thread | [`system::socket`], [`server::client`] |
 //! | a signal handler that does nothing but write a byte | [`system::signal`] |
 //! | closing a socket so that the final line still arrives | [`server::session`], [`server::writer`] |
 //! | ending ten thousand threads within three seconds | [`server::shutdown`] |
@@ -138,8 +149,9 @@
 //!
 //! # What is deliberately absent
 //!
-//! This project deliberately has no async runtime, no event loop, no permanently non-blocking connections, no queue
-//! or writer thread for each client, no timer thread, no accounts, no encryption, no channels, and no crates.
+//! This project deliberately has no async runtime, no event loop, no queue or writer thread for each client, and no
+//! timer thread. A client's connection is never made non-blocking for more than one call. The chat has no accounts, no
+//! encryption, and only one room. There are no crates.
 
 pub mod protocol;
 

@@ -21,17 +21,17 @@
 //!    [`log`].
 //!
 //! The [`registry`] lists all connections. The [`shutdown`] ends them. The [`operator`] module is for the
-//! person who runs the server. All threads share the data in [`shared`].
+//! person who runs the server. Most threads use the data in [`shared`].
 //!
 //! | thread | does | started by | ended by | joined by |
 //! | --- | --- | --- | --- | --- |
 //! | the thread that calls [`Server::run`] | accepts connections, then shuts the server down | `main` | the end of the program | |
-//! | `client-N`, one for each client | runs a session | the accept loop | its client, or the shutdown | [`Server::run`] |
+//! | `client-N`, one for each client | runs a session | the accept loop | its client, the login deadline, the writer, the console, or the shutdown | [`Server::run`] |
 //! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
 //! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
 //! | `history` | saves the history | [`Server::bind`] | the farewell | nobody: [`Server::run`] waits half a second at most |
-//! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | nobody: as `history` |
-//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | nobody: as `history` |
+//! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | nobody: see `history` |
+//! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | nobody: see `history` |
 //! | `console` | executes the operator's commands | [`Server::run`] | the end of the program | nobody |
 //! | `terminal`, `fifo` | read lines for the console | [`Server::run`] | the end of their input | nobody: nothing can wake them |
 //!
@@ -40,23 +40,26 @@
 //!
 //! # The shutdown
 //!
-//! 1. One byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit`
+//! 1. A byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit`
 //!    writes it. The writer and the relay's threads write it when they end. The accept loop waits in `poll` for
 //!    new connections and for this pipe. It wakes and returns, and [`Server::run`] closes the listeners.
-//! 2. [`shut_down`] runs in the same thread. From now on no session cuts a further line from its input.
-//!    [`shut_down`] wakes the sessions that wait for a rate token, and the sessions whose clients are behind.
-//!    It waits until every line that was cut is in the outbox. The last session with such a line wakes
-//!    [`shut_down`]. Then [`shut_down`] appends the farewell and closes the outbox. This wakes the sessions
-//!    that wait for space in the outbox. (If the room is shared, [`Shared::close`] first informs the other
+//! 2. [`shut_down`] runs in the same thread. From now on no session begins to cut lines. A session that is
+//!    already cutting has lines *in flight*: it appends them to the outbox. [`shut_down`] wakes the sessions that
+//!    wait for a rate token, and the sessions whose clients are behind. These sessions read nothing more until
+//!    step 4, so the writer gets the processor. [`shut_down`] waits until no session has lines in flight. The
+//!    last such session wakes it. Then it appends the farewell and closes the outbox, which wakes the writer.
+//!    (After 0.8 seconds, [`shut_down`] stops waiting. If a session still waits for space in the outbox then, the
+//!    close wakes it, and its lines are lost. If the room is shared, [`Shared::close`] first informs the other
 //!    servers.)
 //! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to all others,
-//!    in the last batch. Slow readers that still read receive the rest, until a deadline. Then the writer and its
-//!    helpers end. The writer drops the sender of a channel, and this wakes [`shut_down`]. If the writer is
-//!    late, [`shut_down`] shuts down all connections, and each further send fails at once.
-//! 4. [`shut_down`] shuts down the sending half of each connection. The peers have half a second to close their
-//!    side. [`shut_down`] also wakes the sessions that still wait. Each session reads and discards input until
-//!    its peer has closed. Then [`shut_down`] shuts down the connections that are left. This wakes every
-//!    session that still blocks in `read`.
+//!    in the last batch. Each of them then shuts down the sending half of these connections. Slow readers receive
+//!    the rest of the log, until a deadline, or until none of them has accepted anything for 1.5 seconds. Then the
+//!    writer and its helpers end. The writer drops the sender of a channel, and this wakes [`shut_down`]. If the
+//!    writer is late, [`shut_down`] shuts down all connections, and each further send fails at once.
+//! 4. [`shut_down`] shuts down the sending half of the connections that are left, and wakes the sessions that wait
+//!    since step 2. Each session reads and discards input until its peer has closed. [`shut_down`] waits until the
+//!    registry is empty, but for half a second at most. The last session that ends wakes it. Then [`shut_down`]
+//!    shuts down the connections that are left. This wakes every session that still blocks in `read`.
 //! 5. [`Server::run`] joins the writer, its helpers and all sessions. Then it waits until the threads `history`
 //!    and `log` and the relay's threads have written their last lines. It waits for each of them half a second
 //!    at most.
@@ -64,8 +67,8 @@
 //!    (A panic of a helper makes the writer panic, too.) The end of the process ends the threads that nobody
 //!    joins.
 //!
-//! Every step has a deadline, so the shutdown takes three seconds at most: see [`shutdown`]. A second signal
-//! ends the process at once if it arrives more than a second after the first.
+//! Every step has a deadline, so the shutdown takes three seconds at most: see [`shutdown`]. If SIGINT or SIGTERM
+//! arrives again more than a second later, the process ends at once.
 
 use std::fmt;
 use std::fs::{self, File};
