@@ -5,6 +5,7 @@
 //! [`Program`] is dropped, its process is killed and waited for.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
-use super::{DEADLINE, Transcript};
+use super::{DEADLINE, Transcript, poll_until};
 
 /// How many server commands have been built so far.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -21,6 +22,28 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// test fails if the server has a certain bug.
 pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
+}
+
+/// Sends a process a signal. The signal's name is given without `SIG`. After `STOP`, waits until every thread of the
+/// process has stopped: until the first thread handles this signal, the others run on.
+#[track_caller]
+pub(crate) fn send_signal(pid: u32, signal: &str) {
+    let kill = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+    assert!(kill.is_ok_and(|status| status.success()), "kill -{signal} {pid}");
+    if signal == "STOP" {
+        poll_until("the process has stopped", || has_stopped(pid).then_some(()));
+    }
+}
+
+/// Whether every thread of a process has stopped. Only `/proc` shows this. Without it, this is assumed.
+fn has_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    // The state follows the name, which is in parentheses and can itself contain parentheses.
+    let is_stopped =
+        |stat: String| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'));
+    threads
+        .flatten()
+        .all(|thread| fs::read_to_string(thread.path().join("stat")).is_ok_and(is_stopped))
 }
 
 /// Returns the path of the client's binary, or the path in `CHAT_CLIENT`.
@@ -184,8 +207,7 @@ impl Program {
             "{} has exited: its id may belong to another process",
             self.name
         );
-        let kill = Command::new("kill").args([format!("-{signal}"), self.pid.to_string()]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "kill -{signal} {}", self.pid);
+        send_signal(self.pid, signal);
     }
 
     /// Returns whether the program still runs, without waiting for it.

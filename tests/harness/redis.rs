@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use super::process::send_signal;
 use super::{Directory, free_port, poll_until};
 
 /// Returns the name of the engine's program.
@@ -128,9 +129,7 @@ impl Redis {
 
     /// Sends the engine a signal. The signal's name is given without `SIG`.
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.process.as_ref().expect("the engine runs").0.id().to_string();
-        let kill = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "kill -{signal}");
+        send_signal(self.process.as_ref().expect("the engine runs").0.id(), signal);
     }
 
     /// Sends the engine a signal that ends it, and waits until it has exited.
