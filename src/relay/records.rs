@@ -6,7 +6,7 @@
 //! R C NICK FOLDED            client C wants another nickname
 //! S C TEXT      A C TEXT     client C says TEXT, or performs an action
 //! T C FOLDED ASKED TEXT      a private message; ASKED is the recipient as typed
-//! L C q|l|s|k                client C leaves: it has quit, was lost, was too slow, or was kicked
+//! L C q|l|s|k                client C leaves: quit, lost, too slow or kicked
 //! N TEXT                     the operator sends a notice to everyone
 //! B                          a beat: the server is alive
 //! X                          the server closes
