@@ -15,28 +15,30 @@ use crate::random::Random;
 use crate::siege::Field;
 use crate::stranger::Stranger;
 
-/// How long an attacker floods a connection, waits, or sends single bytes in one round.
+/// The time for which an attacker floods a connection, waits, or sends single bytes in one round.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// The pause between two turns of `murmur`. Its clients send as much as the server allows, and read little.
 const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 
-/// How long one round of `murmur` lasts. It is so long because its clients fall behind only when the system's
-/// buffers for them are full.
+/// The duration of one round of `murmur`. The round is long because the clients fall behind only when the
+/// system's buffers for them are full.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// A round of `gush`: how many clients send all that they may and then leave, how long this may take, and the
-/// pause after it. The clients send more than the system's buffers for a reader can store. The pause limits the
-/// rate of the attack, because the server does not limit the rate of addresses on its own machine.
+/// The number of clients that send as much as the server allows, and then leave, in one round of `gush`. They
+/// send more than the system's buffers for a reader can store.
 const GUSH_LEAVERS: usize = 120;
+/// The time after which no more of these clients are started in the round.
 const GUSH_TIME: Duration = Duration::from_secs(3);
+/// The pause after a round of `gush`. It limits the rate of the attack, because the server does not limit the
+/// rate of addresses on its own machine.
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
-/// How long a patient reader reads while other clients stall, and how long it pauses before that.
+/// The time for which a patient reader reads while other clients stall, and its pause before that.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
-/// How long a client stalls. The server disconnects it after ten seconds.
+/// The time for which a client stalls. The server disconnects a stalled client after ten seconds.
 const STALL: Duration = Duration::from_secs(15);
 
 /// An attack and its name.
@@ -73,7 +75,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "asker", what: "questions at the prompt", threads: 1, round: asker },
 ];
 
-/// Joins, and sends these bytes again and again for a round. Reads and discards what arrives.
+/// Joins, and sends `bytes` again and again for the time of a round. Reads and discards what arrives.
 fn pour(field: &Field, attack: &str, bytes: &[u8]) -> Result<(), String> {
     let Some(stranger) = Stranger::join(field, attack)? else { return Ok(()) };
     pour_from(field, stranger, bytes)
@@ -86,13 +88,14 @@ fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), 
         scope.spawn(|| Stranger::drain(&stream));
         let end = Instant::now() + ROUND;
         let short = Some(Duration::from_millis(100));
-        // If this fails, a write only takes longer.
+        // If this fails, a write may only take longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
             // This may fail, because the server may slow the attacker down or disconnect it.
             let _ = stranger.send(bytes);
         }
-        // Wakes the reading thread. This fails if the server has closed, which also wakes the reading thread.
+        // Wakes the reading thread. This fails if the server has closed the connection, which also wakes the
+        // reading thread.
         let _ = stream.shutdown(Shutdown::Both);
     });
     Ok(())
@@ -192,9 +195,9 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Each client has a long name, has used up its rate limit, and reads nothing. Its input buffer in the server is
-/// full of lines. If the server delivered all of its input before it ended, it would have to deliver all of these
-/// lines. If this is the only attack, it takes all places of the server.
+/// Each client has a long name, has used up its rate limit, and reads nothing. Its input buffer in the server
+/// is full of lines. A server that delivered all buffered input before it exits would have to deliver all of
+/// these lines. If `hoard` is the only attack, its clients use all connections that the server accepts.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -220,7 +223,8 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
         let Some(stranger) = Stranger::join_as(field, &name)? else { break };
         let stream = stranger.stream.into_inner();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // One line has the greatest length. The other line reaches the greatest length when the server cleans it.
+        // One line has the maximum length. The other line reaches the maximum length when the server cleans
+        // it.
         let texts = ["y".repeat(970), "\x1b".repeat(323)];
         strangers.push((stream, texts.map(|text| format!("/msg {name} {text}\n")).concat()));
     }
@@ -239,15 +243,15 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Some clients send all that they may, and leave at once. A patient reader must receive all of their lines, and
-/// a notice of each leave. The reader must not be disconnected because of these clients.
+/// Some clients send as much as the server allows, and leave at once. A patient reader must receive all of
+/// their lines, and a notice of each leave. The reader must not be disconnected because of these clients.
 fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "gush-reader")? else { return Ok(()) };
     let (start, mut unheard) = (Instant::now(), HashMap::new());
     for _ in 0..GUSH_LEAVERS {
         let mut leaver = Stranger::connect(field)?;
         let name = field.nickname("gush");
-        // Either one line that reaches the greatest length when the server cleans it, or many short lines.
+        // Either one line that reaches the maximum length when the server cleans it, or many short lines.
         let (line, times) = match random.below(4) {
             0 => ("\x1b".repeat(341), 1),
             _ => ("m".repeat(90), 198),
@@ -300,8 +304,8 @@ fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Many clients send bursts of private messages to a client that reads only later. It must receive all of these
-/// messages.
+/// Many clients send bursts of private messages to a client that reads only later. This client must receive
+/// all of these messages.
 fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
     const TIMES: usize = 190;
     let victim = field.nickname("whisper");

@@ -1,4 +1,4 @@
-//! One client: its connection, and the lines that it receives, from its login to its end.
+//! One client: its connection, and the lines that it receives, from its login to the end of its connection.
 //!
 //! A client never waits for input: a reader thread calls [`Client::read`] again and again. `protocol::framing` is
 //! not used here, because it would examine every byte. To count messages, it is enough to find the last line end
@@ -19,38 +19,39 @@ use crate::senders::sent_at;
 use chat::protocol::replies::{CONNECTED, ENTER_NICKNAME, NOTICE_PREFIX};
 use chat::system::socket::connect;
 
-/// How long connecting may take. When many clients connect at once, the listen backlog of a server can overflow.
-/// Then the system tries again after 1, 3, 7 and 15 seconds.
+/// The maximum time for connecting. When many clients connect at once, the listen backlog of a server can
+/// overflow. Then the system tries again after 1, 3, 7 and 15 seconds.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client that pauses does so once in this many reads, on average.
+/// The average number of reads between two pauses, for a client that pauses.
 const READS_A_PAUSE: usize = 64;
-/// A pause is shorter than this, in milliseconds. During a pause more bytes arrive than fit into the socket
-/// buffers, so the server has to keep the rest. A server disconnects a reader only after a much longer time.
+/// The upper limit for a pause, in milliseconds. During a pause more bytes arrive than fit into the socket
+/// buffers, so the server has to keep the rest. A server waits much longer before it disconnects a client
+/// that does not read.
 const MAX_PAUSE_MILLIS: usize = 400;
 
-/// A visitor leaves after this many messages...
+/// The number of messages after which a visitor leaves.
 const VISIT_MESSAGES: u64 = 500;
-/// ...or when nothing has come for this long.
+/// The time without input after which a visitor leaves.
 const VISIT_SILENCE: Duration = Duration::from_millis(200);
 
 /// Every join notice contains this character once. No message of a run contains it.
 const NOTICE_MARK: u8 = b'!';
 
-/// The phase that a client is in.
+/// The current phase of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Phase {
-    /// Has sent its nickname, and waits for the list of members.
+    /// The client has sent its nickname, and waits for the list of members.
     Joining,
-    /// Has joined, and waits for the roll call.
+    /// The client has joined, and waits for the roll call.
     Joined,
-    /// Receives messages, and waits for the closing line.
+    /// The client receives messages, and waits for the closing line.
     Talking,
-    /// Has received the closing line.
+    /// The client has received the closing line.
     Closed,
-    /// Has received nothing for too long.
+    /// The client has received nothing for too long.
     Silent,
-    /// Its connection has ended.
+    /// The client's connection has ended.
     Gone,
 }
 
@@ -58,9 +59,9 @@ pub(crate) enum Phase {
 pub(crate) enum Tally {
     /// Nothing.
     Count,
-    /// How long each message took, and how many stamps were damaged.
+    /// The time that each message took, and the number of damaged stamps.
     Latencies(Histogram, u64),
-    /// All lines, and how long each message took.
+    /// All lines, and the time that each message took.
     Lines(Inspector, Histogram),
 }
 
@@ -73,19 +74,19 @@ pub(crate) struct Client {
     /// The start of a line whose end has not arrived yet.
     rest: Vec<u8>,
     pub(crate) phase: Phase,
-    /// The phase in which the talking ended for this client.
+    /// The phase that the client entered when its talking ended.
     pub(crate) end: Phase,
-    /// How many joins the client knows of: all members when it joined, including itself, and each join notice
-    /// after that.
+    /// The number of joins that the client knows of: all members when it joined, including itself, and each
+    /// join notice after that.
     pub(crate) notices: u64,
     pub(crate) received: u64,
     pub(crate) tally: Tally,
     began: Instant,
-    /// How long the login took.
+    /// The time that the login took.
     pub(crate) login: Duration,
-    /// When the client had received everything.
+    /// The moment when the client had received all messages.
     pub(crate) arrived: Option<Instant>,
-    /// When the talking ended for this client.
+    /// The moment when the talking ended for this client.
     pub(crate) ended: Instant,
     last_heard: Instant,
     paused_until: Instant,
@@ -144,7 +145,7 @@ impl Client {
         })
     }
 
-    /// Reads once, without waiting. Returns how many bytes were read.
+    /// Reads once, without waiting. Returns the number of bytes that were read.
     pub(crate) fn read(&mut self, run: &Run, buffer: &mut [u8]) -> usize {
         let now = Instant::now();
         let talking = self.phase == Phase::Talking;
@@ -191,7 +192,8 @@ impl Client {
         match self.phase {
             Phase::Joined => {
                 self.notices += count(lines, NOTICE_MARK);
-                // No line follows the roll call yet, because nobody talks before everyone has seen it.
+                // No line follows the roll call yet, because nobody talks before everyone has received the
+                // roll call.
                 if lines.trim_ascii_end().ends_with(run.roll_call.as_bytes()) {
                     self.phase = Phase::Talking;
                     run.ready.fetch_add(1, Relaxed);
@@ -286,7 +288,7 @@ impl Client {
     }
 }
 
-/// Records how long each message took. Returns how many there were.
+/// Records how long each message took. Returns the number of messages.
 fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
     let now = run.epoch.elapsed();
     let mut messages = 0;
@@ -301,8 +303,7 @@ fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -
     messages
 }
 
-/// Inspects each line, and records how long each message took. Returns how many of the lines were expected
-/// messages.
+/// Inspects each line, and records how long each message took. Returns the number of expected messages.
 fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut Histogram) -> u64 {
     let now = run.stamp();
     let mut messages = 0;

@@ -22,13 +22,14 @@ use chat::arguments::UsageError;
 use chat::system::descriptor;
 use chat::system::socket::connect;
 
-/// The most reader threads. A single reader thread can read some gigabytes a second, more than a server sends.
+/// The maximum number of reader threads. A single reader thread can read some gigabytes a second, more than a
+/// server sends.
 const MAX_READERS: u32 = 4;
 
-/// How often the progress line is printed. A shorter run prints none.
+/// The interval at which the progress is printed. A run that is shorter than this prints no progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a server may take to close the connections of clients that leave.
+/// The maximum time for a server to close the connections of clients that leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no report.
@@ -36,7 +37,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum Failure {
     /// The options do not allow the run.
     Usage(UsageError),
-    /// The run failed. This line says why.
+    /// The run failed. The text says why.
     Failed(String),
 }
 
@@ -114,7 +115,7 @@ impl Run {
             self.wait("settling", || sender.is_finished() || self.are_done())?;
             if let Some(server) = server.take() {
                 self.settle()?;
-                // Here the server's farewell ends the talking, and not the closing line.
+                // In this case the server's farewell ends the talking, instead of the closing line.
                 outcome.ended = Some(siege::stop(self, server).0);
             }
             findings.siege = Some(outcome);
@@ -140,16 +141,16 @@ impl Run {
         Ok(Report::new(self, findings))
     }
 
-    /// How many threads read for all clients. The readers use half of the cores, and leave the other half to the
-    /// server. In a siege the attackers need cores too. There a single reader would often have to wait for a
-    /// core.
+    /// The number of threads that read for all clients. The readers use half of the cores, and leave the
+    /// other half to the server. In a siege the attackers need cores too, and a single reader would often
+    /// have to wait for a core. So a siege has the maximum number of readers.
     fn readers(&self) -> u32 {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let half = u32::try_from(cores / 2).map_or(MAX_READERS, |half| half.clamp(1, MAX_READERS));
         if self.options.siege.is_some() { MAX_READERS } else { half }
     }
 
-    /// How many clients stay from the beginning of the run to its end.
+    /// The number of clients that stay from the beginning of the run to its end.
     fn members(&self) -> u32 {
         self.options.clients + self.options.stalled
     }
@@ -239,7 +240,7 @@ impl Run {
         self.options.pid.as_deref().and_then(|pid| Sample::of(pid).ok())
     }
 
-    /// Says an action as the first client. All clients receive an action, even its sender.
+    /// Sends an action as the first client. All clients receive an action, even its sender.
     fn say_first(&self, text: &str) {
         if let Some(stream) = self.streams.first().and_then(OnceLock::get) {
             senders::write_all(self, stream, format!("/me {text}\n").as_bytes());

@@ -1,9 +1,9 @@
 //! The integrity check: judges whether the received lines are right. This module is pure: it uses no socket, no
 //! thread and no clock.
 //!
-//! Every text of a run can be computed from the header at its start. So the line alone shows whether it is
-//! complete and unchanged. [`Inspector`] judges the lines of one receiver. [`common_order`] finds out whether
-//! several receivers saw their lines in one common order.
+//! Every text of a run starts with a header from which the rest of the text can be computed. So a line alone
+//! shows whether it is complete and unchanged. [`Inspector`] judges the lines of one receiver.
+//! [`common_order`] finds out whether several receivers saw their lines in one common order.
 //!
 //! Notices and actions are not checked here.
 
@@ -16,8 +16,8 @@ use chat::protocol::replies::{NOTICE_PREFIX, SHUTTING_DOWN};
 use crate::nickname;
 use crate::random::Random;
 
-/// Every message contains this mark once; here it is the last byte. No notice contains the mark. So the number of
-/// marks is the number of messages.
+/// Every message contains this mark once. In the texts of this module, the mark is the last byte. No notice
+/// contains the mark. So the number of marks is the number of messages.
 pub(crate) const MARK: u8 = b'~';
 
 /// The shortest text: a header of 25 bytes, six letters and the mark.
@@ -26,10 +26,11 @@ pub(crate) const MIN_TEXT_BYTES: usize = 32;
 /// The start of the attackers' nicknames.
 pub(crate) const ATTACKER_PREFIX: &str = "x-";
 
-/// The most texts of one sender: the header has no more numbers.
+/// The maximum number of texts from one sender: the header has six hexadecimal digits for the number of a
+/// text.
 pub(crate) const MAX_TEXTS: u32 = 1 << 24;
 
-/// The letters from which texts are cut. They are random, so no two pieces are the same.
+/// The letters from which texts are cut. They are random, so different pieces are unlikely to be equal.
 const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
     let mut letters = [0; 2 * MAX_MESSAGE_BYTES];
     let (mut random, mut letter) = (Random::new(1), 0);
@@ -46,9 +47,9 @@ pub(crate) struct Texts {
     /// The run's number. It distinguishes the texts of this run from those of an earlier run, which may still be
     /// in the server's history.
     pub(crate) run: u32,
-    /// How many clients send. The senders are the clients whose numbers are below this.
+    /// The number of clients that send. The senders are the clients whose numbers are below this.
     pub(crate) senders: u32,
-    /// The longest text, in bytes; the lengths go from [`MIN_TEXT_BYTES`] up to this.
+    /// The maximum length of a text, in bytes. The minimum is [`MIN_TEXT_BYTES`].
     pub(crate) max_bytes: usize,
 }
 
@@ -79,9 +80,9 @@ impl Texts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sender: u32,
-    /// The number of the text among those of its sender, from 0.
+    /// The number of the text among the texts of its sender, counted from 0.
     pub(crate) number: u32,
-    /// When the text was sent, in microseconds. The clock starts again at 0 after 2^32 microseconds.
+    /// The time when the text was sent, in microseconds. The clock starts again at 0 after 2^32 microseconds.
     pub(crate) stamp: u32,
 }
 
@@ -134,7 +135,8 @@ pub(crate) struct Inspector {
     client: Option<u32>,
     /// For each sender, one more than the highest number that has arrived.
     next: Vec<u32>,
-    /// Lines that were skipped. Those that arrive later are reordered. Those that never arrive are lost.
+    /// The lines that were skipped. A skipped line that arrives later is reordered. A skipped line that never
+    /// arrives is lost.
     missing: BTreeSet<Line>,
     order: Vec<Line>,
     faults: Faults,
@@ -226,8 +228,8 @@ impl Inspector {
         self.expected_text == text
     }
 
-    /// Ends the inspection. `messages` is how many lines of each sender were expected. `None` means that nobody
-    /// knows how many lines the server has read. Then only gaps between lines count as lost.
+    /// Ends the inspection. `messages` is the expected number of lines from each sender. `None` means that
+    /// this number is unknown, so that only gaps between lines count as lost.
     pub(crate) fn finish(mut self, messages: Option<u32>) -> Findings {
         if let Some(client) = self.client {
             let others = (0..).zip(&self.next).filter(|&(sender, _)| sender != client);
@@ -255,9 +257,10 @@ fn is_stranger(from: &[u8]) -> bool {
 /// Finds the common order of all lines. Each receiver saw this order without its own lines. Returns `None` if
 /// there is no common order.
 ///
-/// `receivers` has the number of each receiver, and the order that [`Inspector::finish`] returned for it. A line
-/// is the next one in the common order if it is next for all receivers except its sender. So it must be next for
-/// one of the first two receivers. If neither of the two has such a line, the receivers contradict each other.
+/// `receivers` contains the number of each receiver, and the order that [`Inspector::finish`] returned for
+/// this receiver. A line is next in the common order if it is next for all receivers except its sender. At
+/// least one of the first two receivers is not the sender. So if neither of the two has such a line, the
+/// receivers contradict each other.
 pub(crate) fn common_order(receivers: &[(u32, Vec<Line>)]) -> Option<Vec<Line>> {
     let sent_by = |client: u32, line: Line| client == line.0;
     let mut order = Vec::new();

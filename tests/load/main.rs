@@ -7,12 +7,12 @@
 //!                              share       attackers, in a siege  threads of their own, blocking
 //! ```
 //!
-//! A run has five steps. First, all clients join. Second, the first client says a line that everyone sees, the
-//! *roll call*. All join notices and the history come before this line. Third, the senders send their messages.
-//! Fourth, when the first client has received all messages, it says the *closing line*. The server keeps one
-//! order of lines, so a client that has received the closing line must have received all messages. Last, all
-//! clients leave. A siege is also a run. In a siege, all clients talk at a human pace, and every line is checked,
-//! while attackers try to disturb the server.
+//! A run has five steps. First, all clients join. Second, the first client says a line that everyone sees,
+//! the *roll call*. Every client receives all join notices and the history before this line. Third, the
+//! senders send their messages. Fourth, when the first client has received all messages, it says the *closing
+//! line*. The server keeps one order of lines, so a client that has received the closing line must have
+//! received all messages. Last, all clients leave. A siege is also a run. In a siege, all clients talk at a
+//! human pace, and every line is checked, while attackers try to disturb the server.
 //!
 //! Reading order: [`options`], [`direct`], [`mod@run`], [`readers`], [`client`], [`senders`]; the pure
 //! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], which finds out whether a rate limit would

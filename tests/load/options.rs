@@ -92,13 +92,13 @@ const SCENARIOS: [(&str, Measure, [u32; 7]); 6] = [
 /// The time between two messages of a client in a siege.
 const SIEGE_PAUSE: Duration = Duration::from_secs(2);
 
-/// The most clients. Each client needs one of the 28,232 ports that Linux assigns to clients.
+/// The maximum number of clients. Each client needs one of the 28,232 ports that Linux assigns to clients.
 const MAX_CLIENTS: u64 = 28_000;
 
 /// The settings of a siege.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Siege {
-    /// How long the attacks last.
+    /// The duration of the attacks.
     pub(crate) time: Duration,
     /// Whether the server is stopped in the middle of the attacks.
     pub(crate) ends: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Siege {
     pub(crate) attack: Option<String>,
 }
 
-/// How to measure.
+/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     /// The scenario's name.
@@ -121,30 +121,30 @@ pub(crate) struct Options {
     pub(crate) pid: Option<String>,
     /// Whether every second client stops reading now and then.
     pub(crate) pauses: bool,
-    /// How many clients read.
+    /// The number of clients that read.
     pub(crate) clients: u32,
-    /// How many of the clients send messages.
+    /// The number of these clients that also send messages.
     pub(crate) senders: u32,
-    /// How many messages each sender sends.
+    /// The number of messages that each sender sends.
     pub(crate) messages: u32,
-    /// The length of a message.
+    /// The length of a message, in bytes. In an integrity check, the maximum length.
     pub(crate) bytes: u32,
-    /// How many messages each sender sends per second; 0 means no limit.
+    /// The number of messages that each sender sends per second; 0 means no limit.
     pub(crate) rate: u32,
-    /// How many additional clients read nothing until the others are done.
+    /// The number of additional clients that read nothing until the others are done.
     pub(crate) stalled: u32,
-    /// How many clients may be joining at the same time.
+    /// The maximum number of clients that are joining at the same time.
     pub(crate) joining: u32,
-    /// How many additional clients join and leave again and again.
+    /// The number of additional clients that join and leave again and again.
     pub(crate) visitors: u32,
-    /// After this many seconds without a byte, a missing line counts as lost.
+    /// The number of seconds without a byte after which a missing line counts as lost.
     pub(crate) silence: u32,
     /// The seed for the random choices of the attacks.
     pub(crate) seed: u32,
-    /// How many connections a server that the siege starts accepts in addition to the clients' connections. The
-    /// attackers try to open more connections than this.
+    /// The number of connections that the siege's own server accepts in addition to the clients' connections.
+    /// The attackers try to open more connections than this.
     pub(crate) places: u32,
-    /// The bound for 99 of 100 deliveries in a siege, in milliseconds; 0 means no bound.
+    /// The maximum time for 99 of 100 deliveries in a siege, in milliseconds; 0 means no bound.
     pub(crate) bound: u32,
     /// The settings of the siege. `None` if the scenario is not a siege.
     pub(crate) siege: Option<Siege>,
@@ -287,7 +287,8 @@ impl Options {
         broken.map_or(Ok(()), |(_, why)| Err(UsageError::new(why)))
     }
 
-    /// Returns the time between two messages of all senders together. `None` if the senders send without pauses.
+    /// Returns the time between two consecutive messages, counting the messages of all senders. `None` if the
+    /// senders send without pauses.
     pub(crate) fn interval(&self) -> Option<Duration> {
         if self.siege.is_some() {
             return SIEGE_PAUSE.checked_div(self.senders);

@@ -15,11 +15,12 @@ use crate::integrity::Findings;
 use crate::nickname;
 use crate::run::{Role, Run};
 
-/// The most bytes of one read. A line cannot be longer than this. Servers send lines of at most 64 KiB.
+/// The maximum number of bytes in one read. A received line cannot be longer than this. Servers send lines of
+/// at most 64 KiB.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// If a round reads fewer bytes than this per client, the thread sleeps. The server continues to write during the
-/// sleep, so the next reads return more bytes.
+/// A thread sleeps after a round that has read fewer bytes per client than this. The server continues to
+/// write during the sleep, so the next reads return more bytes.
 const LITTLE_BYTES: usize = 2048;
 
 /// The shortest sleep. The system makes each sleep about 50 µs longer.

@@ -22,10 +22,10 @@ pub(crate) struct Findings {
     /// The resources of the server and of this process at three moments: when one client had joined, when all
     /// clients had joined, and when all had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
-    /// How long it took until all clients had joined, and until all clients knew of all the others.
+    /// The time until all clients had joined, and the time until all clients knew of all the others.
     pub(crate) joined: Duration,
     pub(crate) told: Duration,
-    /// When the talking began, and when the closing line was said.
+    /// The moment when the talking began, and the moment when the closing line was sent.
     pub(crate) began: Option<Instant>,
     pub(crate) closing: Option<Instant>,
     /// The greatest delay of a message.
@@ -92,9 +92,9 @@ impl Totals {
             self.faults.add(Fault::Doubled, came.saturating_sub(expected));
         };
         compare(run.streams.len() as u64, client.notices);
-        // If the closing line was said, a client that has fallen silent has lost at least the closing line.
+        // If the closing line was sent, a client that has fallen silent has lost at least the closing line.
         compare(u64::from(client.end == Phase::Silent && closed), 0);
-        // The server may disconnect a stalled client. Then its messages are not compared.
+        // The server may disconnect a stalled client. Then the client's messages are not compared.
         if !matches!(client.tally, Tally::Lines(..)) && (client.role == Role::Member || !left) {
             compare(expected, client.received);
         }
@@ -203,7 +203,8 @@ impl Report {
         }
         let bound = Duration::from_millis(options.bound.into());
         let is_late = !bound.is_zero() && totals.latencies.per_mille(990) > bound;
-        // A server that this program started ends with its farewell. So there the closing line is not needed.
+        // A server that this program started ends with its farewell. So the closing line is not needed in
+        // this case.
         let ok = totals.faults == Faults::default()
             && totals.disconnected == 0
             && (closed || options.starts_server())
@@ -241,7 +242,7 @@ impl Report {
         Self { ok, figures, bars: timed.bars() }
     }
 
-    /// Returns whether everything arrived, once, whole and in order.
+    /// Returns whether the run has passed: everything has arrived, once, whole and in order.
     pub(crate) fn ok(&self) -> bool {
         self.ok
     }

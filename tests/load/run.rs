@@ -1,4 +1,5 @@
-//! A run: the data that all of its threads share. The threads use it to tell each other their progress.
+//! A run: the data that all of its threads share. Through this data, the threads tell each other their
+//! progress.
 
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
@@ -34,34 +35,36 @@ pub(crate) struct Run {
     /// The moment from which the stamps in messages count.
     pub(crate) epoch: Instant,
     /// The connections by client number, for the threads that write. A second descriptor for each client
-    /// would halve the number of clients.
+    /// would halve the maximum number of clients.
     pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
     pub(crate) admitted: AtomicU32,
-    /// Four counters: how many clients have joined, have seen the roll call, have ended their talking, and are
-    /// gone.
+    /// Four counters: the clients that have joined, the clients that have received the roll call, the clients
+    /// whose talking has ended, and the clients that are gone.
     pub(crate) joined: AtomicU32,
     pub(crate) ready: AtomicU32,
     pub(crate) done: AtomicU32,
     pub(crate) gone: AtomicU32,
     pub(crate) received: AtomicU64,
-    /// How many messages the first client has received.
+    /// The number of messages that the first client has received.
     pub(crate) first_received: AtomicU64,
-    /// How many messages each sender sends. In a siege this number becomes known only when the senders stop.
+    /// The number of messages that each sender sends. In a siege this number becomes known only when the
+    /// senders stop.
     pub(crate) messages: AtomicU32,
-    /// The senders stop after the current turn of all senders, and store in `messages` how many messages each has
-    /// sent.
+    /// Whether the senders must stop. They stop after the current turn of all senders, and store in
+    /// `messages` the number of messages that each sender has sent.
     pub(crate) quiet: AtomicBool,
-    /// The members have received everything. Now the stalled clients read, and no more visitors join.
+    /// Whether the members have received everything. Once they have, the stalled clients read, and no more
+    /// visitors join.
     pub(crate) over: AtomicBool,
-    /// All threads of the run end.
+    /// Whether all threads of the run must end.
     pub(crate) closed: AtomicBool,
     failure: OnceLock<String>,
-    /// How many broken promises there were, apart from lost or wrong lines.
+    /// The number of broken promises, apart from lost or wrong lines.
     broken: AtomicU32,
 }
 
-/// The most broken promises that are printed. The first few are enough to see what is wrong.
+/// The maximum number of broken promises that are printed. The first few are enough to see what is wrong.
 const MAX_TOLD: u32 = 20;
 
 impl Run {
@@ -115,7 +118,7 @@ impl Run {
         }
     }
 
-    /// Returns how many promises were broken.
+    /// Returns the number of broken promises.
     pub(crate) fn broken(&self) -> u32 {
         self.broken.load(Relaxed)
     }
@@ -136,7 +139,7 @@ impl Run {
         }
     }
 
-    /// Returns how many messages a client must receive: all except its own.
+    /// Returns the number of messages that a client must receive: all messages except its own.
     pub(crate) fn expected(&self, client: u32) -> u64 {
         let others = self.options.senders - u32::from(client < self.options.senders);
         u64::from(others) * u64::from(self.messages.load(Relaxed))

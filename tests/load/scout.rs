@@ -14,11 +14,11 @@ use crate::stranger::Stranger;
 /// The scout's nickname. No client of a run has this nickname.
 const NICKNAME: &str = "u-scout";
 
-/// How many questions are sent at once. The number is small, because a server that limits the rate has to answer
-/// all of them before the scout can leave.
+/// The number of questions that are sent at once. The number is small, because a server with a rate limit has
+/// to answer all questions before the scout can leave.
 const AT_ONCE: u32 = 10;
 
-/// The scout asks at most this many questions. It is twice the burst that this chat's server allows.
+/// The maximum number of lines that the scout sends. This is twice the burst that this chat's server allows.
 const MAX_LINES: u32 = 400;
 
 /// If the answers to one set of questions take longer than this, there is a limit. Without a limit they take
@@ -47,7 +47,7 @@ pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
 
 struct Scout {
     stranger: Stranger,
-    /// How many lines the scout has sent.
+    /// The number of lines that the scout has sent.
     sent: u32,
 }
 
@@ -88,7 +88,8 @@ impl Scout {
     fn limit(&mut self, lines: u32) -> Option<(u32, f64)> {
         while self.sent < lines {
             let at_once = self.sent;
-            // A slow answer is confirmed by a second one, because the machine may be busy for a moment.
+            // Slow answers count only if the next answers are slow too, because the machine may be busy for a
+            // moment.
             if self.ask()? > SLOW {
                 let took = self.ask()?;
                 if took > SLOW {
@@ -113,7 +114,7 @@ impl Scout {
 
     /// Leaves, and waits until the server has noticed.
     fn leave(mut self) {
-        // This fails if the server has already closed.
+        // This fails if the server has already closed the connection.
         let _ = self.send("/quit\n");
         self.stranger.end_input();
         while self.line().is_some() {}

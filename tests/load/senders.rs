@@ -14,10 +14,10 @@ use crate::integrity::{MARK, Text};
 use crate::options::Measure;
 use crate::run::Run;
 
-/// How many bytes a sender without a rate sends in a turn.
+/// The number of bytes that a sender without a rate sends in a turn.
 const TURN_BYTES: u32 = 16 * 1024;
 
-/// How long a sender waits for space in its connection. This is much less than the time that it takes to empty a
+/// The pause before another attempt to write to a full connection. It takes the server much longer to empty a
 /// full connection.
 const FULL_SLEEP: Duration = Duration::from_micros(200);
 
@@ -66,8 +66,8 @@ pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// Appends a message with its line end. The message is a text of the integrity check, or a mark, a stamp if
-/// deliveries are timed, and filler.
+/// Appends a message with its line end. In an integrity check, the message is a text that can be checked.
+/// Otherwise the message consists of a mark, a stamp (only if deliveries are timed) and filler.
 fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     if run.options.measure == Measure::Check {
         run.texts.append(Text { sender, number, stamp: run.stamp() }, to);

@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::proc::memory_of;
 
-/// How long the server may take to end. It promises to end within three seconds.
+/// The maximum time for the server to end. The server promises to end within three seconds.
 const MAX_END_TIME: Duration = Duration::from_secs(5);
 
-/// How often this program checks whether the server has ended.
+/// The interval at which this program checks whether the server has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// The text in the log for a panic of a client's thread.
+/// The text that the server logs after a panic of a client's thread.
 const FAULT: &str = "Internal error";
 
 /// A running server. Dropping this value kills the server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
-    /// The thread that reads the log. It ends when the server has ended, and returns the logged faults.
+    /// The thread that reads the log. The thread ends when the server has ended, and returns the logged
+    /// faults.
     log: Option<JoinHandle<Vec<String>>>,
 }
 

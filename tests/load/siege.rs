@@ -19,52 +19,53 @@ use crate::random::Random;
 use crate::run::Run;
 use crate::server::Server;
 
-/// How many seconds a server that the siege starts waits for a nickname. It is short, so that some attackers
-/// reach this deadline.
+/// The number of seconds for which the siege's own server waits for a nickname. The time is short, so that
+/// some attackers reach this deadline.
 const LOGIN_TIMEOUT: &str = "3";
 
-/// How often the main thread checks whether the siege is over, and measures the server's resources.
+/// The interval at which the main thread checks whether the siege is over, and measures the server's
+/// resources.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The pause of an attacker between two rounds.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How long the server may take to release its resources after the attacks. It promises to notice a vanished peer
-/// within two minutes.
+/// The maximum time for the server to release its resources after the attacks. The server promises to notice
+/// a vanished peer within two minutes.
 const HEAL_TIME: Duration = Duration::from_secs(150);
 
-/// How much more memory the server may use after the siege than before, in KiB. The allocator keeps some memory
-/// of threads that have ended. A leak would grow beyond this with time.
+/// The maximum growth of the server's memory from before the siege to after it, in KiB. The allocator keeps
+/// some memory of threads that have ended. In the course of time, a leak would exceed this limit.
 const MAX_KEPT_KIB: u64 = 128 << 10;
 
-/// How much more memory the server may use during the siege than before, in KiB. This covers the bounds of its
-/// queues, and the overhead of the allocator.
+/// The maximum growth of the server's memory during the siege, in KiB. This is enough for full queues and for
+/// the overhead of the allocator.
 const MAX_PEAK_KIB: u64 = 512 << 10;
 
 /// The data that the attackers share.
 pub(crate) struct Field<'a> {
     pub(crate) run: &'a Run,
-    /// The attacks are over.
+    /// Raised when the attacks are over.
     pub(crate) over: Flag,
-    /// An attack has reached its goal, so the server can be stopped now.
+    /// Raised when an attack has reached its goal, so that the server can be stopped.
     pub(crate) complete: Flag,
-    /// The server is being stopped. From now on, a broken connection is no broken promise.
+    /// Raised when the server is being stopped. After that, a broken connection is not a broken promise.
     ending: Flag,
     strangers: AtomicU64,
-    /// How many rounds of each attack were fought.
+    /// Each attack, with the number of its rounds so far.
     rounds: Vec<(&'static Attack, AtomicU64)>,
 }
 
 /// The results of a siege, apart from what the clients received.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// How many rounds of each attack were fought.
+    /// Each attack, with the number of its rounds.
     pub(crate) rounds: Vec<(&'static str, u64)>,
-    /// The most resources that the server used.
+    /// The peak of each resource of the server.
     pub(crate) peak: Sample,
     /// The server's resources after it had recovered.
     pub(crate) healed: Option<Sample>,
-    /// How long the server took to end.
+    /// The time that the server took to end.
     pub(crate) ended: Option<Duration>,
 }
 
@@ -155,7 +156,7 @@ impl Field<'_> {
         format!("{ATTACKER_PREFIX}{attack}-{}", self.strangers.fetch_add(1, Relaxed))
     }
 
-    /// Returns a new nickname of the greatest length: 32 letters, most of them with four bytes.
+    /// Returns a new nickname of the maximum length: 32 letters, most of them with four bytes.
     pub(crate) fn long_nickname(&self, attack: &str) -> String {
         let start = self.nickname(attack);
         let filling = "\u{10428}".repeat(32 - start.chars().count());
@@ -179,8 +180,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. If the siege will stop the server,
-    /// returns as soon as an attack is complete. Returns the most resources that the server used.
+    /// Waits until the time of the attacks is over, and prints the progress. If the siege will stop the
+    /// server, waits only until an attack is complete. Returns the peak of each resource of the server.
     fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + siege.time;

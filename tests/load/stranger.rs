@@ -1,4 +1,5 @@
-//! The blocking connection with a deadline by which attackers and the scout talk to the server.
+//! The connection over which attackers and the scout talk to the server. Its calls block, but only until a
+//! deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,12 +10,12 @@ use chat::system::socket::connect;
 
 use crate::siege::Field;
 
-/// How long a stranger waits in a single call. This is much longer than the times that the server promises,
-/// because a busy machine must not count as a failure.
+/// The maximum time that a stranger waits in a single call. This is much longer than the times that the
+/// server promises, because a busy machine must not count as a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How fast a patient reader reads, in bytes per second. The server must not disconnect a client that reads at
-/// this rate.
+/// The rate at which a patient reader reads, in bytes per second. The server must not disconnect a client
+/// that reads at this rate.
 const PATIENT_RATE: f64 = 1e6;
 
 /// A connection that is not one of the run's clients.
@@ -79,7 +80,7 @@ impl Stranger {
         }
     }
 
-    /// Reads lines as slowly as a patient reader, until `is_last` returns true or the siege is over.
+    /// Reads lines at the rate of a patient reader, until `is_last` returns true or the siege is over.
     pub(crate) fn read_patiently(
         &mut self,
         field: &Field,
@@ -114,7 +115,7 @@ impl Stranger {
 
     /// Ends the stream to the server. The stranger can still read.
     pub(crate) fn end_input(&self) {
-        // This fails if the connection is gone. Then the next read reports it.
+        // This fails if the connection is gone. Then the next read reports the error.
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
