@@ -1,5 +1,5 @@
-//! A fake engine: the part of Redis that servers with a shared room need. The fake keeps all entries in memory. A
-//! test can switch on each of its [faults](Fault).
+//! A fake engine. It implements the part of Redis that servers with a shared room need. The fake keeps all entries
+//! in memory. A test can switch on each of its [faults](Fault).
 //!
 //! One thread accepts connections, and each connection has a thread of its own. A connection's thread ends when
 //! the connection is cut; the accepting thread runs until the test's process exits.
@@ -96,7 +96,8 @@ impl FakeEngine {
         self.state.0.lock().expect("no thread panics while it holds the lock")
     }
 
-    /// Switches a fault on; [`Fault::Nothing`] ends the fault. [`Fault::Down`] also cuts open connections.
+    /// Switches a fault on; [`Fault::Nothing`] ends the fault. [`Fault::Down`] also cuts the connections that are
+    /// open.
     pub(crate) fn suffer(&self, fault: Fault) {
         self.lock().fault = fault;
         if fault == Fault::Down {
@@ -240,8 +241,8 @@ impl FakeEngine {
 }
 
 impl State {
-    /// Appends an entry with this id, or else with the next free id. Returns `None` if the id is not greater
-    /// than the last one in the stream.
+    /// Appends an entry with the given id, or with the next free id if `id` is `None`. Returns `None` if the id is
+    /// not greater than the last id in the stream.
     fn append(&mut self, key: &str, id: Option<Id>, fields: Vec<Vec<u8>>) -> Option<Id> {
         self.next += 1;
         let id = id.unwrap_or((self.next, 0));

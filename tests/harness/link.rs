@@ -51,7 +51,8 @@ impl Link {
         *self.engine.lock().expect("no thread panics while it holds the lock") = engine;
     }
 
-    /// Cuts the link if `is_cut` is set, or else restores it. In both cases, open connections are closed.
+    /// Cuts the link if `is_cut` is true, and otherwise restores the link. In both cases, open connections are
+    /// closed.
     pub(crate) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
         for stream in

@@ -6,19 +6,19 @@
 //! of the protocol. Only the texts of the login are in the harness.
 //!
 //! - [`Server`]: a running server, which is killed and waited for when it is dropped. [`FakeServer`]: a listener
-//!   that takes the place of a server. The test decides what a client receives from it.
+//!   that takes the place of a server. The test decides what a client receives from this listener.
 //! - [`Peer`]: one connection to a server, driven by the test's own thread.
 //! - [`engine::FakeEngine`]: a fake Redis with faults, over which several servers share a room.
 //! - [`redis`]: the processes of a real Redis. [`link::Link`]: a connection to Redis that a test can cut.
 //! - [`Program`]: any process whose output is read line by line, such as a server or a client.
-//! - [`Tmux`]: a terminal, for what a program does only on a terminal.
+//! - [`Tmux`]: a terminal, to test what a program does only on a terminal.
 //! - [`play`]: runs the sessions in the documentation.
 //! - [`proc`]: facts about processes and sockets, from Linux. [`random`]: random numbers from a seed.
 //! - [`Transcript`]: everything that was sent and received, in order. It is printed when the test fails.
 //!
-//! Every wait has a deadline. Where nothing can wake a test, the test polls ([`poll_until`]). No test pauses
-//! in the hope that something else happens first. To show that a line does *not* arrive, a test sends a marker
-//! after that line: the marker must be the next line that arrives.
+//! Every wait has a deadline. Where nothing can wake a test, the test polls ([`poll_until`]). No test sleeps in the
+//! hope that something happens in the meantime. To show that an action does *not* cause a line, a test sends a
+//! marker after the action. The marker must be the next line that arrives.
 
 pub(crate) mod engine;
 
@@ -59,21 +59,22 @@ pub(crate) use transcript::Transcript;
 use chat::protocol::nickname::Nickname;
 use chat::protocol::replies;
 
-/// How long any wait may take before the test fails. The deadline is long, so that tests pass on a busy
-/// machine too. A test that passes never waits that long.
+/// The time after which a wait fails the test. The deadline is long, so that tests pass on a busy machine too. A
+/// test that passes never waits that long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The pause between two calls of `look` in [`poll_until`].
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Calls `look` repeatedly, with a short pause between calls, until it returns `Some`. Returns the value in it.
-/// After the deadline, panics with a message that contains `what`. `what` is not formatted before that.
+/// Calls `look` repeatedly, with a short pause between calls, until `look` returns `Some`. Returns the value in the
+/// `Some`. After the deadline, panics with a message that contains `what`. `what` is not formatted before that.
 #[track_caller]
 pub(crate) fn poll_until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
     poll_every(POLL_INTERVAL, what, look)
 }
 
-/// Does the same as [`poll_until`], but with a pause of this length. It is meant for a `look` that is expensive.
+/// Does the same as [`poll_until`], but with a pause of this length. This function is meant for an expensive
+/// `look`.
 #[track_caller]
 pub(crate) fn poll_every<T>(
     pause: Duration,
@@ -124,9 +125,9 @@ pub(crate) fn taken(name: &str) -> String {
     replies::nickname_refused(replies::nickname_taken(&nickname(name)))
 }
 
-/// Returns a port that is free and stays free: it is below the range from which systems assign ports to
-/// connections and to port 0. Each call returns a different port. Processes with consecutive ids use
-/// different blocks of 100 ports; there are 200 blocks.
+/// Returns a port that is free and stays free: it is below the range from which systems assign ports to connections
+/// and to listeners on port 0. Each call returns a different port. Processes with consecutive ids use different
+/// blocks of 100 ports; there are 200 blocks.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let block = u16::try_from(std::process::id() % 200).expect("below 200");
@@ -135,7 +136,8 @@ pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(ports).find(is_free).expect("the sequence does not end")
 }
 
-/// How both programs exit after an error in the command line; `why` is the text of that error.
+/// Returns the output and the exit code of both programs after an error in the command line; `why` is the text of
+/// that error.
 pub(crate) fn usage_error(why: &str) -> Finished {
     let errors = format!("[ERROR] {why} (try --help)\n");
     Finished { code: Some(2), output: String::new(), errors }

@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{DEADLINE, Transcript, proc};
 
-/// The most bytes that one read returns.
+/// The maximum number of bytes that one read returns.
 const READ_BYTES: usize = 16 * 1024;
 
 /// The test's end of a connection.
@@ -28,7 +28,8 @@ impl Peer {
 
     /// Wraps a connection that is already established.
     pub(crate) fn on(name: &str, stream: TcpStream, transcript: &Transcript) -> Self {
-        // One write is one segment, so a test decides where its lines are split.
+        // With `TCP_NODELAY`, each write is sent as a segment of its own. So a test decides where its lines are
+        // split.
         stream.set_nodelay(true).expect("TCP_NODELAY on a connected socket");
         stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
         stream.set_write_timeout(Some(DEADLINE)).expect("the deadline is not zero");
@@ -46,7 +47,8 @@ impl Peer {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
-    /// Returns how many bytes on their way to this peer are in the system's buffers, at both ends of the connection.
+    /// Returns the number of bytes on their way to this peer that are in the system's buffers, at both ends of the
+    /// connection.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
         let ends = proc::both_sockets(self.address(), far_end);
@@ -167,7 +169,7 @@ impl Peer {
         rest
     }
 
-    /// Waits for that many bytes and returns them.
+    /// Waits for `count` bytes and returns them.
     #[track_caller]
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.received.drain(..count.min(self.received.len())).collect();
@@ -214,8 +216,8 @@ impl Peer {
         }
     }
 
-    /// Resets the connection. It closes the socket while unread data is in it, and this makes the system send a
-    /// reset (RFC 2525, 2.17). So the function first waits for data to arrive.
+    /// Resets the connection. Closing a socket that contains unread data makes the system send a reset (RFC 2525,
+    /// 2.17). So the function first waits for data to arrive, and then closes the socket.
     #[track_caller]
     pub(crate) fn reset(self) {
         match uninterrupted(|| self.stream.peek(&mut [0])) {

@@ -167,7 +167,8 @@ impl Terminal {
         shell.stdout(to_screen.try_clone().expect("there are descriptors left")).stderr(to_screen);
         let mut shell_process = shell.spawn().expect("bash is installed");
         let keyboard = shell_process.stdin.take();
-        // The `Command` also holds the pipe's write end. It is dropped, so that the pipe ends with the last process.
+        // The `Command` still owns the pipe's write end. The `Command` is dropped, so that the pipe ends with the
+        // last process.
         drop(shell);
         let (shown, screen) = channel();
         thread::spawn(move || {
@@ -197,7 +198,7 @@ impl Terminal {
         self.kill("INT");
     }
 
-    /// Waits until the prompt is all of the output after the last checked line.
+    /// Waits until the output after the last checked line is exactly the prompt.
     fn expect_prompt(&mut self, prompt: &str) -> Result<(), String> {
         let deadline = Instant::now() + DEADLINE;
         while self.line != prompt.as_bytes() {
@@ -264,7 +265,7 @@ impl Drop for Terminal {
 /// Returns the path of an example. `cargo test` builds the examples along with the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test binary has a path");
-    // Such as target/debug/deps/it-0123.
+    // The test binary is a file such as target/debug/deps/it-0123.
     let target = test.ancestors().nth(2).unwrap_or(Path::new("."));
     let built = target.join("examples").join(name).with_extension(EXE_EXTENSION);
     let source = match name {

@@ -8,14 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// How many ticks of processor time the file `stat` counts in a second: `USER_HZ`, which is 100 on every system
-/// that `std` supports.
+/// The number of ticks per second in which the file `stat` counts processor time: `USER_HZ`, which is 100 on every
+/// system that `std` supports.
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// The resources of a process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
-    /// Processor time of all its threads, including ended threads, in seconds. The resolution is 10 ms.
+    /// Processor time of all threads of the process, including ended threads, in seconds. The resolution is 10 ms.
     ticked_seconds: f64,
     /// Processor time of the threads that still run, in seconds. The resolution is 1 ns.
     live_seconds: f64,
@@ -86,8 +86,8 @@ pub(crate) struct Socket {
     pub(crate) unacknowledged: u64,
     /// The number of bytes that have arrived and that the process has not read.
     pub(crate) unread: u64,
-    /// The time until the next keep-alive probe, in hundredths of a second. `/proc` shows only one timer of a socket:
-    /// this is `None` if it shows another timer, or no timer.
+    /// The time until the next keep-alive probe, in hundredths of a second. `/proc` shows only one timer of a
+    /// socket: the time is `None` if `/proc` shows another timer, or no timer.
     pub(crate) keepalive: Option<u64>,
 }
 

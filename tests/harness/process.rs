@@ -15,11 +15,11 @@ use std::thread;
 
 use super::{DEADLINE, Transcript, poll_until};
 
-/// How many server commands have been built so far.
+/// The number of server commands that have been built so far.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the path of the server's binary, or the path in `CHAT_SERVER`. With this variable one can check that a
-/// test fails if the server has a certain bug.
+/// Returns the path of the server's binary, or the path in `CHAT_SERVER`. This variable can name a server with a
+/// certain bug, to check that a test notices the bug.
 pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
 }
@@ -52,8 +52,9 @@ pub(crate) fn client_path() -> OsString {
 }
 
 /// Returns a command that runs the server with the options in `CHAT_SERVER_OPTIONS`, followed by these arguments.
-/// With the variable, all tests can run with another number of writers, for example. A `%` in it is replaced by
-/// a number that is different for each server. So each server can have a room of its own on a shared relay.
+/// With the variable, all tests can run with another number of writers, for example. A `%` in the variable is
+/// replaced by a number that is different for each server. So each server can have a room of its own on a shared
+/// relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(server_path());
     let options = std::env::var("CHAT_SERVER_OPTIONS").unwrap_or_default();
@@ -101,9 +102,9 @@ pub(crate) struct Program {
 pub(crate) struct Finished {
     /// The exit code; `None` if a signal ended the process.
     pub(crate) code: Option<i32>,
-    /// Its standard output.
+    /// The process's standard output.
     pub(crate) output: String,
-    /// Its standard error.
+    /// The process's standard error.
     pub(crate) errors: String,
 }
 
@@ -216,12 +217,12 @@ impl Program {
         child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for the program to exit. Its streams can still be open after that, held by another process.
+    /// Waits for the program to exit. After that, another process may still hold the program's streams open.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("a test waits for a program only once");
         let (ended, end) = mpsc::channel();
-        // `Child::wait` has no timeout. So another thread calls it, and this one waits until the deadline.
+        // `Child::wait` has no timeout. So another thread calls it, and this thread waits until the deadline.
         thread::spawn(move || ended.send(child.wait()));
         end.recv_timeout(DEADLINE).map_or_else(
             |_| {
@@ -285,8 +286,9 @@ fn next(lines: &Lines, name: &str) -> Option<String> {
     }
 }
 
-/// Starts the thread that reads the lines of a stream. The thread ends with the stream. When the returned receiver
-/// has been dropped, the thread also ends, and closes the pipe. If `stream` is `None`, there are no lines.
+/// Starts the thread that reads the lines of a stream. The thread ends with the stream. If the returned receiver
+/// has been dropped, the thread ends at the next line, and closes the pipe. If `stream` is `None`, there are no
+/// lines.
 fn read_lines<R: Read + Send + 'static>(
     name: &str,
     stream: Option<R>,

@@ -1,8 +1,8 @@
 //! Processes of a real engine, `redis-server` or `valkey-server`, and of the Sentinels that monitor it.
 //!
 //! `CHAT_ENGINE` names the program. If it is not set, the tests that need [`Redis::start`] are left out, because
-//! they take long; `tests/relay.sh` sets it and runs them. Each process has a port and a directory of its own. It
-//! is killed when it is dropped.
+//! they take long; `tests/relay.sh` sets the variable and runs these tests. Each process has a port and a directory
+//! of its own, and is killed when it is dropped.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -85,8 +85,8 @@ impl Redis {
         Some(redis)
     }
 
-    /// Starts an engine that writes every entry to disk before it confirms it. So even when it is killed, it loses
-    /// no entry that it has confirmed.
+    /// Starts an engine that writes every entry to disk before it confirms the entry. So the engine loses no
+    /// confirmed entry, even when it is killed.
     #[track_caller]
     pub(crate) fn durable() -> Option<Self> {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
@@ -158,8 +158,8 @@ impl Redis {
     }
 }
 
-/// Three Sentinels that monitor an engine under the name `chat`. They consider it down when it has not answered
-/// for one second.
+/// Three Sentinels that monitor an engine under the name `chat`. The Sentinels consider the engine down when it has
+/// not answered for one second.
 pub(crate) struct Sentinels {
     _processes: Vec<(Process, Directory)>,
     /// The addresses of the Sentinels, in the form that the option `--relay` accepts.

@@ -15,15 +15,15 @@ const LISTENING: &str = "[SERVER] Server is listening on ";
 /// never writes that much to a client at once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
-/// A client that does not read has at least this many bytes in the system's buffers. The exact number comes from
-/// `/proc`, which is slow to read on a system with many connections. So a test reads it only after it has sent
-/// more bytes than this.
+/// The system's buffers for a client that does not read contain at least this many bytes. The exact number is in
+/// `/proc`, which is slow to read on a system with many connections. So a test reads the exact number only after it
+/// has sent more bytes than this.
 const SURELY_HELD: u64 = 1 << 20;
 
 /// A server on an address of its own. When it is dropped, it is killed, and the drop panics if the server has
 /// written to standard error. If the test fails, the transcript is printed.
 pub(crate) struct Server {
-    /// `None` if it runs in a terminal.
+    /// `None` if the server runs in a terminal.
     program: Option<Program>,
     address: SocketAddr,
     transcript: Transcript,
@@ -178,8 +178,8 @@ impl Server {
         Self::leave_behind_by(SURELY_BEHIND, talker, listener, stalled);
     }
 
-    /// Does the same as [`Server::leave_behind`], until this many bytes for `stalled` are still in the server. With
-    /// fewer bytes, less time has passed since the server could last write to `stalled`.
+    /// Does the same as [`Server::leave_behind`], until `bytes` bytes for `stalled` are still in the server. If
+    /// `bytes` is small, only a short time has passed since the server could last write to `stalled`.
     #[track_caller]
     pub(crate) fn leave_behind_by(
         bytes: u64,
@@ -241,7 +241,7 @@ impl FakeServer {
     pub(crate) fn connection(&self) -> Peer {
         let listener = self.listener.try_clone().expect("there are descriptors left");
         let (accepted, stream) = mpsc::channel();
-        // `accept` has no timeout. So another thread calls it, and this one waits until the deadline.
+        // `accept` has no timeout. So another thread calls it, and this thread waits until the deadline.
         thread::spawn(move || accepted.send(listener.accept()));
         let stream = stream.recv_timeout(DEADLINE).expect("the client connects");
         let stream = stream.expect("a connection can be accepted").0;

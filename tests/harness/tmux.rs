@@ -1,8 +1,8 @@
 //! A real terminal, provided by `tmux`. A test can read its screen.
 //!
-//! Each test has a `tmux` server of its own, with one window that runs one shell script. Every byte that the
-//! script writes is also recorded in a file. `tmux` does not report when the screen changes, so the tests poll
-//! it. After the deadline the test fails and prints the screen.
+//! Each test has a `tmux` server of its own, with one window that runs one shell script. Every byte that the script
+//! writes is also recorded in a file. `tmux` does not report when the screen changes, so the tests poll the screen.
+//! After the deadline the test fails and prints the screen.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::process::{client_path, server_path};
 use super::{leave_out, poll_until};
 
-/// A temporary directory for the files of a test. It is removed when it is dropped.
+/// A temporary directory for the files of a test. The directory is removed when this value is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -99,7 +99,7 @@ impl Tmux {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Presses keys. They are given by the names that `tmux` has for them, such as `Enter`.
+    /// Presses keys. Each key is given by its name in `tmux`, such as `Enter`.
     pub(crate) fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
@@ -122,14 +122,14 @@ impl Tmux {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "12"]);
     }
 
-    /// Returns the rows of the screen, including those that have scrolled off the top, without the empty rows at
+    /// Returns the rows of the screen, including the rows that have scrolled off the top, without the empty rows at
     /// the end.
     pub(crate) fn rows(&self) -> Vec<String> {
         let screen = self.tmux(&["capture-pane", "-p", "-S", "-"]);
         screen.trim_end().lines().map(str::to_owned).collect()
     }
 
-    /// Returns the row of the cursor: the text to its left, and the text to its right.
+    /// Returns the text to the left of the cursor, and the text to the right of the cursor, in the cursor's row.
     pub(crate) fn at_cursor(&self) -> (String, String) {
         let format = "#{cursor_x} #{cursor_y}";
         let position = self.tmux(&["display-message", "-p", format]);
@@ -161,7 +161,8 @@ impl Tmux {
         })
     }
 
-    /// Waits until `are` returns true for the rows of the screen; `what` describes them if the deadline passes.
+    /// Waits until `are` returns true for the rows of the screen; `what` describes the expected rows if the
+    /// deadline passes.
     #[track_caller]
     pub(crate) fn wait_for_rows(&self, what: &str, mut are: impl FnMut(&[String]) -> bool) {
         poll_until(format_args!("{what}, the screen is\n{self}"), || {
@@ -185,7 +186,7 @@ impl Tmux {
         });
     }
 
-    /// Waits until this row is the last one on the screen.
+    /// Waits until this row is the last row on the screen.
     #[track_caller]
     pub(crate) fn wait_for_last_row(&self, row: &str) {
         self.wait_for_rows(&format!("the last row {row:?}"), |rows| {

@@ -1,19 +1,20 @@
 //! The transcript of a test: everything that was sent and received, in order.
 //!
-//! The peers, the programs and their reader threads share the transcript. A thread holds its lock only to append
-//! a line or to print all lines, never while it waits for something. When a test fails, the [`Server`](super::Server)
-//! prints the transcript as it is dropped.
+//! The peers, the programs and their reader threads share the transcript. A thread holds the transcript's lock only
+//! to append a line or to print all lines, never while it waits for something. When a test fails, the
+//! [`Server`](super::Server) prints the transcript as it is dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most lines that are kept. Earlier lines are dropped: if a test sends thousands of lines, the last of them
-/// show why it failed.
+/// The maximum number of lines that are kept. Earlier lines are dropped: if a test sends thousands of lines, the
+/// last of them show why it failed.
 const MAX_LINES: usize = 100;
-/// The most characters that are kept of a line. A test that sends a megabyte does not depend on the exact text.
+/// The maximum number of characters that are kept of a line. A test that sends a megabyte does not depend on the
+/// exact text.
 const MAX_CHARS: usize = 160;
 
-/// The transcript of one test. Its clones share it.
+/// The transcript of one test. All clones share the same lines.
 #[derive(Clone, Default)]
 pub(crate) struct Transcript(Arc<Mutex<VecDeque<String>>>);
 
