@@ -4,7 +4,7 @@
 //! ```text
 //! 1 LAST SID SEQ POSITION SINCE MARK DIGEST      the version, and the place in the stream
 //! s SID SEQ AT CAME NAME                         a server
-//! b SID OTHER N                                  server SID has missed N beats of server OTHER
+//! b SID OTHER N                                  server SID has missed N beats of OTHER
 //! m SID C NICK FOLDED                            a member
 //! h LINE                                         a line of the history
 //! ```
