@@ -36,7 +36,7 @@ fn no_more_than_a_hundred_lines_are_under_way_unconfirmed() {
     client.send_text(&(numbered(1..=240).join("\n") + "\n"));
     client.end_input();
     assert_eq!(read_to_ping(&mut peer, "/ping client-100"), numbered(1..=100));
-    // When the client has printed the marker, it has had time to send more lines. But it must not have sent any.
+    // When the client has printed the marker, it has had time to send more lines. But it must wait for a pong.
     peer.send("alice: marker");
     client.lines_until("alice: marker");
     assert!(!has_received(&peer), "the client has sent more than a hundred lines");

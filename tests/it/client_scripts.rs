@@ -73,7 +73,7 @@ fn a_listener_reads_no_input_and_prints_until_it_is_ended() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let port = server.port();
-    // The client's input is a pipe that is already closed and contains nothing.
+    // The client's input is an empty pipe whose writing end is closed.
     let script =
         format!("true | \"$CLIENT\" --port {port} --nick log --listen --no-history --quiet");
     let mut client = Program::start("listener", shell(&script), server.transcript());
@@ -203,7 +203,7 @@ fn process_1_is_ended_by_a_signal_too() {
     let server = Server::start();
     let mut alice = server.join("alice");
     // The client is process 1 of a PID namespace, as in a container. A signal that process 1 does not handle has no
-    // effect on it. `kill` runs outside the namespace, where the client has another process id.
+    // effect. `kill` runs outside the namespace, where the client has another process id.
     let script = format!(
         "unshare -rpf \"$CLIENT\" --port {} --nick one --listen & unshare=$!
         read go; kill -s TERM $(pgrep -P $unshare); wait $unshare; echo code $?",

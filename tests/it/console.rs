@@ -113,7 +113,7 @@ fn in_the_background_of_a_terminal_the_server_goes_on() {
     terminal.line("/say to the shell");
     alice.send("/me is undisturbed");
     alice.expect("* alice is undisturbed");
-    // The shell now kills the server, which would otherwise keep running after the end of its terminal.
+    // The shell now kills the server, which would otherwise keep running after its terminal is closed.
     terminal.line("end");
     alice.expect_last(replies::SHUTTING_DOWN);
 }
@@ -134,7 +134,7 @@ fn a_console_that_was_in_the_background_works_in_the_foreground() {
 #[test]
 fn in_the_background_without_input_the_server_goes_on() {
     let port = free_port();
-    // The server runs in the background of a script. The script writes the server's process id into a pipe.
+    // A script runs the server in the background, and writes the server's process id into a pipe.
     let script = format!("\"$SERVER\" --port {port} </dev/null >/dev/null & echo $!; wait");
     let mut server = Server::unseen(shell(&script), Stdio::piped(), port);
     let mut alice = server.join("alice");

@@ -1,4 +1,4 @@
-//! The time that the client waits for an answer of the server: half a minute.
+//! The time that the client waits for an answer from the server: half a minute.
 //!
 //! Tests are started in the alphabetical order of their names. This test takes half a minute. If it were in the
 //! module `terminal`, it would start late and be the last to end. So it has a module of its own, with an early name.

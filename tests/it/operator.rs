@@ -207,7 +207,7 @@ fn lines_written_to_the_fifo_are_obeyed_and_answered_in_the_log() {
         &format!("/say {long}"),
         "[SERVER] That line has 1025 bytes, the limit is 1024.",
     );
-    // The end of a very long line is not taken for a command either.
+    // The end of a very long line is not executed as a command.
     operated.expect_answer(&format!("/say {}", "/quit ".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer(&format!("/say {}", "é".repeat(20_000)), "the limit is 1024.");
     operated.expect_answer("/say", "[SERVER] /who [PART]");
@@ -339,7 +339,7 @@ fn a_file_of_bans_with_a_mistake_lets_nobody_in() {
     assert_eq!((finished.code, finished.errors), (Some(1), error));
 }
 
-/// Returns a command that runs a script. For this script, `/etc/hosts` contains only `hosts`.
+/// Returns a command that runs a script. For this script, `/etc/hosts` contains only the text `hosts`.
 fn with_hosts(directory: &Directory, hosts: &str, script: &str) -> Command {
     let file = directory.file("hosts");
     fs::write(&file, hosts).unwrap();

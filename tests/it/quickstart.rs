@@ -127,7 +127,7 @@ impl<'a> Terminal<'a> {
             let last = shown.pop_if(|last| {
                 [SHELL_PROMPT, NICKNAME_PROMPT].contains(&last.as_str()) || last.ends_with('>')
             });
-            // A server that starts faster than the engine prints this line, which is not in the text.
+            // If a server starts before the engine is ready, it prints this line, which is not in the text.
             shown.retain(|row| !row.starts_with("[SERVER] Waiting for the engine at "));
             for row in &mut shown {
                 *row = without_what_changes(&self.ports.as_in_text(row));

@@ -74,7 +74,7 @@ fn input(random: &mut Random, to: &mut Vec<u8>) {
     }
 }
 
-/// The answer to the question after the `n`-th input: the text before the number `n`, and the text after it.
+/// The answer to the question after the `n`-th input. It consists of these two texts, with the number `n` between them.
 const ANSWER: (&str, &str) = ("[SERVER] No such nickname: !", ".");
 
 /// Appends the question after the `n`-th input: a private message to a nickname that is not valid, so that nobody can
@@ -163,7 +163,7 @@ fn a_million_random_inputs_leave_every_connection_in_step_or_closed_with_a_line(
             });
         }
     });
-    // The room is empty now, and the log contains no errors.
+    // Check that the room is empty now, and that the log contains no errors.
     let mut witness = server.connect("witness");
     witness.send("witness");
     witness.expect_all([replies::ENTER_NICKNAME, replies::CONNECTED]);

@@ -2,15 +2,15 @@
 //! that its text names, and no others.
 //!
 //! The expected verdicts are written in one place only: the tables of `course.md`. The program `matrix` runs the
-//! checks and compares. These tests make it run the quick checks, on the existing builds. `.ci/lessons` makes it run
-//! all checks, on release builds.
+//! checks and compares the verdicts with the tables. These tests make it run the quick checks, on the existing builds.
+//! `.ci/lessons` makes it run all checks, on release builds.
 
 use std::process::{Command, Output};
 
 use crate::harness::leave_out;
 use crate::harness::play::{STEPS, examples, text};
 
-/// Runs the program `matrix` for some cells of the tables. Their verdicts must be the ones in `course.md`.
+/// Runs the program `matrix` for some cells of the tables. The verdicts must be those in `course.md`.
 #[track_caller]
 fn try_matrix(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new(examples().join("matrix"))

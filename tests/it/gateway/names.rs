@@ -69,7 +69,7 @@ fn nobody_speaks_in_anothers_name() {
     alice.expect("robert: hi");
     bob.send_bytes(b"robert: hi");
     alice.expect("robert: hi");
-    // The refusal of a rename that the client itself asked for is passed on to the client.
+    // If the client itself asks for a rename and the server refuses, the gateway passes the refusal on to the client.
     bob.send_bytes(b"robert: /nick alice");
     bob.expect("[SERVER] The nickname alice is already taken. You keep your nickname.");
 }
@@ -118,7 +118,7 @@ fn guests_and_their_names_are_made_unique_too() {
     for earlier in [&mut alice, &mut bob] {
         earlier.expect("[SERVER] guest-2 joined the chat!");
     }
-    // The server's refusals of names that are taken are not passed on to the client.
+    // When the server refuses a name as taken, the gateway does not pass the refusal on to the client.
     carol.send_bytes(b"Alice: hi\n");
     let renamed = "[SERVER] guest-2 is now known as Alice-2";
     carol.expect(renamed);

@@ -25,7 +25,7 @@ pub(crate) enum Misdeed {
     SwapSenders,
     Tear,
     WrongNickname,
-    /// Sends a message back to its own sender.
+    /// Sends a message back to its sender.
     Echo,
     /// Closes the victim's connection instead of sending the closing line.
     Disconnect,

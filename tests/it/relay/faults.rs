@@ -133,7 +133,7 @@ fn clients_that_saw_lost_entries_are_disconnected_with_a_reason() {
         let lost = log.iter().position(|(_, fields)| fields.iter().any(is_it)).unwrap();
         log.truncate(lost - 1);
     });
-    // Both servers have an entry that is not appended yet when they reach the engine again.
+    // When both servers reach the engine again, each of them has an entry that is not appended yet.
     for peer in [&mut alice, &mut bob] {
         peer.send("nobody will hear this");
     }
@@ -182,7 +182,7 @@ fn only_the_server_that_has_missed_entries_disconnects_its_clients() {
     in_step(&mut bob, &mut [&mut alice], "before");
     let ends_so = |(_, fields): &Entry| fields.iter().any(|text| text.ends_with(b"before\n"));
     let entry = engine.log().into_iter().find(ends_so).expect("the entry was appended");
-    // An entry begins with the number of its server's run.
+    // An entry begins with a number that identifies the run of its server.
     let run = entry.1[1][..16].to_vec();
     two.signal("STOP");
     let mut wave = || {

@@ -124,7 +124,7 @@ fn whatever_may_be_better_another_time_is_tried_again() {
     let Some(terminal) = Tmux::client(100, server.port(), "--nick alice --reconnect") else {
         return;
     };
-    // The first connection closes at once, like a tunnel whose server is down.
+    // The first connection closes at once, as through a tunnel whose server is down.
     drop(server.connection());
     let mut full = server.connection();
     full.send("[SERVER] The server is full. Try again later.");

@@ -1,5 +1,5 @@
 //! An engine that has lost entries: the end of its log, entries that a server has not read yet, or all entries. A
-//! server that can no longer agree with the others disconnects its clients. After that, all servers are one room again.
+//! server that can no longer agree with the others disconnects its clients. After that, all servers share a room again.
 
 use std::fs::{self, OpenOptions};
 
@@ -40,7 +40,7 @@ fn an_engine_that_was_emptied_ends_in_one_room_again() {
         in_step(&mut alice, &mut [&mut bob], "before");
         redis.call(command);
         // Whether a server disconnects its clients depends on which entries it had read. In the end, all servers must
-        // be one room.
+        // share one room.
         poll_until("one room", || {
             let three = server(&redis.address(), "three", &[]);
             let mut peers = [&one, &two, &three].map(|server| server.connect("peer"));
