@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
 
     match printed {
-        // The program that reads the output may have ended (`client --help | head -1`). That is no failure.
+        // The program that reads the output may have ended (`client --help | head -1`). That is not a failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("Could not write the output: {error}"))
         }

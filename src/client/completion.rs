@@ -35,7 +35,7 @@ impl Completion {
         };
         let usages = COMMANDS.iter().map(|(usage, _)| *usage).chain(CLIENT_COMMANDS.lines());
         let commands = usages.filter_map(|usage| usage.split_whitespace().next());
-        // No nickname starts with a slash.
+        // No nickname starts with a slash, so nicknames never match a typed command.
         let mut words: Vec<_> = commands
             .filter(|_| is_command)
             .chain(names.iter().map(String::as_str))

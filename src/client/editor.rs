@@ -37,7 +37,7 @@ pub(super) struct Editor {
     undos: Vec<(String, usize)>,
     /// The text that Ctrl-Y inserts: the last text that Ctrl-U, Ctrl-K, Ctrl-W or Alt-D has deleted.
     killed: String,
-    /// The text that is searched for in the history. `None` if there is no search.
+    /// The text that is searched for in the history. `None` if no search is active.
     pub(super) search: Option<String>,
     /// Whether there was no room for the text of the last key.
     pub(super) is_full: bool,
@@ -50,7 +50,7 @@ impl Editor {
     pub(super) fn set(&mut self, text: String) {
         self.cursor = text.len();
         self.text = text;
-        // The completion belongs to the previous text.
+        // The completion belonged to the previous text.
         self.completion = None;
     }
 

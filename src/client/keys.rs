@@ -2,7 +2,7 @@
 //!
 //! A key is one byte, a character of several bytes, or an escape sequence. A `read` may end in the middle of a
 //! key. So the parser keeps an incomplete key until more bytes arrive. Sources: ECMA-48 for the shape of the
-//! sequences, xterm's `ctlseqs` for the keys.
+//! sequences, and xterm's `ctlseqs` for the keys.
 //!
 //! A terminal also sends bytes that are not from a key: answers to queries, and mouse reports. These bytes are
 //! escape sequences, too, and the parser skips them.
@@ -142,7 +142,7 @@ fn next_key(bytes: &[u8], searched: usize) -> Option<(usize, Option<Key>)> {
         [ESCAPE, b'[', b'[', ..] => sequence_length(bytes, 3, b'@')?,
         [ESCAPE, b'[', ..] => sequence_length(bytes, 2, b'@')?,
         [ESCAPE, b'O', ..] => sequence_length(bytes, 2, b' ')?,
-        // Such a sequence selects a character set, for example.
+        // A short sequence, such as a sequence that selects a character set.
         [ESCAPE, b' '..=b'/', ..] => sequence_length(bytes, 2, b'0')?,
         // A string from the terminal: DCS, SOS, OSC, PM or APC.
         [ESCAPE, b'P' | b'X' | b']' | b'^' | b'_', ..] => string_length(bytes)?,

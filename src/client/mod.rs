@@ -91,11 +91,11 @@ struct Shared {
 
 /// How a connection or the client ended. The texts are error messages for the user.
 enum Outcome {
-    /// The server said goodbye, or nobody reads the output any more.
+    /// This end is not a failure: for example, the server said goodbye.
     Done,
-    /// Another attempt would fail in the same way.
+    /// Another attempt to connect would fail in the same way.
     Failed(String),
-    /// Another attempt may succeed. With `--reconnect`, the client connects again.
+    /// Another attempt to connect may succeed. With `--reconnect`, the client tries again.
     Lost(String),
 }
 
@@ -221,7 +221,7 @@ impl Shared {
 
     /// Returns how the client ends, if it must end now. If a write to a pipe or a file fails, for example because
     /// the disk is full, the client still sends lines. If nobody reads the output any more, the client ends at
-    /// once. But if its input has already ended, the client first sends the lines that are left.
+    /// once. But if the client's input has already ended, the client first sends the lines that are left.
     fn ending(&mut self, listens: bool) -> Option<Outcome> {
         let Self { link, terminal, outcome } = self;
         let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;

@@ -34,9 +34,9 @@ struct Person {
     name: String,
     /// The index of the person's color in [`COLORS`].
     color: usize,
-    /// The person's place in the order of names: the lowest place comes first. For a person who has spoken, it is
-    /// the number of the event at which this person last spoke, with a minus sign. For any other person, it is
-    /// the number of the event at which the client first saw the name.
+    /// The person's place in the order of names: the lowest place comes first. For a person who has spoken, the
+    /// place is the number of the event at which this person last spoke, with a minus sign. For any other person,
+    /// the place is the number of the event at which the client first saw the name.
     place: i64,
 }
 
@@ -84,8 +84,8 @@ impl People {
         }
     }
 
-    /// Returns all nicknames. People who have spoken are first, beginning with the last speaker. The other people
-    /// follow, in the order in which the client first saw their names.
+    /// Returns all nicknames. People who have spoken come first, beginning with the most recent speaker. The
+    /// other people follow, in the order in which the client first saw their names.
     pub(super) fn names(&self) -> Vec<String> {
         let mut people: Vec<_> = self.known.values().collect();
         people.sort_unstable_by_key(|person| person.place);

@@ -89,7 +89,7 @@ fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
 
 /// Handles one connection until it ends.
 fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
-    // If the system refuses this, the client notices a dead server only when it sends something.
+    // If the system refuses these options, the client notices a dead server only when it sends something.
     let _ = detect_dead_peer(stream, DEAD_SERVER);
     client.change(|Shared { link, terminal, .. }| {
         terminal.status("");
@@ -169,7 +169,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Handles a refused nickname: asks a person for another one.
+    /// Handles a refused nickname: asks a person for another nickname.
     ///
     /// # Errors
     ///

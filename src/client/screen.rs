@@ -1,8 +1,9 @@
 //! The screen: it makes the bytes that draw new lines above the line being typed.
 //!
 //! A long line is broken between words into several rows, and every row except the first is indented. So no part
-//! of a line can look like the start of another line, at any width. The terminal itself never breaks a row. If a
-//! character is wider on the terminal than this program expects, the terminal cuts the row off.
+//! of a line can look like the start of another line, at any width. The terminal itself never breaks a row,
+//! because its wrapping is off. If a character is wider on the terminal than this program expects, the terminal
+//! cuts the row off.
 //!
 //! The line being typed has one row, at the bottom. If the line is longer than this row, it scrolls sideways. It
 //! does not wrap: after a change of the terminal's size, the program would not know which rows the wrapped text
@@ -466,7 +467,8 @@ mod tests {
                 if text_width(text) <= room {
                     assert_eq!(format!("{before}{after}"), text, "{context}");
                 } else {
-                    // At both ends, a wide character may not fit.
+                    // The two marks take two columns. At each end, a column is empty if a wide character does not
+                    // fit.
                     let used = text_width(&before) + text_width(&after) + 4;
                     assert!(used >= room * 3 / 4, "{context}");
                 }

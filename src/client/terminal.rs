@@ -139,7 +139,7 @@ impl Terminal {
         }
     }
 
-    /// Shows the state of the connection. With line editing, each state replaces the previous one.
+    /// Shows the state of the connection. With line editing, each state replaces the previous state.
     pub(super) fn status(&mut self, text: &str) {
         if self.edits {
             self.status = clean(text).into_owned();

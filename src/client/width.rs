@@ -97,7 +97,8 @@ fn joins(before: char, c: char, flags: usize) -> bool {
         || is_regional(c) && is_regional(before) && flags % 2 == 1
 }
 
-/// Returns whether a character is a regional indicator: a letter from A to Z. Two such letters form a flag.
+/// Returns whether a character is a regional indicator: a special letter from A to Z. Two of these letters form a
+/// flag.
 fn is_regional(c: char) -> bool {
     matches!(c, '\u{1F1E6}'..='\u{1F1FF}')
 }

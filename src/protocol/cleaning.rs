@@ -1,8 +1,9 @@
 //! Cleaning: removing characters that a stranger must not send to a terminal.
 //!
 //! A terminal obeys some of the characters that a program prints. Escape sequences can move the cursor, change
-//! the title, and make the terminal send input as if it had been typed. Other characters deceive the reader: they
-//! reorder text, or hide it. Cleaning replaces all these characters with the visible U+FFFD.
+//! the title, and make the terminal send input as if it had been typed. Other characters deceive people who read
+//! the text: these characters reorder text or hide it. Cleaning replaces all these characters with the visible
+//! U+FFFD.
 //!
 //! Text is cleaned when the server receives it, when the server logs it, when the client prints it, and when a
 //! program prints its own arguments. The client cleans text because it does not trust its server.
@@ -48,12 +49,12 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if is_plain { Cow::Borrowed(text) } else { replace_unsafe(text) }
 }
 
-/// Cleans a text that is not only printable ASCII. This is a separate function, so that [`clean`] does not have
-/// to set up its variables for plain text.
+/// Cleans a text that is not only printable ASCII. This is a separate function, so that for plain text, [`clean`]
+/// does not set up the variables of this function.
 #[inline(never)]
 fn replace_unsafe(text: &str) -> Cow<'_, str> {
     let mut cleaned = String::new();
-    // The end of the text that is in `cleaned` so far, and the end of the last flag with its tags.
+    // The end of the part of `text` that is in `cleaned` so far, and the end of the last flag with its tags.
     let (mut done, mut flag_end) = (0, 0);
     for (at, c) in text.char_indices() {
         if !is_unsafe(c) {

@@ -75,7 +75,7 @@ pub struct LineDecoder {
     /// The length of the unfinished line so far. For a line over the limit, it is more than the length of `held`.
     bytes: usize,
     ends_in_carriage_return: bool,
-    /// `held` was yielded as a line. It is emptied when the caller asks for the next line.
+    /// Whether `held` was yielded as a line. If so, the next call empties `held`.
     yielded: bool,
     /// The byte that is dropped if it arrives next.
     skip: Skip,
@@ -86,7 +86,7 @@ pub struct LineDecoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
-    /// At the start of the stream: the next byte of a byte order mark, of which this many bytes have arrived.
+    /// The next byte of a byte order mark at the start of the stream. This many of its bytes have arrived.
     ByteOrderMark(usize),
     /// After LF: the CR of LF CR.
     CarriageReturn,

@@ -21,7 +21,7 @@ use super::os::terminal as os;
 /// Makes the terminal mark pasted text, so that it is not mistaken for keys (xterm, mode 2004).
 const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
 /// Ends the marking of pasted text. Also makes the terminal wrap long lines again, because the client may have
-/// switched this off.
+/// switched wrapping off.
 const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 
 /// The number of columns that is assumed if the terminal does not report it.
@@ -92,7 +92,7 @@ pub fn restore() {
     }
 }
 
-/// Restores the terminal, and moves to the beginning of a new line. A signal handler may call this.
+/// Restores the terminal, and moves to the beginning of a new line. A signal handler may call this function.
 pub(super) fn restore_after_fault() {
     if IS_CHANGED.load(SeqCst) {
         restore();
