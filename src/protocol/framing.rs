@@ -86,7 +86,7 @@ pub struct LineDecoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
-    /// The next byte of a byte order mark at the start of the stream. This many of its bytes have arrived.
+    /// The next byte of a byte order mark at the start of the stream. This many bytes of the mark have arrived.
     ByteOrderMark(usize),
     /// After LF: the CR of LF CR.
     CarriageReturn,

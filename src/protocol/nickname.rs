@@ -10,7 +10,8 @@
 //!   calls canonically equivalent (UAX #15) are never two different names here.
 //! - Names that differ only in case are the same name.
 //!
-//! Letters of different scripts that look alike are still different letters, such as Latin `a` and Cyrillic `а`.
+//! Letters of different scripts are different letters even if they look alike, such as Latin `a` and Cyrillic
+//! `а`.
 //!
 //! Grew from the rule for names in step 7 of the [course](crate::lessons).
 
@@ -22,7 +23,7 @@ use super::unicode::{is_invisible_mark, is_mark, is_replaced_by_composition, may
 /// The longest nickname, in characters.
 pub const MAX_NICKNAME_CHARS: usize = 32;
 
-/// The most combining marks on one letter. Thai and pointed Hebrew need two.
+/// The maximum number of combining marks on one letter. Thai and pointed Hebrew need two.
 const MAX_MARKS_PER_LETTER: usize = 2;
 
 /// Words that the programs print in brackets to refer to themselves or to their user.
@@ -39,7 +40,7 @@ pub enum NicknameError {
     Empty,
     /// The text has more than [`MAX_NICKNAME_CHARS`] characters.
     TooLong {
-        /// How many characters the text has.
+        /// The number of characters in the text.
         chars: usize,
     },
     /// The text contains this character. Only letters, digits, `-`, `_` and `.` are allowed, and marks after a

@@ -13,7 +13,7 @@ use super::nickname::Nickname;
 /// The start of every notice from the server.
 pub const NOTICE_PREFIX: &str = "[SERVER] ";
 
-/// Asks for a nickname. This is the first line on every connection.
+/// Asks for a nickname. This is the first line to every connection that the server does not refuse.
 pub const ENTER_NICKNAME: &str = "[SERVER] Enter your nickname:";
 
 /// The end of every line that asks for a nickname: the first question, and each question after a refusal.
@@ -74,15 +74,15 @@ pub const LAST_MESSAGES_PREFIX: &str = "[SERVER] Last messages: ";
 /// Why a client left. Its `Display` is the end of the leave notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaveReason {
-    /// `/quit`, or a clean end of the stream.
+    /// The client sent `/quit`, or its stream ended cleanly.
     Quit,
     /// The connection broke.
     ConnectionLost,
-    /// The client did not read what it was sent.
+    /// The client did not read what the server sent.
     TooSlow,
     /// The operator kicked the client from the server's console.
     Kicked,
-    /// The client's server and the other servers have lost each other: see [`relay`](crate::relay).
+    /// The client's server and the other servers have lost contact: see [`relay`](crate::relay).
     ServerLost,
     /// The client's server, which shares its room with others, has closed.
     ServerClosed,

@@ -29,8 +29,8 @@ pub enum Kind<'a> {
     Left,
     /// Somebody has changed to this nickname.
     Renamed(&'a str),
-    /// The nicknames of people who are online, separated by a comma and a space. If the list would be long, some
-    /// names are left out.
+    /// The nicknames of people who are online, separated by a comma and a space. A long list does not contain all
+    /// nicknames.
     Online(&'a str),
     /// The number of history lines that follow. These lines were said before the client joined.
     History(usize),

@@ -1,5 +1,5 @@
 //! Unicode: four properties of characters that `std` does not have. A character may be a combining mark, be
-//! invisible, be absent from composed text, or take two columns of a terminal.
+//! invisible, never occur in composed text, or take two columns of a terminal.
 //!
 //! Nicknames need the first three of these properties, and cleaning needs the second one. The client needs the
 //! first and the last one to count columns, since most marks take no column of their own. `std` has the other

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::os::terminal as os;
 
-/// Makes the terminal mark pasted text, so that it is not mistaken for keys (xterm, mode 2004).
+/// Makes the terminal mark pasted text, so that this text is not mistaken for keys (xterm, mode 2004).
 const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
 /// Ends the marking of pasted text. Also makes the terminal wrap long lines again, because the client may have
 /// switched wrapping off.
@@ -106,7 +106,7 @@ pub fn shows_colors() -> bool {
     os::shows_colors()
 }
 
-/// Makes [`Input::wait`] return: at once if a thread waits there, and otherwise at its next call.
+/// Wakes the thread that waits in [`Input::wait`]. If no thread waits there, the next wait ends at once.
 pub fn wake() {
     os::wake();
 }

@@ -31,7 +31,7 @@ impl Polled {
         Self { descriptor: file.as_fd().as_raw_fd(), events: POLLIN, returned: 0 }
     }
 
-    /// An entry that is ready when the descriptor accepts more bytes, or when it will never accept any again.
+    /// An entry that is ready when the descriptor accepts more bytes, or will never accept bytes again.
     pub(crate) fn writable(file: &impl AsFd) -> Self {
         Self { events: POLLOUT, ..Self::readable(file) }
     }

@@ -69,9 +69,9 @@ unsafe extern "C" {
 /// The settings before raw mode, and the settings of raw mode. They are set once. Reading a `OnceLock` that is
 /// set takes no lock, so a signal handler may read it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
-/// The runtime's own handler for faults. It is the same for both signals.
+/// The runtime's own handler for the signals in [`FAULTS`]. It is the same for both signals.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();
-/// The pipe through which a handler wakes the thread in [`Input::wait`]. It is never closed.
+/// The pipe through which handlers and other threads wake the thread in [`Input::wait`]. It is never closed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 /// Whether a wake-up is already pending. Without this check the pipe could become full, and `write` would
 /// block.
@@ -200,14 +200,14 @@ extern "C" fn redraw_by(_number: c_int) {
 
 extern "C" fn exit_by(_number: c_int) {
     put(b"\n");
-    // SAFETY: ends the process without running any code of ours; async-signal-safe.
+    // SAFETY: `_exit` is async-signal-safe, and ends the process without running other code.
     unsafe { _exit(0) }
 }
 
 pub(crate) fn wake() {
     if !AWAKE.swap(true, Ordering::SeqCst) {
         let byte = 0_u8;
-        // SAFETY: the byte outlives the call; async-signal-safe.
+        // SAFETY: `write` is async-signal-safe, and the byte outlives the call.
         unsafe { write(WAKE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
     }
 }
@@ -221,7 +221,7 @@ pub(crate) fn exit_on_interrupt() {
 /// continued. So this function first stops the other processes of the group with `kill`, and then its own
 /// process with `raise`.
 pub(crate) fn suspend() {
-    // SAFETY: no memory is passed, and none of our code runs. 0 means this process group.
+    // SAFETY: no memory is passed, and this program has no handler for SIGTSTP. 0 means this process group.
     unsafe {
         let before = signal(SIGTSTP, IGNORE);
         kill(0, SIGTSTP);
@@ -255,7 +255,7 @@ pub(crate) fn time_of_day() -> String {
     String::from_utf8_lossy(&text[..bytes]).into_owned()
 }
 
-/// Whether the error is only temporary, so that the same call may succeed later.
+/// Returns whether the error is only temporary, so that the same call may succeed later.
 fn is_for_now(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }

@@ -30,7 +30,7 @@ impl Polled {
         Self { socket: socket.as_socket().as_raw_socket(), events: POLLRDNORM, returned: 0 }
     }
 
-    /// An entry that is ready when the socket accepts more bytes, or when it will never accept any again.
+    /// An entry that is ready when the socket accepts more bytes, or will never accept bytes again.
     pub(crate) fn writable(socket: &impl AsSocket) -> Self {
         Self { events: POLLWRNORM, ..Self::readable(socket) }
     }

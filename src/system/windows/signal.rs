@@ -39,7 +39,7 @@ extern "system" fn stop(event: u32) -> c_int {
         return 0;
     }
     if let Some(mut pipe) = PIPE.get() {
-        // This fails when nobody reads the pipe any more. Then the process is ending.
+        // This fails if nobody reads the pipe any more. In this case, the process is already ending.
         let _ = pipe.write_all(&[STOP]);
     }
     if event >= CTRL_CLOSE_EVENT {

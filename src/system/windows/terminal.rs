@@ -211,7 +211,8 @@ pub(crate) fn exit_on_interrupt() {
 pub(crate) fn suspend() {}
 
 pub(crate) fn columns() -> Option<usize> {
-    // `CONSOLE_SCREEN_BUFFER_INFO`: the window's left and right column are the sixth and the eighth number.
+    // `CONSOLE_SCREEN_BUFFER_INFO`: the sixth number is the window's left column, and the eighth is its right
+    // column.
     let mut info = [0; 11];
     // SAFETY: the structure is eleven numbers of 16 bits, and outlives the call.
     let known = unsafe { GetConsoleScreenBufferInfo(io::stdout().as_raw_handle(), &raw mut info) };
@@ -254,7 +255,7 @@ fn draw_loop() {
     loop {
         let waited = CHANGED.wait_while(desk, |desk| desk.undrawn.is_empty());
         let text = waited.unwrap_or_else(PoisonError::into_inner).undrawn.clone();
-        // This fails when the window is closed. Then the keyboard thread ends, too.
+        // This fails if the window is closed. In this case, the keyboard thread ends, too.
         let _ = Output::Console.write(&text);
         desk = lock();
         desk.undrawn.drain(..text.len());
