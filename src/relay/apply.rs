@@ -160,8 +160,8 @@ impl State {
     }
 
     /// Checks whether the writer of an entry has read the same entries as this server. If not, returns the reason for
-    /// the doubt. The doubt does not decide whether the entry is applied. All servers must decide alike, but they
-    /// remember different parts of the stream, so not all of them may have the doubt.
+    /// the doubt. The entry is applied regardless of the doubt: all servers must apply the same entries, but a server
+    /// that remembers another part of the stream may not have this doubt.
     ///
     /// The point of a server that lags behind may be older than all remembered points. Then there is no doubt. But a
     /// server that enters the room has just read everything, so its point must be remembered. If the point is not

@@ -102,8 +102,8 @@ impl Engine {
         reply.text().and_then(|id| id.parse().ok()).ok_or(UNEXPECTED)
     }
 
-    /// Returns entries after the entry `after`, in order. If there are none yet, blocks until an entry is appended,
-    /// but at most for `wait`. With `None` it does not block.
+    /// Returns entries after the entry `after`, in order. If there are none yet, blocks until an entry is appended, but
+    /// at most for `wait`. With `None`, this function does not block.
     ///
     /// # Errors
     ///

@@ -50,9 +50,9 @@ pub struct Link {
     run: Option<Run>,
     /// The connections of the relay's two threads.
     streams: [Option<TcpStream>; 2],
-    /// The names of the other servers, and the server of each member that is not on this server. The console shows
-    /// them.
+    /// The names of the other servers, for the console.
     pub(super) servers: HashMap<Sid, String>,
+    /// The server of each member that is not on this server, for the console.
     pub(super) elsewhere: HashMap<ClientId, Sid>,
 }
 
@@ -77,12 +77,13 @@ struct Run {
     sent: u64,
     /// The work to do when the last sent entry is read back. `None` if no entry is under way.
     under_way: Option<UnderWay>,
-    /// The entry that was read last, and whether the engine has lost that entry.
+    /// The entry that was read last.
     last: Place,
+    /// Whether the engine has lost that entry.
     is_lost: bool,
-    /// The point up to which this server has read the stream, and the position that it last reported to the
-    /// others.
+    /// The point up to which this server has read the stream.
     point: (u64, u64),
+    /// The position that this server last reported to the other servers.
     reported: u64,
     /// The number of bytes by which the slowest of the other servers is behind.
     lag: u64,
@@ -170,7 +171,7 @@ impl Link {
             text += "X\n";
         } else if run.next_beat.is_some_and(|beat| beat <= under_way.since) {
             text += "B\n";
-            // The time to the next beat starts when this beat is read back. So no beats accumulate while the engine
+            // The wait for the next beat begins when this beat is read back. So no beats accumulate while the engine
             // does not answer.
             run.next_beat = None;
         }
@@ -217,7 +218,7 @@ impl Relay {
         self.append(client, |records| records.locally(bytes, act));
     }
 
-    /// Whether a record of this client has not been read back yet.
+    /// Whether any record of this client has not been read back yet.
     pub fn has_under_way(&self, client: &Client) -> bool {
         self.link.look(|link| client.last_batch.load(Relaxed) > link.done)
     }
@@ -356,8 +357,8 @@ impl Relay {
         self.link.wait_while(time, |link| link.is_under_way(entry))
     }
 
-    /// Takes the local work between the records of this run's entry with this number. Returns `None` if that entry is
-    /// not under way, so a copy of an entry gets no local work.
+    /// Takes the local work of the entry with the number `seq` in this run. Returns `None` if that entry is not under
+    /// way, so a copy of an entry gets no local work.
     pub(super) fn take_locals(&self, seq: u64) -> Option<Vec<(usize, Local)>> {
         self.link.change(|link| {
             let run = link.run.as_mut().filter(|run| run.sent == seq)?;

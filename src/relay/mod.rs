@@ -28,9 +28,9 @@
 //!    [`stage`] then changes the room in the outbox. The stage calls the same functions that the sessions call on a
 //!    server without a relay.
 //!
-//! The relay costs each line two more hops, about half a millisecond. While the engine is down, nobody can talk. So a
-//! room cannot split into two halves that drift apart. A server that may have missed an entry tells its clients so,
-//! disconnects them, and enters the room again. So nobody misses a line without knowing it.
+//! The relay adds two hops to the path of each line, which takes about half a millisecond. While the engine is down,
+//! nobody can talk. So a room cannot split into two halves that drift apart. A server that may have missed an entry
+//! tells its clients so, disconnects them, and enters the room again. So nobody misses a line without knowing it.
 //!
 //! [`resp`] implements the engine's protocol, and [`engine`] the commands. A [`checkpoint`] is a copy of the state. A
 //! new server loads the newest checkpoint instead of all older entries, so those entries can be deleted.
@@ -40,7 +40,7 @@
 //! | `relay-writer` | records or the next beat; the engine, 3 s at most | the close of the relay |
 //! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
 //!
-//! There is one lock, in the [`link`]. No thread holds it during a socket call.
+//! The relay has one lock, which guards the [`link`]. No thread holds this lock during a socket call.
 //!
 //! The server's account on the engine needs the rights `+auth +role +xadd +xread +xrange +xrevrange +xtrim +del` on
 //! `~chat:{lobby}:*`, where `lobby` is the name of the room. In the option `--relay-auth FILE`, FILE contains the
@@ -153,8 +153,8 @@ impl Relay {
     }
 }
 
-/// Starts the relay's threads, if there is a relay. A thread that ends asks the server to stop, because nothing is
-/// delivered without the relay's threads.
+/// Starts the relay's threads, if there is a relay. If one of these threads ends, it asks the server to stop, because
+/// nothing is delivered without it.
 ///
 /// # Errors
 ///

@@ -82,16 +82,17 @@ struct Follower<'r, 'a> {
     has_come: bool,
     /// When the engine last answered.
     heard: Instant,
-    /// The time at which the link went down, if it is down now, and the time at which it last came up.
+    /// The time at which the link went down. `None` while the link is up.
     down_since: Option<Instant>,
+    /// The time at which the link last came up.
     up_since: Instant,
     /// Whether the clients were told that the link is down.
     is_told: bool,
     /// The number of foreign entries that were read.
     foreign: u64,
-    /// The reason to doubt that this server has read the same entries as the others, and the earliest time of the next
-    /// check.
+    /// The reason to doubt that this server has read the same entries as the others.
     doubt: Option<&'static str>,
+    /// The earliest time of the next check of a doubt.
     next_check: Instant,
 }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::system::socket::connect;
 
-/// How long a connect may take. It is short because a server must stop within three seconds, even if it is connecting
-/// when it is asked to stop.
+/// The time limit for a connection attempt. The limit is short because a server must stop within three seconds, even if
+/// it is connecting when it is asked to stop.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time limit for each write to the socket, and for each read from the socket.

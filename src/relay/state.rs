@@ -5,7 +5,7 @@
 //! and no map with a random order. The order of the stream alone decides whether a name is free, which servers are
 //! dead, and which message comes first.
 //!
-//! This module contains the data of the state, and the functions that read these data.
+//! This module contains the data of the state, and the functions that read this data.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -30,8 +30,8 @@ pub struct Who {
     pub client: u64,
 }
 
-/// Identifies an entry: its number in the stream, the run that wrote it, and its number in that run. The first number
-/// alone is not enough: an engine that has lost entries may assign their numbers again.
+/// Identifies an entry: its number in the stream, the run that wrote the entry, and its number in that run. The first
+/// number alone is not enough: an engine that has lost entries may assign their numbers again.
 pub type Place = (Id, (Sid, u64));
 
 /// A member of the room.
@@ -88,8 +88,9 @@ pub struct State {
     pub(super) last_key: (Sid, u64),
     /// The cost of all entries applied so far, in bytes.
     pub(super) position: u64,
-    /// The cost in bytes of the entries since the last due checkpoint, and the entry at which that checkpoint was due.
+    /// The cost of the entries since a checkpoint was last due, in bytes.
     pub(super) since: u64,
+    /// The entry at which a checkpoint was last due.
     pub(super) mark: Id,
     /// A digest: servers with the same digest have read the same entries.
     pub(super) digest: u64,

@@ -31,8 +31,8 @@ use std::time::Instant;
 
 use super::{DEADLINE, free_port, has_nc};
 
-/// The ports in the texts of all plays. When a play is run, each of them is replaced by a free port. The
-/// examples use the first port.
+/// The ports in the texts of all plays. When a play is run, each of these ports is replaced by a free port.
+/// The examples use the first port.
 const WRITTEN_PORTS: [u16; 2] = [7007, 5555];
 
 /// Returns the text of a file of this package; `path` starts at the package's root directory.

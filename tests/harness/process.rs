@@ -24,8 +24,8 @@ pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
 }
 
-/// Sends a process a signal. The signal's name is given without `SIG`. After `STOP`, waits until every thread of the
-/// process has stopped: until the first thread handles this signal, the others run on.
+/// Sends a process a signal. The signal's name is given without `SIG`. After `STOP`, waits until every thread
+/// of the process has stopped, because the threads do not stop at the moment when the signal is sent.
 #[track_caller]
 pub(crate) fn send_signal(pid: u32, signal: &str) {
     let kill = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
@@ -35,7 +35,8 @@ pub(crate) fn send_signal(pid: u32, signal: &str) {
     }
 }
 
-/// Whether every thread of a process has stopped. Only `/proc` shows this. Without it, this is assumed.
+/// Whether every thread of a process has stopped. Only `/proc` shows this. On a system without `/proc`,
+/// returns `true`.
 fn has_stopped(pid: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     // The state follows the name, which is in parentheses and can itself contain parentheses.

@@ -20,8 +20,8 @@ pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 /// has sent more bytes than this.
 const SURELY_HELD: u64 = 1 << 20;
 
-/// A server on an address of its own. When it is dropped, it is killed, and the drop panics if the server has
-/// written to standard error. If the test fails, the transcript is printed.
+/// A server on an address of its own. When this value is dropped, the server is killed. The drop panics if the
+/// server has written to standard error. If the test fails, the transcript is printed.
 pub(crate) struct Server {
     /// `None` if the server runs in a terminal.
     program: Option<Program>,

@@ -34,8 +34,9 @@ const GUSH_TIME: Duration = Duration::from_secs(3);
 /// rate of addresses on its own machine.
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
-/// The time for which a patient reader reads while other clients stall, and its pause before that.
+/// The time for which a patient reader reads while other clients stall.
 const PATIENT_TIME: Duration = Duration::from_secs(8);
+/// The pause of a patient reader before it begins to read.
 const PATIENT_PAUSE: Duration = Duration::from_millis(400);
 
 /// The time for which a client stalls. The server disconnects a stalled client after ten seconds.

@@ -229,7 +229,7 @@ impl Inspector {
     }
 
     /// Ends the inspection. `messages` is the expected number of lines from each sender. `None` means that
-    /// this number is unknown, so that only gaps between lines count as lost.
+    /// this number is unknown, so only gaps between lines count as lost.
     pub(crate) fn finish(mut self, messages: Option<u32>) -> Findings {
         if let Some(client) = self.client {
             let others = (0..).zip(&self.next).filter(|&(sender, _)| sender != client);

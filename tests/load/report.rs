@@ -20,13 +20,15 @@ pub(crate) struct Findings {
     pub(crate) clients: Vec<Client>,
     pub(crate) visits: Vec<integrity::Findings>,
     /// The resources of the server and of this process at three moments: when one client had joined, when all
-    /// clients had joined, and when all had read everything.
+    /// clients had joined, and when all clients had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
-    /// The time until all clients had joined, and the time until all clients knew of all the others.
+    /// The time until all clients had joined.
     pub(crate) joined: Duration,
+    /// The time until all clients knew of all the others.
     pub(crate) told: Duration,
-    /// The moment when the talking began, and the moment when the closing line was sent.
+    /// The moment when the talking began.
     pub(crate) began: Option<Instant>,
+    /// The moment when the closing line was sent.
     pub(crate) closing: Option<Instant>,
     /// The greatest delay of a message.
     pub(crate) late: Duration,

@@ -29,8 +29,9 @@ pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
     pub(crate) texts: Texts,
-    /// The lines with which the first client ends the joining (the roll call) and the talking (the closing line).
+    /// The line with which the first client ends the joining.
     pub(crate) roll_call: String,
+    /// The line with which the first client ends the talking.
     pub(crate) closing: String,
     /// The moment from which the stamps in messages count.
     pub(crate) epoch: Instant,
@@ -39,12 +40,15 @@ pub(crate) struct Run {
     pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
     pub(crate) admitted: AtomicU32,
-    /// Four counters: the clients that have joined, the clients that have received the roll call, the clients
-    /// whose talking has ended, and the clients that are gone.
+    /// The number of clients that have joined.
     pub(crate) joined: AtomicU32,
+    /// The number of clients that have received the roll call.
     pub(crate) ready: AtomicU32,
+    /// The number of clients whose talking has ended.
     pub(crate) done: AtomicU32,
+    /// The number of clients that are gone.
     pub(crate) gone: AtomicU32,
+    /// The number of messages that all clients together have received.
     pub(crate) received: AtomicU64,
     /// The number of messages that the first client has received.
     pub(crate) first_received: AtomicU64,

@@ -1,8 +1,9 @@
 //! The console: the commands that the operator types into the server's own terminal.
 //!
 //! One thread reads the terminal. Nothing can wake this thread while it reads, so no other thread joins it.
-//! It holds only a weak reference to the data that the threads share. It passes each line to a second thread,
-//! which executes the lines in order. Answers go to the event log, so neither thread waits to print them.
+//! The reading thread holds only a weak reference to the data that the threads share. It passes each line to a
+//! second thread, which executes the lines in order. Answers go to the event log, so neither thread waits to
+//! print them.
 //!
 //! Standard input is read only if it is a terminal. Under a service manager it is not a terminal, but
 //! commands can be written to the FIFO of `--console`: `echo '/kick bob' > PATH`.

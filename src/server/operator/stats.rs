@@ -4,9 +4,9 @@
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1
 //! ```
 //!
-//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are
-//! counts, or sizes in bytes. The threads count their work in atomic variables. The other values are looked
-//! up when the line is composed.
+//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are counts,
+//! or sizes in bytes. The threads count their work in atomic variables. Everything else is looked up when the
+//! line is composed.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -35,13 +35,14 @@ const TURNED_AWAY: [(&str, &str); 6] = [
 #[derive(Debug)]
 pub struct Stats {
     started: Instant,
-    /// Lines that clients have sent. Counted by their sessions.
+    /// The number of lines that clients have sent. The sessions count them.
     pub lines_in: AtomicU64,
-    /// Lines that recipients have received. A line to ten recipients counts ten times. Set by the writer.
+    /// The number of lines that recipients have received, set by the writer. A line to ten recipients counts
+    /// ten times.
     pub deliveries: AtomicU64,
-    /// Bytes that recipients have received. Set by the writer.
+    /// The number of bytes that recipients have received, set by the writer.
     pub bytes_out: AtomicU64,
-    /// Bytes of text that are kept for slow recipients. Set by the writer.
+    /// The number of bytes of text that are kept for slow recipients, set by the writer.
     pub backlog: AtomicUsize,
     turned_away: [AtomicU64; TURNED_AWAY.len()],
 }
