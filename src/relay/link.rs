@@ -32,8 +32,8 @@ use crate::server::room::Room;
 /// deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// The number of bytes after which a server appends an entry even if it has no records to append. The entry's header
-/// tells the other servers how far this server has read.
+/// After reading this number of bytes, a server appends an entry even if it has no records to append. The entry's
+/// header tells the other servers how far this server has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// The data that the sessions and the relay's threads share.

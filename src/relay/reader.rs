@@ -27,10 +27,10 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// How long the link may be down before the clients are told.
+/// The time for which the link may be down before the clients are told.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long one `XREAD` waits for entries. Even an empty reply shows that the engine is alive.
+/// The time for which one `XREAD` waits for entries. Even an empty reply shows that the engine is alive.
 const READ_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a run ends.
@@ -80,7 +80,7 @@ struct Follower<'r, 'a> {
     sid: Sid,
     /// Whether the hello of this run was read back.
     has_come: bool,
-    /// When the engine last answered.
+    /// The time at which the engine last answered.
     heard: Instant,
     /// The time at which the link went down. `None` while the link is up.
     down_since: Option<Instant>,

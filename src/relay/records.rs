@@ -140,7 +140,7 @@ impl Records {
         self.count == 0 && self.locals.is_empty()
     }
 
-    /// How much has gathered, in bytes.
+    /// The size of everything that has gathered, in bytes.
     pub fn bytes(&self) -> usize {
         self.text.len() + self.local_bytes + size_of_val(&*self.locals)
     }

@@ -18,7 +18,7 @@ pub(super) const REMEMBERED_POINTS: usize = 4096;
 /// The number of lines that a checkpoint keeps for people who join later.
 pub const HISTORY_LINES: usize = 20;
 
-/// The longest nickname, in bytes: enough for 32 characters of any script with their combining marks.
+/// The maximum length of a nickname, in bytes: enough for 32 characters of any script with their combining marks.
 const MAX_NICK_BYTES: usize = 512;
 
 /// Identifies a member of any server.

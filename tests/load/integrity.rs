@@ -20,7 +20,7 @@ use crate::random::Random;
 /// contains the mark. So the number of marks is the number of messages.
 pub(crate) const MARK: u8 = b'~';
 
-/// The shortest text: a header of 25 bytes, six letters and the mark.
+/// The minimum length of a text, in bytes: a header of 25 bytes, six letters and the mark.
 pub(crate) const MIN_TEXT_BYTES: usize = 32;
 
 /// The start of the attackers' nicknames.
@@ -106,7 +106,7 @@ pub(crate) enum Fault {
     Own,
 }
 
-/// How often each [`Fault`] was found.
+/// The number of times that each [`Fault`] was found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Faults([u64; 6]);
 
