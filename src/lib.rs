@@ -7,8 +7,8 @@
 //! 3. [`client`]: the client, with which a person or a script joins the room.
 //! 4. [`arguments`]: the parser for command lines.
 //! 5. [`system`]: the few system calls that `std` does not have.
-//! 6. [`relay`]: how several servers share one room. This part is optional. Most calls to it are in
-//!    [`server::order`].
+//! 6. [`relay`]: how several servers share one room. This part is optional. Most calls to the relay
+//!    are in [`server::order`].
 //!
 //! # The modules
 //!
@@ -21,10 +21,9 @@
 //!               system                   the calls that std does not have; the only unsafe
 //! ```
 //!
-//! A module uses only modules that are in its row or below it in this picture. The server and the client do not use
-//! each other.
-//! The server and the relay do use each other, since the relay is a separate part of the server. The tool that
-//! measures and attacks the server is in `tests/load`.
+//! A module uses only modules that are in its row or in a lower row of this picture. The server and the client do
+//! not use each other. The server and the relay do use each other, because the relay is a part of the server. The
+//! tool that measures and attacks the server is in `tests/load`.
 //!
 //! If sockets and threads are new to you, begin with the course in [`lessons`]. The course leads from an echo
 //! server to this server in thirteen steps. Each step is a program that you can run.
@@ -37,14 +36,15 @@
 //!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! Alice types `hello`. The send thread of her client waits in `poll` for keys. It shows the line, since the server
-//! does not send it back, and sends it.
+//! Alice types `hello`. The send thread of her client waits in `poll` for keys. It shows the line itself, since the
+//! server does not send it back. Then it sends the line.
 //!
 //! 1. On the server, Alice has a [`session`](server::session), which runs in its own thread and blocks in `read`.
 //!    The session wakes. If her [`rate`](server::rate) limit does not allow another line yet, the session parks its
-//!    thread until it does. Then it cuts the line from the received bytes ([`protocol::framing`]), cleans the line
-//!    ([`protocol::cleaning`]), and puts her nickname in front of it ([`member`](server::member)). It does the same
-//!    with the further lines from this `read`, as far as the rate limit allows.
+//!    thread until the limit allows a line. Then the session cuts the line from the received bytes
+//!    ([`protocol::framing`]), cleans the line ([`protocol::cleaning`]), and puts her nickname in front of it
+//!    ([`member`](server::member)). It does the same with the further lines from this `read`, as far as the rate
+//!    limit allows.
 //! 2. The session locks the [`outbox`](server::outbox), which contains the [`room`](server::room). The room adds
 //!    the lines to its history, and to the [`batch`](server::batch) that the writer sends next. Then the session
 //!    reads again. (A server that shares its room with other servers does this in two steps: see
@@ -76,13 +76,14 @@
 //! 2. Bob's session checks the flag before it acts on a line. While the flag is set, the session parks its thread.
 //!    So the server does not read from a client that does not read.
 //! 3. The rounds continue without Bob. While any client is behind, the writer appends the common text of each
-//!    further batch to the log. All clients that are behind share this one copy, and it is dropped once none of them
-//!    needs it. Text for Bob alone is kept with his place. Its amount has a limit of its own: above the limit, `/msg`
-//!    to Bob is refused.
+//!    further batch to the log. All clients that are behind share this one copy. The writer drops it once none of
+//!    these clients needs it. Text for Bob alone is kept with his place. The amount of this text has its own limit:
+//!    above the limit, `/msg` to Bob is refused.
 //! 4. The writer makes an *offer* to the slow readers, usually every 5 to 40 milliseconds: it asks `poll` which of
-//!    their sockets have space again, and sends to each of these sockets the text after the reader's place. Until the
-//!    next offer is due, the writer waits on the outbox, as always. `poll` reports a socket only when a third of its
-//!    buffer is free. So from time to time the writer also tries a socket that `poll` does not report.
+//!    their sockets have space again, and sends to each of these sockets the text after the reader's place in the
+//!    log. Until the next offer is due, the writer waits on the outbox, as always. `poll` reports a socket only
+//!    when a third of its buffer is free. So from time to time the writer also tries a socket that `poll` does not
+//!    report.
 //! 5. Once Bob's socket has accepted the rest of the log, he is *current* again. The writer puts him back into his
 //!    part, clears the flag, and wakes his session. The next round sends to him as before.
 //! 6. If Bob's socket accepts nothing for ten seconds, or if the log is full and drops a batch that he still needs,
@@ -116,13 +117,13 @@
 //!
 //! | lock | guards | held for | taken by |
 //! | --- | --- | --- | --- |
-//! | [`Outbox`](server::outbox::Outbox) | the room: who is in, history, the batch | one change, one query, or the swap of the batch | sessions, writer, accept loop, console, history, the relay's reader |
+//! | [`Outbox`](server::outbox::Outbox) | the room: its members, its history, and the batch | one change, one query, or the swap of the batch | sessions, writer, accept loop, console, history, the relay's reader |
 //! | [`Registry`](server::registry::Registry) | all connections by number | one change, one query, or a copy of the list | sessions, accept loop, console |
 //! | [`Shutdown`](server::shutdown::Shutdown) | the number of sessions that have lines in flight | one change of the number | sessions, accept loop |
 //! | [`AddressQuota`](server::rate::AddressQuota) | how many lines an address may still send | one change of the number | sessions from that address, accept loop |
 //! | [`Bans`](server::operator::bans::Bans) | the banned addresses | one change, one query, or a copy of the table | accept loop, console |
 //! | the outbox of the [`Relay`](relay::Relay) | the records for the other servers, and how far this server has read the common log | one change | sessions, writer, accept loop, console, the relay's threads |
-//! | the table of [`FanOut`](server::fan_out::FanOut) | the parts that wait in this round, and the parts that are done | laying the parts out, taking one, or putting one back | writer, helpers |
+//! | the table of [`FanOut`](server::fan_out::FanOut) | the parts that wait in this round, and the parts that are done | laying out the parts, taking one part, or putting one part back | writer, helpers |
 //!
 //! These are the locks of the server. (The shutdown runs in the thread of the accept loop.) No thread ever holds
 //! two of these locks at once, so they need no lock order. Atomic flags use `Relaxed` ordering, since no other data
