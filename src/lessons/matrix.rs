@@ -8,13 +8,14 @@
 //! target/release/examples/matrix --checks 6,16 --servers 'step 11,step 13'
 //! ```
 //!
-//! It prints the verdicts as a table of the same form. The exit code is 0 if all verdicts are the same as on the
-//! page. Otherwise the exit code is 1, and for each different verdict the program prints the examiner's output.
+//! The program prints the verdicts as a table of the same form. The exit code is 0 if all verdicts are the same as
+//! in `course.md`. Otherwise the exit code is 1, and for each different verdict the program prints the examiner's
+//! output.
 //! `--quick` leaves out the checks that move megabytes, and the servers that start slowly. The other checks give
 //! the same verdicts even with slow builds.
 //!
-//! The expected verdicts are written on the page only. So if the course or its examiner changes a verdict, this
-//! program reports a difference until the page is changed too.
+//! Only `course.md` contains the expected verdicts. So if a change to the course or to the examiner changes a
+//! verdict, this program reports a difference until `course.md` is changed too.
 
 use std::env;
 use std::io::{self, Write};
@@ -50,16 +51,16 @@ const SERVERS: [(&str, &str, &str); 15] = [
 /// The checks that move megabytes. They keep a processor busy. All other checks mostly wait.
 const HEAVY: [&str; 4] = ["6", "7a", "7b", "16"];
 
-/// How many of the other checks run at once.
+/// The number of the other checks that run at the same time.
 const LIGHT_AT_ONCE: usize = 8;
 
-/// The checks in which threads race. A race does not occur in each run. So if one of these checks has to fail, it
-/// gets several tries.
+/// The checks in which threads race. If one of these checks is expected to fail, it gets several tries, because a
+/// race does not occur in every run.
 const RACES: [&str; 3] = ["7b", "14", "15"];
 const RACE_TRIES: usize = 30;
 
-/// The examiner's patience, in seconds. It is short for a check that has to fail. For a check that has to hold,
-/// it is so long that a busy machine does not make the check fail.
+/// The examiner's patience, in seconds. It is short for a check that is expected to fail. For a check that is
+/// expected to hold, it is long, so that the check holds even on a busy machine.
 const PATIENCE_TO_FAIL: &str = "1";
 const PATIENCE_TO_HOLD: &str = "20";
 
@@ -67,7 +68,7 @@ const PATIENCE_TO_HOLD: &str = "20";
 struct Cell {
     server: &'static str,
     check: &'static str,
-    /// The verdict on the page.
+    /// The verdict in `course.md`.
     holds: bool,
 }
 
@@ -244,7 +245,7 @@ fn print_table(cells: &[Cell], wrong: &[(&Cell, String)]) {
     }
 }
 
-/// Prints a line. If nobody reads the output, the program still continues, because the exit code has the result.
+/// Prints a line. If nobody reads the output, the program still continues, because the exit code contains the result.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -16,7 +16,7 @@
 //! | `!` | breaks off: closes while some bytes are unread, which resets the connection |
 //! | `bye`, or the end of input | closes |
 //!
-//! Events are printed in parentheses. Received text is printed as it is, except that an escape character is
+//! Events are printed in parentheses. Received text is printed unchanged, except that an escape character is
 //! printed as `\x1B`. Only the start of a long line is printed. This client is made for the sessions of the
 //! course: it works slowly enough to watch.
 
@@ -26,13 +26,13 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// How long `!` waits for bytes that it can leave unread.
+/// The time that `!` waits for bytes that it can leave unread.
 const UNREAD_TIME: Duration = Duration::from_secs(1);
 
-/// How long `talk` waits for a server that does not read.
+/// The time that `talk` waits for a server that does not read.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
-/// How many characters of a line are shown.
+/// The maximum number of characters of a line that are shown.
 const MAX_SHOWN: usize = 70;
 
 fn main() -> io::Result<()> {
@@ -83,7 +83,7 @@ fn obey(mut stream: &TcpStream, line: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Reads up to a line end, but at most `most` bytes, and prints what was read. Returns `false` at the end of the
+/// Reads up to a line end, but at most `most` bytes, and prints them. Returns `false` at the end of the
 /// stream.
 fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
@@ -105,9 +105,8 @@ fn show(stream: &mut impl Read, most: usize) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Sends this many megabytes: a hundred lines of 500 bytes every 20 milliseconds. Counts bytes, not seconds, so
-/// on a busy machine the sending takes longer, but the amount is the same. Ends early if the server does not
-/// read.
+/// Sends this many megabytes: a hundred lines of 500 bytes every 20 milliseconds. Counts bytes, not seconds: on a
+/// busy machine, sending takes longer, but the amount is the same. Ends early if the server does not read.
 fn talk(mut stream: &TcpStream, megabytes: usize) -> io::Result<()> {
     const PAUSE: Duration = Duration::from_millis(20);
     stream.set_write_timeout(Some(WRITE_TIME))?;

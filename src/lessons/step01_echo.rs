@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Sends back everything that it receives, until the peer ends its stream.
+/// Sends all received bytes back to the peer, until the peer ends its stream.
 fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {

@@ -41,7 +41,7 @@ fn receive(mut stream: TcpStream) {
         let _ = io::stdout().flush();
     }
     println!("The server is gone.");
-    // The main thread is blocked in reading the keyboard. Nothing else can end it.
+    // The main thread is blocked while it reads from the keyboard. Only `exit` can end that thread.
     process::exit(1);
 }
 

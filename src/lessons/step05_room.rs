@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step05_room.md")]
-// One of the mistakes of this step: it unwraps errors that a peer can cause.
+// This step makes the mistake of unwrapping errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step06_lines.md")]
-// One of the mistakes of this step: it unwraps errors that a peer can cause.
+// This step makes the mistake of unwrapping errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use std::thread;
 /// The clients that have joined: for each name, the connection to write to.
 type Registry = Arc<Mutex<HashMap<String, TcpStream>>>;
 
-/// The longest line, in bytes, without its line end.
+/// The maximum length of a line, in bytes, without its line end.
 const MAX_LINE_BYTES: usize = 1024;
 
 fn main() {
@@ -65,7 +65,7 @@ struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// The current line is too long. Its start was discarded, and its rest will be discarded too.
+    /// Whether the current line is too long. Its beginning was discarded, and its end will be discarded too.
     skips: bool,
 }
 
@@ -101,7 +101,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Converts a whole line to text. Removes the line end, and replaces everything that a terminal would obey.
+/// Converts a whole line to text. Removes the line end, and replaces all control characters, because a terminal
+/// would obey them.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")

@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step07_names.md")]
-// One of the mistakes of this step: it unwraps errors that a peer can cause.
+// This step makes the mistake of unwrapping errors that a peer can cause.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use chat::lessons::built::input::Input;
 /// The clients that have joined: for each name, the connection to write to.
 type Streams = HashMap<String, TcpStream>;
 
-/// How long a newcomer may send nothing.
+/// The time after which a newcomer that sends nothing is disconnected.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 fn main() {
@@ -63,7 +63,7 @@ fn serve(mut stream: &TcpStream, registry: &Mutex<Streams>) {
     tell_others(&mut streams, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// If the name is valid and free, takes the name and announces the new member. Holds the lock during all of this.
+/// If the name is valid and free, takes the name and announces the new member. Holds the lock the whole time.
 /// Returns whether the client has joined.
 fn join(name: &str, mut stream: &TcpStream, registry: &Mutex<Streams>) -> bool {
     let mut streams = registry.lock().unwrap();

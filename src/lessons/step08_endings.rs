@@ -22,7 +22,7 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How long a peer may take to read its last line and to close.
+/// The time that a peer has to read its last line and to close the connection.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// The clients that have joined: for each name, the connection to write to.
@@ -79,7 +79,7 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member. Holds the lock during all of this.
+    /// If the name is free, takes the name and announces the new member. Holds the lock the whole time.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Mutex<Streams>) -> Option<Self> {
         let mut streams = lock(registry);
         if streams.contains_key(name) {
@@ -124,7 +124,7 @@ fn drain(mut stream: &TcpStream) {
 fn tell_others(streams: &Streams, except: &str, line: &str) {
     for (name, stream) in streams {
         if name != except {
-            // If this write fails, the recipient's own thread notices it, and leaves.
+            // If this write fails, the recipient's own thread notices the error, and ends the session.
             let _ = (&**stream).write_all(line.as_bytes());
         }
     }

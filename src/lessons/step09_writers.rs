@@ -15,7 +15,7 @@ use chat::lessons::built::accept::accept_loop;
 use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login};
 
-/// How many lines may wait for one client.
+/// The maximum number of lines that may wait in a client's queue.
 const MAX_WAITING_LINES: usize = 4096;
 
 /// The clients that have joined, by name.
@@ -61,13 +61,14 @@ impl Client {
     /// disconnected.
     fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes the client's writer and its session. The session then leaves.
+            // This wakes the client's writer and session. The client then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Writes each line from the queue to the socket, until the queue ends. Blocks on the queue and on the socket.
+/// Writes each line from the queue to the socket, until the queue ends. Blocks while the queue is empty, and while
+/// the socket is full.
 fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
@@ -109,14 +110,14 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // `client` is dropped here. So its queue ends after this line, and then its writer ends.
+            // `client` is dropped after this call. So the goodbye is the last line in its queue, and the writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));
     }
 }
 
-/// Puts a line into the queue of every client except the one named `except`.
+/// Puts a line into the queue of every client except the client named `except`.
 fn tell_others(clients: &Clients, except: &str, line: &str) {
     let line = Arc::from(line);
     for (name, client) in clients {

@@ -16,7 +16,7 @@ use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login};
 use chat::system::{signal, socket::wait_for_connection};
 
-/// How long the peers may take to read the farewell and to close.
+/// The time that the peers have to read the farewell and to close their connections.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> io::Result<()> {
@@ -50,8 +50,8 @@ fn main() -> io::Result<()> {
                 thread::sleep(PAUSE);
             }
         }
-        // Each client is dropped after the farewell. So its queue ends with the farewell, and its writer ends
-        // too.
+        // Each client is dropped after its call of `put`. So the farewell is the last line in each queue, and all
+        // writers end.
         let farewell = Arc::from("[SERVER] The server is shutting down.\n");
         lock(registry).drain().for_each(|(_, client)| client.put(&farewell));
         end_all(streams);

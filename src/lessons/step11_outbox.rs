@@ -13,7 +13,7 @@ use std::thread;
 use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login, shutdown};
 
-/// Something that clients will see. The client `who` gets a text of its own; all other clients get the same text.
+/// Something that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
 struct Entry {
     who: Arc<str>,
     to_others: String,
@@ -109,8 +109,8 @@ fn main() -> io::Result<()> {
             let _ = serve(stream, registry);
             drain(stream);
         };
-        // If the server cannot listen, `run` does not call `farewell`. It is called here then, because the scope
-        // waits for the writer, and the writer waits for its last entry.
+        // If the server cannot listen, `run` returns an error and does not call `farewell`. Then it is called here,
+        // so that the writer ends. Otherwise the scope would wait for the writer forever.
         shutdown::run(serve, farewell).inspect_err(|_| farewell())
     })
 }
@@ -167,7 +167,7 @@ fn write_loop(outbox: &Outbox) {
             let is_own = |entry: &Entry| entry.who == one.name;
             let text = |entry| if is_own(entry) { &entry.to_self } else { &entry.to_others };
             let view: String = entries.map(|entry| text(entry).as_str()).collect();
-            // If this write fails, the recipient's own thread notices it, and leaves.
+            // If this write fails, the recipient's own thread notices the error, and ends the session.
             let _ = (&*one.stream).write_all(view.as_bytes());
             if one.last.is_some() {
                 let _ = one.stream.shutdown(Shutdown::Write);

@@ -16,13 +16,13 @@ use chat::lessons::built::writer::Writer;
 use chat::lessons::built::{input::Input, login::login, shutdown};
 use chat::system::poll::Poll;
 
-/// How many bytes of text may gather in the outbox before senders must wait.
+/// The number of bytes of text that may gather in the outbox before senders must wait.
 const MAX_GATHERED_BYTES: usize = 128 << 10;
 
-/// How often the writer tries to send more to the clients that are behind.
+/// The time between two attempts to send more to the clients that are behind.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the writer delays a round, at most, while most of the room is behind.
+/// The maximum time by which the writer delays a round while most of the room is behind.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
 /// Counts the bytes of messages that the writer has not taken yet. Above the bound, sessions must wait.
@@ -36,12 +36,12 @@ struct Bound {
 #[derive(Default)]
 struct Gathered {
     bytes: usize,
-    /// The writer has ended, so no session has to wait any more.
+    /// Whether the writer has ended. If it has, no session has to wait.
     is_over: bool,
 }
 
 impl Bound {
-    /// Blocks while too much has gathered. While a session waits here, it does not read from its client's socket.
+    /// Blocks while too much text has gathered. While a session waits here, it does not read from its client's socket.
     /// So TCP makes the client stop sending.
     fn enter(&self, bytes: usize) {
         let mut gathered = lock(&self.gathered);
@@ -66,7 +66,7 @@ fn main() -> io::Result<()> {
     let mut take = move |behind: &[&TcpStream], all: usize| {
         if 2 * behind.len() > all && last_round.elapsed() < HOLD_TIME {
             // The writer is too fast for most of the room. It does not take a new batch yet, so that the readers
-            // set the pace.
+            // can catch up.
             let _ = poll.writable(behind.iter().copied(), OFFER_INTERVAL);
             return Vec::new();
         }

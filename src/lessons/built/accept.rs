@@ -19,8 +19,8 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How long to wait after an error. Without a pause, the next attempt would fail at once if no descriptor or
-/// thread is free.
+/// The pause after an error. If no descriptor or thread is free, the next attempt would fail at once without this
+/// pause.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes the kernel detect a peer that has vanished, and send each write at once. Also makes the stream blocking,
@@ -28,7 +28,7 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// Any error of the system. Then the connection cannot be used.
+/// Any error of the system. After an error, the connection cannot be used.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;

@@ -1,13 +1,13 @@
 //! From step 11: the entries that gather in the outbox between two rounds of the writer. This module has no
 //! thread.
 //!
-//! In the real server this is [`server::batch`](crate::server::batch). There all entries share one text. Each
-//! recipient's view is that text with a few edits, so no text is copied for a recipient.
+//! In the real server this is [`server::batch`](crate::server::batch), where all entries share one text. Each
+//! recipient's view is that text with a few edits. So the text is not copied for each recipient.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// Something that clients will see. The client `who` gets a text of its own; all other clients get the same text.
+/// Something that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
 #[derive(Debug)]
 pub struct Entry {
     /// The client that gets a text of its own.
@@ -23,7 +23,7 @@ pub struct Entry {
 /// How an entry changes the set of clients that the writer writes to.
 #[derive(Debug)]
 pub enum Change {
-    /// No change: the entry is a message.
+    /// The entry is a message, and changes nothing.
     Nothing,
     /// `who` gets this entry and all entries after it, on this connection.
     Joined(Arc<TcpStream>),

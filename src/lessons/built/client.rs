@@ -1,8 +1,8 @@
-//! From step 9: each client's queue and writer, and its place in the room.
+//! From step 9: a client's queue, its writer, and its place in the room.
 //!
-//! The sessions put lines into the queues, and never wait for that. Each client's own writer takes the lines out.
-//! Step 11 replaces this design. In the real server, [`server::client`](crate::server::client) has the data about
-//! a client that threads share.
+//! The sessions put lines into the queues without waiting. Each client's own writer takes the lines out.
+//! Step 11 replaces this design. In the real server, [`server::client`](crate::server::client) contains the data
+//! that several threads share about a client.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use super::session::lock;
 
-/// How many lines may wait for one client.
+/// The maximum number of lines that may wait in a client's queue.
 const MAX_WAITING_LINES: usize = 4096;
 
 /// The clients that have joined, by name. A thread holds the lock on this map only to put lines into queues, and
@@ -31,13 +31,14 @@ impl Client {
     /// disconnected.
     pub fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes the client's writer and its session. The session then leaves.
+            // This wakes the client's writer and session. The client then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Writes each line from the queue to the socket, until the queue ends. Blocks on the queue and on the socket.
+/// Writes each line from the queue to the socket, until the queue ends. Blocks while the queue is empty, and while
+/// the socket is full.
 pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     while let Ok(line) = queue.recv()
         && stream.write_all(line.as_bytes()).is_ok()
@@ -81,14 +82,14 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // `client` is dropped here. So its queue ends after this line, and then its writer ends.
+            // `client` is dropped after this call. So the goodbye is the last line in its queue, and the writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));
     }
 }
 
-/// Puts a line into the queue of every client except the one named `except`.
+/// Puts a line into the queue of every client except the client named `except`.
 pub fn tell_others(clients: &Clients, except: &str, line: &str) {
     let line = Arc::from(line);
     for (name, client) in clients {

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 
 use crate::system::socket;
 
-/// The longest line, in bytes, without its line end.
+/// The maximum length of a line, in bytes, without its line end.
 const MAX_LINE_BYTES: usize = 1024;
 
 /// The input from one client.
@@ -19,7 +19,7 @@ pub struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// The current line is too long. Its start was discarded, and its rest will be discarded too.
+    /// Whether the current line is too long. Its beginning was discarded, and its end will be discarded too.
     skips: bool,
 }
 
@@ -62,7 +62,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Converts a whole line to text. Removes the line end, and replaces everything that a terminal would obey.
+/// Converts a whole line to text. Removes the line end, and replaces all control characters, because a terminal
+/// would obey them.
 fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end_matches(['\r', '\n']).replace(char::is_control, "\u{FFFD}")

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::input::Input;
 
-/// How long a newcomer may send nothing.
+/// The time after which a newcomer that sends nothing is disconnected.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// Asks for a name until `join` accepts one, and returns the result of `join`. Passes only names of letters,
@@ -19,7 +19,7 @@ const LOGIN_TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// Any error of `read`, `write` or `join`. Each of them ends the session.
+/// Any error of `read`, `write` or `join`. The session then ends.
 pub fn login<M>(
     mut stream: &TcpStream,
     input: &mut Input<'_>,

@@ -13,7 +13,7 @@ use super::session::lock;
 /// The queue between the sessions and the writer.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Locked only to push entries or to take them. No thread waits for a peer while it holds this lock.
+    /// A thread holds this lock only to push entries or to take them. It never waits for a peer meanwhile.
     entries: Mutex<Vec<Entry>>,
     /// Notified when an entry is put in. This wakes the writer.
     filled: Condvar,

@@ -1,5 +1,5 @@
-//! From step 8: functions for the end of a session, so that it does no harm to other sessions. They run on the
-//! thread of the client whose session ends.
+//! From step 8: functions that end a session without harm to other sessions. They run on the thread of the client
+//! whose session ends.
 //!
 //! In the real server this is the end of [`server::session`](crate::server::session).
 
@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a peer may take to read its last line and to close.
+/// The time that a peer has to read its last line and to close the connection.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// Locks a mutex, even a poisoned one. This is correct because the data that these mutexes guard is never half

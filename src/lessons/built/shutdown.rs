@@ -1,8 +1,8 @@
 //! From step 10: accepts connections until a signal arrives, and then shuts the server down. Runs on the main
 //! thread.
 //!
-//! Every call that blocks is woken: the wait for a connection by a byte in a pipe, and `read` and `write` by
-//! shutting down the connection. The scope waits until every session has ended. In the real server this is
+//! Every call that blocks can be woken. A byte in a pipe wakes the wait for a connection, and shutting down a
+//! connection wakes its `read` and `write`. The scope waits until every session has ended. In the real server this is
 //! [`server::accept`](crate::server::accept) and [`server::shutdown`](crate::server::shutdown).
 
 use std::env;
@@ -15,16 +15,16 @@ use std::time::{Duration, Instant};
 use super::accept::{PAUSE, prepare};
 use crate::system::{signal, socket::wait_for_connection};
 
-/// How long the peers may take to read the farewell and to close.
+/// The time that the peers have to read the farewell and to close their connections.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// Runs `serve` on a new thread for each connection, until a signal arrives. Then calls `farewell`, which tells
 /// all clients that the server ends. Gives the peers a second to close, and shuts down the connections that are
-/// left. Returns when all sessions have ended.
+/// still open. Returns when all sessions have ended.
 ///
 /// # Errors
 ///
-/// The server cannot listen: any error of the system.
+/// Any error of the system because of which the server cannot listen.
 pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;

@@ -32,8 +32,8 @@ pub struct Writer {
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// The client's place: the first batch that was not sent to it completely, and how many bytes of its view of
-    /// this batch were sent.
+    /// The client's place: the number of the first batch that the client has not received completely, and the
+    /// number of bytes that it has received of its view of this batch.
     batch: usize,
     offset: usize,
     /// The first entry that the client gets, and, if the client has left, the last entry. Each position is the
@@ -102,7 +102,8 @@ impl Writer {
         self.log.push_back(batch);
     }
 
-    /// Removes clients that are gone. Drops batches that no client needs, or that are over the bound.
+    /// Removes clients that are gone. Drops batches that no client needs. While the log is over its bound, also
+    /// drops the oldest batch.
     fn tidy(&mut self) {
         self.recipients.retain(|one| !one.is_gone);
         let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
@@ -118,7 +119,7 @@ impl Writer {
 }
 
 impl Recipient {
-    /// Sends the client the text that was not sent to it yet, as much of it as the socket accepts. Never waits.
+    /// Sends as much of the client's unsent text as the socket accepts. Never waits.
     fn offer(&mut self, log: &VecDeque<Vec<Entry>>, first: usize) {
         while let Some(batch) = log.get(self.batch - first) {
             let end = self.left.filter(|left| left.0 == self.batch).map(|left| left.1 + 1);
@@ -139,7 +140,7 @@ impl Recipient {
     }
 }
 
-/// How much memory the texts of a batch use. A string's capacity can be larger than its text.
+/// Returns how many bytes of memory the texts of a batch use. A string's capacity can be larger than its text.
 fn size(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
 }

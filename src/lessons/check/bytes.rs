@@ -4,7 +4,8 @@ use super::Verdict;
 use super::peer::short;
 use super::server::Server;
 
-/// How many bytes of an endless line the other clients may receive, and how much memory the line may cost.
+/// The maximum number of bytes of an endless line that the other clients may receive, and the maximum amount of
+/// memory that the line may cost.
 const MOST_BYTES: usize = 64 << 10;
 const MOST_MEMORY_KIB: u64 = 4096;
 

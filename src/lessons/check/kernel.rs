@@ -12,15 +12,15 @@ pub(crate) struct Socket {
     local: u16,
     remote: u16,
     state: String,
-    /// How many written bytes the peer has not acknowledged yet.
+    /// The number of written bytes that the peer has not acknowledged yet.
     pub(crate) unsent: u64,
-    /// How many bytes have arrived that the program has not read yet.
+    /// The number of bytes that have arrived but that the program has not read yet.
     pub(crate) unread: u64,
     /// The number of the timer that runs. `02` is the keep-alive timer.
     pub(crate) timer: String,
 }
 
-/// Where Linux lists its sockets.
+/// The files in which Linux lists its sockets.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// The state of a socket that listens.
@@ -66,8 +66,8 @@ pub(crate) fn server_end(server: u16, client: u16) -> Option<Socket> {
 }
 
 /// Calls `is_so` until it returns `true` or the time has passed. Returns the last result. The pauses between the
-/// calls grow, because the tables of the kernel are long: reading them all the time would keep a processor busy
-/// that the server may need.
+/// calls grow, because the kernel's tables are long. Reading them without pauses would use a processor that the
+/// server may need.
 pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
     while start.elapsed() < time {

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use server::{Examination, Server};
 use wire::Wire;
 
-/// The result of a check. `Ok` if the check holds. Both texts say what was sent and what the server did.
+/// The result of a check, which is `Ok` if the check holds. The text says what was sent and what the server did.
 type Verdict = Result<String, String>;
 
 /// One examination.
@@ -39,7 +39,7 @@ struct Check {
     number: &'static str,
     /// What is true of a good server.
     what: &'static str,
-    /// Which steps to read if the check fails.
+    /// The steps to read if the check fails.
     steps: &'static str,
     run: fn(&mut Server) -> Verdict,
 }
@@ -191,7 +191,7 @@ fn examine(examination: &Examination, check: &Check) -> Verdict {
     let mut server = Server::start(examination, descriptors)
         .map_err(|why| format!("the server could not be started: {why}"))?;
     let verdict = (check.run)(&mut server);
-    // If the server has ended, the verdict says so, because this explains everything else.
+    // If the server has ended, the verdict says this, because it explains everything else.
     verdict.map_err(|seen| match server.exit() {
         Some(status) if check.number != "8" => format!("{seen}; the server has ended ({status})"),
         _ => seen,
@@ -207,7 +207,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
-/// Prints a line. If nobody reads the output, the examiner still continues, because the exit code has the result.
+/// Prints a line. If nobody reads the output, the examiner still continues, because the exit code contains the result.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -142,7 +142,7 @@ impl Peer {
         }
     }
 
-    /// The kernel's data about the server's end of the connection.
+    /// Returns the kernel's data about the server's end of the connection.
     pub(crate) fn server_end(&self) -> Option<Socket> {
         let local = self.stream().local_addr().ok()?;
         kernel::server_end(self.server_port, local.port())
@@ -152,7 +152,7 @@ impl Peer {
     pub(crate) fn wait_until_read(&self) {
         let is_read = || self.server_end().is_none_or(|socket| socket.unread == 0);
         kernel::wait_until(self.patience, is_read);
-        // This gives the server time to process what it has read. Where the kernel does not show its queues, this
+        // This gives the server time to process what it has read. If the kernel does not show its queues, this
         // pause is the only wait.
         thread::sleep(Duration::from_millis(20));
     }

@@ -12,7 +12,7 @@ use super::kernel;
 use super::peer::Peer;
 use super::wire::Wire;
 
-/// How often to look whether the server listens.
+/// The time between two attempts to find out whether the server listens.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The settings that are the same for all checks of one run.
@@ -21,10 +21,10 @@ pub(crate) struct Examination {
     /// The command that starts the server. `{port}` stands for the server's port.
     pub(crate) command: Vec<String>,
     pub(crate) wire: Wire,
-    /// The time limit for anything that takes a good server only milliseconds.
+    /// The time limit for everything that a good server does within milliseconds.
     pub(crate) patience: Duration,
-    /// How many megabytes are sent to a client that does not read, to measure how much memory this costs the
-    /// server.
+    /// The number of megabytes that are sent to a client that does not read, to measure how much memory this costs
+    /// the server.
     pub(crate) megabytes: usize,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Server<'a> {
         Ok((first, peer))
     }
 
-    /// The most memory that the server has used so far, in KiB.
+    /// Returns the most memory that the server has used so far, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         kernel::peak_memory_kib(self.process.id())
     }
@@ -117,7 +117,7 @@ impl<'a> Server<'a> {
         let _ = self.process.kill();
     }
 
-    /// How the server has ended. `None` if it still runs, or if the examiner has killed it.
+    /// Returns how the server has ended. `None` if the server still runs, or if the examiner has killed it.
     pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten().filter(|_| !self.is_killed)
     }
@@ -138,7 +138,7 @@ fn read_output(output: impl Read + Send + 'static) -> Receiver<()> {
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         if output.read_until(b'\n', &mut Vec::new()).is_ok_and(|count| count > 0) {
-            // This fails if nobody waits for the report any more.
+            // This fails if nobody still waits for the report.
             let _ = printed.send(());
         }
         let _ = io::copy(&mut output, &mut io::sink());

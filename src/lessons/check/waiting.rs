@@ -9,7 +9,7 @@ use super::server::Server;
 use super::wire::Wire;
 use super::{Verdict, kernel, result_of};
 
-/// How long a server may take to end. Its farewell takes some time, and some peers do not close.
+/// The time that a server has to end. Its farewell takes some time, and some peers do not close.
 const END_TIME: Duration = Duration::from_secs(4);
 
 pub(crate) fn silent(server: &mut Server) -> Verdict {
@@ -24,7 +24,7 @@ struct Talk<'a> {
     /// The clients that talk, with their names.
     senders: Vec<(String, Peer)>,
     listener: Peer,
-    /// How many lines each sender has sent.
+    /// The number of lines that each sender has sent.
     lines: usize,
     longest_round: Duration,
 }
@@ -37,8 +37,8 @@ impl<'a> Talk<'a> {
             let peer = server.join(&name)?;
             // A naive server may welcome a client a moment before the client has joined.
             listener.wait_for(|line| server.examination.wire.is_join(line, &name));
-            // The senders receive each other's messages. They must read them, because a server may stop reading
-            // from clients that do not read.
+            // The senders receive each other's messages. They must read these messages, because a server may stop
+            // reading from clients that do not read.
             peer.ignore_what_comes()?;
             Ok::<_, String>((name, peer))
         };

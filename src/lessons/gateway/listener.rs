@@ -29,12 +29,12 @@ pub(crate) fn listen_loop(
     has_spoken: &Receiver<()>,
 ) {
     let listened = listen(client, &mut lines, nickname, &answer);
-    // This tells the speaker that no `/nick` will be answered any more.
+    // This tells the speaker that no further `/nick` will be answered.
     drop(answer);
     if listened.is_ok() {
         // Shuts down only the writing side first. Closing a socket with unread input would reset the connection,
         // and the client could lose its last line (RFC 2525, 2.17). Meanwhile the speaker continues to read. The
-        // shutdown fails only if the client is gone. The wait ends early if the client closes.
+        // shutdown fails only if the client is gone. If the client closes its connection, the wait ends early.
         let _ = client.shutdown(Shutdown::Write);
         let _ = has_spoken.recv_timeout(DRAIN_TIME);
     }
@@ -69,7 +69,7 @@ fn listen(
         let new_nickname = unframed::new_nickname(&line, &lock(nickname));
         if let Some(new_nickname) = new_nickname {
             *lock(nickname) = new_nickname;
-            // This fails if the speaker does not wait for an answer: then the client itself has sent `/nick`.
+            // This fails if the client itself has sent the `/nick`. Then the speaker does not wait for an answer.
             let _ = answer.send(());
         } else if unframed::is_rename_refusal(&line) && answer.send(()).is_ok() {
             // The speaker sent this `/nick`, and will try another name. The client need not see the refusal.

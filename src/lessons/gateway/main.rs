@@ -32,8 +32,8 @@
 //! half of a character, which the client cannot decode. No gateway can repair that. The remedy is a line end
 //! after each message, and a reader that waits for the line end. This is framing: see `chat::protocol::framing`.
 //!
-//! This session shows it. Alice uses `nc`, and bob a shell. Bob's last two messages arrive as one. (A client has
-//! one second to answer `NICKNAME`. Nobody types that fast, so alice first joins as a guest.)
+//! This session shows the problem. Alice uses `nc`, and bob uses a shell. Bob's last two messages arrive as one
+//! message. (A client has one second to answer `NICKNAME`. Nobody types that fast, so alice first joins as a guest.)
 //!
 //! ```console
 //! 1$ cargo run -q --bin server -- --port 5555
@@ -94,16 +94,16 @@ mod unframed;
 
 mod options;
 
-/// The most clients at once: as many as a server accepts from one address by default.
+/// The maximum number of clients. By default, a server accepts the same number of clients from one address.
 const MAX_CLIENTS: usize = 64;
 
-/// How many clients over this limit may be told the reason at the same time. Further clients are closed without a
-/// reason.
+/// The maximum number of clients over this limit that are told the reason at the same time. Further connections
+/// are closed without a reason.
 const MAX_TURNED_AWAY: usize = 64;
 
 const FULL: &str = "[GATEWAY] The gateway is full. Try again later.";
 
-/// How long to wait after `accept` has failed, for example because no descriptor is free.
+/// The pause after `accept` has failed, for example because no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -162,12 +162,12 @@ fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
     })
 }
 
-/// Prints a line. An error is ignored: then nobody reads the output.
+/// Prints a line. Ignores an error, because an error means that nobody reads the output.
 fn log(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Prints why the program ends, and returns the exit code. An error of the print is ignored.
+/// Prints why the program ends, and returns the exit code. Ignores an error while printing.
 fn fail(code: u8, error: impl Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "[ERROR] {error}");
     ExitCode::from(code)

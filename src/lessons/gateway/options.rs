@@ -28,7 +28,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Returns the line for a client if the server cannot be reached or does not answer.
+    /// Returns the line that tells a client that the server cannot be reached or does not answer.
     pub(crate) fn no_server(&self, error: &io::Error) -> String {
         let server = &self.server;
         if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {

@@ -9,14 +9,15 @@ use std::net::TcpStream;
 
 use crate::unframed;
 
-/// The most bytes that one read returns. They are one message, or one message for each line.
+/// The maximum number of bytes that one read returns. These bytes are one message, or one message for each line.
 const READ_BYTES: usize = 64 << 10;
 
 /// The stream of a client, and the buffer for its reads.
 pub(crate) struct Reads<'a> {
     client: &'a TcpStream,
     buffer: Vec<u8>,
-    /// How many bytes at the start of the buffer belong to a line whose end did not fit into the last read.
+    /// The number of bytes at the start of the buffer that belong to a line whose end did not fit into the last
+    /// read.
     kept: usize,
 }
 
@@ -33,7 +34,7 @@ impl<'a> Reads<'a> {
 
     /// Reads once, and returns the messages that arrived, or `None` at the end of the stream.
     ///
-    /// The end of a read is also the end of a message, with the exception in [`unframed::end_of_messages`].
+    /// The end of a read is also the end of a message. [`unframed::end_of_messages`] explains the exception.
     ///
     /// # Errors
     ///

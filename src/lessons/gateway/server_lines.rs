@@ -13,11 +13,11 @@ use chat::arguments::Endpoint;
 use chat::protocol::MAX_SERVER_LINE_BYTES;
 use chat::protocol::framing::{Frame, LineDecoder};
 
-/// How long it may take to connect to one of the server's addresses, and how long the server may then take to
+/// The time limit for connecting to one of the server's addresses. After that, the server has the same time to
 /// answer.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// The most bytes that one read returns.
+/// The maximum number of bytes that one read returns.
 const READ_BYTES: usize = 4096;
 
 /// A connection to the server, read line by line.
@@ -25,7 +25,7 @@ pub(crate) struct ServerLines {
     stream: TcpStream,
     decoder: LineDecoder,
     buffer: Vec<u8>,
-    /// The part of the buffer that has arrived but is not decoded yet.
+    /// The part of the buffer that is not decoded yet.
     unread: Range<usize>,
 }
 
@@ -35,7 +35,7 @@ impl ServerLines {
     ///
     /// # Errors
     ///
-    /// None of the addresses accepts the connection. The error is that of the last address.
+    /// No address accepts the connection. The error is the error of the last address.
     pub(crate) fn connect(server: &Endpoint) -> io::Result<Self> {
         let mut connected = Err(ErrorKind::AddrNotAvailable.into());
         for address in (server.host.as_str(), server.port).to_socket_addrs()? {

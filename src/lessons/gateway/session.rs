@@ -23,14 +23,14 @@ use crate::unframed::{self, GUEST};
 /// The bytes that ask a client for its nickname. There is no line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
 
-/// How long a client may take to answer. Clients that do not know the question never answer it.
+/// The time that a client has to answer. Clients that do not know the question never answer it.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// How long a write to a client may block. Normally the server disconnects a client that does not read before
-/// this limit is reached. The limit makes sure that the gateway's threads end.
+/// The time for which a write to a client may block. If a client does not read, the server normally disconnects it
+/// before this limit is reached. The limit makes sure that the gateway's threads end.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a client may take to read its last line and to close.
+/// The time that a client has to read its last line and to close the connection.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// The last line to a web browser.
@@ -62,8 +62,8 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     let server = lines.stream().try_clone().map_err(|error| options.no_server(&error))?;
     let nickname = Mutex::new(nickname);
     let (answer, answered) = channel();
-    // Nothing is sent on this channel. `speaks` is dropped when the speaker ends, which tells the other thread
-    // about the end.
+    // Nothing is sent on this channel. When the speaker ends, `speaks` is dropped, which tells the other thread
+    // that the speaker has ended.
     let (speaks, has_spoken) = channel::<()>();
     let unnamed = (!has_name).then_some(answered);
     let mut speaker = Speaker::new(&server, &nickname, given, unnamed);
@@ -79,7 +79,7 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
 }
 
 /// Asks a client for its nickname, and returns the first messages that arrive. Returns no messages if none
-/// arrives within a second: then the client does not know the question.
+/// arrives within a second, because such a client does not know the question.
 ///
 /// # Errors
 ///

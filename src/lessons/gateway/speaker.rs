@@ -13,7 +13,8 @@ use chat::protocol::nickname::Nickname;
 use crate::reads::Reads;
 use crate::unframed::{self, Introduction};
 
-/// How many names are tried for one client: `Alice`, `Alice-2`, and so on. There can be fewer clients than this.
+/// The number of names that are tried for one client: `Alice`, `Alice-2`, and so on. It is larger than the maximum
+/// number of the gateway's clients.
 pub(crate) const MAX_NAMES: usize = 100;
 
 /// The data of the thread that reads from the client and writes to the server.
@@ -23,8 +24,8 @@ pub(crate) struct Speaker<'a> {
     nickname: &'a Mutex<Nickname>,
     /// The name that the client gave. The client puts this name in front of its messages.
     given: String,
-    /// `Some` while the client has given no name. The other thread sends a value here when the server has
-    /// answered a `/nick`.
+    /// `Some` while the client has given no name. Through this channel, the other thread reports that the server
+    /// has answered a `/nick`.
     unnamed: Option<Receiver<()>>,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Speaker<'a> {
                 if self.unnamed.is_some() && unframed::is_http(&message) {
                     break 'reading;
                 }
-                // This fails if the server is gone. The other thread notices that too.
+                // This fails if the server is gone. The other thread also notices this.
                 let _ = self.speak(&message);
             }
             // A broken connection is treated like the end of the stream.

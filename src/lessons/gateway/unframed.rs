@@ -11,7 +11,8 @@ use chat::protocol::replies::{self, NOTICE_PREFIX};
 /// The size that the simple clients pass to `recv`, in bytes.
 const RECV_BYTES: usize = 1024;
 
-/// A limit above the length of the longest nickname with the text around it, in bytes.
+/// The maximum length of the part of a line that names the speaker, in bytes. The longest nickname with the text
+/// around it is shorter than this.
 const MAX_SPEAKER_BYTES: usize = 256;
 
 /// The name of a client that did not give a name.
@@ -36,7 +37,7 @@ pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Returns where the last message of a read ends. Normally this is the end of the read. But if the buffer is full
-/// and contains a line end, it is the last line end, because the text after it may continue in the next read.
+/// and contains a line end, the last message ends there, because the text after it may continue in the next read.
 pub(crate) fn end_of_messages(received: &[u8], is_full: bool) -> usize {
     let line_feed = received.iter().rposition(|&byte| byte == b'\n');
     line_feed.filter(|_| is_full).map_or(received.len(), |at| at + 1)
@@ -63,12 +64,12 @@ pub(crate) fn is_http(line: &[u8]) -> bool {
     line.trim_ascii().rsplit(|&byte| byte == b' ').next().is_some_and(|w| w.starts_with(b"HTTP/"))
 }
 
-/// Makes a nickname from any text. Omits characters that are not allowed, and cuts off a long text. Appends
-/// `number` if it is above one.
+/// Makes a nickname from any text. Omits characters that are not allowed, and shortens a long text. If `number` is
+/// above one, appends the number.
 ///
 /// # Errors
 ///
-/// The name with this number is a reserved word. Try another number.
+/// The name with this number is a reserved word. Then the caller should try another number.
 pub(crate) fn fit(given: &str, number: usize) -> Result<Nickname, NicknameError> {
     let suffix = if number > 1 { format!("-{number}") } else { String::new() };
     let mut name = String::new();
