@@ -36,8 +36,8 @@
 //!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! Alice types `hello`. The send thread of her client waits in `poll` for keys. It shows the line itself, since the
-//! server does not send it back. Then it sends the line.
+//! Alice types `hello`. The send thread of her client waits in `poll` for keys. The thread shows the line on her
+//! screen, because the server does not send the line back. Then the thread sends the line.
 //!
 //! 1. On the server, Alice has a [`session`](server::session), which runs in its own thread and blocks in `read`.
 //!    The session wakes. If her [`rate`](server::rate) limit does not allow another line yet, the session parks its
@@ -76,8 +76,8 @@
 //! 2. Bob's session checks the flag before it acts on a line. While the flag is set, the session parks its thread.
 //!    So the server does not read from a client that does not read.
 //! 3. The rounds continue without Bob. While any client is behind, the writer appends the common text of each
-//!    further batch to the log. All clients that are behind share this one copy. The writer drops it once none of
-//!    these clients needs it. Text for Bob alone is kept with his place. The amount of this text has its own limit:
+//!    further batch to the log. All clients that are behind share this one copy. The writer drops each batch once
+//!    no client needs it. Text for Bob alone is kept with his place. The amount of this text has its own limit:
 //!    above the limit, `/msg` to Bob is refused.
 //! 4. The writer makes an *offer* to the slow readers, usually every 5 to 40 milliseconds: it asks `poll` which of
 //!    their sockets have space again, and sends to each of these sockets the text after the reader's place in the
