@@ -57,12 +57,14 @@
 //!    recipient its view, nearly always with one call. This call never blocks, although the socket itself is a
 //!    blocking socket: on Linux, the flag `MSG_DONTWAIT` makes only this call non-blocking.
 //! 5. The recipients are divided into [`parts`](server::part). In a small room, the writer sends to all parts. In a
-//!    large room, it lays the parts on a table and wakes [helper threads](server::fan_out). All of them take parts
-//!    until no part is left, and the writer waits for the last helper. (In a flood, at most half of the processors
-//!    send, because the sessions need the others.) A batch also says who joins and who leaves. Before the round, the
-//!    writer adds the clients that join to their parts. After the round, it removes the clients that leave.
-//! 6. The receive thread of Bob's client blocks in `read`. It wakes and stores the line, and wakes the send thread
-//!    through a pipe. The send thread shows the line, so only one thread writes to the terminal.
+//!    large room, the writer lays the parts on a table and wakes [helper threads](server::fan_out). The writer and
+//!    the helpers take parts until no part is left. Then the writer waits for the last helper. (In a flood, at most
+//!    half of the processors send, because the sessions need the others.) A batch also says who joins and who
+//!    leaves. Before the round, the writer adds the clients that join to their parts. After the round, it removes
+//!    the clients that leave.
+//! 6. The receive thread of Bob's client blocks in `read`. The line wakes this thread, which stores the line and
+//!    wakes the send thread through a pipe. The send thread shows the line, so only one thread writes to the
+//!    terminal.
 //!
 //! # What happens to a slow reader
 //!
@@ -88,7 +90,8 @@
 //!    part, clears the flag, and wakes his session. The next round sends to him as before.
 //! 6. If Bob's socket accepts nothing for ten seconds, or if the log is full and drops a batch that he still needs,
 //!    he is too slow. The writer appends his leave to the outbox, so all others receive
-//!    `bob left the chat! (too slow)`. It shuts his connection down, which wakes his session, and the session ends.
+//!    `bob left the chat! (too slow)`. The writer also shuts his connection down. This wakes his session, which
+//!    ends.
 //! 7. If Bob's connection breaks, the next send to him fails. The writer shuts the connection down and wakes his
 //!    session. The session acts on the lines that it has read, and then appends his leave. If Bob leaves or is
 //!    kicked while he is behind, he has ten seconds to receive everything up to his final line.
@@ -98,7 +101,7 @@
 //! # Invariants
 //!
 //! 1. **One order.** Everything that other clients can notice is appended to the outbox. So all clients see the
-//!    same order, and at each point of this order it is known who is in the room.
+//!    same order, and each point of this order defines who is in the room.
 //! 2. **One writer for each socket.** Once a client is in the room, only one thread at a time sends to it: the
 //!    writer, or the helper that has taken the client's part in this round. So no line is split, sent twice or
 //!    overtaken.
@@ -106,7 +109,8 @@
 //!    a lock.
 //! 4. **A slow reader delays nobody.** There is one exception. If the log begins to fill, and more than half of the
 //!    clients are behind but still accept text, then the room is too fast for most of them. The writer waits after
-//!    each round until they have caught up, but for at most 50 milliseconds. It also lowers the limit of the outbox.
+//!    each round until these clients have caught up, but for at most 50 milliseconds. The writer also lowers the
+//!    limit of the outbox.
 //! 5. **A fast sender is slowed down.** The amount of text in the outbox is limited. At the limit, a session that
 //!    already has text in the outbox waits until the writer takes the batch. While it waits it does not read, so TCP
 //!    slows its client down. A session that has no text in the outbox can always add one line.
@@ -136,7 +140,7 @@
 //! | pattern | where to see it |
 //! | --- | --- |
 //! | cutting a byte stream into messages of limited length | [`protocol::framing`] |
-//! | one thread per client, and how it ends | [`server::session`] |
+//! | one thread per client, and the end of this thread | [`server::session`] |
 //! | checking, taking and announcing a nickname under one lock | [`server::room`] |
 //! | many producers, one consumer, and batches that never wait to fill up | [`server::outbox`] |
 //! | backpressure: a full queue slows a fast sender down, but not a quiet sender | [`server::outbox`] |

@@ -3,9 +3,9 @@
 //!
 #![doc = include_str!("links/2.md")]
 #![doc = include_str!("course.md")]
-// The links at the end of these texts work where the files are browsed. In the documentation, the first
-// definition of a link wins. So the files in `links` are included first. There is one file for each depth of a
-// page.
+// The link definitions at the end of these texts lead to source files, so they work where the files are browsed.
+// In the documentation, the first definition of a link is used. So the files in `links`, which lead to pages of
+// the documentation, are included first. There is one such file for each depth of a page.
 
 pub mod mistakes {
     //! The mistakes of chat servers, on one page: which step shows each mistake, and which step mends it.
@@ -16,14 +16,14 @@ pub mod mistakes {
 }
 
 pub mod glossary {
-    //! The terms of the course, each explained in one sentence, with the step that introduces it.
+    //! The terms of the course. For each term, one sentence explains it, and a link leads to its first step.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("glossary.md")]
 }
 
 pub mod costs {
-    //! What the designs of steps 8, 10, 11 and 13 cost. Measure it yourself.
+    //! The costs of the designs of steps 8, 10, 11 and 13, and how to measure these costs yourself.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("costs.md")]

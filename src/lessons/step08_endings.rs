@@ -1,4 +1,4 @@
-//! Step 8: the end of a session ends that session only, and only once. Its text is in `step08_endings.md`.
+//! Step 8: the end of one session ends no other session, and is announced once. Its text is in `step08_endings.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step08_endings.md")]
@@ -72,7 +72,7 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
     Ok(())
 }
 
-/// A client's place in the room. Dropping it makes the client leave.
+/// A client's place in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Streams>,

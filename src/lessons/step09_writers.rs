@@ -77,7 +77,7 @@ fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A client's place in the room. Dropping it makes the client leave.
+/// A client's place in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Clients>,

@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     let mut streams: Vec<Weak<TcpStream>> = Vec::new();
     // The scope ends only when all threads that were started in it have ended.
     thread::scope(|scope| {
-        // `wait_for_connection` blocks until there is a connection (`false`) or a byte in the pipe (`true`).
+        // `wait_for_connection` blocks. It returns `false` for a connection, and `true` for a byte in the pipe.
         while let Ok(false) = wait_for_connection(&listener, &stop, None) {
             let accepted = listener.accept().and_then(|(stream, address)| {
                 prepare(&stream)?;

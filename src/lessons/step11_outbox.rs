@@ -64,7 +64,7 @@ struct Registry {
     outbox: Outbox,
 }
 
-/// A client's place in the room. Dropping it makes the client leave.
+/// A client's place in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: Arc<str>,
     registry: &'a Registry,

@@ -86,7 +86,7 @@ struct Recipient {
 }
 
 impl Writer {
-    /// Writes until the farewell was sent to every client. Blocks in `take` only. The arguments of `take` are the
+    /// Writes until the farewell was sent to every client. Blocks only in `take`. The arguments of `take` are the
     /// connections of the clients that are behind, and the number of all clients.
     fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
         let mut poll = Poll::default();

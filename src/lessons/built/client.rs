@@ -47,7 +47,7 @@ pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A client's place in the room. Dropping it makes the client leave.
+/// A client's place in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.

@@ -21,7 +21,7 @@ pub struct Registry {
     pub outbox: Outbox,
 }
 
-/// A client's place in the room. Dropping it makes the client leave.
+/// A client's place in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The name.
