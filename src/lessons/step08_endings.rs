@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
             let (stream, registry) = (Arc::new(stream), Arc::clone(&registry));
             let thread = thread::Builder::new().name(format!("client {}", address.port()));
             thread.spawn(move || {
-                // An error ends this session only, so it is ignored here.
+                // An error ends only this session, so the error is ignored here.
                 let _ = serve(&stream, &registry);
                 drain(&stream);
             })

@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
     writeln!(io::stdout(), "Listening on {}", listener.local_addr()?)?;
     let registry = Arc::new(Mutex::new(Clients::new()));
     accept_loop(&listener, move |stream| {
-        // An error ends this session only, so it is ignored here.
+        // An error ends only this session, so the error is ignored here.
         let _ = serve(stream, &registry);
         drain(stream);
     });

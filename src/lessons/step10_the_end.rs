@@ -22,7 +22,7 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 fn main() -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
-    // When a signal asks the server to stop, its handler writes a byte into this pipe.
+    // When a signal asks the server to stop, the signal's handler writes a byte into this pipe.
     let (stop, handler) = io::pipe()?;
     signal::stop_through(handler);
     // `accept` must not block. It would block if a peer gave up between `wait_for_connection` and `accept`.
@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
                 streams.push(Arc::downgrade(&stream));
                 let thread = thread::Builder::new().name(format!("client {}", address.port()));
                 thread.spawn_scoped(scope, move || {
-                    // An error ends this session only, so it is ignored here.
+                    // An error ends only this session, so the error is ignored here.
                     let _ = serve(&stream, registry);
                     drain(&stream);
                 })

@@ -33,12 +33,12 @@ enum Change {
 #[derive(Default)]
 struct Outbox {
     entries: Mutex<Vec<Entry>>,
-    /// Notified when an entry is put in. This wakes the writer.
+    /// Notified when an entry is added. This wakes the writer.
     filled: Condvar,
 }
 
 impl Outbox {
-    /// Puts an entry in. Never waits for a peer: a thread holds the lock only to push entries or to take them.
+    /// Adds an entry. Never waits for a peer: a thread holds the lock only to push entries or to take them.
     fn put(&self, who: &Arc<str>, to_others: String, to_self: String, change: Change) {
         lock(&self.entries).push(Entry { who: Arc::clone(who), to_others, to_self, change });
         self.filled.notify_one();
@@ -105,7 +105,7 @@ fn main() -> io::Result<()> {
         let writer = thread::Builder::new().name("writer".into());
         writer.spawn_scoped(scope, || write_loop(&registry.outbox))?;
         let serve = |stream: &Arc<_>| {
-            // An error ends this session only, so it is ignored here.
+            // An error ends only this session, so the error is ignored here.
             let _ = serve(stream, registry);
             drain(stream);
         };

@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
         let writer = thread::Builder::new().name("writer".into());
         writer.spawn_scoped(scope, move || Writer::default().run(take))?;
         let serve = |stream: &Arc<_>| {
-            // An error ends this session only, so it is ignored here.
+            // An error ends only this session, so the error is ignored here.
             let _ = serve(stream, registry);
             drain(stream);
         };
@@ -154,7 +154,7 @@ impl Writer {
             self.first += 1;
         }
         for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
-            // The client is too slow. This wakes the client's session, which then leaves.
+            // The client is too slow. This wakes the client's session. The client then leaves.
             let _ = one.stream.shutdown(Shutdown::Both);
         }
     }

@@ -82,7 +82,7 @@ fn main() -> io::Result<()> {
             bound.leave(0, true);
         })?;
         let serve = |stream: &Arc<_>| {
-            // An error ends this session only, so it is ignored here.
+            // An error ends only this session, so the error is ignored here.
             let _ = serve(stream, registry, bound);
             drain(stream);
         };

@@ -19,8 +19,8 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// The pause after an error. If no descriptor or thread is free, the next attempt would fail at once without this
-/// pause.
+/// The pause after an error, for example because no descriptor is free. Without this pause, the next attempt would
+/// fail at once.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes the kernel detect a peer that has vanished, and send each write at once. Also makes the stream blocking,

@@ -50,7 +50,7 @@ pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
 /// A client's place in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
-    /// The name.
+    /// The client's name.
     pub name: String,
     registry: &'a Mutex<Clients>,
 }

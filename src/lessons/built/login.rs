@@ -19,7 +19,7 @@ const LOGIN_TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// Any error of `read`, `write` or `join`. The session then ends.
+/// Any error of `read`, `write` or `join`. An error ends the session.
 pub fn login<M>(
     mut stream: &TcpStream,
     input: &mut Input<'_>,

@@ -13,20 +13,21 @@ use super::session::lock;
 /// The queue between the sessions and the writer.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// A thread holds this lock only to push entries or to take them. It never waits for a peer meanwhile.
+    /// A thread holds this lock only to push entries or to take them, and does not wait for a peer while it holds
+    /// the lock.
     entries: Mutex<Vec<Entry>>,
-    /// Notified when an entry is put in. This wakes the writer.
+    /// Notified when an entry is added. This wakes the writer.
     filled: Condvar,
 }
 
 impl Outbox {
-    /// Puts an entry in. Never waits for a peer.
+    /// Adds an entry. Never waits for a peer.
     pub fn put(&self, who: &Arc<str>, to_others: String, to_self: String, change: Change) {
         lock(&self.entries).push(Entry { who: Arc::clone(who), to_others, to_self, change });
         self.filled.notify_one();
     }
 
-    /// Puts the farewell in. No client gets anything after the farewell.
+    /// Adds the farewell. No client gets anything after the farewell.
     pub fn end(&self) {
         let farewell = "[SERVER] The server is shutting down.\n".to_owned();
         self.put(&"".into(), farewell, String::new(), Change::End);

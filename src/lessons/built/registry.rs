@@ -24,7 +24,7 @@ pub struct Registry {
 /// A client's place in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
-    /// The name.
+    /// The client's name.
     pub name: Arc<str>,
     registry: &'a Registry,
 }

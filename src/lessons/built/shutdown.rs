@@ -24,7 +24,7 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// Any error of the system because of which the server cannot listen.
+/// An error of the system if the server cannot listen.
 pub fn run(serve: impl Fn(&Arc<TcpStream>) + Sync, farewell: impl FnOnce()) -> io::Result<()> {
     let port = env::args().nth(1).unwrap_or("7007".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;

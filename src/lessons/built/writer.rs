@@ -112,7 +112,7 @@ impl Writer {
             self.first += 1;
         }
         for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
-            // The client is too slow. This wakes the client's session, which then leaves.
+            // The client is too slow. This wakes the client's session. The client then leaves.
             let _ = one.stream.shutdown(Shutdown::Both);
         }
     }

@@ -8,7 +8,7 @@ use super::kernel;
 use super::peer::{Peer, short};
 use super::server::Server;
 
-/// The number of the kernel's timer that asks a silent peer whether it is still there.
+/// The kernel's number for the keep-alive timer.
 const KEEP_ALIVE: &str = "02";
 
 pub(crate) fn descriptors(server: &mut Server) -> Verdict {

@@ -33,7 +33,7 @@ use wire::Wire;
 /// The result of a check, which is `Ok` if the check holds. The text says what was sent and what the server did.
 type Verdict = Result<String, String>;
 
-/// One examination.
+/// One check of a server.
 struct Check {
     /// The number of the mistake, with a letter if there are two checks for the mistake.
     number: &'static str,

@@ -34,7 +34,7 @@ pub(crate) struct Server<'a> {
     pub(crate) examination: &'a Examination,
     process: Child,
     pub(crate) port: u16,
-    /// Whether the examiner has ended the server.
+    /// Whether the examiner has killed the server.
     is_killed: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::unframed;
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
 /// The loop of the thread that reads from the server and writes to the client. When the server or the client is
-/// gone, it shuts down both connections, which ends the speaker's thread too.
+/// gone, the loop shuts down both connections, which also ends the speaker's thread.
 ///
 /// Blocks while it reads from the server, and while it writes to a client that does not read.
 pub(crate) fn listen_loop(

@@ -97,8 +97,8 @@ mod options;
 /// The maximum number of clients. By default, a server accepts the same number of clients from one address.
 const MAX_CLIENTS: usize = 64;
 
-/// The maximum number of clients over this limit that are told the reason at the same time. Further connections
-/// are closed without a reason.
+/// The maximum number of clients above this limit that are refused with a reason at the same time. Any further
+/// connection is closed without a reason.
 const MAX_TURNED_AWAY: usize = 64;
 
 const FULL: &str = "[GATEWAY] The gateway is full. Try again later.";

@@ -30,8 +30,8 @@ pub(crate) struct ServerLines {
 }
 
 impl ServerLines {
-    /// Connects to the first of the server's addresses that accepts. The connection has a read timeout, because a
-    /// program that sends nothing is not a chat server.
+    /// Connects to the first of the server's addresses that accepts a connection. The connection has a read
+    /// timeout, because a program that sends nothing is not a chat server.
     ///
     /// # Errors
     ///

@@ -139,8 +139,8 @@ fn join(options: &Options, given: &str) -> Result<(ServerLines, Nickname), Strin
                     if question != replies::ENTER_NICKNAME {
                         name = names.next().ok_or(NO_NAME)?;
                     }
-                    // If this fails, the server has closed the connection. Its last line, which is read next,
-                    // says why.
+                    // If this fails, the server has closed the connection. The server's last line, which is read
+                    // next, says why.
                     let _ = lines.stream().write_all(format!("{name}\n").as_bytes());
                 }
                 Some(refusal) => return Err(refusal.to_owned()),

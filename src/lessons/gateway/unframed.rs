@@ -37,7 +37,8 @@ pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Returns where the last message of a read ends. Normally this is the end of the read. But if the buffer is full
-/// and contains a line end, the last message ends there, because the text after it may continue in the next read.
+/// and contains a line end, the last message ends at the last line end, because the text after it may continue in
+/// the next read.
 pub(crate) fn end_of_messages(received: &[u8], is_full: bool) -> usize {
     let line_feed = received.iter().rposition(|&byte| byte == b'\n');
     line_feed.filter(|_| is_full).map_or(received.len(), |at| at + 1)
@@ -112,7 +113,7 @@ pub(crate) fn is_rename_refusal(line: &str) -> bool {
     line.starts_with(NOTICE_PREFIX) && line.ends_with(end)
 }
 
-/// Cuts a line into pieces, each with a line end and none longer than one `recv`.
+/// Cuts a line into pieces. Each piece ends with a line end, and fits into one `recv`.
 ///
 /// A line that fits is one piece. A longer line is cut between characters, and each piece begins with the name of
 /// the speaker. Without this name, the line `alice: ...bob: I resign` could be cut in such a way that a `recv`
