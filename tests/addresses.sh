@@ -54,7 +54,7 @@ echo "address add 2001:db8:0:2::1/128 dev lo nodad" >>"$work/addresses"
 echo "address add 10.213.7.1/32 dev lo" >>"$work/addresses"
 ip -n "$namespace" -batch "$work/addresses" 2>/dev/null || leave_out "no addresses of IPv6"
 
-# Waits until $1 of the files $2, $3, ... are not empty, for about 20 seconds at most. The pause between two looks is
+# Waits until $1 of the files $2, $3, ... are not empty, but at most about 20 seconds. The pause between two checks is
 # a `read -t` on a pipe that stays empty.
 exec 9<> <(:)
 wait_for_answers() {

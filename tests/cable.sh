@@ -25,9 +25,9 @@ next_line() {
     IFS= read -r -t "$1" -u 3 line
 }
 
-# A client in the namespace of the servers, the watcher, which watches one room. The watcher reports on standard
-# output when the ghost joins and when the ghost leaves. With the argument `talk`, it also sends a line about every
-# five seconds.
+# The watcher: a client in the servers' namespace that watches one room. The watcher reports on standard output when
+# the ghost joins and when the ghost leaves. With the argument `talk`, the watcher also sends a line about every five
+# seconds.
 watch_room() {
     local port=$1 talk=${2-} deadline line
     exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1
@@ -100,7 +100,7 @@ ip -n "$near" link set "$near_end" up
 ip -n "$far" address add $CLIENT_ADDRESS/24 dev "$far_end"
 ip -n "$far" link set "$far_end" up
 
-# Waits until file $2 contains the text $1, for about 20 seconds at most. The pause between two looks is a `read -t`
+# Waits until file $2 contains the text $1, but at most about 20 seconds. The pause between two checks is a `read -t`
 # on a pipe that stays empty.
 exec 9<> <(:)
 wait_for() {

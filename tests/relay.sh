@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests one room on several servers, over a real engine with faults. The engine is killed, stopped, restarted, full or
-# emptied, loses the end of its log, or is replaced by another engine. Links are cut. A soak combines these faults at
+# Tests one room on several servers, over a real engine with faults. The engine is killed, stopped, restarted, filled,
+# emptied or replaced by another engine, or it loses the end of its log. Links are cut. A soak combines these faults at
 # random.
 #
 #   tests/relay.sh [SECONDS]           (the length of the soak; 20 if not given)
-#   tests/relay.sh measure [ROUNDS]    (3 if not given) measures the cost of a relay instead of running tests. In turn
-#                                      it measures a server without a relay, one with an engine that syncs to disk
-#                                      every second, and one with an engine that syncs after every write
+#   tests/relay.sh measure [ROUNDS]    (3 if not given) runs no tests, but measures the cost of a relay. Each round
+#                                      measures three servers: one without a relay, one with an engine that syncs
+#                                      to disk every second, and one with an engine that syncs after every write
 #
 # The script builds and runs the tests in tests/it/relay/redis, which are left out unless CHAT_ENGINE is set. All
 # listeners must receive each line exactly once, in the same order, and each talker's lines in the order in which they

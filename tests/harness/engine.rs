@@ -1,5 +1,5 @@
 //! A fake engine. It implements the part of Redis that servers with a shared room need. The fake keeps all entries
-//! in memory. A test can switch on each of its [faults](Fault).
+//! in memory. A test can make it misbehave by switching on a [`Fault`].
 //!
 //! One thread accepts connections, and each connection has a thread of its own. A connection's thread ends when
 //! the connection is cut; the accepting thread runs until the test's process exits.
@@ -21,13 +21,13 @@ pub(crate) type Entry = (Id, Vec<Vec<u8>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,
-    /// The engine closes every connection at once.
+    /// The engine closes every connection immediately.
     Down,
     /// The engine reads commands, but executes them only after this fault has ended.
     Stalled,
     /// The engine appends entries, but does not answer the command that appends.
     Mute,
-    /// The engine answers questions about the checkpoint only after this fault has ended.
+    /// The engine answers requests for the checkpoint only after this fault has ended.
     NoCheckpoint,
     /// The engine does not append, and answers with this error.
     Refusing(&'static str),
@@ -96,8 +96,8 @@ impl FakeEngine {
         self.state.0.lock().expect("no thread panics while it holds the lock")
     }
 
-    /// Switches a fault on; [`Fault::Nothing`] ends the fault. [`Fault::Down`] also cuts the connections that are
-    /// open.
+    /// Switches a fault on, in place of the previous fault. [`Fault::Nothing`] makes the engine work again.
+    /// [`Fault::Down`] also cuts the connections that are open.
     pub(crate) fn suffer(&self, fault: Fault) {
         self.lock().fault = fault;
         if fault == Fault::Down {

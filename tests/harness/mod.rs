@@ -67,14 +67,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Calls `look` repeatedly, with a short pause between calls, until `look` returns `Some`. Returns the value in the
-/// `Some`. After the deadline, panics with a message that contains `what`. `what` is not formatted before that.
+/// `Some`. After the deadline, panics with a message that contains `what`. Only this message formats `what`.
 #[track_caller]
 pub(crate) fn poll_until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
     poll_every(POLL_INTERVAL, what, look)
 }
 
-/// Does the same as [`poll_until`], but with a pause of this length. This function is meant for an expensive
-/// `look`.
+/// Does the same as [`poll_until`], but waits for `pause` between two calls of `look`. This function is meant for
+/// an expensive `look`.
 #[track_caller]
 pub(crate) fn poll_every<T>(
     pause: Duration,
@@ -136,8 +136,8 @@ pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(ports).find(is_free).expect("the sequence does not end")
 }
 
-/// Returns the output and the exit code of both programs after an error in the command line; `why` is the text of
-/// that error.
+/// Returns the output and the exit code that the server, or the client, must have after an error in its command
+/// line; `why` is the text of that error.
 pub(crate) fn usage_error(why: &str) -> Finished {
     let errors = format!("[ERROR] {why} (try --help)\n");
     Finished { code: Some(2), output: String::new(), errors }

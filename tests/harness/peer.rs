@@ -47,8 +47,8 @@ impl Peer {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
-    /// Returns the number of bytes on their way to this peer that are in the system's buffers, at both ends of the
-    /// connection.
+    /// Returns the number of bytes for this peer that are in the system's buffers at both ends of the connection
+    /// together.
     pub(crate) fn bytes_held_by_system(&self) -> u64 {
         let far_end = self.stream.peer_addr().expect("a connected socket has a peer");
         let ends = proc::both_sockets(self.address(), far_end);
@@ -84,7 +84,7 @@ impl Peer {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
-    /// Waits for the next line, which must be this one.
+    /// Waits for the next line, which must be `line`.
     #[track_caller]
     pub(crate) fn expect(&mut self, line: &str) {
         let got = self.line();
@@ -116,8 +116,8 @@ impl Peer {
         }
     }
 
-    /// Waits for the next line that is not a ping of the client, and returns it. The client sends pings by
-    /// itself, some time after a line, so a test cannot expect them at a fixed place.
+    /// Waits for the next line that is not a ping of the client, and returns this line. The client sends pings
+    /// on its own, at times that a test cannot know.
     #[track_caller]
     pub(crate) fn said(&mut self) -> String {
         loop {
@@ -152,7 +152,7 @@ impl Peer {
         }
     }
 
-    /// Waits for the next bytes, which must be these.
+    /// Waits for the next bytes, which must be `bytes`.
     #[track_caller]
     pub(crate) fn expect_bytes(&mut self, bytes: &[u8]) {
         let got = self.bytes(bytes.len());
@@ -195,7 +195,7 @@ impl Peer {
         assert!(rest.is_empty(), "{} got {rest:?} where the connection should end", self.name);
     }
 
-    /// Waits for this line, and then for the end of the connection. No byte may arrive between them.
+    /// Waits for `line`, and then for the end of the connection. No byte may arrive between the two.
     #[track_caller]
     pub(crate) fn expect_last(&mut self, line: &str) {
         self.expect(line);

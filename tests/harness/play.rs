@@ -129,8 +129,8 @@ fn matches(line: &str, pattern: &str) -> bool {
 }
 
 /// A shell function that replaces `cargo run -q --bin server -- ARGUMENTS` and
-/// `cargo run -q --example NAME ARGUMENTS`. For an example it adds the port as the last argument, unless the
-/// command contains a `--`: then the arguments after the `--` already contain the ports.
+/// `cargo run -q --example NAME ARGUMENTS`. For an example, the function adds the port as the last argument. If the
+/// command contains a `--`, no port is added, because the arguments after the `--` already contain the ports.
 const CARGO: &str = r#"
 cargo() {
     if [ "$3" = --bin ]; then "$SERVER" "${@:6}"

@@ -56,7 +56,7 @@ impl Sample {
 
     /// Returns the processor time since an earlier sample, in seconds.
     ///
-    /// The time is exact if no thread has ended since the earlier sample. Otherwise it is exact to 10 or 20 ms.
+    /// The time is exact if no thread has ended since the earlier sample. Otherwise its error is at most about 20 ms.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> f64 {
         let ticked = self.ticked_seconds - earlier.ticked_seconds;
         let live = self.live_seconds - earlier.live_seconds;
@@ -64,7 +64,7 @@ impl Sample {
     }
 }
 
-/// Returns a process's resident memory and its peak, in KiB.
+/// Returns the resident memory of a process, and the peak of that memory so far, in KiB.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! A process and its output. Its standard streams are pipes. A test reads the output line by line, with a deadline.
+//! A process and its output. The process's standard streams are pipes. A test reads the output line by line, with a
+//! deadline.
 //!
-//! Each output stream has a reader thread, which ends with the stream. The threads are not joined: a child of the
-//! process could hold a stream open after the process has ended, and the test would wait for that child. When a
+//! Each output stream has a reader thread, which ends when the stream ends. The threads are not joined: a child of the
+//! process could hold a stream open after the process has ended, and then the test would wait for that child. When a
 //! [`Program`] is dropped, its process is killed and waited for.
 
 use std::ffi::{OsStr, OsString};
@@ -18,8 +19,8 @@ use super::{DEADLINE, Transcript, poll_until};
 /// The number of server commands that have been built so far.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the path of the server's binary, or the path in `CHAT_SERVER`. This variable can name a server with a
-/// certain bug, to check that a test notices the bug.
+/// Returns the path in `CHAT_SERVER`, or the path of the server's binary if the variable is not set. The variable can
+/// name a server with a certain bug, to check that a test notices the bug.
 pub(crate) fn server_path() -> OsString {
     std::env::var_os("CHAT_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_server").into())
 }
@@ -35,8 +36,8 @@ pub(crate) fn send_signal(pid: u32, signal: &str) {
     }
 }
 
-/// Whether every thread of a process has stopped. Only `/proc` shows this. On a system without `/proc`,
-/// returns `true`.
+/// Returns whether every thread of a process has stopped. Only `/proc` shows this. On a system without `/proc`, the
+/// result is always `true`.
 fn has_stopped(pid: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     // The state follows the name, which is in parentheses and can itself contain parentheses.
@@ -47,13 +48,13 @@ fn has_stopped(pid: u32) -> bool {
         .all(|thread| fs::read_to_string(thread.path().join("stat")).is_ok_and(is_stopped))
 }
 
-/// Returns the path of the client's binary, or the path in `CHAT_CLIENT`.
+/// Returns the path in `CHAT_CLIENT`, or the path of the client's binary if the variable is not set.
 pub(crate) fn client_path() -> OsString {
     std::env::var_os("CHAT_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_client").into())
 }
 
 /// Returns a command that runs the server with the options in `CHAT_SERVER_OPTIONS`, followed by these arguments.
-/// With the variable, all tests can run with another number of writers, for example. A `%` in the variable is
+/// The variable can, for example, make all tests run with another number of writers. A `%` in the variable is
 /// replaced by a number that is different for each server. So each server can have a room of its own on a shared
 /// relay.
 pub(crate) fn server_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
@@ -115,7 +116,7 @@ impl Program {
         Self::start_into(name, command, Stdio::piped(), transcript)
     }
 
-    /// Starts a process; `output` is its standard output.
+    /// Starts a process whose standard output is `output`.
     pub(crate) fn start_into(
         name: &str,
         mut command: Command,
@@ -153,8 +154,8 @@ impl Program {
         self.pid
     }
 
-    /// Writes to the program's standard input. It is not an error if the program no longer reads: it may have
-    /// exited.
+    /// Writes to the program's standard input. If the program no longer reads, for example because it has exited,
+    /// the text is lost, and this function reports no error.
     pub(crate) fn send_text(&mut self, text: &str) {
         self.transcript.add(&self.name, '>', text.as_bytes());
         let input = self.input.as_mut().expect("the test has not closed the input");
@@ -174,7 +175,7 @@ impl Program {
         line.unwrap_or_else(|| panic!("{} ended its output where a line was expected", self.name))
     }
 
-    /// Waits for the next line of the program's standard output, which must be this one.
+    /// Waits for the next line of the program's standard output, which must be `line`.
     #[track_caller]
     pub(crate) fn expect(&mut self, line: &str) {
         let got = self.line();
@@ -195,7 +196,7 @@ impl Program {
         }
     }
 
-    /// Waits for the next line of the program's standard error, which must be this one.
+    /// Waits for the next line of the program's standard error, which must be `line`.
     #[track_caller]
     pub(crate) fn expect_error(&mut self, line: &str) {
         let got = next(&self.errors, &self.name);
@@ -218,7 +219,7 @@ impl Program {
         child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for the program to exit. After that, another process may still hold the program's streams open.
+    /// Waits for the program to exit. Another process may hold the program's streams open even after the exit.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("a test waits for a program only once");
@@ -227,8 +228,8 @@ impl Program {
         thread::spawn(move || ended.send(child.wait()));
         end.recv_timeout(DEADLINE).map_or_else(
             |_| {
-                // The process has not been waited for, so its id still belongs to it. The test fails in any case,
-                // so an error of `kill` is ignored.
+                // The process has not been waited for, so no other process can have the same id yet. The test fails
+                // in any case, so an error of `kill` is ignored.
                 let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status();
                 panic!("{} did not exit", self.name)
             },

@@ -1,8 +1,8 @@
 //! Processes of a real engine, `redis-server` or `valkey-server`, and of the Sentinels that monitor it.
 //!
-//! `CHAT_ENGINE` names the program. If it is not set, the tests that need [`Redis::start`] are left out, because
-//! they take long; `tests/relay.sh` sets the variable and runs these tests. Each process has a port and a directory
-//! of its own, and is killed when it is dropped.
+//! `CHAT_ENGINE` names the program. If the variable is not set, the tests that need [`Redis::start`] are left out,
+//! because they take a long time. `tests/relay.sh` sets the variable and runs these tests. Each process has a port and
+//! a directory of its own, and is killed when it is dropped.
 
 use std::fs;
 use std::io::{Read, Write};

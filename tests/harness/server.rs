@@ -15,9 +15,9 @@ const LISTENING: &str = "[SERVER] Server is listening on ";
 /// never writes that much to a client at once.
 pub(crate) const SURELY_BEHIND: u64 = 2 << 20;
 
-/// The system's buffers for a client that does not read contain at least this many bytes. The exact number is in
-/// `/proc`, which is slow to read on a system with many connections. So a test reads the exact number only after it
-/// has sent more bytes than this.
+/// The system's buffers for a client that does not read can hold at least this many bytes. The exact number of bytes
+/// in the buffers is in `/proc`, which is slow to read on a system with many connections. So a test reads the exact
+/// number only after it has sent more bytes than this.
 const SURELY_HELD: u64 = 1 << 20;
 
 /// A server on an address of its own. When this value is dropped, the server is killed. The drop panics if the
@@ -90,7 +90,7 @@ impl Server {
         self.program.as_mut().expect("the server does not run in a terminal")
     }
 
-    /// Returns the transcript, which the server's peers share.
+    /// Returns the transcript that the server and its peers share.
     pub(crate) fn transcript(&self) -> &Transcript {
         &self.transcript
     }
@@ -132,7 +132,7 @@ impl Server {
         peers.try_into().unwrap_or_else(|_| unreachable!("one peer a nickname"))
     }
 
-    /// Waits for the next line of the log, which must be this one.
+    /// Waits for the next line of the log, which must be `line`.
     #[track_caller]
     pub(crate) fn expect_log(&mut self, line: &str) {
         self.program().expect(line);
@@ -178,8 +178,8 @@ impl Server {
         Self::leave_behind_by(SURELY_BEHIND, talker, listener, stalled);
     }
 
-    /// Does the same as [`Server::leave_behind`], until `bytes` bytes for `stalled` are still in the server. If
-    /// `bytes` is small, only a short time has passed since the server could last write to `stalled`.
+    /// Does the same as [`Server::leave_behind`], but only until `bytes` bytes for `stalled` are in the server. With
+    /// a small `bytes`, the server could still write to `stalled` a short time before this function returns.
     #[track_caller]
     pub(crate) fn leave_behind_by(
         bytes: u64,
@@ -248,7 +248,7 @@ impl FakeServer {
         Peer::on("fake server", stream, &self.transcript)
     }
 
-    /// Accepts the next client and asks for its nickname, which must be this one.
+    /// Accepts the next client and asks for its nickname, which must be `nickname`.
     #[track_caller]
     pub(crate) fn ask(&self, nickname: &str) -> Peer {
         let mut peer = self.connection();

@@ -87,8 +87,8 @@ impl Tmux {
             .args(["-u", "-f", "/dev/null", "-S"])
             .arg(self.directory.file("socket"))
             .args(arguments)
-            // Without `TMUX`, this does not use the `tmux` in which the tests themselves may be running. With
-            // `LC_ALL`, the text is in UTF-8 on every machine.
+            // The tests themselves may be running in a `tmux`. The command does not reach that `tmux`, because the
+            // variable `TMUX` is removed. With `LC_ALL`, the text is in UTF-8 on every machine.
             .env_remove("TMUX")
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm-256color")
@@ -161,8 +161,8 @@ impl Tmux {
         })
     }
 
-    /// Waits until `are` returns true for the rows of the screen; `what` describes the expected rows if the
-    /// deadline passes.
+    /// Waits until `are` returns true for the rows of the screen. After the deadline, the error message contains
+    /// `what`, which describes the expected rows.
     #[track_caller]
     pub(crate) fn wait_for_rows(&self, what: &str, mut are: impl FnMut(&[String]) -> bool) {
         poll_until(format_args!("{what}, the screen is\n{self}"), || {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The maximum number of lines that are kept. Earlier lines are dropped: if a test sends thousands of lines, the
 /// last of them show why it failed.
 const MAX_LINES: usize = 100;
-/// The maximum number of characters that are kept of a line. A test that sends a megabyte does not depend on the
-/// exact text.
+/// The maximum number of characters that are kept of a line. The start of a very long line is enough to recognize
+/// it.
 const MAX_CHARS: usize = 160;
 
 /// The transcript of one test. All clones share the same lines.

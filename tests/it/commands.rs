@@ -46,7 +46,7 @@ fn the_who_command_lists_everyone_to_its_sender_only() {
     bob.expect("[SERVER] 2 online: alice, bob");
 }
 
-/// Returns the end of a list of nicknames in which `others` nicknames are missing.
+/// Returns the end of a list of nicknames from which `others` nicknames are left out.
 fn rest(others: usize) -> String {
     format!(" and {others} more; /who PART lists those with PART in the name")
 }

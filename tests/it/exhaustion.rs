@@ -67,7 +67,7 @@ fn with_threads(threads: usize) -> Option<(Command, Directory)> {
     };
     let runs = |mut command: Command| command.output().is_ok_and(|output| output.status.success());
     if !runs(as_user("true")) {
-        leave_out("no setpriv(1), or not root: threads cannot be made few");
+        leave_out("no setpriv(1), or not root: cannot limit the number of threads");
         return None;
     }
     // The binary is copied to where the other user can read it, because the build directory may be private.
@@ -80,7 +80,7 @@ fn with_threads(threads: usize) -> Option<(Command, Directory)> {
     let mut version = as_user(copy.to_str().unwrap());
     version.arg("--version");
     if !runs(version) {
-        leave_out("another user cannot run the server: threads cannot be made few");
+        leave_out("another user cannot run the server: cannot limit the number of threads");
         return None;
     }
     // The shell is bash, since not every `sh` knows `ulimit -u`.

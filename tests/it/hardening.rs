@@ -1,7 +1,7 @@
 //! Attacks that need few resources, and the damage that they must not do to other clients.
 //!
-//! Each of these attacks once disconnected a client, used up every place, or made the server lose messages. Attacks
-//! that need a heavy load, a long time or several addresses are in `load soak`, `load end` and `tests/addresses.sh`.
+//! In an earlier version of the server, each of these attacks disconnected a client, used up all connections that the
+//! server accepts, or made the server lose messages. Attacks that need a heavy load, a long time or several addresses are in `load soak`, `load end` and `tests/addresses.sh`.
 
 use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -315,8 +315,8 @@ fn a_client_that_left_without_reading_still_takes_a_place() {
         );
         leavers.push(leaver);
         let usage = server.usage();
-        // Besides the clients' connections, sixteen connections can be open that the server is refusing, and one that
-        // it has just accepted.
+        // The server can have additional descriptors open: for sixteen connections that it is refusing, and for one
+        // connection that it has just accepted.
         assert!(usage.descriptors <= before.descriptors + limit + 16 + 1, "{usage:?}");
         // A client's place becomes free shortly before the client's thread ends. So for a moment there can be twice as
         // many threads as places.
@@ -330,7 +330,7 @@ fn a_client_that_left_without_reading_still_takes_a_place() {
 fn unread_data_of_a_client_that_left_is_soon_dropped() {
     let server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener, mut leaver] = server.join_all(["talker", "listener", "leaver"]);
-    // This is more than the receive buffer at the leaver's end holds, but less than the buffers at both ends hold
+    // This text is larger than the receive buffer at the leaver's end, but smaller than the buffers at both ends
     // together.
     talker.send_bytes(format!("{}\n", "x".repeat(1000)).repeat(800).as_bytes());
     talker.send("/me is done");

@@ -21,7 +21,7 @@ fn a_newcomer_gets_the_list_and_all_others_get_a_join_notice() {
     carol.expect_all(["[SERVER] Connected to the server!", "[SERVER] 3 online: alice, bob, carol"]);
     alice.expect_all(["[SERVER] bob joined the chat!", "[SERVER] carol joined the chat!"]);
     bob.expect("[SERVER] carol joined the chat!");
-    // The marker is the next line for bob and carol. So neither was sent a history, since there are no messages yet.
+    // The marker is the next line for bob and for carol. So neither of them got a history: there were no messages yet.
     alice.send("marker");
     bob.expect("alice: marker");
     carol.expect("alice: marker");

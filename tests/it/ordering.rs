@@ -11,12 +11,12 @@ const LINES_EACH: usize = 100;
 /// The number of a talker's last line.
 const LAST: usize = LINES_EACH - 1;
 
-/// Makes all talkers send their lines at the same time, while two more clients listen. Returns the lines that each of
-/// these clients received, keyed by nickname.
+/// Makes all talkers send their lines at the same time, while two more clients only listen. Returns the lines that
+/// each talker and each listener received, keyed by nickname.
 fn heard_by_each(server: &Server) -> HashMap<String, Vec<String>> {
     let talkers = server.join_all(TALKERS);
     let listeners = ["eve", "fay"].map(|listener| (listener, server.join(listener)));
-    // Skip the join notices of the clients that joined later.
+    // Each client skips the join notices of the clients that joined after it.
     let mut peers: Vec<(&str, Peer)> = TALKERS.into_iter().zip(talkers).chain(listeners).collect();
     for (_, peer) in &mut peers[..5] {
         peer.lines_until("[SERVER] fay joined the chat!");

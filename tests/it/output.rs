@@ -64,8 +64,8 @@ fn talk(alice: &mut Peer, bob: &mut Peer, lines: usize) {
 #[test]
 fn a_standard_output_that_is_stuck_delays_nobody_and_what_is_missing_is_counted() {
     let (command, port) = on_a_free_port(&["--log-messages", "--rate", "0"]);
-    // The test keeps the pipe open but does not read it yet. The pipe holds 64 KiB. The server's log queue holds 8,192
-    // lines.
+    // The test keeps the pipe open but does not read it yet. The pipe can hold 64 KiB, and the server's log queue can
+    // hold 8,192 lines.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut server = Server::unseen(command, writer.into(), port);
     let [mut alice, mut bob] = ["alice", "bob"].map(|nickname| server.join(nickname));

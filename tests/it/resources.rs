@@ -9,8 +9,8 @@ fn resources(server: &Server) -> (usize, usize) {
     (usage.descriptors, usage.threads)
 }
 
-/// Waits until two looks in a row find the same numbers, and returns them. When a thread allocates memory for the
-/// first time, the C library opens a file for a moment.
+/// Waits until two counts in a row are the same, and returns the numbers. The wait is necessary because the C library
+/// opens a file for a moment when a thread allocates memory for the first time.
 #[track_caller]
 fn steady_resources(server: &Server, asker: &mut Peer) -> (usize, usize) {
     let mut last = resources(server);
@@ -22,7 +22,7 @@ fn steady_resources(server: &Server, asker: &mut Peer) -> (usize, usize) {
     })
 }
 
-/// Waits until the server has this many descriptors and threads. Before each look, `asker` sends an action and waits
+/// Waits until the server has this many descriptors and threads. Before each count, `asker` sends an action and waits
 /// until the server sends it back. That gives the server time, and shows that the server still works.
 #[track_caller]
 fn expect_resources(server: &Server, asker: &mut Peer, descriptors: usize, threads: usize) {

@@ -41,7 +41,7 @@ fn the_port_can_be_listened_on_again_at_once() {
     let mut server = Server::with(&["--port", &free_port().to_string()]);
     let mut peers = server.join_all(["alice", "bob"]);
     server.stop();
-    // The connections that the server closed are now in the state TIME_WAIT, and still use its port.
+    // The connections that the server closed are now in the state TIME_WAIT, and still use the server's port.
     let again = Server::of(server_command(["--port", &server.port().to_string()]));
     assert_eq!(again.port(), server.port());
     let _alice = again.join("alice");
@@ -196,7 +196,7 @@ pub(crate) fn expect_newcomers_to_be_heard(
     server.expect_exit();
 }
 
-/// The number of bytes that each reader must have read before the server is shut down. The flood has then really begun.
+/// The number of bytes that each reader must have read before the server is shut down. By then the flood has begun.
 const ENOUGH_BYTES: u64 = 6 << 20;
 
 /// The number of clients that send messages without a pause.

@@ -16,7 +16,8 @@ const TOO_SLOW: &str = "[SERVER] slow left the chat! (too slow)";
 const FLOOD_LINES: usize = 6_000;
 /// The approximate number of characters in a line of the flood.
 const LINE_CHARS: usize = 1000;
-/// The number of lines of the flood that are sent at once. A client that reads must receive these before more are sent.
+/// The number of lines of the flood that are sent at once. A client that reads must receive these lines before the next
+/// lines are sent.
 const PIECE: usize = 100;
 
 /// Returns the line of the flood with this number.
@@ -97,7 +98,7 @@ fn what_a_stalled_reader_costs_is_bounded() {
     let server = Server::with(&["--rate", "0", "--backlog", "1000000"]);
     let [mut talker, mut listener, _stalled] = server.join_all(["talker", "listener", "slow"]);
     let before = server.usage().peak_kib;
-    // 15 MB are more than the system's buffers and the backlog hold together.
+    // 15 MB are more than the system's buffers and the backlog can hold together.
     let mut notices = Vec::new();
     for _ in 0..150 {
         talker.send_bytes(&lines(100));

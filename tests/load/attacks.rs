@@ -30,8 +30,8 @@ const MURMUR_TIME: Duration = Duration::from_secs(30);
 const GUSH_LEAVERS: usize = 120;
 /// The time after which no more of these clients are started in the round.
 const GUSH_TIME: Duration = Duration::from_secs(3);
-/// The pause after a round of `gush`. It limits the rate of the attack, because the server does not limit the
-/// rate of addresses on its own machine.
+/// The pause after a round of `gush`. The pause limits the rate of the attack, because the server has no rate
+/// limit for loopback addresses as a whole.
 const GUSH_PAUSE: Duration = Duration::from_secs(3);
 
 /// The time for which a patient reader reads while other clients stall.
@@ -47,7 +47,7 @@ pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) threads: usize,
-    /// Fights one round. The error says which promise was broken.
+    /// The function that carries out one round. Its error says which promise the server has broken.
     pub(crate) round: fn(&Field, &mut Random) -> Result<(), String>,
 }
 
@@ -89,7 +89,7 @@ fn pour_from(field: &Field, mut stranger: Stranger, bytes: &[u8]) -> Result<(), 
         scope.spawn(|| Stranger::drain(&stream));
         let end = Instant::now() + ROUND;
         let short = Some(Duration::from_millis(100));
-        // If this fails, a write may only take longer.
+        // This may fail. The only effect is that a write can take longer.
         let _ = stream.set_write_timeout(short);
         while Instant::now() < end && !field.over.is_raised() {
             // This may fail, because the server may slow the attacker down or disconnect it.
@@ -286,7 +286,7 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Some clients send much, and do not read. A patient reader must not be disconnected because of these clients.
+/// Some clients send a lot, and do not read. A patient reader must not be disconnected because of these clients.
 fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     let Some(mut patient) = Stranger::join(field, "patient")? else { return Ok(()) };
     let mut stalled = Vec::new();

@@ -57,7 +57,7 @@ pub(crate) enum Phase {
 
 /// What is recorded about messages, in addition to their number.
 pub(crate) enum Tally {
-    /// Nothing.
+    /// Nothing else is recorded.
     Count,
     /// The time that each message took, and the number of damaged stamps.
     Latencies(Histogram, u64),
@@ -94,7 +94,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects. Blocks for long only if the server's listen backlog is full.
+    /// Connects. Blocks for a long time only if the server's listen backlog is full.
     pub(crate) fn connect(run: &Run, number: u32, nickname: String) -> Option<Self> {
         let began = Instant::now();
         let log_in = || {
@@ -239,9 +239,9 @@ impl Client {
         self.received += new;
         run.received.fetch_add(new, Relaxed);
         self.note_arrival(run);
-        // Notices may follow the closing line, so it need not be the last line. But examining every line is
-        // slower than counting marks. So every line is examined only after all messages have arrived, or if each
-        // line is checked anyway.
+        // Notices may follow the closing line, so the closing line need not be the last line. But examining
+        // every line is slower than counting marks. So every line is examined only if all messages have arrived,
+        // or if each line is checked anyway.
         let looks = self.arrived.is_some() || matches!(self.tally, Tally::Lines(..));
         let is_closing = |line: &[u8]| line.ends_with(run.closing.as_bytes());
         if is_closing(lines.trim_ascii_end())
@@ -315,8 +315,8 @@ fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut His
     messages
 }
 
-/// Counts how often a byte occurs. Counts in pieces whose result fits into a byte, because the compiler can then
-/// use vector instructions.
+/// Counts the occurrences of a byte. The count of each piece of 255 bytes fits into a byte, so the compiler can use
+/// vector instructions.
 fn count(bytes: &[u8], mark: u8) -> u64 {
     let in_piece = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == mark)).sum::<u8>();
     bytes.chunks(255).map(|piece| u64::from(in_piece(piece))).sum()

@@ -1,7 +1,7 @@
 //! The main thread's part of a run: it directs the joining, the talking, the closing and the leaving.
 //!
-//! The main thread publishes the phase in the shared [`Run`]. There it also polls the progress of the other
-//! threads every millisecond. It prints the progress every two seconds.
+//! The main thread publishes the phase in the shared [`Run`]. Every millisecond, it reads the progress of the
+//! other threads from the `Run`. Every two seconds, it prints the progress.
 
 use std::fmt::Display;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -32,7 +32,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The maximum time for a server to close the connections of clients that leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no report.
+/// The reason why there is no report.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The options do not allow the run.
@@ -45,7 +45,7 @@ pub(crate) enum Failure {
 ///
 /// # Errors
 ///
-/// The run did not reach its end. Lost or wrong lines are not errors: they are in the report.
+/// Fails if the run does not reach its end. Lost or wrong lines are not errors: they are in the report.
 pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
     // If the limit cannot be raised, a later connection fails with an error message.
     let _ = descriptor::raise_limit();

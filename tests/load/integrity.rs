@@ -41,7 +41,7 @@ const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
     letters
 };
 
-/// How the texts of one run are made.
+/// The parameters of the texts of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Texts {
     /// The run's number. It distinguishes the texts of this run from those of an earlier run, which may still be
@@ -54,7 +54,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// Appends a text, without a line end: its header, and letters that are computed from the header.
+    /// Appends a text without a line end: its header, letters that are computed from the header, and the mark.
     pub(crate) fn append(&self, text: Text, to: &mut Vec<u8>) {
         let Text { sender, number, stamp } = text;
         to.extend(format!("{:06x}{sender:04x}{number:06x}{stamp:08x} ", self.run).bytes());
@@ -334,7 +334,7 @@ mod tests {
         (faults, order.into_iter().map(|(sender, number)| sender * MESSAGES + number).collect())
     }
 
-    /// Converts the numbers in the order that `inspect` returns into lines.
+    /// Converts the order that `inspect` returns from numbers to lines.
     fn lines(order: &[u32]) -> Vec<Line> {
         order.iter().map(|line| (line / MESSAGES, line % MESSAGES)).collect()
     }

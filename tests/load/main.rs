@@ -7,12 +7,12 @@
 //!                              share       attackers, in a siege  threads of their own, blocking
 //! ```
 //!
-//! A run has five steps. First, all clients join. Second, the first client says a line that everyone sees,
-//! the *roll call*. Every client receives all join notices and the history before this line. Third, the
+//! A run has five steps. First, all clients join. Second, the first client says a line that everyone receives,
+//! the *roll call*. Every client receives the roll call after the history and all join notices. Third, the
 //! senders send their messages. Fourth, when the first client has received all messages, it says the *closing
-//! line*. The server keeps one order of lines, so a client that has received the closing line must have
-//! received all messages. Last, all clients leave. A siege is also a run. In a siege, all clients talk at a
-//! human pace, and every line is checked, while attackers try to disturb the server.
+//! line*. All clients receive the lines in the same order, so a client that has received the closing line must
+//! have received all messages. Last, all clients leave. A siege is also a run. In a siege, all clients talk at
+//! a human pace, and every line is checked, while attackers try to disturb the server.
 //!
 //! Reading order: [`options`], [`direct`], [`mod@run`], [`readers`], [`client`], [`senders`]; the pure
 //! parts [`integrity`] and [`histogram`]; [`report`]; [`scout`], which finds out whether a rate limit would
@@ -90,7 +90,7 @@ fn print(text: impl Display) -> ExitCode {
     }
 }
 
-/// Prints a line to standard error. An error is ignored, because then nobody reads the output.
+/// Prints a line to standard error. If the write fails, nobody reads the output, so the error is ignored.
 fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -144,7 +144,7 @@ pub(crate) struct Options {
     /// The number of connections that the siege's own server accepts in addition to the clients' connections.
     /// The attackers try to open more connections than this.
     pub(crate) places: u32,
-    /// The maximum time for 99 of 100 deliveries in a siege, in milliseconds; 0 means no bound.
+    /// The maximum time that 99 of 100 deliveries in a siege may take, in milliseconds; 0 means no bound.
     pub(crate) bound: u32,
     /// The settings of the siege. `None` if the scenario is not a siege.
     pub(crate) siege: Option<Siege>,
@@ -155,7 +155,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Describes the first mistake in the arguments.
+    /// Fails if the arguments contain a mistake. The error describes the first mistake.
     pub(crate) fn parse(
         arguments: impl Iterator<Item = String>,
     ) -> Result<Request<Self>, UsageError> {

@@ -19,8 +19,8 @@ use crate::run::{Role, Run};
 /// at most 64 KiB.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// A thread sleeps after a round that has read fewer bytes per client than this. The server continues to
-/// write during the sleep, so the next reads return more bytes.
+/// The number of bytes per client that a round must read so that the thread does not sleep after it. The server
+/// continues to write during a sleep, so the next reads return more bytes.
 const LITTLE_BYTES: usize = 2048;
 
 /// The shortest sleep. The system makes each sleep about 50 µs longer.
@@ -29,7 +29,7 @@ const MIN_SLEEP: Duration = Duration::from_micros(100);
 /// The longest sleep. The measured time of a delivery can be too long by this much.
 const MAX_SLEEP: Duration = Duration::from_micros(500);
 
-/// Connects every `readers`th client, beginning with the client number `reader`, as soon as the client is
+/// Connects every `readers`th client, beginning with client number `reader`, as soon as the client is
 /// admitted. Reads for these clients until the run is closed. Sleeps between rounds.
 pub(crate) fn read_loop(run: &Run, reader: u32, readers: u32) -> (Vec<Client>, Vec<Findings>) {
     let joining = run.options.joining.div_ceil(readers) as usize;

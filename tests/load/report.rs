@@ -22,9 +22,9 @@ pub(crate) struct Findings {
     /// The resources of the server and of this process at three moments: when one client had joined, when all
     /// clients had joined, and when all clients had read everything.
     pub(crate) samples: [[Option<Sample>; 2]; 3],
-    /// The time until all clients had joined.
+    /// The time from the start of the joining until all clients had joined.
     pub(crate) joined: Duration,
-    /// The time until all clients knew of all the others.
+    /// The time from the start of the joining until each client knew of all the others.
     pub(crate) told: Duration,
     /// The moment when the talking began.
     pub(crate) began: Option<Instant>,
@@ -71,7 +71,7 @@ struct Totals {
 impl Totals {
     fn add(&mut self, client: Client, run: &Run, closed: bool) {
         let ended_early = run.options.siege.as_ref().is_some_and(|siege| siege.ends);
-        // If the server ends in the middle of the run, nobody knows how many lines it has read.
+        // If the server ends in the middle of the run, the number of lines that it has read is unknown.
         let messages = Some(run.messages.load(Relaxed)).filter(|_| !ended_early);
         let expected = messages.map_or(client.received, |_| run.expected(client.number));
         // A client that has read the farewell was not cut off, so it does not count as disconnected.

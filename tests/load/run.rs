@@ -35,8 +35,8 @@ pub(crate) struct Run {
     pub(crate) closing: String,
     /// The moment from which the stamps in messages count.
     pub(crate) epoch: Instant,
-    /// The connections by client number, for the threads that write. A second descriptor for each client
-    /// would halve the maximum number of clients.
+    /// The connections by client number, for the threads that write. These threads share the descriptors of
+    /// the readers, because a second descriptor for each client would halve the maximum number of clients.
     pub(crate) streams: Vec<OnceLock<Arc<TcpStream>>>,
     /// Clients with numbers below this may connect.
     pub(crate) admitted: AtomicU32,
@@ -44,9 +44,9 @@ pub(crate) struct Run {
     pub(crate) joined: AtomicU32,
     /// The number of clients that have received the roll call.
     pub(crate) ready: AtomicU32,
-    /// The number of clients whose talking has ended.
+    /// The number of clients for which the talking has ended.
     pub(crate) done: AtomicU32,
-    /// The number of clients that are gone.
+    /// The number of clients whose connections have ended.
     pub(crate) gone: AtomicU32,
     /// The number of messages that all clients together have received.
     pub(crate) received: AtomicU64,
@@ -64,7 +64,7 @@ pub(crate) struct Run {
     /// Whether all threads of the run must end.
     pub(crate) closed: AtomicBool,
     failure: OnceLock<String>,
-    /// The number of broken promises, apart from lost or wrong lines.
+    /// The number of promises that the server has broken, not counting lost or wrong lines.
     broken: AtomicU32,
 }
 
@@ -122,7 +122,7 @@ impl Run {
         }
     }
 
-    /// Returns the number of broken promises.
+    /// Returns the number of promises that the server has broken.
     pub(crate) fn broken(&self) -> u32 {
         self.broken.load(Relaxed)
     }

@@ -14,15 +14,15 @@ use crate::stranger::Stranger;
 /// The scout's nickname. No client of a run has this nickname.
 const NICKNAME: &str = "u-scout";
 
-/// The number of questions that are sent at once. The number is small, because a server with a rate limit has
-/// to answer all questions before the scout can leave.
+/// The number of `/ping` commands that are sent at once. The number is small, because a server with a rate limit
+/// has to answer all of them before the scout can leave.
 const AT_ONCE: u32 = 10;
 
 /// The maximum number of lines that the scout sends. This is twice the burst that this chat's server allows.
 const MAX_LINES: u32 = 400;
 
-/// If the answers to one set of questions take longer than this, there is a limit. Without a limit they take
-/// about a millisecond. With a limit of fifty lines a second they take 200 milliseconds.
+/// If the answers to [`AT_ONCE`] commands take longer than this, there is a limit. Without a limit, the answers
+/// take about a millisecond. With a limit of fifty lines a second, they take 200 milliseconds.
 const SLOW: Duration = Duration::from_millis(50);
 
 /// Returns a warning if a rate limit of the server will decide the result. Returns `None` if there is no such
@@ -83,8 +83,8 @@ impl Scout {
         false
     }
 
-    /// Returns how many lines the server accepts at once, and how many lines per second after that. Returns
-    /// `None` if there is no limit.
+    /// Returns the number of lines that the server accepts at once, and the number of lines that it accepts per
+    /// second after that. Returns `None` if there is no limit.
     fn limit(&mut self, lines: u32) -> Option<(u32, f64)> {
         while self.sent < lines {
             let at_once = self.sent;
@@ -100,7 +100,7 @@ impl Scout {
         None
     }
 
-    /// Sends a few questions at once. Returns the time until all were answered.
+    /// Sends [`AT_ONCE`] `/ping` commands at once. Returns the time until all answers have arrived.
     fn ask(&mut self) -> Option<Duration> {
         let start = Instant::now();
         let word = self.sent;

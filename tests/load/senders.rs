@@ -17,11 +17,11 @@ use crate::run::Run;
 /// The number of bytes that a sender without a rate sends in a turn.
 const TURN_BYTES: u32 = 16 * 1024;
 
-/// The pause before another attempt to write to a full connection. It takes the server much longer to empty a
-/// full connection.
+/// The pause before another attempt to write to a full connection. The server needs much longer than this to
+/// empty a full connection.
 const FULL_SLEEP: Duration = Duration::from_micros(200);
 
-/// Sends all messages of all senders. Returns when the sending began, and the greatest delay of a turn.
+/// Sends all messages of all senders. Returns the moment when the sending began, and the greatest delay of a turn.
 pub(crate) fn send(run: &Run) -> (Instant, Duration) {
     let (messages, interval) = (run.options.messages, run.options.interval());
     let turn = interval.map_or(TURN_BYTES / run.options.bytes, |_| 1);
@@ -54,8 +54,8 @@ pub(crate) fn send(run: &Run) -> (Instant, Duration) {
     (start, late)
 }
 
-/// Writes all bytes to a non-blocking stream. Stops at an error, because the stream's reader notices the error
-/// too.
+/// Writes all bytes to a non-blocking stream. Stops at an error without reporting it, because the thread that reads
+/// from the stream notices the error too.
 pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     while !bytes.is_empty() && !run.closed.load(Relaxed) {
         match stream.write(bytes) {

@@ -58,8 +58,8 @@ impl Server {
         self.child.id().to_string()
     }
 
-    /// Stops the server as a service manager does. Returns how long that took, the most memory that the server
-    /// ever used, in KiB, and everything that went wrong.
+    /// Stops the server as a service manager does. Returns the time that this took, the peak of the server's
+    /// memory in KiB, and a description of everything that went wrong.
     pub(crate) fn stop(mut self) -> (Duration, u64, Vec<String>) {
         let start = Instant::now();
         let (mut peak_kib, mut wrong) = (0, Vec::new());

@@ -35,7 +35,7 @@ const BREATH: Duration = Duration::from_millis(20);
 const HEAL_TIME: Duration = Duration::from_secs(150);
 
 /// The maximum growth of the server's memory from before the siege to after it, in KiB. The allocator keeps
-/// some memory of threads that have ended. In the course of time, a leak would exceed this limit.
+/// some memory of threads that have ended. Over time, a leak would exceed this limit.
 const MAX_KEPT_KIB: u64 = 128 << 10;
 
 /// The maximum growth of the server's memory during the siege, in KiB. This is enough for full queues and for
@@ -141,7 +141,7 @@ pub(crate) fn attack(run: &Run, siege: &Siege, server: &mut Option<Server>) -> O
     outcome
 }
 
-/// Stops a server. Returns how long that took, and the most memory that the server ever used, in KiB.
+/// Stops a server. Returns the time that this took, and the peak of the server's memory, in KiB.
 pub(crate) fn stop(run: &Run, server: Server) -> (Duration, u64) {
     let (took, peak_kib, wrong) = server.stop();
     for what in wrong {
@@ -168,7 +168,7 @@ impl Field<'_> {
         self.rounds.len() == 1
     }
 
-    /// Fights rounds of one attack until the siege is over.
+    /// Carries out rounds of one attack until the siege is over.
     fn fight(&self, attack: &Attack, seed: u64, rounds: &AtomicU64) {
         let mut random = Random::new(seed);
         while !self.over.wait(BREATH) {
@@ -180,8 +180,8 @@ impl Field<'_> {
         }
     }
 
-    /// Waits until the time of the attacks is over, and prints the progress. If the siege will stop the
-    /// server, waits only until an attack is complete. Returns the peak of each resource of the server.
+    /// Waits until the time of the attacks is over, and prints the progress. If the siege will stop the server,
+    /// the wait also ends when an attack is complete. Returns the peak of each resource of the server.
     fn watch(&self, siege: &Siege, before: Option<Sample>) -> Sample {
         let mut peak = Sample::default();
         let end = Instant::now() + siege.time;

@@ -98,7 +98,7 @@ fn the_links_of_a_page_lead_somewhere_where_files_are_browsed_and_in_the_documen
         for (label, target) in definitions(&source) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lessons").join(&target);
             assert!(path.exists(), "{page}: there is no {target}");
-            // The documentation has another definition of the same label, which takes precedence.
+            // In the documentation, another definition of the same label takes precedence.
             let is_item = items.contains_key(&label);
             assert!(
                 is_item || documented.contains_key(&label),
@@ -145,7 +145,7 @@ fn the_crossing_says_how_large_each_part_is() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches([' ', '|']).split(" | ").collect();
         for (module, lines) in [(cells[0], cells[1]), (cells[3], cells[4])] {
-            // The number only shows how much there is to read. It may be wrong by a quarter plus ten lines.
+            // The number only shows how much there is to read. It may be wrong by up to a quarter plus ten lines.
             let (real, said) = (size(module), lines.parse::<usize>().expect("a number of lines"));
             assert!(real.abs_diff(said) <= 10 + said / 4, "{module}: {real} lines, not {said}");
         }

@@ -91,8 +91,8 @@ fn one_read_is_one_message_with_all_that_follows_from_it() {
     // Two messages that arrive in the same read count as one.
     alice.send_bytes(b"alice: onealice: two");
     bob.expect("alice: onealice: two");
-    // A message that arrives in two reads counts as two messages. This one is cut within a character, so neither half
-    // is valid UTF-8.
+    // A message that arrives in two reads counts as two messages. This message is cut within a character, so neither
+    // half is valid UTF-8.
     alice.send_bytes(b"alice: caf\xc3");
     alice.expect("[SERVER] Not sent: That line is not valid UTF-8.");
     alice.send_bytes(b"\xa9");
@@ -113,8 +113,8 @@ fn no_piece_of_a_long_line_passes_for_anothers() {
     let mut alice = gateway.answer("alice", "alice");
     let mut bob = gateway.answer("bob", "bob");
     alice.expect("[SERVER] bob joined the chat!");
-    // The other clients read at most 1,024 bytes with one recv. A text of 1,024 bytes makes a longer message, since the
-    // sender's name is in front of the text. So the gateway has to split the message.
+    // The gateway's clients read at most 1,024 bytes with one `recv`. A text of 1,024 bytes makes a longer message,
+    // since the sender's name is in front of the text. So the gateway has to split the message.
     let rest = "bob: I resign";
     let filling = "x".repeat(1024 - "alice: ".len() - "\n".len());
     let text = format!("{filling}{rest}");

@@ -46,7 +46,7 @@ struct Member {
     /// The number of messages that others have sent to this member. With [`Misdeed::Echo`], the number of messages that
     /// this member has sent.
     messages: usize,
-    /// The sender and the line of a message that is sent later.
+    /// The sender and the line of a message that is held back.
     held: Option<(String, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! The measuring tool from outside: its verdict about the server, and about servers that make mistakes.
+//! The measuring tool from outside: its verdict about the real server, and about servers that make mistakes.
 //!
 //! Every run is tiny, because these tests check the verdict and not the speed.
 
@@ -100,8 +100,8 @@ fn a_stalled_client_gets_everything_in_the_end() {
 
 #[test]
 fn a_stalled_client_that_was_evicted_is_no_fault() {
-    // The stalled client is sent twenty megabytes. The server's backlog keeps four of them, and the buffers of the
-    // stalled client's connection hold about four more. So the server must evict the client.
+    // The stalled client should receive twenty megabytes. The server's backlog keeps four of them, and the buffers of
+    // the client's connection hold about four more. So the server must evict the client.
     let server = server(&["--backlog", "4000000"]);
     let stalled = "stalled --clients 3 --stalled 1 --senders 1 --messages 20000 --bytes 1000";
     let finished = load(&format!("{stalled} --rate 10000 --port {}", server.port()));

@@ -1,5 +1,5 @@
 //! The client still responds to keys while something is stuck: a server that reads nothing, a terminal that accepts no
-//! output, or a server that sends data which takes long to handle.
+//! output, or a server that sends data which takes a long time to process.
 
 use std::io::Write;
 use std::net::Shutdown;

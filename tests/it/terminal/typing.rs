@@ -67,7 +67,7 @@ fn keys_that_come_one_byte_at_a_time_are_keys() {
 fn the_escape_key_swallows_nothing_that_is_typed_after_it() {
     let server = Server::start();
     let Some(terminal) = alice(60, server.port()) else { return };
-    // If b follows Escape immediately, the client reads both as Alt-B. So the pause between them grows until the client
+    // If b follows Escape immediately, the client reads the two as Alt-B. So the pause before b grows until the client
     // reads two keys.
     let mut pause = Duration::from_millis(50);
     poll_until(format_args!("a b, the screen is\n{terminal}"), || {

@@ -61,7 +61,7 @@ fn of_two_primaries_one_is_demoted_and_those_who_were_there_are_turned_out() {
     bob.lines_until("* bob is at the new one");
     alice.send("/me is at the old one");
     alice.lines_until("* alice is at the old one");
-    // The next command makes the primary a replica. It does not break any connection.
+    // The next command makes the primary a replica. The command does not break any connection.
     primary.call(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
     links[0].lead_to(replica.address());
     alice.lines_until(LOST);

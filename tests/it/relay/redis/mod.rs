@@ -1,7 +1,7 @@
 //! The faults of a real engine: it is killed, stopped, restarted, cut off or full. In another test all servers are
 //! killed. No message may be lost.
 //!
-//! These tests need an engine and take long. So each of them is left out, with a line that says so, unless
+//! These tests need an engine and take a long time. So each of them is left out, with a line that says so, unless
 //! `CHAT_ENGINE` is set. `tests/relay.sh` sets it. [`losses`] tests an engine that loses entries. [`failover`] tests an
 //! engine that is replaced by another. [`soak`] combines the faults at random.
 
@@ -23,8 +23,8 @@ use crate::harness::link::Link;
 use crate::harness::redis::Redis;
 use crate::harness::{Directory, Program, taken};
 
-/// Starts two servers with a talker and a listener each, lets `faults` happen, and checks that no line is lost, doubled
-/// or reordered.
+/// Starts two servers with a talker and a listener each. Runs `faults` while the talkers talk. Checks that no line is
+/// lost, doubled or reordered.
 #[track_caller]
 fn two_talk_through(redis: &mut Redis, faults: impl FnOnce(&mut Redis) + Send) {
     let (one, two, mut alice, mut bob) = two_servers(&redis.address(), &[]);
