@@ -1,15 +1,15 @@
 //! Accept: the loop that accepts connections and starts a session for each of them.
 //!
 //! The loop never waits for a peer. Each session runs in its own thread, and asks for the nickname there. If the
-//! server is full, a newcomer is sent one line. This line always fits into the empty buffer of the newcomer's
+//! server is full, the loop sends a newcomer one line. This line always fits into the empty buffer of the newcomer's
 //! socket. No error of `accept` ends the loop.
 //!
-//! The limits on connections count every connection whose descriptor is open, even while it is being closed.
-//! Each client owns a reference to its [place](Client::place), and one to the quota of its address. So the number
-//! of references tells the number of connections.
+//! The limits on connections count every connection whose descriptor is open, even a connection that is being closed.
+//! Each client owns a reference to its [place](Client::place), and one to the quota of its address. So the number of
+//! references is the number of connections.
 //!
-//! Grew from steps 8 and 10 of the [course](crate::lessons). From step 8 on, errors do not end the loop. From
-//! step 10 on, another thread can wake it.
+//! This module grew from steps 8 and 10 of the [course](crate::lessons). In step 8, errors no longer end the loop. In
+//! step 10, another thread can wake it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -38,48 +38,48 @@ use crate::system::socket::{
 };
 use crate::system::{descriptor, memory_map};
 
-/// How long the loop pauses when `accept` fails, for example because there are no descriptors left. Without the
+/// The pause of the loop after `accept` has failed, for example because there are no descriptors left. Without the
 /// pause, `accept` would fail again at once, and the loop would keep a whole processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// The stack size of a client's thread, in bytes. A stack is only address space: a page of it takes no memory
-/// until it is used. A session uses two pages. Reporting a panic needs more.
+/// The stack size of a client's thread, in bytes. A stack is only address space: its pages take no memory until they
+/// are used. A session uses two pages. Reporting a panic needs more pages.
 const STACK_BYTES: usize = 128 << 10;
 
-/// How many descriptors are reserved for everything except connections: standard streams, listeners, files.
+/// The number of descriptors that are reserved for everything except connections: standard streams, listeners, files.
 const RESERVED_DESCRIPTORS: usize = 16;
 
-/// The server does not start if the system's limits allow fewer clients than this.
+/// The minimum number of clients. The server does not start if the system's limits allow fewer.
 const LEAST_CLIENTS: usize = 4;
 
-/// How many refused newcomers may be connected at once: one for every sixteen descriptors, but at least the
-/// first of these numbers and at most the second.
+/// The server keeps the connection of one refused newcomer open for every sixteen descriptors. These are the lower
+/// and the upper bound of that number.
 const REFUSED_AT_ONCE: (usize, usize) = (16, 256);
 
-/// How many bytes that a refused newcomer has sent are discarded before its connection is closed.
+/// The maximum number of bytes that are read from a refused newcomer and discarded before its connection is closed.
 const DISCARDED_BYTES: u64 = 64 << 10;
 
-/// How many memory maps a thread needs on Linux: one for its stack, one for the guard page below the stack, and
-/// two more for its signal stack. If the system has no map left, `std` aborts the process.
+/// The number of memory maps that a thread needs on Linux: one for its stack, one for the guard page below the stack,
+/// and two more for its signal stack. If the system has no map left, `std` aborts the process.
 const MAPS_PER_THREAD: usize = 4;
 
-/// How many memory maps are reserved for the program, its libraries and its heap.
+/// The number of memory maps that are reserved for the program, its libraries and its heap.
 const RESERVED_MAPS: usize = 2048;
 
-/// How many bytes of unsent text the kernel may keep for one client. The kernel's default is up to four megabytes. Text
-/// that the kernel does not accept stays in the log, which all slow clients share. With a lower limit than this,
-/// a client would fall behind in every burst.
+/// The maximum number of bytes of unsent text that the kernel keeps for one client. The kernel's own limit is up to
+/// four megabytes. Text that the kernel does not accept stays in the log, which all slow clients share. If this limit
+/// were lower, a client would fall behind in every burst of messages.
 const MAX_UNSENT_BYTES: usize = 2 * MAX_GATHERED_BYTES;
 
-/// How many bytes of unsent text the kernel may keep for all clients together. Each newcomer's limit is an equal
-/// share of this: see [`Door::adapt_shares`].
+/// The number of bytes of unsent text that the kernel may keep for all clients together. The limit of a newcomer is
+/// this number divided by the number of clients: see [`Door::adapt_shares`].
 const ALL_UNSENT_BYTES: usize = 256 << 20;
 
-/// The smallest share of one client, in bytes. With more than 4,096 clients, the sum of these shares is more than
+/// The smallest limit for one client, in bytes. With more than 4,096 clients, the sum of the limits exceeds
 /// [`ALL_UNSENT_BYTES`].
 const MIN_UNSENT_BYTES: usize = 64 << 10;
 
-/// With these times the server notices a pulled cable within two minutes, even if nobody talks.
+/// With these times, the server notices a pulled cable within two minutes, even if nobody sends a message.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -87,18 +87,18 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// How many connections may wait to be accepted. In a storm of joins, connections arrive faster than threads can
-/// be started.
+/// The maximum number of connections that wait to be accepted. In a storm of joins, connections arrive faster than
+/// threads can be started.
 const LISTEN_BACKLOG: u16 = 4096;
 
-/// How many connections may be open at once.
+/// The maximum numbers of connections that are open at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
-    /// How many of them may have a session.
+    /// The maximum number of connections that have a session.
     clients: usize,
-    /// How many of them may be refused newcomers.
+    /// The maximum number of connections of refused newcomers.
     refused: usize,
-    /// The name of the system's limit that would be reached first.
+    /// The name of the system limit that would be reached first.
     scarce: &'static str,
 }
 
@@ -107,7 +107,7 @@ impl Capacity {
     ///
     /// # Errors
     ///
-    /// When the system's limits allow fewer than four clients, although the options ask for more.
+    /// Returns an error if the system's limits allow fewer than four clients, although the options ask for more.
     pub fn of_system(options: &Options) -> io::Result<Self> {
         let descriptors = descriptor::raise_limit().unwrap_or(usize::MAX);
         let (least, most) = REFUSED_AT_ONCE;
@@ -140,8 +140,9 @@ impl Capacity {
 ///
 /// # Errors
 ///
-/// When an address is in use or not permitted. When this machine has none of the addresses. If it has some
-/// of them, the others are skipped. (For example, `localhost` can have an IPv6 address although IPv6 is off.)
+/// Returns an error if an address is in use or not permitted, or if none of the addresses belongs to this machine. If
+/// only some of the addresses belong to this machine, the others are skipped. (For example, `localhost` can have an
+/// IPv6 address although IPv6 is off.)
 pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut failed = Err(io::ErrorKind::NotFound.into());
@@ -168,9 +169,9 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { failed } else { Ok(listeners) }
 }
 
-/// Accepts connections, and starts a thread in `scope` for each of them. Blocks in `poll`. Returns when a byte
-/// from `wake` asks the server to stop. If the server has no terminal, a hang-up signal does not stop it, and
-/// only logs the statistics.
+/// Accepts connections, and starts a thread in `scope` for each of them. Blocks in `poll`. Returns when a byte from
+/// `wake` asks the server to stop. If the server has no terminal, a hang-up signal does not stop the server, but
+/// makes it log the statistics.
 pub fn accept_loop<'scope>(
     shared: &'scope Shared,
     capacity: Capacity,
@@ -189,7 +190,8 @@ pub fn accept_loop<'scope>(
         refused: VecDeque::new(),
     };
     let mut burst = Burst::default();
-    // This is checked at the beginning: after a hang-up the terminal is closed, and `is_terminal` returns `false`.
+    // This check must come before the loop: after a hang-up the terminal is closed, and `is_terminal` returns
+    // `false`.
     let has_terminal = has_terminal();
     loop {
         let timeout = door.close_refused();
@@ -230,7 +232,7 @@ pub fn accept_loop<'scope>(
     }
 }
 
-/// Whether the server was started in a terminal. If so, closing the terminal ends the server.
+/// Returns whether the server was started in a terminal. If so, closing the terminal ends the server.
 fn has_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
@@ -256,14 +258,16 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-/// How many addresses must be remembered before any address is forgotten.
+/// The number of remembered addresses below which no address is forgotten.
 const PRUNED_AT_LEAST: usize = 1024;
 
 /// What the server remembers about an address from which clients connect.
 struct Origin {
-    /// The quota that its clients share. Each client owns a reference, so the number of references counts them.
+    /// The quota that all clients from this address share. Each of these clients owns a reference to the quota, so
+    /// the number of references shows the number of clients.
     quota: Arc<AddressQuota>,
-    /// The rate limit for new connections. An address may connect as often as one client may send a line.
+    /// The rate limit for new connections. An address may open connections at the same rate at which one client may
+    /// send lines.
     bucket: TokenBucket,
 }
 
@@ -273,22 +277,22 @@ struct Door<'scope> {
     capacity: Capacity,
     /// The number of the last connection.
     last_number: u64,
-    /// Each open connection has a reference to this.
+    /// Each open connection owns a reference to this object, so the references count the connections.
     places: Arc<()>,
     /// The addresses from which clients connect.
     origins: HashMap<IpAddr, Origin>,
-    /// How many addresses must be remembered before some of them are forgotten.
+    /// The number of remembered addresses at which the unused addresses are forgotten.
     prune_at: usize,
     /// The largest limit on unsent bytes that any client has. Clients that connected earlier can have larger limits
     /// than newcomers.
     largest_share: usize,
-    /// The connections of refused newcomers, the oldest first. Each has the time at which it is closed.
+    /// The connections of refused newcomers, the oldest first, each with the time at which it must be closed.
     refused: VecDeque<(Instant, TcpStream)>,
 }
 
 impl<'scope> Door<'scope> {
-    /// Starts the session of a new connection. If that is not possible, refuses the connection with one line, and
-    /// returns the reason.
+    /// Starts the session of a new connection. If that is not possible, the connection is closed, usually after one
+    /// line to the peer, and the reason is returned.
     fn admit(
         &mut self,
         stream: TcpStream,
@@ -351,19 +355,20 @@ impl<'scope> Door<'scope> {
         builder.spawn_scoped(scope, session).map(drop)
     }
 
-    /// How many connections are open, including those that are being closed.
+    /// Returns the number of open connections, including connections that are being closed.
     fn places_taken(&self) -> usize {
         Arc::strong_count(&self.places) - 1
     }
 
-    /// Returns how many unsent bytes the kernel may keep for a newcomer.
+    /// Returns the maximum number of unsent bytes that the kernel may keep for a newcomer.
     fn unsent_share(&self) -> usize {
         let share = ALL_UNSENT_BYTES / (self.places_taken() + 1);
         share.clamp(MIN_UNSENT_BYTES, MAX_UNSENT_BYTES)
     }
 
-    /// Sets all clients to the share of a newcomer if some client has twice as much or more. A newcomer's share
-    /// shrinks as more clients connect. The kernel does not drop text that it already has.
+    /// Lowers the limit of every client to the limit of a newcomer, if the largest limit is at least twice as high. A
+    /// newcomer's limit shrinks as more clients connect. A lower limit does not make the kernel drop text that it
+    /// already has.
     fn adapt_shares(&mut self) {
         let share = self.unsent_share();
         if share <= self.largest_share / 2 {
@@ -380,8 +385,8 @@ impl<'scope> Door<'scope> {
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         // On some systems, a new socket is non-blocking because its listener is.
         stream.set_nonblocking(false)?;
-        // Send each line at once, without waiting until the peer has acknowledged the line before (RFC 896).
-        // Setting these options fails on systems that do not have them. Connections are admitted even so.
+        // Send each line at once, without waiting until the peer has acknowledged the previous line (RFC 896). On a
+        // system that lacks one of these options, setting it fails. The connection is admitted anyway.
         let _ = stream.set_nodelay(true);
         let _ = limit_unsent(stream, self.unsent_share());
         let _ = detect_dead_peer(stream, DEAD_PEER);
@@ -389,7 +394,7 @@ impl<'scope> Door<'scope> {
         Ok(())
     }
 
-    /// Takes a token for a connection from an address. Returns whether there was a token.
+    /// Takes a token for a new connection from `address`. Returns `false` if there is no token.
     fn may_connect(&mut self, address: IpAddr) -> bool {
         let bucket = &mut self.origin(address).bucket;
         let may_connect = bucket.wait(Instant::now()).is_zero();
@@ -402,7 +407,7 @@ impl<'scope> Door<'scope> {
     fn origin(&mut self, address: IpAddr) -> &mut Origin {
         let (now, rate) = (Instant::now(), self.shared.options.rate);
         if self.origins.len() >= self.prune_at {
-            // If no client has connected from an address lately, its entry is the same as a new entry.
+            // If an address has not been used lately, its entry is the same as a new entry, and is not needed.
             self.origins.retain(|_, Origin { quota, bucket }| {
                 Arc::strong_count(quota) > 1 || !quota.is_full(now) || !bucket.is_full(now)
             });
@@ -425,8 +430,9 @@ impl<'scope> Door<'scope> {
         }
     }
 
-    /// Closes the connections of refused newcomers whose time is over. If too many are open, closes the oldest
-    /// early. Returns the time until the next connection must be closed; `None` if none is open. Never blocks.
+    /// Closes the connections of refused newcomers whose time is over. If too many of these connections are open, the
+    /// oldest are closed early. Returns the time until the next one must be closed, or `None` if none is open. Never
+    /// blocks.
     fn close_refused(&mut self) -> Option<Duration> {
         let now = Instant::now();
         while let Some((until, stream)) = self.refused.front() {

@@ -1,9 +1,9 @@
 //! Batch: the text that is sent in one round, and how each client's view differs from this text.
 //!
 //! A batch contains the *common text* once, for everyone. A client's *view* is the common text, changed by the
-//! client's *edits*. An edit hides a part of the common text from one client, or shows this client other text,
-//! or both. So each line is formatted only once, even when a thousand people talk. A client without edits is
-//! sent one slice.
+//! client's *edits*. An edit hides a part of the common text from one client, or shows this client other text, or
+//! both. So each line is formatted only once, even when a thousand people talk. The view of a client without
+//! edits is a single slice.
 //!
 //! ```text
 //! common   alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n
@@ -12,10 +12,10 @@
 //! dave     alice: hi\n bob: ho\n [SERVER] carol joined the chat!\n   no edits
 //! ```
 //!
-//! A batch is filled in the outbox. Then the writer takes it and seals it. A sealed batch is only read. After
+//! A batch is filled in the outbox. Then the writer takes it and seals it. A sealed batch does not change. After
 //! the round, its memory is reused for a later batch.
 //!
-//! Grew from the entries and views of step 11 of the [course](crate::lessons).
+//! This module grew from step 11 of the [course](crate::lessons), which has entries and views.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 use super::client::{Client, ClientId};
 use crate::protocol::replies::LeaveReason;
 
-/// How many bytes of each buffer are kept for later batches. A rare burst of notices can need a larger buffer.
-/// The excess memory is then returned to the allocator.
+/// The maximum size of a buffer that is kept for later batches, in bytes. A rare burst of notices can need a
+/// larger buffer. After the round, the excess memory is returned to the allocator.
 const KEPT_BYTES: usize = 4 << 20;
 
 /// One difference between a client's view and the common text.
@@ -47,7 +47,7 @@ enum Shown {
     Nothing,
     /// A range of [`Edits::private`].
     Private(Range<usize>),
-    /// Text that several clients see, each at a different place of the batch.
+    /// Text that several clients see, each at a different place in the batch.
     Shared(Arc<[u8]>),
 }
 
@@ -63,9 +63,9 @@ pub enum Change {
 /// An amount of text.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// How many lines it has.
+    /// The number of lines.
     pub lines: u64,
-    /// How many bytes it has.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
@@ -95,7 +95,7 @@ impl SubAssign for Total {
 #[derive(Debug, Default, Clone)]
 pub struct Common {
     text: Vec<u8>,
-    /// The amount of this text. Set when the batch is sealed.
+    /// The amount of this text, which is set when the batch is sealed.
     total: Total,
 }
 
@@ -105,7 +105,7 @@ pub struct Edits {
     list: Vec<Edit>,
     /// The text that the edits with [`Shown::Private`] show, one after another.
     private: Vec<u8>,
-    /// How many bytes the edits with [`Shown::Shared`] show in all.
+    /// The total number of bytes that the edits with [`Shown::Shared`] show.
     shared: usize,
 }
 
@@ -117,7 +117,7 @@ pub struct Batch {
     changes: Vec<Change>,
 }
 
-/// Filling.
+/// Filling a batch.
 impl Batch {
     /// Appends whole lines that everyone except `client` sees.
     pub fn say(&mut self, client: ClientId, lines: &[u8]) {
@@ -135,7 +135,7 @@ impl Batch {
         start..self.common.text.len()
     }
 
-    /// Appends text that only one client sees. Returns how many bytes the text has.
+    /// Appends text that only one client sees. Returns the number of bytes of this text.
     ///
     /// The text is formatted directly into the batch. If each session made a `String` for its welcome, the
     /// allocator would keep four kibibytes of freed memory for each thread.
@@ -148,7 +148,7 @@ impl Batch {
         shown.len()
     }
 
-    /// Appends bytes that only one client receives. They need not be UTF-8.
+    /// Appends bytes that only one client receives. These bytes need not be valid UTF-8.
     pub fn show_bytes(&mut self, client: ClientId, bytes: &[u8]) {
         let start = self.edits.private.len();
         self.edits.private.extend_from_slice(bytes);
@@ -161,13 +161,13 @@ impl Batch {
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
     }
 
-    /// Lets a client receive all text that is appended from now on.
+    /// Makes a client receive the text that is appended from now on.
     pub fn add(&mut self, client: &Arc<Client>) {
         self.edit(client.id, 0..self.common.text.len(), Shown::Nothing);
         self.changes.push(Change::Joined(Arc::clone(client)));
     }
 
-    /// Lets a client receive no text that is appended from now on.
+    /// Makes a client stop receiving: text that is appended from now on is not sent to it.
     pub fn remove(&mut self, client: ClientId, reason: LeaveReason) {
         self.edit(client, self.common.text.len()..usize::MAX, Shown::Nothing);
         self.changes.push(Change::Left(client, reason));
@@ -196,15 +196,16 @@ impl Batch {
         self.common.text.is_empty() && self.edits.is_empty()
     }
 
-    /// How much has gathered, in bytes.
+    /// Returns the size of the text and the edits that have gathered, in bytes.
     pub fn bytes(&self) -> usize {
         self.common.text.len() + self.edits.bytes()
     }
 }
 
-/// Reading a batch that is filled.
+/// Reading a batch after it has been filled.
 impl Batch {
-    /// Prepares the filled batch for sending. Returns which clients start and stop receiving, in order.
+    /// Prepares the filled batch for sending. Returns the list of the clients that start or stop receiving, in
+    /// the order of these changes.
     pub fn seal(&mut self) -> Vec<Change> {
         self.common.total = Total::of(&self.common.text);
         self.edits.list.sort_unstable_by_key(|edit| (edit.client, edit.place));
@@ -219,9 +220,9 @@ impl Batch {
     /// Copies the common text. The copy uses no more memory than the text needs.
     ///
     /// The log keeps this copy, so that the batch itself can be reused. If the log kept the batch, a new batch
-    /// would have to grow in each round. Its memory would be in the arena of the thread that appends first: the
-    /// allocator of glibc has several arenas, and each thread uses one of them. In the end each arena would be as
-    /// large as the largest batch that ever grew in it.
+    /// would have to grow in each round. The memory of this new batch would come from the arena of the thread
+    /// that appends first: the allocator of glibc has several arenas, and each thread uses one of them. In the
+    /// end each arena would be as large as the largest batch that ever grew in it.
     pub fn copy_common(&self) -> Common {
         self.common.clone()
     }
@@ -299,7 +300,7 @@ impl Edits {
     }
 }
 
-/// Walks through the edits of a sealed batch, in ascending order of their clients.
+/// A cursor that walks through the edits of a sealed batch, in ascending order of their clients.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     batch: &'a Batch,
@@ -307,8 +308,8 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Moves on to a client's edits, and returns the client's view. Each call must name a client with a higher
-    /// number than the call before.
+    /// Advances to a client's edits, and returns the client's view. Each call must name a client with a higher
+    /// number than the previous call.
     pub fn view(&mut self, client: ClientId) -> View<'a> {
         let Batch { common, edits: Edits { private, .. }, .. } = self.batch;
         View { common, edits: self.edits_of(client), private, shown: &[], at: 0 }
@@ -331,7 +332,7 @@ pub struct View<'a> {
     edits: &'a [Edit],
     /// See [`Edits::private`].
     private: &'a [u8],
-    /// The text of an edit that is returned next, before the common text from `at` on.
+    /// The text of an edit. It is returned next, and then the common text that begins at `at`.
     shown: &'a [u8],
     at: usize,
 }
@@ -342,8 +343,8 @@ impl<'a> View<'a> {
         self.edits.is_empty().then_some(&self.common.text)
     }
 
-    /// Returns the amount of text in the view. Counts only what the edits hide and show: the amount of the common
-    /// text is known.
+    /// Returns the amount of text in the view. This function counts only the text that the edits hide or show,
+    /// because the amount of common text is already known.
     pub fn total(&self) -> Total {
         let mut total = self.common.total;
         for edit in self.edits {

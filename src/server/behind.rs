@@ -1,10 +1,11 @@
-//! Behind: the recipients that have not received everything yet, and how far each of them is.
+//! Behind: the recipients that have not received everything yet, and the place of each of them in the log.
 //!
-//! A recipient has received text once its socket has accepted it. If the socket does not accept all of a batch,
-//! the recipient is *behind*. From then on the writer appends each batch to one [log](super::log). The recipient
-//! has a place in the log: the number of the batch that it is receiving, and how many bytes of its view of that
-//! batch it has received. When `poll` reports that the recipient's socket has space again, the writer offers it
-//! the rest. So a thousand stalled clients cost one log, no threads, and very little time.
+//! In this module, text counts as received once the recipient's socket has accepted the text. If the socket does
+//! not accept all of a batch, the recipient is *behind*. From then on the writer appends each batch to one
+//! [log](super::log). The recipient has a place in the log: the number of the batch that it is receiving, and the
+//! number of bytes of this batch that it has received. When `poll` reports that the recipient's socket has space
+//! again, the writer sends it more from the log. So a thousand stalled clients cost one log, no threads, and very
+//! little time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
@@ -12,26 +13,28 @@
 //! dave                              ^ 0 bytes received: current again after batch 10
 //! ```
 //!
-//! The log contains the common text of the batches. The edits of a recipient, with its private text, are kept
-//! with that recipient. They are dropped as soon as it has received them.
+//! The log contains the common text of the batches. The edits of a recipient, with its private text, are kept with
+//! that recipient. Each edit is dropped once the recipient has received it.
 //!
-//! A recipient is too slow if the log has dropped a batch that it still needs, or if it has received nothing for
-//! ten seconds. A recipient that has left has ten seconds in all.
+//! A recipient is too slow if the log has dropped a batch that the recipient still needs, or if the recipient has
+//! received nothing for ten seconds. A recipient that has left has a total of ten seconds to receive the rest.
 //!
-//! Private text has its own space. The text that is kept for one recipient may be half as large as the space
-//! that is still free. A recipient with more text than this is [overloaded](Client::is_overloaded): further
-//! private messages to it are refused, but it is not too slow. (Other servers do not know who is overloaded here.
-//! If a member of another server sends a private message to an overloaded recipient, the recipient is too slow.)
-//! So one recipient can use a third of the space, and two can use a quarter each. Some space is always left for
-//! the next recipient. (This is the dynamic threshold of shared-memory switches.)
+//! Private text has a memory limit of its own. The private text of one recipient may use at most half as much
+//! memory as is still free. A recipient with more private text than this is [overloaded](Client::is_overloaded):
+//! the server refuses further private messages to it, but does not disconnect it. (Other servers do not know who is
+//! overloaded here. If a member of another server sends a private message to an overloaded recipient, that
+//! recipient is disconnected as too slow.) So one recipient can use a third of this memory, and two recipients can
+//! use a quarter each. Some memory is always left for the next recipient. (This is the dynamic threshold of
+//! shared-memory switches.)
 //!
 //! Only the writer uses this module, so there is no lock.
 //!
-//! `poll` reports a socket as writable only when a third of its buffer is free. A reader of a few kilobytes a
-//! second can need more than ten seconds for this. So a recipient is also offered text from time to time when
-//! `poll` does not report its socket. The longer a recipient has received nothing, the rarer these offers become.
+//! `poll` reports a socket as writable only when a third of its buffer is free. A client that reads only a few
+//! kilobytes a second can need more than ten seconds to free this much. So from time to time the writer also tries
+//! a recipient whose socket `poll` does not report. The longer a recipient goes without receiving anything, the
+//! less often the writer tries it.
 //!
-//! Grew from the places of step 12 of the [course](crate::lessons).
+//! This module grew from step 12 of the [course](crate::lessons).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -49,24 +52,24 @@ use crate::system::poll::Poll;
 /// A recipient that receives nothing for longer than this is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// How much time a client that has left has to receive the rest.
+/// The time within which a client that has left must receive the rest of its text.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
 
 /// The pause between two offers while recipients receive text.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// While no recipient receives anything, the pause doubles from offer to offer, up to this time. It is longer
-/// only if the offers themselves take long.
+/// While no recipient receives anything, the pause doubles from offer to offer, up to this time. The pause is
+/// longer than this only if the offers themselves take long.
 const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
-/// How long one offer may take. Then the writer sends to the current recipients again.
+/// The maximum duration of one offer. After this time, the writer sends to the current recipients again.
 const OFFER_TIME: Duration = Duration::from_millis(5);
 
-/// How many batches one call of [`send_view`] sends at most.
+/// The maximum number of batches that one call of [`send_view`] sends.
 const BATCHES_AT_ONCE: usize = 64;
 
-/// A recipient that receives nothing is offered text from time to time, even if `poll` does not report its
-/// socket. The pause between these offers is half of the time since it last received something. These two
+/// A recipient that receives nothing is offered text from time to time, even if `poll` does not report its socket.
+/// The pause between these offers is half of the time since the recipient last received something. These two
 /// constants are the shortest and the longest pause.
 const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -82,12 +85,12 @@ const MAX_STEP: Duration = Duration::from_millis(250);
 pub struct Behind {
     laggards: BTreeMap<ClientId, Laggard>,
     log: Log,
-    /// How many bytes of private text may be kept for all recipients together.
+    /// The maximum number of bytes of private text that are kept for all recipients together.
     private_limit: usize,
     delivered: Total,
     clock: Clock,
     poll: Poll,
-    /// When the next offer is due.
+    /// The time at which the next offer is due.
     next_offer: Instant,
     /// The last pause between two offers.
     interval: Duration,
@@ -99,19 +102,20 @@ pub struct Behind {
 #[derive(Debug)]
 struct Laggard {
     client: Arc<Client>,
-    /// The number of the batch that it is receiving.
+    /// The number of the batch that the recipient is receiving.
     batch: u64,
-    /// How many bytes of its view of that batch it has received.
+    /// The number of bytes that the recipient has received of its view of that batch.
     taken: usize,
-    /// When it last received something, by the [`Clock`].
+    /// The time at which the recipient last received something, by the [`Clock`].
     took_at: Duration,
-    /// When it was last offered something, by the [`Clock`].
+    /// The time at which the recipient was last offered something, by the [`Clock`].
     tried_at: Duration,
-    /// Whether it fell behind on a view that had private text. The writer does not wait for such a recipient.
+    /// Whether the recipient fell behind while its view had private text. The writer does not wait for such a
+    /// recipient.
     on_private: bool,
-    /// Its edits, each with the number of the batch that they belong to.
+    /// The edits for the recipient, each with the number of its batch.
     own: VecDeque<(u64, Edits)>,
-    /// How much of the space for private text these edits use: see [`cost`].
+    /// The amount of memory that these edits use, as counted against `private_limit`: see [`cost`].
     private: usize,
     leaving: Option<Leaving>,
 }
@@ -120,13 +124,13 @@ struct Laggard {
 #[derive(Debug)]
 struct Leaving {
     reason: LeaveReason,
-    /// The number of the last batch that it receives.
+    /// The number of the last batch that the client receives.
     last: u64,
-    /// When its time to receive the rest is over, by the [`Clock`].
+    /// The time by which the client must have received the rest, by the [`Clock`].
     until: Duration,
 }
 
-/// Why a recipient is not behind any more.
+/// The reason why a recipient is no longer behind.
 #[derive(Debug)]
 pub enum Outcome {
     /// It has received everything. The next round sends to it again.
@@ -162,22 +166,23 @@ impl Behind {
         self.laggards.is_empty()
     }
 
-    /// How many recipients are behind.
+    /// Returns the number of recipients that are behind.
     pub fn len(&self) -> usize {
         self.laggards.len()
     }
 
-    /// How much text recipients have received while they were behind. A view counts once all of it is received.
+    /// Returns the amount of text that recipients have received while they were behind. A view counts only after
+    /// all of it has been received.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
 
-    /// How many bytes of its limit the log uses.
+    /// Returns the number of bytes that the log uses of its limit.
     pub fn bytes(&self) -> usize {
         self.log.bytes()
     }
 
-    /// How long it is until the next offer is due; `None` when nobody is behind.
+    /// Returns the time until the next offer is due, or `None` if nobody is behind.
     pub fn until_offer(&self) -> Option<Duration> {
         (!self.is_empty()).then(|| self.next_offer.saturating_duration_since(Instant::now()))
     }
@@ -205,7 +210,8 @@ impl Behind {
         self.laggards.insert(laggard.client.id, laggard);
     }
 
-    /// If anybody is behind, appends the batch to the log, and keeps the edits of the recipients that are behind.
+    /// Appends the batch to the log, and keeps the edits of the recipients that are behind. Does nothing if nobody
+    /// is behind.
     pub fn keep(&mut self, batch: &Batch) {
         if self.is_empty() {
             return;
@@ -219,7 +225,7 @@ impl Behind {
             laggard.own.push_back((number, edits));
             has_own = true;
         }
-        // Otherwise the batch contains only private text for other clients.
+        // If neither is the case, the batch contains only private text for other clients.
         if has_own || !batch.common().is_empty() {
             self.log.append(batch.copy_common());
         }
@@ -228,7 +234,8 @@ impl Behind {
         }
     }
 
-    /// If the recipient is behind, makes the newest batch in the log the last batch that it receives.
+    /// Makes the newest batch in the log the last batch that this recipient receives. Does nothing if the recipient
+    /// is not behind.
     pub fn leave(&mut self, id: ClientId, reason: LeaveReason) {
         let last = self.log.end().saturating_sub(1);
         let until = self.clock.now() + LEAVING_TIME;
@@ -252,8 +259,8 @@ impl Behind {
         Some(laggard.client)
     }
 
-    /// How many recipients are behind and still read. Recipients that have left, or that fell behind on private
-    /// text, do not count. Returns 0 until the log [is filling](Log::is_filling).
+    /// Returns the number of recipients that are behind and still read. Recipients that have left, or that fell
+    /// behind on private text, do not count. Returns 0 until the log [is filling](Log::is_filling).
     pub fn readers(&mut self) -> usize {
         if !self.log.is_filling() {
             return 0;
@@ -267,14 +274,16 @@ impl Behind {
         self.laggards.values().filter(reads).count()
     }
 
-    /// How much time has passed since any recipient that is behind received something. `None` if nobody is behind.
+    /// Returns the time since any of the recipients that are behind last received something, or `None` if nobody is
+    /// behind.
     pub fn stalled_for(&mut self) -> Option<Duration> {
         let now = self.clock.now();
         Some(now.saturating_sub(self.laggards.values().map(|laggard| laggard.took_at).max()?))
     }
 
-    /// Blocks until the socket of a recipient has space, but at most for `wait`. Then offers the recipients the
-    /// text that they have not received, in turn. Adds the recipients that are not behind any more to `outcomes`.
+    /// Blocks until the socket of a recipient has space, but at most for `wait`. Then sends the recipients, one
+    /// after another, as much of the missing text as their sockets accept. Adds the recipients that are no longer
+    /// behind to `outcomes`.
     pub fn offer(&mut self, wait: Duration, outcomes: &mut Vec<(Arc<Client>, Outcome)>) {
         let turns = self.turns(wait);
         let (start, now) = (Instant::now(), self.clock.now());
@@ -296,7 +305,7 @@ impl Behind {
                     laggard.took_at = now;
                     progress = true;
                 }
-                // The recipient may have waited long for its turn. So the offer comes first: only the offer shows
+                // The recipient could have waited long for its turn. So the offer comes first: only the offer shows
                 // whether the socket still accepts nothing.
                 outcome.or_else(|| laggard.is_too_late(now).then_some(Outcome::TooSlow))
             };
@@ -319,7 +328,7 @@ impl Behind {
     }
 
     /// Returns the recipients to which text must be offered now, in the order of their turns. The first turn goes
-    /// to the next recipient after [`Behind::last_offered`]. Blocks as [`Behind::offer`] says.
+    /// to the next recipient after [`Behind::last_offered`]. Blocks first, as described for [`Behind::offer`].
     fn turns(&mut self, wait: Duration) -> Vec<ClientId> {
         let sockets = self.laggards.values().map(|laggard| &laggard.client.stream);
         let writable = self.poll.writable(sockets, wait);
@@ -360,17 +369,18 @@ impl Laggard {
         self.batch < log.first()
     }
 
-    /// Whether this recipient has received nothing for too long, or has left and its time is over.
+    /// Whether this recipient has received nothing for too long, or has left and has used up its time.
     fn is_too_late(&self, now: Duration) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
         now.saturating_sub(self.took_at) > MAX_STALL || is_over
     }
 
-    /// Sends the log to this recipient, from the recipient's place on, and moves this place forward. Stops when the
-    /// socket accepts no more or `deadline` is over. Returns an outcome if the recipient is not behind any more.
+    /// Sends the log to this recipient, beginning at the recipient's place, and moves this place forward. Stops
+    /// when the socket accepts no more, or when `deadline` has passed. Returns an outcome if the recipient is no
+    /// longer behind.
     ///
-    /// In a quiet room, the log consists of a great many small batches. So one call sends several of them. Sending
-    /// all of them could take seconds, so there is a deadline.
+    /// In a quiet room, the log consists of a great many small batches. So one system call sends several of them.
+    /// Sending all of them could take seconds, so there is a deadline.
     fn take(&mut self, log: &Log, deadline: Instant, delivered: &mut Total) -> Option<Outcome> {
         let none = Edits::default();
         loop {
@@ -412,7 +422,8 @@ impl Laggard {
         }
     }
 
-    /// Returns this recipient's views of the next batches. `none` is used for a batch without edits for it.
+    /// Returns this recipient's views of the next batches. `none` stands for the edits of a batch that has no edits
+    /// for this recipient.
     fn views<'a>(&'a self, log: &'a Log, none: &'a Edits) -> impl Iterator<Item = View<'a>> {
         let last = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.last);
         let batches = (self.batch..=last).zip(log.from(self.batch)).take(BATCHES_AT_ONCE);
@@ -423,8 +434,8 @@ impl Laggard {
     }
 }
 
-/// How much of the space for private text these edits use. Even edits without text use an entry in a queue. The
-/// entry counts twice, because the memory of the queue can be twice as large as its entries.
+/// Returns the amount of memory that these edits use, in bytes. Even edits without text use an entry in a queue.
+/// The entry counts double, because the memory of the queue can be twice as large as its entries.
 fn cost(edits: &Edits) -> usize {
     2 * size_of::<(u64, Edits)>() + edits.bytes()
 }
@@ -472,7 +483,7 @@ mod tests {
         batch
     }
 
-    /// Returns how many batches the log has.
+    /// Returns the number of batches in the log.
     fn kept(behind: &Behind) -> u64 {
         behind.log.end() - behind.log.first()
     }
@@ -502,7 +513,7 @@ mod tests {
 
     #[test]
     fn one_that_has_many_small_batches_to_take_does_not_take_them_all_in_one_offer() {
-        // The batches have two megabytes in all. The socket has space for them.
+        // The total size of the batches is two megabytes. The socket has space for them.
         const BATCHES: u64 = 1_000_000;
         let mut behind = Behind::new(64 << 20);
         let (_, mut peer) = fall_behind(&mut behind, 1);
@@ -623,12 +634,12 @@ mod tests {
         let (_, _peer) = fall_behind(&mut behind, 1);
         // This is more than the socket accepts during the test.
         behind.keep(&batch(&"x".repeat(64 << 20)));
-        // As if the process had been stopped for an hour.
+        // This has the same effect as stopping the process for an hour.
         behind.clock.read -= Duration::from_secs(3600);
         let mut outcomes = Vec::new();
         behind.offer(Duration::ZERO, &mut outcomes);
         assert!(outcomes.is_empty(), "{outcomes:?}");
-        // The socket may still accept a little.
+        // The socket could still accept a little more text.
         while outcomes.is_empty() {
             behind.clock.running += 2 * MAX_STALL;
             behind.offer(Duration::ZERO, &mut outcomes);

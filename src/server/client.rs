@@ -1,5 +1,4 @@
-//! Client: the data of one client that the server's threads share. This is its number, its connection, and its
-//! flags.
+//! Client: the data of one client that the server's threads share: its number, its connection, and its flags.
 //!
 //! There is one [`Client`] for each connection. It owns the connection's only descriptor. The registry, the
 //! client's session and the writer each hold an `Arc<Client>`. When the last of these references is dropped,
@@ -9,7 +8,7 @@
 //! `Relaxed` ordering. Where a stronger ordering is needed, a lock or [`Client::wake`] provides it
 //! (`std::thread::park` has acquire and release semantics).
 //!
-//! Grew from the one `Arc<TcpStream>` that step 8 of the [course](crate::lessons) shares.
+//! This module grew from step 8 of the [course](crate::lessons), in which threads share one `Arc<TcpStream>`.
 
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -36,7 +35,8 @@ impl ClientId {
         self.0
     }
 
-    /// Returns which of the `parts` parts this client belongs to. Sixteen consecutive numbers share a part.
+    /// Returns the index of this client's part, if there are `parts` parts. Sixteen consecutive client numbers
+    /// share a part.
     pub fn part(self, parts: usize) -> usize {
         usize::try_from(self.0 / 16 % parts as u64).unwrap_or(0)
     }
@@ -52,30 +52,31 @@ impl fmt::Display for ClientId {
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
-    /// Its number.
+    /// The client's number.
     pub id: ClientId,
-    /// The connection. It is the client's only descriptor.
+    /// The connection. It owns the client's only descriptor.
     pub stream: TcpStream,
     /// The peer's address.
     pub address: SocketAddr,
-    /// When the connection was accepted.
+    /// The time at which the connection was accepted.
     pub since: Instant,
     /// The quota that all clients from its address share. `None` for a client on the server's own machine. The
-    /// number of references to this quota tells how many connections the address has.
+    /// number of references to this quota shows how many connections the address has.
     pub quota: Option<Arc<AddressQuota>>,
-    /// Its place among the open connections. All clients share one object here. The number of references to it
-    /// tells how many connections are open. This field is dropped after `stream`, so a connection counts until
-    /// its descriptor is closed.
+    /// Its place among the open connections. All clients share one object here. The number of references to
+    /// this object shows how many connections are open. This field is dropped after `stream`, so a connection
+    /// counts until its descriptor is closed.
     pub place: Arc<()>,
-    /// Whether the client has left the room. Its further input is ignored. Set under the outbox's lock.
+    /// Whether the client has left the room. If so, its further input is ignored. Set under the outbox's lock.
     pub has_left: AtomicBool,
     /// Whether the client is behind: its socket has not accepted all text that is meant for it. Set by the
     /// writer.
     pub is_behind: AtomicBool,
-    /// Whether too much private text is kept for the client. Then further private messages to it are refused.
+    /// Whether too much private text is kept for the client. If so, further private messages to it are refused.
     /// Set by the writer.
     pub is_overloaded: AtomicBool,
-    /// Whether sending to the client failed although the peer had not closed cleanly before. Set by the writer.
+    /// Whether a send to the client failed although the peer had not closed the connection cleanly. Set by the
+    /// writer.
     pub is_lost: AtomicBool,
     /// The number of the last batch that contains text from this client. Used under the outbox's lock.
     pub last_batch: AtomicU64,
@@ -118,8 +119,8 @@ impl Client {
         self.thread.get_or_init(thread::current);
     }
 
-    /// Wakes the client's thread from [`Client::wait_while`]. If the thread is not waiting, its next wait
-    /// checks its condition once more before it blocks.
+    /// Wakes the client's thread from [`Client::wait_while`]. If the thread is not waiting yet, its next wait
+    /// returns from `park` once, and checks the condition again.
     pub fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();

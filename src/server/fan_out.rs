@@ -17,10 +17,10 @@
 //! clients and the sessions need the other half more. A round counts as a flood if its batch is large, or if the
 //! writer is busy. The writer is busy if it works for more than a quarter of the time.
 //!
-//! (Measured with two processors: a helper is worth its cost if there are fifty recipients or more for each
-//! thread. If the helper also worked during floods, a flood to 500 readers would take a fifth longer, and a chat
-//! of a thousand people would use a tenth more processor time. If 2,000 clients listened to five, the median
-//! delay of a line would be a fifth longer.)
+//! (Measured with two processors: a helper is worth its cost if there are at least fifty recipients for each thread.
+//! If the helper also worked during floods, a flood to 500 readers would take a fifth longer, and a chat of a
+//! thousand people would use a tenth more processor time. With five senders and 2,000 listeners, the median delay of
+//! a line would be a fifth longer.)
 //!
 //! In the [course](crate::lessons) the writer has no helpers.
 
@@ -33,11 +33,11 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use super::part::Part;
 
-/// A batch with more common text than this counts as a flood, in bytes.
+/// The amount of common text, in bytes, above which a batch counts as a flood.
 const FLOOD_BYTES: usize = 64 << 10;
 
-/// How many parts there are for each thread. With several small parts, no thread has to wait long for the others
-/// at the end of a round.
+/// The number of parts for each thread. With several small parts, no thread has to wait long for the others at the
+/// end of a round.
 const PARTS_PER_THREAD: usize = 4;
 
 /// All current recipients, and the helper threads that share the work of sending to them.
@@ -46,11 +46,11 @@ pub struct FanOut {
     /// All parts. While several threads share a round, the parts are on the table instead. [`ClientId::part`] tells
     /// which part a client belongs to.
     parts: Vec<Part>,
-    /// How many threads there are, including the writer.
+    /// The number of threads, including the writer.
     threads: usize,
-    /// How many of these threads send during a flood.
+    /// The number of threads that send during a flood.
     threads_in_flood: usize,
-    /// How many recipients there must be for each thread that sends.
+    /// The minimum number of recipients for each thread that sends.
     share: usize,
     table: Arc<Table>,
 }
@@ -58,7 +58,7 @@ pub struct FanOut {
 /// The table from which the threads take parts, and to which they put parts back.
 #[derive(Debug, Default)]
 struct Table {
-    /// Locked to take a part or to put it back. No thread sends anything while it holds this lock.
+    /// A thread locks this to take a part or to put a part back. No thread sends anything while it holds this lock.
     state: Mutex<State>,
     /// Wakes the helpers when parts are on the table, or when there are no more rounds.
     laid_out: Condvar,
@@ -74,7 +74,7 @@ struct State {
     waiting: Vec<Option<Part>>,
     /// The parts that are done.
     done: Vec<Option<Part>>,
-    /// How many helpers are at work.
+    /// The number of helpers that are at work.
     at_work: usize,
     /// Whether a helper has panicked. The part that it had taken is lost.
     has_failed: bool,
@@ -110,12 +110,12 @@ impl FanOut {
         Self { parts, threads, threads_in_flood, share: share.get(), table }
     }
 
-    /// How many recipients there are.
+    /// Returns the number of recipients.
     pub fn count(&self) -> usize {
         self.parts.iter().map(Part::len).sum()
     }
 
-    /// How much text has been delivered so far: see [`Part::delivered`].
+    /// Returns the amount of text that has been delivered so far: see [`Part::delivered`].
     pub fn delivered(&self) -> Total {
         let mut delivered = Total::default();
         self.parts.iter().for_each(|part| delivered += part.delivered());
@@ -147,7 +147,7 @@ impl FanOut {
     ///
     /// # Panics
     ///
-    /// When a helper has panicked. The recipients to which it was sending are lost.
+    /// Panics if a helper has panicked. The recipients to which that helper was sending are lost.
     pub fn send(&mut self, batch: &Arc<Batch>, is_busy: bool) {
         let is_loud = is_busy || batch.common().len() > FLOOD_BYTES;
         let most = if is_loud { self.threads_in_flood } else { self.threads };
@@ -170,7 +170,7 @@ impl Drop for FanOut {
     }
 }
 
-/// What only the writer does in a round.
+/// The steps of a round that only the writer takes.
 impl Table {
     fn lay_out(&self, parts: &mut Vec<Part>, batch: &Arc<Batch>) {
         let mut state = self.lock();
@@ -193,11 +193,11 @@ impl Table {
     }
 }
 
-/// What all threads do in a round, and what only the helpers do.
+/// The steps of a round that all threads take, and the loop of the helpers.
 impl Table {
-    /// Takes a part, sends the batch to its recipients, and puts the part back. Repeats this until no part is left
-    /// to take. A thread begins with the parts that it usually has, because its processor may still have their
-    /// sockets in its cache.
+    /// Takes a part, sends the batch to its recipients, and puts the part back. Repeats this until no part is left to
+    /// take. A thread begins with the parts that it usually has, because the cache of its processor can still contain
+    /// the sockets of these parts.
     fn work(&self, batch: &Batch, number: usize) {
         let mut state = self.lock();
         while let Some((place, mut part)) = state.take_part(number * PARTS_PER_THREAD) {
@@ -208,8 +208,8 @@ impl Table {
         }
     }
 
-    /// Runs a helper. It waits for a round, and works if a part is still left when it wakes. Returns when there are
-    /// no more rounds.
+    /// Runs a helper. The helper waits for a round, and works if a part is still left when it wakes. Returns when
+    /// there are no more rounds.
     fn help(&self, number: usize) {
         let mut state = self.lock();
         while !state.has_ended {

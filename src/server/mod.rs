@@ -17,8 +17,8 @@
 //!    gathers the text to be sent, as a [`batch`].
 //! 4. The [`writer`] takes the batch and sends it to all recipients. Helper threads share this work
 //!    ([`fan_out`], [`part`]).
-//! 5. A recipient whose socket does not accept the whole batch is [`behind`]. It is then sent the rest from the
-//!    [`log`].
+//! 5. A recipient whose socket does not accept the whole batch is [`behind`]. The writer then sends the rest to
+//!    this recipient from the [`log`].
 //!
 //! The [`registry`] lists all connections. The [`shutdown`] ends them. The [`operator`] module is for the
 //! person who runs the server. Most threads use the data in [`shared`].
@@ -28,8 +28,8 @@
 //! | the thread that calls [`Server::run`] | accepts connections, then shuts the server down | `main` | the end of the program | |
 //! | `client-N`, one for each client | runs a session | the accept loop | its client, the login deadline, the writer, the console, or the shutdown | [`Server::run`] |
 //! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
-//! | `helper-N`, one for each further processor | sends parts | the writer | the writer | [`Server::run`] |
-//! | `history` | saves the history | [`Server::bind`] | the farewell | nobody: [`Server::run`] waits half a second at most |
+//! | `helper-N`, one for each additional processor | sends parts | the writer | the writer | [`Server::run`] |
+//! | `history` | saves the history | [`Server::bind`] | the farewell | nobody: [`Server::run`] waits for at most half a second |
 //! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | nobody: see `history` |
 //! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | nobody: see `history` |
 //! | `console` | executes the operator's commands | [`Server::run`] | the end of the program | nobody |
@@ -40,34 +40,36 @@
 //!
 //! # The shutdown
 //!
-//! 1. A byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit`
-//!    writes it. The writer and the relay's threads write it when they end. The accept loop waits in `poll` for
-//!    new connections and for this pipe. It wakes and returns, and [`Server::run`] closes the listeners.
-//! 2. [`shut_down`] runs in the same thread. From now on no session begins to cut lines. A session that is
-//!    already cutting has lines *in flight*: it appends them to the outbox. [`shut_down`] wakes the sessions that
-//!    wait for a rate token, and the sessions whose clients are behind. These sessions read nothing more until
-//!    step 4, so the writer gets the processor. [`shut_down`] waits until no session has lines in flight. The
-//!    last such session wakes it. Then it appends the farewell and closes the outbox, which wakes the writer.
-//!    (After 0.8 seconds, [`shut_down`] stops waiting. If a session still waits for space in the outbox then, the
-//!    close wakes it, and its lines are lost. If the room is shared, [`Shared::close`] first informs the other
-//!    servers.)
-//! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to all others,
-//!    in the last batch. Each of them then shuts down the sending half of these connections. Slow readers receive
-//!    the rest of the log, until a deadline, or until none of them has accepted anything for 1.5 seconds. Then the
-//!    writer and its helpers end. The writer drops the sender of a channel, and this wakes [`shut_down`]. If the
-//!    writer is late, [`shut_down`] shuts down all connections, and each further send fails at once.
-//! 4. [`shut_down`] shuts down the sending half of the connections that are left, and wakes the sessions that wait
-//!    since step 2. Each session reads and discards input until its peer has closed. [`shut_down`] waits until the
-//!    registry is empty, but for half a second at most. The last session that ends wakes it. Then [`shut_down`]
-//!    shuts down the connections that are left. This wakes every session that still blocks in `read`.
+//! 1. A byte in a pipe starts the shutdown ([`ShutdownHandle`]). A signal handler or the console's `/quit` writes
+//!    this byte. The writer and the relay's threads write it when they end. The accept loop waits in `poll` for
+//!    new connections and for this pipe. The byte wakes the loop, which returns. Then [`Server::run`] closes the
+//!    listeners.
+//! 2. [`shut_down`] runs in the same thread. From now on no session begins to cut lines. A session that is already
+//!    cutting lines has lines *in flight*: it still appends these lines to the outbox. [`shut_down`] wakes the
+//!    sessions that wait for a rate token, and the sessions whose clients are behind. These sessions read nothing
+//!    until step 4, so they leave the processor to the writer. [`shut_down`] waits until no session has lines in
+//!    flight. The last session that appends its lines wakes [`shut_down`]. Then [`shut_down`] appends the farewell
+//!    and closes the outbox, which wakes the writer. (After 0.8 seconds, [`shut_down`] stops waiting. If a session
+//!    is still waiting for space in the outbox at that time, closing the outbox wakes it, and its lines are lost.
+//!    If the room is shared, [`Shared::close`] first informs the other servers.)
+//! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to all other
+//!    clients, in the last batch. After the farewell, the thread that sent it shuts down the sending half of the
+//!    connection. The writer then sends the rest of the log to the slow readers, until a deadline, or until none
+//!    of them has accepted anything for 1.5 seconds. Then the writer and its helpers end. The writer drops the
+//!    sender of a channel, and this wakes [`shut_down`]. If the writer misses its deadline, [`shut_down`] shuts
+//!    down all connections, so that every later send of the writer fails at once.
+//! 4. [`shut_down`] shuts down the sending half of the remaining connections, and wakes the sessions that have
+//!    been waiting since step 2. Each session reads and discards input until its peer has closed the connection.
+//!    [`shut_down`] waits until the registry is empty, but for at most half a second. The last session that ends
+//!    wakes [`shut_down`]. Then [`shut_down`] shuts down the connections that still exist. This wakes every
+//!    session that still blocks in `read`.
 //! 5. [`Server::run`] joins the writer, its helpers and all sessions. Then it waits until the threads `history`
-//!    and `log` and the relay's threads have written their last lines. It waits for each of them half a second
-//!    at most.
+//!    and `log` and the relay's threads have written their last lines, but for at most half a second per thread.
 //! 6. `main` returns 0. It returns 1 if the writer or the accept loop has panicked, or if the relay has failed.
 //!    (A panic of a helper makes the writer panic, too.) The end of the process ends the threads that nobody
 //!    joins.
 //!
-//! Every step has a deadline, so the shutdown takes three seconds at most: see [`shutdown`]. If SIGINT or SIGTERM
+//! Every step has a deadline, so the shutdown takes at most three seconds: see [`shutdown`]. If SIGINT or SIGTERM
 //! arrives again more than a second later, the process ends at once.
 
 use std::fmt;
@@ -154,9 +156,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address is in use, unknown, or not an address of this machine. When a file that the options
-    /// name cannot be used, or the `--motd` is too long. When the system's limits allow fewer than four
-    /// clients, or no further thread. The error's text is a whole sentence.
+    /// Returns an error if the address is in use, unknown, or not an address of this machine; if a file that the
+    /// options name cannot be used; if the `--motd` is too long; or if the system's limits allow fewer than four
+    /// clients, or not enough threads. The error's text is a whole sentence.
     pub fn bind(
         options: Options,
         (handle, wake): (ShutdownHandle, PipeReader),
@@ -197,8 +199,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a thread cannot be started. When the server stopped because of a fault of its own: the writer, a
-    /// helper or the accept loop has panicked. When the relay has failed.
+    /// Returns an error if a thread could not be started, if the writer, a helper or the accept loop has panicked,
+    /// or if the relay has failed.
     pub fn run(self) -> io::Result<()> {
         let Self {
             shared: owned,
@@ -216,7 +218,7 @@ impl Server {
         // The scope joins the sessions, the writer and its helpers.
         let result = thread::scope(|scope| {
             let (delivering, delivered) = mpsc::channel();
-            // A panic of the writer also drops the guard. So the server ends: without a writer nobody would
+            // A panic of the writer also drops the guard, and this stops the server. Without a writer nobody would
             // receive anything.
             let guard = StopOnDrop(handle.clone(), delivering);
             let writer = thread::Builder::new().name("writer".into());
@@ -250,7 +252,7 @@ impl Server {
     }
 }
 
-/// Returns the path that an option gives, as text; empty if there is none.
+/// Returns the path that an option gives, as text, or an empty text if the option is absent.
 fn shown(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| path.display().to_string())
 }
