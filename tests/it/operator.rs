@@ -243,7 +243,7 @@ fn a_newcomer_is_told_what_the_operator_has_set() {
     let file = directory.file("motd");
     fs::write(&file, "be kind\nto \x1b[2Jall\n").unwrap();
     for option in ["be kind\nto \x1b[2Jall", &format!("@{}", file.display())] {
-        let operated = Operated::with(&["--motd", option]);
+        let mut operated = Operated::with(&["--motd", option]);
         let mut alice = operated.server.join("alice");
         alice.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
         alice.send("/me waves");
@@ -252,12 +252,10 @@ fn a_newcomer_is_told_what_the_operator_has_set() {
         bob.expect_all(["[SERVER] be kind", "[SERVER] to \u{FFFD}[2Jall"]);
         // The history comes after the message of the day, since live lines follow the history directly.
         bob.expect_all(["[SERVER] Last messages: 1", "* alice waves"]);
-        operated.obey("/motd maintenance at noon\n/say done");
-        bob.expect("[SERVER] done");
+        operated.expect_answer("/motd maintenance at noon", "The message of the day is set");
         let mut carol = operated.server.join("carol");
         carol.expect_all(["[SERVER] maintenance at noon", "[SERVER] Last messages: 1"]);
-        operated.obey("/motd\n/say done");
-        carol.lines_until("[SERVER] done");
+        operated.expect_answer("/motd", "The message of the day is removed");
         operated.server.join("dave").expect("[SERVER] Last messages: 1");
     }
     let finished = Program::run(server_command(["--port", "0", "--motd", "@/no/such/file"]), "");

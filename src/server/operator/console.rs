@@ -165,7 +165,11 @@ fn obey(shared: &Shared, handle: &ShutdownHandle, line: &str) {
             shared.announce(&format!("{NOTICE_PREFIX}{text}"));
         }
         ("/motd", text) => match replies::motd(text) {
-            Ok(motd) => shared.outbox.append(|room| room.set_motd(motd)).unwrap_or_default(),
+            Ok(motd) => {
+                shared.outbox.append(|room| room.set_motd(motd));
+                let done = if text.is_empty() { "removed" } else { "set" };
+                log(&format!("The message of the day is {done}"));
+            }
             Err(bytes) => log(&replies::too_long_cleaned(bytes)),
         },
         ("/kick", name) if !name.is_empty() => match find(shared, first) {
