@@ -21,7 +21,7 @@ impl Completion {
     /// nicknames, with the most likely nickname first.
     ///
     /// At the start of a line, a colon and a space are added to a nickname, since the line addresses this person.
-    /// Elsewhere, only a space is added. Nothing is added if there is text after the cursor.
+    /// To any other word, only a space is added. Nothing is added if there is text after the cursor.
     pub(super) fn new(text: &str, cursor: usize, names: &[String]) -> Option<Self> {
         let (before, after) = text.split_at(cursor);
         let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();

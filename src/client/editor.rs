@@ -18,7 +18,7 @@ const MAX_HISTORY_LINES: usize = 200;
 /// The maximum number of changes of a line that can be undone.
 const MAX_UNDOS: usize = 100;
 
-/// The longest line after a paste, in bytes.
+/// The maximum length of a line after a paste, in bytes.
 const MAX_PASTED_BYTES: usize = 16 * 1024;
 
 /// A line being typed.
@@ -39,7 +39,7 @@ pub(super) struct Editor {
     killed: String,
     /// The text that is searched for in the history. `None` if no search is active.
     pub(super) search: Option<String>,
-    /// Whether there was no room for the text of the last key.
+    /// Whether the text of the last key did not fit into the line.
     pub(super) is_full: bool,
     completion: Option<Completion>,
     last_key: Option<Key>,
@@ -116,7 +116,7 @@ impl Editor {
         }
     }
 
-    /// Cleans a text, and inserts it if there is room.
+    /// Cleans a text, and inserts it unless the line would become longer than `limit` bytes.
     fn insert(&mut self, text: &str, limit: usize) {
         let text = clean(text);
         self.is_full = self.text.len() + text.len() > limit;
@@ -181,7 +181,7 @@ impl Editor {
         self.set(text.cloned().unwrap_or_default());
     }
 
-    /// Applies a key to the search in the history, if there is a search. The search goes from the shown line to
+    /// Applies a key to the search in the history, if a search is active. The search goes from the shown line to
     /// older lines. Returns whether the key was part of the search. Any other key ends the search, and the caller
     /// applies this key to the line that was found.
     fn goes_on_searching(&mut self, key: &Key) -> bool {
@@ -234,7 +234,7 @@ mod tests {
         shown(&editor)
     }
 
-    /// Types these keys, including Enter, and returns whether there was room for all the text.
+    /// Types these keys, including Enter, and returns whether all of the text fit into the line.
     fn type_into(editor: &mut Editor, keys: &str) -> bool {
         let names = || ["bob", "alice", "bobby"].map(str::to_owned).to_vec();
         let mut fits = true;

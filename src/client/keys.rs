@@ -13,8 +13,9 @@
 
 use std::time::Duration;
 
-/// A key. If a key has the same effect as a Ctrl or Alt key, the parser returns the Ctrl or Alt key: Ctrl-B for
-/// Left, Ctrl-A for Home, Ctrl-P for Up, Ctrl-H for Backspace, and Alt-B for a word to the left.
+/// A key. Some keys have the same effect as a combination with Ctrl or Alt. For such a key, the parser returns
+/// the combination: Ctrl-B for Left, Ctrl-A for Home, Ctrl-P for Up, Ctrl-H for Backspace, and Alt-B for
+/// Alt-Left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
@@ -38,20 +39,22 @@ const CTRL_C: u8 = 0x03;
 const PASTE_START: &[u8] = b"\x1B[200~";
 const PASTE_END: &[u8] = b"\x1B[201~";
 
-/// The largest paste, in bytes. A larger paste is probably a mistake, and is not kept.
+/// The maximum size of a paste, in bytes. A larger paste is probably a mistake, and is not kept.
 const MAX_PASTE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest escape sequence, in bytes. A longer sequence is treated as if it ended at this length.
+/// The maximum length of an escape sequence, in bytes. A longer sequence is treated as if it ended at this
+/// length.
 const MAX_SEQUENCE_BYTES: usize = 64 * 1024;
 
-/// How long to wait for the rest of a key after an ESC. A terminal sends the rest at once. A person needs longer
-/// to press the next key.
+/// The time to wait for the rest of a key when only its ESC has arrived. A terminal sends the rest at once. A
+/// person needs more than this time to press the next key.
 const ESCAPE_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long to wait for the rest of a longer sequence. The connection to the terminal may be slow.
+/// The time to wait for the rest of a sequence when more than its ESC has arrived. The connection to the terminal
+/// may be slow.
 const SEQUENCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pause within a paste after which Ctrl-C ends the paste. Without such a pause, Ctrl-C is part of the pasted
+/// If a paste pauses for this long, Ctrl-C ends the paste. Without such a pause, Ctrl-C is part of the pasted
 /// text.
 const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -60,14 +63,14 @@ const PASTE_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct KeyParser {
     /// The bytes of an incomplete key or paste.
     pending: Vec<u8>,
-    /// Whether no bytes of the paste have arrived for a while.
+    /// Whether no bytes of the paste have arrived for [`PASTE_PATIENCE`].
     pauses: bool,
     /// Whether the paste was over the limit, so that not all of it was kept.
     overflows: bool,
 }
 
 impl KeyParser {
-    /// Takes the bytes from one `read`, and returns the keys that they complete.
+    /// Parses the bytes from one `read`, and returns the keys that these bytes complete.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Vec<Key> {
         let mut keys = Vec::new();
         if std::mem::take(&mut self.pauses)
@@ -100,7 +103,7 @@ impl KeyParser {
         self.pending.starts_with(PASTE_START)
     }
 
-    /// Returns how long to wait for the rest of an incomplete key. `None` means that there is no limit.
+    /// Returns the time to wait for the rest of an incomplete key. `None` means that there is no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self.pending[..] {
             _ if self.pastes() => (!self.pauses).then_some(PASTE_PATIENCE),

@@ -22,7 +22,7 @@ use super::terminal::Terminal;
 use crate::protocol::replies::PONG_PREFIX;
 use crate::system::socket::{send_now, shut_down};
 
-/// The number of bytes in `outgoing` at which no more waiting lines are moved there.
+/// Waiting lines are moved to `outgoing` only while it has fewer bytes than this number.
 const OUTGOING_BYTES: usize = 16 * 1024;
 
 /// The maximum number of sent lines that the server has not confirmed yet.
@@ -35,16 +35,16 @@ const PING_DELAY: Duration = Duration::from_secs(2);
 /// before the ping.
 const PING_WORD: &str = "client-";
 
-/// How long a server may take for the login. Without a limit, a user would wait forever for a server that accepts
-/// the connection and sends nothing.
+/// The time limit for the login. Without a limit, a user would wait forever for a server that accepts the
+/// connection and sends nothing.
 pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the client waits for the server's goodbye when a person leaves. A server that hangs must not delay
-/// the person.
+/// The maximum time for which the client waits for the server's goodbye when a person leaves. A server that hangs
+/// must not delay the person.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The maximum number of lines that wait to be sent. It is far more than anybody needs, and only limits the
-/// memory that the lines use.
+/// The maximum number of lines that wait to be sent. Nobody needs that many lines: the limit only bounds the
+/// memory that they use.
 const MAX_LINES: usize = 500_000;
 
 /// The phases of a connection.
@@ -87,7 +87,7 @@ pub(super) struct Link {
     quit: bool,
     /// The last received line, if it is a line after which the server closes the connection.
     pub(super) farewell: Option<&'static str>,
-    /// When the client last lost a connection while it was in the room.
+    /// The time at which the client last lost a connection while it was in the room.
     pub(super) last_seen: Option<Instant>,
 }
 
@@ -146,12 +146,12 @@ impl Link {
         self.confirmed + self.unconfirmed
     }
 
-    /// Returns how many lines wait to be sent.
+    /// Returns the number of lines that wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.lines.len() - self.unconfirmed
     }
 
-    /// Discards the lines that wait to be sent. Returns how many there were.
+    /// Discards the lines that wait to be sent. Returns the number of discarded lines.
     pub(super) fn discard(&mut self) -> usize {
         self.lines.drain(self.unconfirmed..).count()
     }
@@ -161,13 +161,13 @@ impl Link {
         self.lines.len() >= MAX_LINES
     }
 
-    /// Returns how many lines were refused or are not confirmed.
+    /// Returns the number of lines that were refused or are not confirmed.
     pub(super) fn unsaid(&self) -> usize {
         self.refused + self.lines.len()
     }
 
-    /// Returns whether a line is the answer to one of the client's own pings. If it is, handles it. The caller
-    /// must not show this answer to the user.
+    /// Returns whether a line is the answer to one of the client's own pings, and handles such an answer. The
+    /// caller must not show the answer to the user.
     pub(super) fn confirm(&mut self, line: &str) -> bool {
         let word = line.strip_prefix(PONG_PREFIX).and_then(|word| word.strip_prefix(PING_WORD));
         let number = word.and_then(|number| number.parse().ok());
@@ -177,7 +177,8 @@ impl Link {
     }
 
     /// Returns the next deadline, if there is a connection. Without a connection, the client does nothing at a
-    /// deadline. So the deadline would stay due, and the send thread would never block.
+    /// deadline. If this function returned the deadline anyway, it would stay due, and the send thread would
+    /// never block.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.stream.as_ref().and(self.due)
     }

@@ -6,15 +6,17 @@
 //!              receive thread <─ socket <──── server
 //! ```
 //!
-//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`. There it waits for keys,
+//! The receive thread blocks in `read` on the socket. The send thread blocks in `poll`. This call waits for keys,
 //! for space in the socket if there is text to send, and for space in the output if there is text to show. The
-//! send thread never blocks in a `write`. So it handles keys even if the server or the terminal accepts no data.
+//! send thread never blocks in a `write`. So this thread handles keys even if the server or the terminal accepts
+//! no data.
 //!
 //! The threads share `Shared`, plain data behind one lock. The data has two parts: the `link` (the connection,
-//! and the lines for the server) and the `terminal` (the text for the user, and the data from which it is drawn).
-//! No thread blocks while it holds the lock, except for a moment if standard error accepts no output. A thread
-//! that changes the data wakes the other thread. The receive thread waits on a condition variable. The send
-//! thread is woken by a byte in a pipe: its `poll` also waits for this pipe.
+//! and the lines for the server) and the `terminal` (the text for the user, and the data from which this text is
+//! drawn). No thread blocks while it holds the lock, except for a moment if standard error accepts no output. A
+//! thread that changes the data wakes the other thread. If there is no nickname yet, or if too much text waits to
+//! be shown, the receive thread waits on a condition variable. The send thread is woken by a byte in a pipe: its
+//! `poll` also waits for this pipe.
 //!
 //! `main` waits for the send thread. The send thread ends when the user leaves, or when the receive thread has
 //! ended. `main` turns the result of the send thread into an exit code. The receive thread is not joined: it ends
@@ -91,7 +93,7 @@ struct Shared {
 
 /// How a connection or the client ended. The texts are error messages for the user.
 enum Outcome {
-    /// This end is not a failure: for example, the server said goodbye.
+    /// The end was not a failure: for example, the server said goodbye.
     Done,
     /// Another attempt to connect would fail in the same way.
     Failed(String),
@@ -152,17 +154,17 @@ impl Client {
         result
     }
 
-    /// Blocks the receive thread until `is_true` returns `true`. After each turn of the send thread, `is_true` is
-    /// called again.
+    /// Blocks the receive thread until `is_true` returns `true`. After each iteration of the send thread's loop,
+    /// `is_true` is called again.
     fn wait_until(&self, is_true: impl Fn(&Shared) -> bool) {
         drop(self.changed.wait_while(self.lock(), |shared| !is_true(shared)));
     }
 }
 
-/// The body of the send thread. In each turn, it sends and draws as much as it can without blocking. Then it
-/// blocks until there is input, until more can be sent or drawn, until the receive thread has changed something,
-/// or until a deadline has passed. While many lines from a program wait to be sent, it does not read input. So
-/// the program is slowed down to the pace of the server.
+/// The body of the send thread. In each iteration, the thread sends and draws as much as possible without
+/// blocking. Then it blocks until there is input, until more can be sent or drawn, until the receive thread has
+/// changed something, or until a deadline has passed. While many lines from a program wait to be sent, the thread
+/// does not read input. So the program is slowed down to the pace of the server.
 ///
 /// Returns when the user has left, when the receive thread has ended, or when the terminal is gone.
 fn send_loop(client: &Client, mut input: Input) -> Outcome {
@@ -221,7 +223,8 @@ impl Shared {
 
     /// Returns how the client ends, if it must end now. If a write to a pipe or a file fails, for example because
     /// the disk is full, the client still sends lines. If nobody reads the output any more, the client ends at
-    /// once. But if the client's input has already ended, the client first sends the lines that are left.
+    /// once, unless the client's input has already ended. In that case, the client first sends the lines that are
+    /// left.
     fn ending(&mut self, listens: bool) -> Option<Outcome> {
         let Self { link, terminal, outcome } = self;
         let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -240,8 +243,8 @@ impl Shared {
 
     /// Leaves the chat. When a person leaves, the client discards the lines that still wait, and waits a moment
     /// for the server's goodbye. The client does not wait if it is not in the room, or if the person asks to
-    /// leave a second time. A program must know whether the server has received all its lines. So for a program,
-    /// the client waits without a limit.
+    /// leave a second time. A program must know whether the server has received all of the program's lines. So
+    /// when the input of a program ends, the client waits without a limit.
     fn leave(&mut self) {
         self.link.leaving = true;
         if !self.terminal.person_types {
@@ -256,7 +259,7 @@ impl Shared {
         }
     }
 
-    /// Discards the lines that wait to be sent. Returns whether there were any.
+    /// Discards the lines that wait to be sent. Returns whether there were any such lines.
     fn discard(&mut self) -> bool {
         let lines = self.link.discard();
         if lines > 0 {
@@ -276,7 +279,8 @@ impl Shared {
         self.link.disconnected();
     }
 
-    /// Restores the terminal, and returns what went wrong: why the client ends, and how many lines were not sent.
+    /// Restores the terminal. Returns an error message for each thing that went wrong, such as lines that were
+    /// not sent.
     fn close(&mut self, output: &Output, outcome: Outcome) -> Vec<String> {
         self.disconnected();
         if self.terminal.person_types {

@@ -11,7 +11,7 @@ pub const HELP: &str = include_str!("help.txt");
 pub struct Options {
     /// The address of the server.
     pub endpoint: Endpoint,
-    /// The nickname, if one was given. The server checks whether it is valid.
+    /// The nickname, if the user has given a nickname. The server checks whether it is valid.
     pub nickname: Option<String>,
     /// Whether to leave line editing to the system, even on a terminal.
     pub plain: bool,
@@ -30,7 +30,8 @@ pub struct Options {
     pub say: bool,
     /// Whether the client reads no input.
     pub listen: bool,
-    /// Whether the client prints nothing of its own except errors.
+    /// Whether the client hides its own notes, and the notices about its own join and leave. Errors are still
+    /// printed.
     pub silent: bool,
 }
 
@@ -67,7 +68,8 @@ impl Options {
     }
 }
 
-/// Checks that a nickname is not empty and is a single line. Further lines would be sent as messages.
+/// Checks that a nickname is not empty and is a single line. If it had several lines, the server would read the
+/// later lines as messages.
 fn nickname(value: &str) -> Result<String, UsageError> {
     if value.trim().is_empty() || value.contains('\n') {
         return Err(UsageError::new("--nick takes a nickname"));

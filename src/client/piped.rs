@@ -1,5 +1,5 @@
-//! The part of the send thread for a program: it handles whole lines from a pipe, or from a terminal whose lines
-//! the system edits. It runs under the client's lock, and never blocks.
+//! The part of the send thread that handles whole lines. The lines come from a pipe, or from a terminal whose
+//! lines the system edits. This code runs under the client's lock, and never blocks.
 
 use super::link::Phase;
 use super::{Outcome, Shared, terminal};
@@ -17,7 +17,7 @@ impl Shared {
             self.read_line(&frame);
         }
         if has_ended {
-            // The last line counts even without a line end.
+            // The last line is handled even if it has no line end.
             if let Some(last) = decoder.finish() {
                 self.read_line(&last);
             }

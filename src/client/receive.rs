@@ -20,12 +20,13 @@ use crate::protocol::framing::{Frame, LineDecoder};
 use crate::protocol::replies;
 use crate::system::socket::{DeadPeer, connect, detect_dead_peer, read};
 
-/// How long one address may take to answer. After this time, the client tries the next address of the host.
+/// The time limit for an attempt to connect to one address. After this time, the client tries the next address of
+/// the host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When to give up a server that has vanished: after a minute of silence and three unanswered probes. There is no
-/// limit for a server that does not read: it may be slowing this client down because of a rate limit.
-/// `TCP_USER_TIMEOUT` would also count this time, so it is not set.
+/// The client gives up a server that has vanished: after a minute of silence and three unanswered probes. But it
+/// never gives up a server that answers probes and does not read: a rate limit may be the reason.
+/// `TCP_USER_TIMEOUT` would also end the connection to such a server, so that option is not set.
 const DEAD_SERVER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -33,8 +34,8 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
     unacknowledged: Duration::ZERO,
 };
 
-/// The time for which the server may still count the nickname as taken by the lost connection. The server may
-/// need this time to notice that the connection is dead.
+/// The maximum time for which a nickname stays taken after its connection is lost. The server may need this time
+/// to notice that the connection is dead.
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The first and the longest pause before the client connects again. Each pause is twice as long as the previous
@@ -76,7 +77,8 @@ pub(super) fn receive_loop(client: &Client) -> Outcome {
     }
 }
 
-/// Returns why there is no connection, and advice for the user if there is any.
+/// Returns an error message that says why there is no connection. For some errors, a second line advises the
+/// user.
 fn not_connected(endpoint: &Endpoint, error: &io::Error) -> String {
     let why = format!("Could not connect to server at {endpoint}");
     let advice = "Make sure the server is running!";
@@ -111,7 +113,7 @@ fn chat(client: &Client, stream: &Arc<TcpStream>) -> Outcome {
             if read.as_ref().is_ok_and(|&bytes| bytes > 0) {
                 return Ok(());
             }
-            // The last line counts even without a line end.
+            // The last line is handled even if it has no line end.
             if let Some(frame) = decoder.finish() {
                 shared.take(&frame, &client.options)?;
             }
@@ -133,7 +135,8 @@ impl Shared {
     /// If the line ends the connection, returns how the connection ends.
     fn take(&mut self, frame: &Frame<'_>, options: &Options) -> Result<(), Outcome> {
         let Self { link, terminal, .. } = self;
-        // Servers do not send timing marks, which are only for telnet. So this is a line that cannot be shown.
+        // Servers do not send timing marks, which are only for telnet. So this frame is a line that cannot be
+        // shown.
         let Frame::Line(line) = *frame else {
             terminal.note("Skipped a line that was too long or not UTF-8.");
             return Ok(());
@@ -145,9 +148,9 @@ impl Shared {
             *hides_notices = false;
             return Ok(());
         }
-        // With `--silent`, the notices about this user's own join and leave are hidden. The notices of the join
-        // are those from the welcome to the answer to the first ping. The notices of the leave begin with the
-        // goodbye.
+        // With `--silent`, the notices about this user's own join and leave are hidden. The notices about the
+        // join begin with the welcome, and end with the answer to the first ping. The notices about the leave
+        // begin with the goodbye.
         *hides_notices |= options.silent && [replies::CONNECTED, replies::GOODBYE].contains(&line);
         if link.phase == Phase::Login {
             if line == replies::ENTER_NICKNAME {
@@ -169,7 +172,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Handles a refused nickname: asks a person for another nickname.
+    /// Handles a refused nickname. If a person types the lines, the client asks this person for another nickname.
     ///
     /// # Errors
     ///
@@ -193,8 +196,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns how the client or the connection ends, after the stream has ended. `error` is the error of the
-    /// last `read`, if it failed.
+    /// Returns how the client or the connection ends, after the stream has ended. If the last `read` failed,
+    /// `error` is its error.
     fn end(&mut self, error: Option<io::Error>) -> Outcome {
         let link = &mut self.link;
         Outcome::Lost(match (link.farewell, error) {

@@ -7,7 +7,7 @@
 //!
 //! The line being typed has one row, at the bottom. If the line is longer than this row, it scrolls sideways. It
 //! does not wrap: after a change of the terminal's size, the program would not know which rows the wrapped text
-//! has. There may be a note directly above the line being typed.
+//! occupies. There may be a note directly above the line being typed.
 //!
 //! To draw, the program erases the note and the bottom row, prints the new lines in their place, and draws the
 //! note and the bottom row again below these lines. The terminal scrolls by itself. The program uses no absolute
@@ -20,7 +20,7 @@ use super::width::{cluster_width, clusters, text_width};
 /// Clears the screen, and moves the cursor to its top.
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 
-/// These switch the automatic wrapping of the terminal off and on (DECAWM).
+/// These two sequences switch the automatic wrapping of the terminal off and on (DECAWM).
 const WRAP_OFF: &str = "\x1b[?7l";
 const WRAP_ON: &str = "\x1b[?7h";
 
@@ -36,8 +36,8 @@ const INDENT: &str = "  ";
 /// Ends a row. In raw mode, a line feed alone would not move the cursor to the start of the next row.
 const ROW_END: &str = "\r\n";
 
-/// The smallest room for the text being typed, in columns. If the prompt would leave less room, the prompt is not
-/// drawn.
+/// The minimum number of columns for the text being typed. If the prompt would leave fewer columns for the text,
+/// the prompt is not drawn.
 const MIN_TEXT_COLUMNS: usize = 10;
 
 /// The rows that stay at the bottom: a note, which may be empty, and the row of the line being typed.

@@ -38,10 +38,10 @@ const MAX_UNDRAWN_BYTES: usize = 64 * 1024;
 /// The number of waiting lines above which a note tells the person that lines are waiting.
 const FEW_LINES: usize = 5;
 
-/// How long the client waits for the terminal to accept the last output when the program ends.
+/// The maximum time for which the client waits for the terminal to accept the last output when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The text that the user sees, and the data from which it is drawn.
+/// The text that the user sees, and the data from which this text is drawn.
 #[derive(Default)]
 pub(super) struct Terminal {
     /// Whether the standard input is a terminal on which a person types the lines.
@@ -63,21 +63,22 @@ pub(super) struct Terminal {
     above: String,
     /// The bytes that the output has not accepted yet.
     drawn: Vec<u8>,
-    /// How long a write may wait for the output. This is zero until [`Terminal::close`].
+    /// The maximum time for which a write waits for the output. This time is zero until [`Terminal::close`].
     patience: Duration,
     /// The last byte that the output has accepted.
     last_taken: Option<u8>,
-    /// How long a note may wait for standard error. This is zero once a note was not written in time.
+    /// The maximum time for which a note waits for standard error. This time becomes zero when a note was not
+    /// written in time.
     note_patience: Duration,
-    /// The error of the last write to the output that failed.
+    /// The error of the last failed write to the output.
     pub(super) error: Option<io::Error>,
     /// The line that was being typed when the client asked for a nickname.
     draft: Option<String>,
 }
 
 impl Terminal {
-    /// Finds out whether the standard input and output are terminals. If the client edits lines, puts the
-    /// terminal into raw mode.
+    /// Finds out whether the standard input and output are terminals. Also puts the terminal into raw mode if the
+    /// client is to edit lines.
     pub(super) fn open(options: &Options) -> Self {
         let person_types = io::stdin().is_terminal() && !options.listen && !options.say;
         let person_reads = io::stdout().is_terminal();
@@ -218,7 +219,7 @@ impl Terminal {
     }
 
     /// Shows the text that was received last, and restores the terminal. The client waits only a moment for a
-    /// terminal that accepts no output. It waits without a limit for a program that reads the output.
+    /// terminal that accepts no output. For a program that reads the output, the client waits without a limit.
     pub(super) fn close(&mut self, output: &Output) {
         let draft = self.draft.take().unwrap_or(self.editor.finish());
         if !draft.is_empty() {
@@ -235,7 +236,7 @@ impl Terminal {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }
 
-    /// Draws what has changed, as far as the output accepts it in time. Returns whether nothing is left to draw.
+    /// Draws the changes, as far as the output accepts them in time. Returns whether nothing is left to draw.
     pub(super) fn draw(&mut self, output: &Output, waiting: usize) -> bool {
         if !self.write(output) {
             return false;
@@ -307,8 +308,8 @@ pub(super) fn fail(text: &str) {
     complain(&error_line(text), CLOSE_TIMEOUT);
 }
 
-/// Writes to standard error, and waits for it for at most `patience`. Returns whether all of the text was
-/// written. If standard error is closed or stuck, the text cannot be reported anywhere else.
+/// Writes to standard error, but waits at most `patience` for it to accept the text. Returns whether all of the
+/// text was written. If standard error is closed or stuck, the text cannot be reported anywhere else.
 fn complain(text: &str, patience: Duration) -> bool {
     let stderr = Output::stderr();
     stderr.is_ok_and(|stderr| {

@@ -1,9 +1,9 @@
-//! The part of the send thread for a person who edits lines: it carries out each key. It runs under the client's
-//! lock, and never blocks.
+//! The part of the send thread that carries out the keys of a person who edits lines. This code runs under the
+//! client's lock, and never blocks.
 //!
 //! If a line is probably a mistake, the client first asks the person, in a separate row. Likely mistakes are a
-//! paste of many lines, the word `quit` alone, and a command after a blank. Enter means yes. Any other key means
-//! no, and then has its usual effect.
+//! paste of many lines, the word `quit` alone, and a command with a blank before its slash. Enter means yes. Any
+//! other key means no, and then has its usual effect.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const MAX_UNASKED_LINES: usize = 5;
 /// The number of characters of a paste that are shown when the client asks about the paste.
 const SAMPLE_CHARS: usize = 24;
 
-/// The time after a new person's first private message in which `/r` may be meant for the previous person. If the
-/// user enters `/r` within this time, the client asks before it sends the answer.
+/// When a private message comes from a different person than the previous message, an `/r` within this time may
+/// still be meant for the previous person. So the client asks before it sends the answer.
 const REPLY_DOUBT: Duration = Duration::from_secs(2);
 
 impl Shared {
