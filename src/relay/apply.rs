@@ -23,10 +23,11 @@ use crate::protocol::replies::LeaveReason;
 /// to store an entry.
 const ENTRY_COST: u64 = 64;
 
-/// The number of bytes that are appended from one checkpoint to the next. The stream keeps up to twice this number.
+/// The number of bytes that are appended from one checkpoint to the next. The stream keeps up to twice this number of
+/// bytes.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// The number of beats of another server after which a server that has appended nothing is removed.
+/// A server that appends nothing is removed when another server has sent this number of beats.
 pub const MISSES: u32 = 6;
 
 /// Why a server is removed.
@@ -163,8 +164,8 @@ impl State {
     /// the doubt. The entry is applied regardless of the doubt: all servers must apply the same entries, but a server
     /// that remembers another part of the stream may not have this doubt.
     ///
-    /// The point of a server that lags behind may be older than all remembered points. Then there is no doubt. But a
-    /// server that enters the room has just read everything, so its point must be remembered. If the point is not
+    /// The point of a server that lags behind may be older than all remembered points. In that case, there is no doubt.
+    /// But a server that enters the room has just read everything, so its point must be remembered. If the point is not
     /// remembered, that server has read another stream, for example the stream before the engine was emptied.
     fn doubt(&self, header: &Header) -> Option<&'static str> {
         if header.at > self.position {
@@ -287,8 +288,8 @@ impl State {
         Ok(())
     }
 
-    /// Counts a beat of the server `sid` as missed by every other server. Removes the servers that have missed too
-    /// many.
+    /// Counts a beat of the server `sid` as missed by every other server. Removes the servers that have missed too many
+    /// beats.
     fn beat(&mut self, sid: Sid, tell: &mut dyn FnMut(Event<'_>)) {
         let mut silent = Vec::new();
         for (&other, server) in self.servers.iter_mut().filter(|&(&other, _)| other != sid) {
@@ -321,13 +322,13 @@ impl State {
     }
 
     /// Mixes a number into the digest. This is FNV-1a with eight bytes per step. The rotation moves high bits to low
-    /// places.
+    /// positions.
     fn mix(&mut self, number: u64) {
         self.digest = (self.digest ^ number).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     }
 }
 
-/// Adds a line to the history. If the history is full, the new line uses the memory of the oldest line.
+/// Adds a line to the history. If the history is full, the new line reuses the memory of the oldest line.
 fn remember(history: &mut VecDeque<String>, parts: &[&str]) {
     let is_full = history.len() >= HISTORY_LINES;
     let mut line = if is_full { history.pop_front() } else { None }.unwrap_or_default();

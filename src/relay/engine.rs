@@ -50,7 +50,7 @@ const UNEXPECTED: Error = Error::NotResp("an unexpected reply");
 
 impl Engine {
     /// Connects, and makes sure that the engine is a primary. Calls `register` with each new socket before the first
-    /// read from the socket. If `register` fails, so does this function.
+    /// read from the socket. If `register` fails, this function fails, too.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Engine {
         Ok(Self { connection, log, checkpoint })
     }
 
-    /// Checks the rights that the account needs later, while the room is in use, by sending harmless commands. Changes
+    /// Sends harmless commands, to check the rights that the account needs later, while the room is in use. Changes
     /// nothing on the engine.
     ///
     /// # Errors
@@ -102,8 +102,8 @@ impl Engine {
         reply.text().and_then(|id| id.parse().ok()).ok_or(UNEXPECTED)
     }
 
-    /// Returns entries after the entry `after`, in order. If there are none yet, blocks until an entry is appended, but
-    /// at most for `wait`. With `None`, this function does not block.
+    /// Returns entries after the entry `after`, in order. If there are none yet, this function blocks until an entry is
+    /// appended, but at most for `wait`. If `wait` is `None`, it does not block.
     ///
     /// # Errors
     ///
@@ -164,8 +164,8 @@ impl Engine {
         }))
     }
 
-    /// Stores a checkpoint. A newer checkpoint on the engine is replaced only if the last entry that it contains has
-    /// been lost from the stream.
+    /// Stores a checkpoint. If the engine has a newer checkpoint, that checkpoint is replaced only if its last entry is
+    /// no longer in the stream.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl Engine {
         self.add_checkpoint(state).map(drop)
     }
 
-    /// Adds a checkpoint under the number of the last entry that it contains. So the engine refuses every checkpoint
-    /// that is not newer than the stored checkpoint. Returns whether the engine accepted the checkpoint.
+    /// Adds a checkpoint under the number of the checkpoint's last entry. So the engine refuses every checkpoint that
+    /// is not newer than the stored checkpoint. Returns whether the engine accepted the checkpoint.
     fn add_checkpoint(&mut self, state: &State) -> Result<bool, Error> {
         let (key, id, text) = (self.checkpoint.as_bytes(), state.last().to_string(), state.write());
         let (id, text) = (id.as_bytes(), text.as_bytes());

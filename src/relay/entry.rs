@@ -7,9 +7,10 @@
 //! ```
 //!
 //! SID is the random number of a run of a server, and SEQ counts the entries of that run. AT is the position up to
-//! which the writer had read the stream. DIGEST is a digest of what the writer had read. With AT and DIGEST, the
-//! servers that read the entry detect that its writer has read another stream. This can happen because a demoted engine
-//! continues to answer: the servers that are connected to it notice neither an error nor a broken connection.
+//! which the writer had read the stream. DIGEST is a digest of the entries that the writer had read. With AT and
+//! DIGEST, the servers that read the entry can check whether its writer has read the same stream. A writer may have
+//! read another stream because a demoted engine continues to answer: the servers that are connected to such an engine
+//! notice neither an error nor a broken connection.
 
 use std::fmt;
 use std::str::FromStr;
@@ -112,7 +113,7 @@ pub struct Header {
     pub seq: u64,
     /// The position up to which the writer had read.
     pub at: u64,
-    /// The digest of what the writer had read.
+    /// The digest of the entries that the writer had read.
     pub digest: u64,
 }
 

@@ -1,12 +1,12 @@
-//! The link: the records to append next, and how far this server has read the stream.
+//! The link: the records to append next, and the position up to which this server has read the stream.
 //!
 //! Records gather in an [outbox](crate::server::outbox) of their own, with the same rules as the room's outbox. The
-//! link also contains the current run: the time in which this server is in the room, from its hello on. If the room is
-//! lost, the run ends, and a new run begins. Everything that was still under way in the old run is dropped. This
-//! server's clients are told that the room is lost, and are disconnected.
+//! link also contains the current run. A run is the time in which this server is in the room, starting with its hello.
+//! If the room is lost, the run ends, and a new run begins. Everything that was still under way in the old run is
+//! dropped. This server's clients are told that the room is lost, and are disconnected.
 //!
-//! One lock guards the link. Sessions append records, `relay-writer` takes them, and `relay-reader` notes how far it
-//! has read.
+//! One lock guards the link. Sessions append records, `relay-writer` takes them, and `relay-reader` notes the position
+//! up to which it has read.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,8 +28,8 @@ use crate::server::outbox::Gathers;
 use crate::server::room::Room;
 
 /// The number of bytes by which the slowest server may be behind before the other servers stop appending. The stream
-/// always keeps at least twice this number. So even in a flood, the entries that the slowest server still needs are not
-/// deleted.
+/// always keeps at least twice this number of bytes. So even in a flood, the entries that the slowest server still
+/// needs are not deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
 /// After reading this number of bytes, a server appends an entry even if it has no records to append. The entry's
@@ -69,7 +69,7 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// One run of this server, from its hello on.
+/// One run of this server, starting with its hello.
 #[derive(Debug)]
 struct Run {
     sid: Sid,
@@ -79,7 +79,7 @@ struct Run {
     under_way: Option<UnderWay>,
     /// The entry that was read last.
     last: Place,
-    /// Whether the engine has lost that entry.
+    /// Whether the engine has lost the entry that was read last.
     is_lost: bool,
     /// The point up to which this server has read the stream.
     point: (u64, u64),
@@ -185,9 +185,9 @@ impl Link {
     }
 }
 
-/// For sessions and the console.
+/// The functions that sessions and the console call.
 impl Relay {
-    /// Appends records of a client with `fill`. Blocks while the outbox makes this client wait. Returns `None`, and
+    /// Calls `fill` to append records of a client. Blocks while the outbox makes this client wait. Returns `None`, and
     /// appends nothing, if the client has left or the relay is closed.
     pub fn append(&self, client: &Client, fill: impl FnOnce(&mut Records)) -> Option<()> {
         self.link.append_for(client, |link| fill(&mut link.records))
@@ -228,14 +228,14 @@ impl Relay {
         self.link.look(|link| link.servers.get(link.elsewhere.get(&id)?).cloned())
     }
 
-    /// Appends a notice of the operator to everyone. Never blocks.
+    /// Appends the operator's notice for everyone. Never blocks.
     pub fn announce(&self, notice: &str) {
         let text = notice.strip_prefix(NOTICE_PREFIX).unwrap_or(notice);
         self.link.append(|link| link.records.announce(text));
     }
 
-    /// Appends the leave of a client. Only the first call for a client has an effect. Never blocks. Returns `false`
-    /// once the relay is closing: then no leave is appended, because the closing record makes all members of this
+    /// Appends the leave of a client. Only the first call for a client has an effect. Never blocks. Once the relay is
+    /// closing, this function appends nothing and returns `false`, because the closing record makes all members of this
     /// server leave.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> bool {
         let left = self.link.append(|link| {
@@ -247,8 +247,8 @@ impl Relay {
         left.is_some()
     }
 
-    /// Leaves the room. Accepts no more records. Appends the records that have gathered, and then `X`, the
-    /// closing record. Blocks until that is done, or until `deadline`. Then stops the relay's threads.
+    /// Leaves the room. Accepts no more records. Appends the records that have gathered, and then `X`, the closing
+    /// record. Blocks until these records are appended, or until `deadline`. Then stops the relay's threads.
     pub fn close(&self, deadline: Instant) {
         self.enter(Phase::Closing);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -268,7 +268,7 @@ impl Relay {
     }
 }
 
-/// For the relay's own threads.
+/// The functions that the relay's own threads call.
 impl Relay {
     /// Connects to the engine if there is no connection. A new connection is used only if the engine still has
     /// the entry that was read last. Otherwise the run ends, and its unfinished entry must not be appended: a
@@ -309,7 +309,7 @@ impl Relay {
         Ok(engine)
     }
 
-    /// Whether the engine has lost what was read in this run.
+    /// Whether the engine has lost entries that were read in this run.
     pub(super) fn is_lost(&self) -> bool {
         self.link.look(|link| link.run.as_ref().is_some_and(|run| run.is_lost))
     }
@@ -366,8 +366,8 @@ impl Relay {
         })
     }
 
-    /// Notes how far the stream was read, and how far the slowest other server is behind. `is_read_back` says whether
-    /// the entry under way was read back.
+    /// Notes the position up to which the stream was read, and the number of bytes by which the slowest other server is
+    /// behind. `is_read_back` says whether the entry under way was read back.
     pub(super) fn note_progress(&self, state: &State, is_read_back: bool) {
         self.link.change(|link| {
             let Some(run) = &mut link.run else { return };

@@ -30,15 +30,15 @@
 //!
 //! The relay adds two hops to the path of each line, which takes about half a millisecond. While the engine is down,
 //! nobody can talk. So a room cannot split into two halves that drift apart. A server that may have missed an entry
-//! tells its clients so, disconnects them, and enters the room again. So nobody misses a line without knowing it.
+//! tells its clients so, disconnects them, and enters the room again. So nobody misses a line without being told.
 //!
 //! [`resp`] implements the engine's protocol, and [`engine`] the commands. A [`checkpoint`] is a copy of the state. A
 //! new server loads the newest checkpoint instead of all older entries, so those entries can be deleted.
 //!
-//! | thread | blocks on | ended by |
+//! | thread | blocks | ends |
 //! | --- | --- | --- |
-//! | `relay-writer` | records or the next beat; the engine, 3 s at most | the close of the relay |
-//! | `relay-reader` | the engine, 3 s at most; space in the outbox | the close of the relay |
+//! | `relay-writer` | until there are records or a beat is due; in calls to the engine, at most 3 s | when the relay is closed |
+//! | `relay-reader` | in calls to the engine, at most 3 s; until the outbox has space | when the relay is closed |
 //!
 //! The relay has one lock, which guards the [`link`]. No thread holds this lock during a socket call.
 //!
@@ -48,9 +48,10 @@
 //!
 //! # Faults
 //!
-//! `tests/relay.sh` subjects a real engine to each of these faults, while people talk on several servers. Each row is
-//! a test in `tests/it/relay/redis`. `cargo test` runs most of these tests with a simulated engine. The tests compare
-//! what all listeners receive: the same lines in the same order, and each line once.
+//! `tests/relay.sh` subjects a real engine to each of these faults, while people talk on several servers. Each row is a
+//! test in `tests/it/relay/redis`. `cargo test` runs most of these tests with a simulated engine. The tests check that
+//! all listeners receive the same lines in the same order, and each line once. In the table, "link down" and "link
+//! back" are notices to the clients, and "lines wait" means that lines arrive late.
 //!
 //! | fault | what people see | lines lost | doubled or reordered |
 //! | --- | --- | --- | --- |
@@ -61,14 +62,14 @@
 //! | the engine's memory is full for 4 s | lines wait | 0 | 0 |
 //! | the link of one server is cut | link down, link back, at that server | 0 | 0 |
 //! | Sentinel promotes a replica that has all entries | link down, link back | 0 | 0 |
-//! | a replica that lags is promoted | all are disconnected and told why | what the replica had not received | 0 |
-//! | there are two primaries until one is demoted | all users of the demoted primary are disconnected and told why | what they said | 0 |
-//! | the log loses its last entries, as in a power failure | all are disconnected and told why | those entries | 0 |
-//! | the log is trimmed by hand | clients of a server that had not read that part are disconnected and told why | that part, for those clients | 0 |
-//! | everything is deleted | some are disconnected and told why; then there is one room again | what was deleted | 0 |
+//! | a replica that lags is promoted | all clients are disconnected and told why | the lines that the replica had not received | 0 |
+//! | there are two primaries until one is demoted | all users of the demoted primary are disconnected and told why | the lines of these users | 0 |
+//! | the log loses its last entries, as in a power failure | all clients are disconnected and told why | the lines in those entries | 0 |
+//! | the log is trimmed by hand | clients of a server that had not read the trimmed part are disconnected and told why | the trimmed part, for these clients | 0 |
+//! | everything is deleted | some clients are disconnected and told why; after that, there is one room again | the deleted lines | 0 |
 //! | a flood of 40 MB, and one server is suspended for 7 s | the flood waits for that server | 0 | 0 |
 //! | all chat servers are killed | the nicknames of all members stay taken for six beats | 0 | 0 |
-//! | two rooms on one engine | nothing of the other room | 0 | 0 |
+//! | two rooms on one engine | only their own room | 0 | 0 |
 //! | random faults, three servers (`tests/relay.sh SECONDS`) | lines wait | 0 | 0 |
 
 use std::fs;
@@ -119,7 +120,7 @@ pub struct Relay {
     /// The name by which the other servers know this server.
     name: String,
     beat: Duration,
-    /// The records to append next, and how far this server has read the stream.
+    /// The records to append next, and the position up to which this server has read the stream.
     pub link: Outbox<Link>,
 }
 
@@ -154,7 +155,7 @@ impl Relay {
 }
 
 /// Starts the relay's threads, if there is a relay. If one of these threads ends, it asks the server to stop, because
-/// nothing is delivered without it.
+/// no line is delivered without both threads.
 ///
 /// # Errors
 ///

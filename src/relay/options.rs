@@ -18,10 +18,10 @@ pub const HELP: &str = "
                           misses six beats of another is given up (5)
 ";
 
-/// The relay's options: how the room is shared.
+/// The relay's options. They say how the room is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The engine, or its Sentinels. Empty if the room is not shared.
+    /// The address of the engine, or the addresses of its Sentinels. Empty if the room is not shared.
     pub hosts: Vec<String>,
     /// The Sentinels' name for the primary.
     pub sentinel: Option<String>,
@@ -100,7 +100,7 @@ impl Options {
         Ok(true)
     }
 
-    /// Checks the options once all have been read.
+    /// Checks the options after all options have been read.
     ///
     /// # Errors
     ///

@@ -8,8 +8,9 @@
 //!   has the last entry that was read: see the [`link`](super::link). Then the reader continues after that entry, and
 //!   the writer appends again.
 //! - **The room is lost**: the engine has lost entries that this server had read, or this server has not read the same
-//!   as the others, or the others have removed this server. The server tells its clients so and disconnects them. Then
-//!   it enters the room again: it [replays](super::replay) the newest checkpoint and the entries after that checkpoint.
+//!   entries as the others, or the others have removed this server. The server tells its clients so and disconnects
+//!   them. Then it enters the room again: it [replays](super::replay) the newest checkpoint and the entries after that
+//!   checkpoint.
 //!
 //! The reader's thread is named `relay-reader`. It ends when the relay is closed.
 
@@ -98,7 +99,8 @@ struct Follower<'r, 'a> {
 
 impl Follower<'_, '_> {
     /// Reads and applies entries until the run ends. Blocks on the engine, and while the outbox is full. So a server
-    /// that cannot deliver lines stops reading the stream. The other servers see that it is behind, and wait for it.
+    /// that cannot deliver lines stops reading the stream. The other servers see that this server is behind, and wait
+    /// for it.
     fn follow(mut self) -> End {
         let mut pauses = Pauses::new();
         loop {
@@ -136,9 +138,10 @@ impl Follower<'_, '_> {
     /// Applies the entries of a reply of the engine. A reply can be empty.
     fn take_all(&mut self, entries: &[Entry]) -> Result<(), End> {
         self.hear();
-        // Here the engine answers, but has not accepted this server's entry: the reader has reached the end of the
-        // stream without reading that entry. Once the clients have been told, `is_stuck` stays true until the entry is
-        // read back. `up_since` leaves the writer time to send the entry again after the link is back.
+        // The clients are also told that the link is down if the engine answers, but does not accept this server's
+        // entry. In this case, the reader reaches the end of the stream without reading that entry. Once the clients
+        // have been told, `is_stuck` stays true until the entry is read back. The check of `up_since` gives the writer
+        // time to send the entry again after the link has come back.
         let is_stuck = (entries.is_empty() || self.is_told)
             && self.up_since.elapsed() >= PATIENCE
             && self.relay.is_under_way_for(PATIENCE);
@@ -212,8 +215,8 @@ impl Follower<'_, '_> {
         End::Lost("the others have heard nothing of this server for too long")
     }
 
-    /// If there is a doubt, checks whether this server has read what the stream contains. If it has not, the run
-    /// ends.
+    /// If there is a doubt, this function checks whether this server has read the entries that the stream contains. If
+    /// it has not, the run ends.
     fn look_into_doubt(&mut self) -> Result<(), End> {
         let Some(why) = self.doubt.filter(|_| Instant::now() >= self.next_check) else {
             return Ok(());

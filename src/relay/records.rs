@@ -17,8 +17,8 @@
 //!
 //! The records `J` and `R` are only wishes. The server learns whether the name is free when it reads the record back.
 //! Effects that only one client of this server can see, such as the answer to `/who`, are not recorded. Each such
-//! effect is kept in its place between the records, and takes place when the records before it have been read back.
-//! So a client sees all effects of its actions in the order of its actions.
+//! effect is stored between the records, and is carried out when the records before it have been read back. So a client
+//! sees all effects of its actions in the order of its actions.
 
 use std::fmt::{self, Write};
 use std::mem;
@@ -53,7 +53,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        // This fails if the wish is already decided.
+        // This has no effect if the wish is already decided.
         let _ = self.verdict.set(None);
         self.client.wake();
     }
@@ -84,7 +84,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// A client says lines. Each line has the nickname before its text, and a line end.
+    /// Records the lines that a client says. In `lines`, each line has the nickname before its text, and a line end.
     pub fn say(&mut self, client: ClientId, lines: &str) {
         for line in lines.lines() {
             if let Some((_, text)) = line.split_once(": ") {
@@ -93,31 +93,31 @@ impl Records {
         }
     }
 
-    /// A client performs an action. `line` is the line that everyone will see.
+    /// Records an action of a client. `line` is the line that everyone will see.
     pub fn act(&mut self, client: ClientId, line: &str) {
         if let Some((_, text)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) {
             self.push('A', client, format_args!("{text}"));
         }
     }
 
-    /// A client sends a private message to the member called `to`.
+    /// Records a private message from a client to the member called `to`.
     pub fn tell(&mut self, client: ClientId, to: &str, text: &str) {
         self.push('T', client, format_args!("{} {to} {text}", fold(to)));
     }
 
-    /// A client wants to join (`kind` is `J`), or wants another nickname (`kind` is `R`).
+    /// Records the wish of a client to join (`kind` is `J`), or to have another nickname (`kind` is `R`).
     pub fn ask(&mut self, kind: char, asked: Asked, nickname: &Nickname) {
         let client = asked.client.id;
         self.locals.push((self.count, Local::Asked(asked)));
         self.push(kind, client, format_args!("{nickname} {}", nickname.folded()));
     }
 
-    /// A client leaves.
+    /// Records that a client leaves.
     pub fn leave(&mut self, client: ClientId, reason: LeaveReason) {
         self.push('L', client, format_args!("{}", letter(reason)));
     }
 
-    /// The operator sends a notice to everyone.
+    /// Records a notice from the operator to everyone.
     pub fn announce(&mut self, text: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "N {text}");

@@ -17,11 +17,11 @@ use super::state::State;
 use super::writer::Pauses;
 use crate::server::shared::Shared;
 
-/// The time between two looks for a checkpoint that this server has asked for.
+/// The time between two checks for a checkpoint that this server has asked for.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Loads the room, up to the end of the stream. Blocks until the engine can be reached, and logs once that it waits.
-/// Returns `None` if the relay is closed, or if the engine cannot be used.
+/// Loads the room, up to the end of the stream. Blocks until the engine can be reached, and logs once that the server
+/// waits. Returns `None` if the relay is closed, or if the engine cannot be used.
 pub(super) fn load(relay: &Relay, shared: &Shared, engine: &mut Option<Engine>) -> Option<State> {
     let mut pauses = Pauses::new();
     let mut is_told = false;
@@ -55,7 +55,7 @@ fn try_load(relay: &Relay, engine: &mut Option<Engine>) -> Result<Option<State>,
     if let Replayed { state, doubted: None, .. } = replay_all(engine)? {
         return Ok(Some(state));
     }
-    // The stream does not reach back far enough. So this server asks the other servers for a checkpoint.
+    // The stream does not contain all entries that are needed. So this server asks the other servers for a checkpoint.
     let question = engine.append("?")?;
     let until = Instant::now() + relay.beat * MISSES;
     while Instant::now() < until {

@@ -5,7 +5,7 @@
 //! :3\r\n                                 its reply, the number 3
 //! ```
 //!
-//! A connection has one command under way at a time, so every reply belongs to the command that was sent last.
+//! A connection has only one command under way at a time, so every reply belongs to the command that was sent last.
 //! [`read_value`] is pure. The [`engine`](super::engine) interprets the values.
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
@@ -24,7 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time limit for each write to the socket, and for each read from the socket.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The maximum number of bytes in one reply. No valid reply comes near this limit, and a machine has far more memory.
+/// The maximum number of bytes in one reply. Every valid reply is far below this limit, and every machine has far more
+/// memory.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 
 /// The maximum depth of nested arrays. The reply to `XREAD` nests five deep.
@@ -130,7 +131,7 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to `HOST:PORT`. The name is resolved each time, because it may belong to another machine after a
-    /// failover. Blocks for a second at most for each address of the name.
+    /// failover. Blocks at most one second for each address of the name.
     ///
     /// # Errors
     ///
@@ -172,7 +173,7 @@ fn write_command(command: &mut Vec<u8>, arguments: &[&[u8]]) {
     }
 }
 
-/// Reads one value. The value may have at most `left` bytes, and at most `depth` levels of nested arrays.
+/// Reads one value. Fails if the value has more than `left` bytes, or more than `depth` levels of nested arrays.
 ///
 /// # Errors
 ///

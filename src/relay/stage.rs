@@ -112,8 +112,8 @@ impl<'a> Stage<'a> {
         self.shared.outbox.append(|room| room.announce(line));
     }
 
-    /// The room is lost: disconnects all members of this server, and forgets the members of other servers. `why` is the
-    /// reason.
+    /// Called when the room is lost. Disconnects all members on this server, and forgets the members on other servers.
+    /// `why` is the reason for the loss.
     pub fn turn_out(&mut self, why: &str) {
         self.shared.log.notice(&format!("All clients are turned out: {why}"));
         self.relay.end_run(self.here.values());
@@ -185,8 +185,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Does the local work that comes before a record. If the record is a wish of one of this server's clients, returns
-    /// the wish.
+    /// Does the local work that comes before the record with this number. If the record is a wish of one of this
+    /// server's clients, returns the wish.
     fn catch_up(&mut self, number: usize) -> Option<Asked> {
         while self.locals.front().is_some_and(|&(at, _)| at <= number)
             && let Some((at, local)) = self.locals.pop_front()
@@ -216,7 +216,7 @@ impl<'a> Stage<'a> {
     }
 
     fn join(&mut self, who: Who, nickname: &Nickname, asked: Option<Asked>) {
-        // The client may have left in the meantime. Then the record of its leave is on its way.
+        // The client may have left in the meantime. In that case, the record of its leave is on its way.
         if let Some(asked) = asked.filter(|asked| !asked.client.has_left.load(Relaxed)) {
             if let Some(bytes) = self.append(|room| room.let_in(&asked.client, nickname)) {
                 self.here.insert(who.client, Arc::clone(&asked.client));

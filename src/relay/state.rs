@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::entry::{Id, Sid};
 
-/// The number of points of the stream that are remembered. A point is a position with its digest. The headers of other
-/// servers' entries are checked against these points.
+/// The maximum number of points of the stream that are remembered. A point is a position with its digest. The headers
+/// of other servers' entries are checked against these points.
 pub(super) const REMEMBERED_POINTS: usize = 4096;
 
 /// The number of lines that a checkpoint keeps for people who join later.
@@ -30,8 +30,8 @@ pub struct Who {
     pub client: u64,
 }
 
-/// Identifies an entry: its number in the stream, the run that wrote the entry, and its number in that run. The first
-/// number alone is not enough: an engine that has lost entries may assign their numbers again.
+/// Identifies an entry: the entry's number in the stream, the run that wrote the entry, and the entry's number in that
+/// run. The number in the stream alone is not enough: an engine that has lost entries may assign their numbers again.
 pub type Place = (Id, (Sid, u64));
 
 /// A member of the room.
@@ -65,7 +65,7 @@ pub(super) struct Server {
     pub(super) name: String,
     /// The number of the server's last entry.
     pub(super) seq: u64,
-    /// The position up to which the server had read when it wrote that entry.
+    /// The position up to which the server had read when it wrote its last entry.
     pub(super) at: u64,
     /// The position at which the server entered the room.
     pub(super) came: u64,
@@ -84,7 +84,7 @@ pub struct State {
     pub(super) history: VecDeque<String>,
     /// The entry that was applied last.
     pub(super) last: Id,
-    /// The run that wrote that entry, and the entry's number in that run.
+    /// The run that wrote the entry `last`, and the entry's number in that run.
     pub(super) last_key: (Sid, u64),
     /// The cost of all entries applied so far, in bytes.
     pub(super) position: u64,

@@ -1,10 +1,10 @@
 //! The relay's writer: appends the gathered records to the stream, one entry after the other.
 //!
-//! One entry is under way at a time. Meanwhile records gather for the next entry. The engine's reply is no proof of
-//! the append, because the engine may still lose the entry. An error is no proof that the append failed, because the
-//! connection may have broken after the append. The only proof is that the reader has read the entry back. Until then
-//! the writer sends the entry again and again, and readers apply only its first copy. So no entry is lost, applied
-//! twice or overtaken.
+//! One entry is under way at a time. Meanwhile records gather for the next entry. A successful reply of the engine does
+//! not prove that the entry stays in the stream, because the engine may still lose the entry. An error does not prove
+//! that the entry is not in the stream, because the connection may have broken after the append. The only proof is that
+//! the reader has read the entry back. Until then, the writer sends the entry again and again, and readers apply only
+//! the first copy. So no entry is lost, applied twice or overtaken.
 //!
 //! The writer's thread is named `relay-writer`. It ends when the relay is closed.
 
@@ -24,7 +24,7 @@ pub fn write_loop(relay: &Relay, shared: &Shared) {
     }
 }
 
-/// Appends an entry, again and again until it is read back.
+/// Appends an entry again and again, until it is read back.
 fn deliver(relay: &Relay, engine: &mut Option<Engine>, entry: &Outgoing, shared: &Shared) {
     let mut pauses = Pauses::new();
     let mut is_told = false;
@@ -34,7 +34,7 @@ fn deliver(relay: &Relay, engine: &mut Option<Engine>, entry: &Outgoing, shared:
             Ok(()) => relay.beat,
             Err(error) => {
                 *engine = None;
-                // Only refusals are logged here. The reader logs that the engine cannot be reached.
+                // Only refusals are logged here. If the engine cannot be reached, the reader logs this.
                 if let Error::Refused(why) = error {
                     if !is_told {
                         shared.log.notice(&format!("The engine takes nothing: {why}"));
