@@ -8,7 +8,7 @@
 //! Text is cleaned when the server receives it, when the server logs it, when the client prints it, and when a
 //! program prints its own arguments. The client cleans text because it does not trust its server.
 //!
-//! Grew from `clean` of step 6 of the [course](crate::lessons).
+//! This module grew from step 6 of the [course](crate::lessons).
 
 use std::borrow::Cow;
 
@@ -110,7 +110,7 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// Returns whether a character is a noncharacter, which Unicode will never assign: the last two code points of
-/// each plane, and 32 others.
+/// each plane, and 32 other code points.
 fn is_noncharacter(c: char) -> bool {
     u32::from(c) & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}')
 }

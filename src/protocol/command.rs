@@ -2,12 +2,12 @@
 //!
 //! This module only checks the syntax of a line. The server checks whether a nickname exists.
 //!
-//! Grew from the two commands of step 5 of the [course](crate::lessons).
+//! This module grew from step 5 of the [course](crate::lessons).
 
 /// The meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Only white space. The server ignores such a line.
+    /// A line of white space only. The server ignores such a line.
     Blank,
     /// A message to everyone: a line that does not begin with a slash. The line `//text` is the message `/text`.
     Say(&'a str),
@@ -15,7 +15,7 @@ pub enum Command<'a> {
     Act(&'a str),
     /// `/msg NICK TEXT`. The nickname may also be written as `@NICK` or `NICK:`.
     Tell {
-        /// The recipient's nickname as typed, without this `@` or `:`.
+        /// The recipient's nickname as typed, without the `@` or the `:`.
         to: &'a str,
         /// The message.
         text: &'a str,
@@ -31,20 +31,20 @@ pub enum Command<'a> {
     Help,
     /// `/quit` or `/exit`.
     Quit,
-    /// A known command without its argument. The text shows how the command is written.
+    /// A known command without its argument. The text is the command's syntax.
     Incomplete(&'static str),
     /// A slash, followed by a word that is not a command.
     Unknown(&'a str),
 }
 
-/// How `/msg` is written.
+/// The syntax of `/msg`.
 const TELL_USAGE: &str = "/msg NICK TEXT";
-/// How `/nick` is written.
+/// The syntax of `/nick`.
 const RENAME_USAGE: &str = "/nick NAME";
-/// How `/me` is written.
+/// The syntax of `/me`.
 const ACT_USAGE: &str = "/me ACTION";
 
-/// The longest word that `/ping` sends back, in bytes. A longer word is cut off at this length.
+/// The maximum length of the word that `/ping` sends back, in bytes. A longer word is cut off at this length.
 pub const MAX_PING_BYTES: usize = 32;
 
 /// The commands, each with its purpose, in the order in which `/help` lists them.
@@ -100,7 +100,7 @@ fn addressed(word: &str) -> &str {
     if name.is_empty() { word } else { name }
 }
 
-/// Splits a text into its first word and the rest. Drops the white space around both.
+/// Splits a text into its first word and the rest. Drops the white space around the word and around the rest.
 pub fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));

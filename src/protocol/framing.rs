@@ -5,7 +5,7 @@
 //! which is the line feed here. [`LineDecoder`] is given the bytes that each `read` returned, and yields whole
 //! lines. It never stores more than the limit for one line, even if no line end arrives.
 //!
-//! A line ends with LF or CR LF. Some programs use two other line ends, which are accepted, too:
+//! A line ends with LF or CR LF. Two other line ends, which some programs send, are also accepted:
 //!
 //! - CR NUL. In the telnet protocol (RFC 854), this is a carriage return alone. Some telnet clients send it for
 //!   the Enter key.
@@ -18,7 +18,7 @@
 //! commands contains a line feed, so a line feed always ends the line, even in the middle of a command. This
 //! module does not clean lines: see [`cleaning`](super::cleaning).
 //!
-//! Grew from `Input` of step 6 of the [course](crate::lessons).
+//! This module grew from step 6 of the [course](crate::lessons).
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';
@@ -86,7 +86,8 @@ pub struct LineDecoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Skip {
     Nothing,
-    /// The next byte of a byte order mark at the start of the stream. This many bytes of the mark have arrived.
+    /// The next byte of a byte order mark at the start of the stream. The field is the number of bytes of the
+    /// mark that have already arrived.
     ByteOrderMark(usize),
     /// After LF: the CR of LF CR.
     CarriageReturn,
@@ -123,8 +124,8 @@ impl LineDecoder {
         }
     }
 
-    /// Takes the next frame from the front of `input`. If `input` contains no complete frame, takes all of
-    /// `input` and returns `None`.
+    /// Removes the next frame from the front of `input`, and returns the frame. If `input` contains no complete
+    /// frame, keeps all its bytes for the next call, empties `input`, and returns `None`.
     ///
     /// If `input` contains the whole line, the frame borrows from `input` without a copy.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Frame<'a>> {
@@ -280,9 +281,9 @@ impl LineDecoder {
 ///
 /// During a flood, the server spends much of its time here. So this function first tests whole blocks of sixteen
 /// bytes. The test of a block has no early exit, so the compiler turns it into a few vector instructions. Each
-/// byte needs only one comparison: after one is added (modulo 256), only IAC and the bytes from NUL to LF are at
-/// most 11. So the test also finds the control characters between NUL and LF. Of these, only the tab is usual in
-/// text. A block in which the test finds something is then searched byte by byte.
+/// byte needs only one comparison: after 1 is added to it (modulo 256), the result is at most 11 only for IAC and
+/// for the bytes from NUL to LF. So the test also finds the control characters between NUL and LF. Of these, only
+/// the tab is usual in text. If the test finds something in a block, the block is searched byte by byte.
 fn find_end_or_iac(bytes: &[u8], after_carriage_return: bool) -> Option<usize> {
     const BLOCK_BYTES: usize = 16;
     let may_be_one = |byte: u8| byte.wrapping_add(1) <= LINE_FEED + 1;

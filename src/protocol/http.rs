@@ -7,7 +7,7 @@
 
 /// Returns whether a line at the nickname prompt comes from a client that speaks HTTP.
 ///
-/// A line of either form shows this (RFC 9112, section 3):
+/// A line in one of these two forms comes from such a client (RFC 9112, section 3):
 ///
 /// ```text
 /// METHOD SP target SP HTTP/version

@@ -2,7 +2,7 @@
 //!
 //! This module only turns bytes and strings into other bytes and strings. It uses no socket, no thread and no
 //! clock. So every rule of the protocol can be read and tested without a network. The modules are listed in
-//! reading order. The last one, [`unicode`], has the tables.
+//! reading order. The last module, [`unicode`], contains the tables.
 
 pub mod framing;
 
@@ -27,11 +27,11 @@ pub const DEFAULT_HOST: &str = "127.0.0.1";
 /// The port that both programs use by default.
 pub const DEFAULT_PORT: u16 = 5555;
 
-/// The longest line that a client may send, in bytes. A command word is counted, but the line end and telnet
-/// sequences are not. The limit applies both before and after cleaning. A longer line is refused, so that one
-/// person cannot fill everybody's screen.
+/// The maximum length of a line that a client sends, in bytes. A command word is counted, but the line end and
+/// telnet sequences are not. The limit applies both before and after cleaning. A longer line is refused, so that
+/// one person cannot fill everybody's screen.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// The longest line that a client accepts from the server, in bytes. It is larger than [`MAX_MESSAGE_BYTES`],
-/// because a message has a nickname in front of it, and because a list of names is long.
+/// The maximum length of a line that a client accepts from the server, in bytes. It is larger than
+/// [`MAX_MESSAGE_BYTES`], because a message has a nickname in front of it, and because a list of names is long.
 pub const MAX_SERVER_LINE_BYTES: usize = 64 * 1024;

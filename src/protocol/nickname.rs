@@ -1,7 +1,7 @@
 //! Nicknames: which names are allowed, and which two names count as the same name.
 //!
-//! Names are shown in front of messages and inside notices. These rules prevent a person from posing as the
-//! server or as somebody else:
+//! Names are shown in front of messages and inside notices. The following rules prevent a person from posing as
+//! the server or as somebody else:
 //!
 //! - A name consists of letters and digits of any script, `-`, `_` and `.`. It has no space, no bracket, no colon
 //!   and no invisible character.
@@ -13,14 +13,14 @@
 //! Letters of different scripts are different letters even if they look alike, such as Latin `a` and Cyrillic
 //! `а`.
 //!
-//! Grew from the rule for names in step 7 of the [course](crate::lessons).
+//! This module grew from step 7 of the [course](crate::lessons).
 
 use std::fmt;
 
 use super::cleaning::is_unsafe;
 use super::unicode::{is_invisible_mark, is_mark, is_replaced_by_composition, may_compose};
 
-/// The longest nickname, in characters.
+/// The maximum length of a nickname, in characters.
 pub const MAX_NICKNAME_CHARS: usize = 32;
 
 /// The maximum number of combining marks on one letter. Thai and pointed Hebrew need two.
@@ -29,7 +29,7 @@ const MAX_MARKS_PER_LETTER: usize = 2;
 /// Words that the programs print in brackets to refer to themselves or to their user.
 const RESERVED: [&str; 4] = ["server", "client", "error", "you"];
 
-/// A name that obeys the rules above. The server's room knows whether somebody already has it.
+/// A name that obeys the rules above. Only the server's room knows whether somebody already has this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nickname(String);
 
@@ -60,7 +60,7 @@ impl Nickname {
     ///
     /// # Errors
     ///
-    /// If the text breaks a rule, the error tells which rule. The caller should ask the person for another
+    /// If the text breaks a rule, the error says which rule. The caller should ask the person for another
     /// nickname.
     pub fn parse(typed: &str) -> Result<Self, NicknameError> {
         let name = typed.trim();
@@ -98,7 +98,8 @@ impl Nickname {
 
 /// Checks each character, both alone and together with the characters before it.
 fn check_characters(name: &str) -> Result<(), NicknameError> {
-    // The letter to which a mark would belong, how many marks this letter has so far, and the previous character.
+    // The letter to which a mark would belong, the number of marks on this letter so far, and the previous
+    // character.
     let (mut letter, mut marks, mut previous) = (None, 0, None);
     for c in name.chars() {
         if is_unsafe(c) || is_invisible_mark(c) {

@@ -161,7 +161,8 @@ pub fn renamed(before: &Nickname, after: &Nickname) -> String {
 /// is sent. This matters when ten thousand people join.
 #[derive(Debug, Clone)]
 pub struct Online<'a, I> {
-    /// The number of people who are online, or of those who have `part` in the nickname.
+    /// The number of people who are online. If `part` is not empty, only people with this text in the nickname
+    /// are counted.
     pub count: usize,
     /// The text that all listed nicknames contain, already cleaned. Empty if everybody is listed.
     pub part: &'a str,
@@ -211,12 +212,13 @@ pub fn last_messages(lines: usize) -> String {
     format!("{LAST_MESSAGES_PREFIX}{lines}")
 }
 
-/// Refuses a nickname, and asks for another one. `why` is a sentence.
+/// Refuses a nickname, and asks for another nickname. `why` is a sentence.
 pub fn nickname_refused(why: impl fmt::Display) -> String {
     format!("[SERVER] {why} Enter another nickname:")
 }
 
-/// The end of the line that refuses a nickname because somebody has it. No other refusal contains this text.
+/// The text after the nickname in the refusal of a nickname that somebody already has. No other refusal contains
+/// this text.
 pub const IS_TAKEN: &str = " is already taken.";
 
 /// Refuses a nickname that somebody else has.
@@ -276,12 +278,12 @@ pub fn unknown_command(word: &str) -> String {
     format!("[SERVER] Unknown command: {word}. Type /help for the commands.")
 }
 
-/// Answers an incomplete command. `usage` shows how the command is written.
+/// Answers an incomplete command. `usage` is the command's syntax.
 pub fn usage(usage: &str) -> String {
     format!("[SERVER] Usage: {usage}")
 }
 
-/// Returns whether a line from the server refuses a line that the receiving client has sent.
+/// Returns whether a line from the server is the refusal of a line that the client has sent.
 pub fn is_refusal(line: &str) -> bool {
     ["Not sent: ", "No such nickname: ", "Unknown command: ", "Usage: "]
         .iter()

@@ -1,7 +1,8 @@
 //! Server lines: parsing the lines that [`super::replies`] writes.
 //!
 //! A simple client only prints these lines. A client that completes or colors nicknames must also parse them.
-//! Every name that this parser returns is a valid nickname, whatever the server sends.
+//! Whatever the server sends, every name in `by` or in [`Kind::Renamed`] is a valid nickname or the word `you`.
+//! The names in [`Kind::Online`] are not checked.
 
 use super::nickname::Nickname;
 use super::replies::{
@@ -13,8 +14,8 @@ use super::replies::{
 pub struct ServerLine<'a> {
     /// The meaning of the line.
     pub kind: Kind<'a>,
-    /// The nickname of the person who caused the line. This is `you` for a private message that the receiving
-    /// client has sent itself. It is empty if the line is not about one person.
+    /// The nickname of the person who caused the line. This is `you` for a private message that this client
+    /// itself has sent. It is empty if the line is not about one person.
     pub by: &'a str,
 }
 
@@ -29,8 +30,8 @@ pub enum Kind<'a> {
     Left,
     /// Somebody has changed to this nickname.
     Renamed(&'a str),
-    /// The nicknames of people who are online, separated by a comma and a space. A long list does not contain all
-    /// nicknames.
+    /// The nicknames of people who are online, separated by a comma and a space. They are not checked. If many
+    /// people are online, some nicknames are left out.
     Online(&'a str),
     /// The number of history lines that follow. These lines were said before the client joined.
     History(usize),
@@ -61,7 +62,8 @@ impl<'a> ServerLine<'a> {
         if let Some(private) = line.strip_prefix('[') {
             let names = private.split_once("] ").and_then(|(names, _)| names.split_once(" -> "));
             return match names {
-                // Nobody can have the nickname `you`, so this word always means the receiving client.
+                // Nobody can have the nickname `you`, so this word always means the client that receives the
+                // line.
                 Some((by @ "you", _)) => Self { kind: Kind::Private, by },
                 Some((by, "you")) if is_nickname(by) => Self { kind: Kind::Private, by },
                 _ => other,

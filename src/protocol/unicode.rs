@@ -1,16 +1,16 @@
 //! Unicode: four properties of characters that `std` does not have. A character may be a combining mark, be
 //! invisible, never occur in composed text, or take two columns of a terminal.
 //!
-//! Nicknames need the first three of these properties, and cleaning needs the second one. The client needs the
-//! first and the last one to count columns, since most marks take no column of their own. `std` has the other
-//! properties that this project needs: letters, digits, and upper and lower case.
+//! Nicknames need the first three of these properties, and cleaning needs the second property. The client needs
+//! the first and the last property to count columns, since most marks take no column of their own. `std` has the
+//! other properties that this project needs: letters, digits, and upper and lower case.
 //!
 //! Source: the Unicode Character Database, version 18.0. A program made the tables from the properties
 //! `General_Category`, `Canonical_Combining_Class`, `Decomposition_Mapping` and `Default_Ignorable_Code_Point`,
 //! and compared the tables with these properties for every code point. The widths come from `EastAsianWidth.txt`.
 //! `std` may have an older version of Unicode. A letter that `std` does not know is not a letter here.
 
-/// A range of code points: the first one and the last one.
+/// A range of code points: its first and its last code point.
 type Range = (u32, u32);
 
 /// Returns whether a character is a visible combining mark that takes no column (general category Mn
@@ -59,7 +59,8 @@ pub fn is_replaced_by_composition(c: char) -> bool {
 }
 
 /// Returns whether two characters may be another spelling of one character: for example, `e` and U+0301 are
-/// another spelling of `é`. The second character follows the first, or there are only marks between them.
+/// another spelling of `é`. The second character directly follows the first, or only marks are between the two
+/// characters.
 ///
 /// Returns `true` for all pairs that Normalization Form C composes into one character. To keep the table short,
 /// it also returns `true` for other pairs: for a Latin, Greek or Cyrillic letter and any mark from U+0300 to
