@@ -72,8 +72,7 @@ pub enum Request<O> {
 
 /// Returns the arguments after the program's name.
 ///
-/// If an argument is not valid UTF-8, U+FFFD replaces the invalid bytes. With `std::env::args`, this program
-/// would panic.
+/// If an argument is not valid UTF-8, U+FFFD replaces the invalid bytes. `std::env::args` would panic instead.
 pub fn command_line() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
 }

@@ -1,13 +1,14 @@
 //! The system calls that the programs need, but that `std` does not offer. All `unsafe` code is here.
 //!
-//! The modules here are the interface. They document what each call does on every system, and contain the
-//! tests. The calls themselves are in two private modules: `unix` (Linux, Android, macOS, FreeBSD) and
-//! `windows`. Only one of the two is compiled. Each call is declared against a library that `std` links anyway,
-//! and is wrapped in a signature that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are
-//! declared by hand with the system's own headers.
+//! The modules here are the interface. They document what each call does on every system, and contain the tests.
+//! The calls themselves are in two private modules: `unix` (Linux, Android, macOS, FreeBSD) and `windows`. Only
+//! one of the two is compiled. Each call is declared against a library that `std` links anyway, and is wrapped in
+//! a safe function that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand
+//! with the system's own headers.
 //!
 //! On Linux and FreeBSD, `send` has a flag that makes it return without waiting. macOS and Windows need another
-//! method. With `RUSTFLAGS="--cfg portable"`, Linux also uses the other method, so that it can be tested there.
+//! method. With `RUSTFLAGS="--cfg portable"`, Linux also uses the other method, so that this method can be tested
+//! on Linux.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Opens a FIFO for reading, and creates it if it does not exist. Only its owner may use it.
+/// Opens a FIFO for reading, and creates the FIFO if it does not exist. Only the owner of the FIFO may use it.
 ///
 /// The FIFO is also opened for writing. So the stream does not end when the last writer closes the FIFO: the
 /// reader waits for the next writer.

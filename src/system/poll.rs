@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::os::poll::{Polled, wait};
 
-/// Waits for many sockets at once. The array that the call needs is kept for the next call.
+/// Waits for many sockets at once. The array that `poll` needs is kept for the next call of [`Poll::writable`].
 #[derive(Debug, Default)]
 pub struct Poll {
     polled: Vec<Polled>,
@@ -14,7 +14,8 @@ pub struct Poll {
 
 impl Poll {
     /// Blocks until one of `sockets` is writable or has ended, until `timeout` has passed, or until a signal was
-    /// handled. Returns whether each socket is writable or has ended, in the order of `sockets`.
+    /// handled. Returns one answer for each socket, in the order of `sockets`: whether the socket is writable or
+    /// has ended.
     pub fn writable<'a, 's>(
         &'a mut self,
         sockets: impl Iterator<Item = &'s TcpStream>,

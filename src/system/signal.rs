@@ -20,7 +20,7 @@ pub const STOP: u8 = b'\n';
 /// The byte that the handler of SIGHUP writes. Windows has no such signal.
 pub const HANG_UP: u8 = b'h';
 
-/// A second request to stop counts only if it arrives more than this time after the first.
+/// A second request to stop counts only if it arrives more than this time after the first request.
 const MEANT_AFTER: Duration = Duration::from_secs(1);
 
 /// `SET` is the time at which the handlers were set. `FIRST` is the number of nanoseconds from that time to the
@@ -28,12 +28,13 @@ const MEANT_AFTER: Duration = Duration::from_secs(1);
 static SET: OnceLock<Instant> = OnceLock::new();
 static FIRST: AtomicU64 = AtomicU64::new(0);
 
-/// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP write [`HANG_UP`]. The process then continues.
+/// Makes SIGINT and SIGTERM write [`STOP`] to `pipe`, and SIGHUP write [`HANG_UP`]. These signals do not end the
+/// process by themselves.
 ///
-/// A SIGINT or SIGTERM more than a second after the first one ends the process at once. Service managers and
-/// `timeout` send the signal both to the process and to its group. So a second signal within one second does
-/// not count. SIGHUP never ends the process at once: when a terminal is closed, both the system and the shell
-/// send SIGHUP.
+/// But if a second SIGINT or SIGTERM arrives more than one second after the first, it ends the process at once.
+/// Service managers and `timeout` send the signal both to the process and to its group. So a second signal within
+/// one second does not count. SIGHUP never ends the process at once: when a terminal is closed, both the system
+/// and the shell send SIGHUP.
 ///
 /// If SIGHUP was ignored when the program started (`nohup`), it stays ignored. SIGTTIN is ignored. So if a
 /// background process reads the terminal, the read fails, and the process is not suspended. Source:

@@ -41,11 +41,11 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
     Err(last_error)
 }
 
-/// Sets how many connections may wait to be accepted. `std` sets 128, which is too few when many clients
-/// connect at once.
+/// Sets the backlog: the maximum number of connections that wait to be accepted. `std` sets it to 128, which is
+/// too low when many clients connect at once.
 ///
-/// The system lowers the number to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Does nothing on
-/// Windows, where the backlog of a socket cannot be changed.
+/// The system lowers a higher number to its own limit (`net.core.somaxconn`). Source: `listen(2)`. Does nothing
+/// on Windows, where the backlog of a socket cannot be changed.
 ///
 /// # Errors
 ///
@@ -68,7 +68,7 @@ pub fn wait_for_connection(
 }
 
 /// Blocks until a connection waits to be accepted by one of `listeners`, until there is something to read in
-/// `wake`, or until `timeout` is over. Returns whether `wake` ended the wait.
+/// `wake`, or until `timeout` has expired. Returns whether `wake` ended the wait.
 ///
 /// Another thread can end this wait with a byte in the pipe. To end a wait in `accept`, the other thread would
 /// have to connect to the listener, and a connection needs a free descriptor. Source: `poll(2)`. On Windows,
@@ -86,7 +86,7 @@ pub fn wait_for_connections(
     os::wait_for_connections(listeners, wake, timeout)
 }
 
-/// Sends as many bytes as the socket's buffer accepts, without waiting. Returns how many bytes it accepted.
+/// Sends as many bytes as the socket's buffer accepts, without waiting. Returns the number of accepted bytes.
 ///
 /// `MSG_DONTWAIT` affects only this call: the socket stays blocking for the thread that reads from it. Windows
 /// has no such flag, and on macOS the flag does not work. On these systems the socket is non-blocking during
@@ -113,12 +113,12 @@ pub fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result
 /// Reads as `Read::read` does. A signal does not make the read fail, and neither does a call of [`send_now`] in
 /// another thread. Returns 0 at the end of the stream, and after the connection was [shut down](shut_down).
 ///
-/// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read timeout is
-/// over.
+/// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read timeout
+/// expires.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the read timeout is over. The system may report this slightly too early, so the caller
+/// `WouldBlock` if the read timeout has expired. The system may report this slightly too early, so the caller
 /// must check the clock. Any other error means that the connection is broken.
 pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
@@ -151,7 +151,7 @@ pub fn shut_down(stream: &TcpStream, how: Shutdown) -> io::Result<()> {
 
 /// Returns whether the connection has ended in both directions: it was reset, or timed out. Never blocks.
 ///
-/// A peer that has only shut down its own sending may still read, and is not gone. Even after the connection has
+/// A peer that has only shut down its own sending can still read, and is not gone. Even after the connection has
 /// ended, bytes that the peer sent before can still be read. Source: `poll(2)`, `POLLHUP`.
 pub fn is_gone(stream: &TcpStream) -> bool {
     // On most systems, `poll` reports errors and hang-ups even if it is asked for no event. On macOS, it must be
@@ -160,9 +160,9 @@ pub fn is_gone(stream: &TcpStream) -> bool {
     wait(&mut polled, Some(Duration::ZERO)).is_ok() && polled[0].is_over()
 }
 
-/// Limits how many unsent bytes the system keeps for a socket, for example when its peer does not read. Bytes
-/// that are sent and not yet acknowledged do not count, so a fast peer is not slowed down. Source: `tcp(7)`,
-/// `TCP_NOTSENT_LOWAT`. Does nothing on FreeBSD and Windows.
+/// Limits the number of unsent bytes that the system keeps for a socket, for example when the peer does not read.
+/// Bytes that are sent and not yet acknowledged do not count, so a fast peer is not slowed down. Source:
+/// `tcp(7)`, `TCP_NOTSENT_LOWAT`. Does nothing on FreeBSD and Windows.
 ///
 /// # Errors
 ///
@@ -182,19 +182,19 @@ pub fn keep_urgent_data_in_line(stream: &TcpStream) -> io::Result<()> {
     set(stream, SOL_SOCKET, SO_OOBINLINE, 1)
 }
 
-/// How the system finds out that a peer has vanished.
+/// The settings with which the system detects that a peer has vanished.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadPeer {
-    /// How long a peer must be silent before the system probes the connection (`TCP_KEEPIDLE`).
+    /// The time for which a peer must be silent before the system probes the connection (`TCP_KEEPIDLE`).
     pub idle: Duration,
     /// The time from one probe to the next (`TCP_KEEPINTVL`).
     pub interval: Duration,
     /// The number of unanswered probes after which the system ends the connection (`TCP_KEEPCNT`).
     pub probes: u32,
-    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). The system sends no probes
-    /// while there is such data. On Linux this limit also applies to a peer that accepts no data (a zero
-    /// window). FreeBSD has no such option, and ends the connection by itself after some minutes. Zero means
-    /// the system's own limit.
+    /// The maximum time for which sent data stays unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482). The system sends
+    /// no probes while there is unacknowledged data. On Linux this limit also applies to a peer that accepts no
+    /// data (a zero window). FreeBSD has no such option, and ends the connection by itself after some minutes.
+    /// Zero means the system's own limit.
     pub unacknowledged: Duration,
 }
 
@@ -216,8 +216,8 @@ pub fn detect_dead_peer(stream: &TcpStream, after: DeadPeer) -> io::Result<()> {
     limit_unacknowledged(stream, after.unacknowledged)
 }
 
-/// Changes how long sent data may stay [unacknowledged](DeadPeer::unacknowledged). The limit also applies after
-/// the socket is closed. When the time is over, the system discards the bytes that the peer has not
+/// Changes the maximum time for which sent data stays [unacknowledged](DeadPeer::unacknowledged). The limit also
+/// applies after the socket is closed. After this time, the system discards the bytes that the peer has not
 /// acknowledged.
 ///
 /// # Errors
@@ -258,7 +258,7 @@ mod tests {
         (listener.accept().unwrap().0, peer)
     }
 
-    /// Checks the condition again and again until it holds. Panics after a minute.
+    /// Checks the condition again and again until it is true. Panics after a minute.
     fn wait_until(is_so: impl Fn() -> bool) {
         let start = Instant::now();
         while !is_so() {

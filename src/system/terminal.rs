@@ -6,9 +6,9 @@
 //! handler and a panic hook can also read them.
 //!
 //! In raw mode each key can be read at once, as bytes, and no key causes a signal: Ctrl-C is read as the byte
-//! `0x03`. Other programs can still send signals. If a signal ends the process, its handler first restores the
-//! terminal. If the screen must be drawn again after a signal, its handler wakes the thread in [`Input::wait`].
-//! Other threads call [`wake`] for this.
+//! `0x03`. Other programs can still send signals. The handler of a signal that ends the process first restores
+//! the terminal. The handler of a signal after which the screen must be drawn again wakes the thread in
+//! [`Input::wait`]. Other threads call [`wake`] to wake that thread.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ const BRACKET_PASTES: &[u8] = b"\x1b[?2004h";
 /// switched wrapping off.
 const RESTORE_MODES: &[u8] = b"\x1b[?7h\x1b[?2004l";
 
-/// The number of columns that is assumed if the terminal does not report it.
+/// The number of columns that is assumed if the terminal does not report its width.
 const USUAL_COLUMNS: usize = 80;
 
 /// Whether the terminal must be restored.
@@ -64,8 +64,8 @@ pub fn open() -> io::Result<(Input, Output)> {
 ///
 /// # Errors
 ///
-/// When standard input or output is not a terminal, or is a terminal without escape sequences. The caller can
-/// then use ordinary line input.
+/// Fails if standard input or output is not a terminal, or is a terminal without escape sequences. In this case,
+/// the caller can use ordinary line input.
 pub fn enter_raw_mode() -> io::Result<()> {
     os::prepare_raw_mode()?;
     let print = panic::take_hook();
@@ -85,7 +85,7 @@ pub fn raw_mode() {
     os::switch(true, BRACKET_PASTES);
 }
 
-/// Restores the terminal as it was before. May be called more than once.
+/// Restores the terminal to its state before raw mode. May be called more than once.
 pub fn restore() {
     if IS_CHANGED.swap(false, SeqCst) {
         os::switch(false, RESTORE_MODES);
@@ -125,8 +125,8 @@ pub fn suspend() {
     os::suspend();
 }
 
-/// Returns how many columns the terminal on standard output has, or 80 if the terminal does not report this.
-/// Source: `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
+/// Returns the number of columns of the terminal on standard output, or 80 if the terminal does not report this
+/// number. Source: `ioctl_tty(2)`, `TIOCGWINSZ`; `GetConsoleScreenBufferInfo`.
 pub fn columns() -> usize {
     os::columns().unwrap_or(USUAL_COLUMNS)
 }
@@ -137,8 +137,9 @@ pub fn time_of_day() -> String {
 }
 
 impl Input {
-    /// Blocks until there is input, if `wants_input` is set. The wait also ends when the given `socket` or
-    /// `output` is writable, after `timeout`, after a signal, and after a call of [`wake`]. Source: `poll(2)`.
+    /// Blocks until something happens. If `wants_input` is set, input ends the wait. The wait also ends when the
+    /// given `socket` or `output` is writable, after `timeout`, after a signal, and after a call of [`wake`].
+    /// Source: `poll(2)`.
     ///
     /// # Errors
     ///
@@ -153,8 +154,8 @@ impl Input {
         self.0.wait(wants_input, socket, output.map(|output| &output.0), timeout)
     }
 
-    /// Reads the input that is available. Returns how many bytes were read: `None` if there are none yet, and
-    /// `Some(0)` at the end of the input.
+    /// Reads the input that is available. Returns the number of bytes that were read: `None` if there is no input
+    /// yet, and `Some(0)` at the end of the input.
     ///
     /// A read from a terminal that is gone fails, and this counts as the end. Another program may have made the
     /// input non-blocking (`O_NONBLOCK`). A read that fails for this reason returns `None`.
@@ -168,7 +169,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor left, or the stream is closed.
+    /// Fails if the system has no descriptor left, or if the stream is closed.
     pub fn stdout() -> io::Result<Self> {
         os::Output::stdout().map(Self)
     }
@@ -182,8 +183,8 @@ impl Output {
         os::Output::stderr().map(Self)
     }
 
-    /// Writes as many bytes as the terminal accepts within the time `patience`. Returns how many bytes it
-    /// accepted.
+    /// Writes as many bytes as the terminal accepts within the time `patience`. Returns the number of accepted
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -193,7 +194,7 @@ impl Output {
     }
 }
 
-/// A write may block, and may write only a part of the bytes.
+/// A call of `write` may block, and may write only a part of the bytes.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)

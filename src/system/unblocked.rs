@@ -1,6 +1,6 @@
-//! Sending without waiting, for systems whose `send` has no flag for this. On macOS, a send with the flag
-//! `MSG_DONTWAIT` still waits for space. Windows has no such flag. With `--cfg portable`, Linux also uses this
-//! module.
+//! Sending without waiting, for systems whose `send` has no flag that makes this possible. On macOS, a send with
+//! the flag `MSG_DONTWAIT` still waits for space. Windows has no such flag. With `--cfg portable`, Linux also
+//! uses this module.
 //!
 //! The socket is non-blocking during the call. A thread that already blocks in `read` continues to block. If a
 //! thread begins to read during the call, the read fails with `WouldBlock`, and

@@ -55,8 +55,8 @@ pub(crate) fn send_slices_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io:
         control_bytes: 0,
         flags: 0,
     };
-    // SAFETY: an `IoSlice` is guaranteed to have the layout of `struct iovec`; the slices and what they point
-    // to are borrowed for the call, which only reads them.
+    // SAFETY: an `IoSlice` is guaranteed to have the layout of `struct iovec`. The slices and their bytes are
+    // borrowed for the call, which only reads them.
     let sent =
         unsafe { sendmsg(stream.as_raw_fd(), &raw const message, MSG_DONTWAIT | MSG_NOSIGNAL) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())

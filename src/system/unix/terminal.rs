@@ -1,7 +1,7 @@
 //! The terminal: `tcsetattr`, signals, and `poll` on the standard streams.
 //!
-//! A handler does little. Either it restores the terminal and lets the signal take its effect, or it writes a
-//! byte into a pipe. [`Input::wait`] waits for this pipe and for keys at the same time.
+//! A handler does little. It either restores the terminal and lets the signal take its effect, or writes a byte
+//! into a pipe. [`Input::wait`] waits for this pipe and for keys at the same time.
 
 use std::ffi::{c_char, c_int, c_ulong};
 use std::fs::File;
@@ -244,8 +244,8 @@ pub(crate) fn time_of_day() -> String {
     // half of this number, which has the same value.
     let seconds = now.as_secs().cast_signed();
     let (mut time, mut text) = (Opaque([0; 256]), [0_u8; 16]);
-    // SAFETY: the buffer is larger than any `struct tm`, and only passed on; nothing in this program changes
-    // the environment, which `tzset` reads; `text` has the length that is passed.
+    // SAFETY: the buffer is larger than any system's `struct tm`. `tzset` reads the environment, which nothing in
+    // this program changes. `text` has the length that is passed.
     let bytes = unsafe {
         tzset();
         localtime_r(&raw const seconds, &raw mut time);

@@ -12,7 +12,8 @@ use super::super::signal::{STOP, is_second_request};
 /// the system shuts down.
 const CTRL_CLOSE_EVENT: u32 = 2;
 
-/// How long the handler sleeps after the window is closed. The system ends the process before this time is over.
+/// The time for which the handler sleeps after the window is closed. The system ends the process before this time
+/// has passed.
 const LONGER: Duration = Duration::from_secs(10);
 
 /// A handler runs in a thread of its own, and may do what any thread may. The event counts as handled unless

@@ -40,7 +40,7 @@ const SOCKET_INTERVAL: Duration = Duration::from_millis(10);
 /// The number of bytes waiting for the screen thread at which the console counts as not writable.
 const MAX_UNDRAWN_BYTES: usize = 4096;
 
-/// How long the console may take to write the last text before it is restored.
+/// The maximum time for which the console may write the last text before its modes are restored.
 const LAST_TIME: Duration = Duration::from_millis(500);
 
 #[rustfmt::skip]
@@ -53,7 +53,8 @@ unsafe extern "system" {
 
 /// The data that the threads of this module share.
 struct Desk {
-    /// The typed bytes that [`Input::read`] has not returned yet, and whether the input has ended.
+    /// The typed bytes that [`Input::read`] has not returned yet. The next field says whether the input has
+    /// ended.
     typed: Vec<u8>,
     has_ended: bool,
     /// Whether another thread has called [`wake`].
@@ -75,7 +76,7 @@ static CHANGED: Condvar = Condvar::new();
 
 /// The modes that standard input and output had at the start, if they are consoles.
 static BEFORE: OnceLock<[Option<u32>; 2]> = OnceLock::new();
-/// Whether the console is in raw mode. In raw mode, only the screen thread writes to it.
+/// Whether the console is in raw mode. In raw mode, only the screen thread writes to the console.
 static IS_RAW: AtomicBool = AtomicBool::new(false);
 
 fn lock() -> MutexGuard<'static, Desk> {
