@@ -8,8 +8,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The number of ticks per second in which the file `stat` counts processor time: `USER_HZ`, which is 100 on every
-/// system that `std` supports.
+/// The number of ticks per second (`USER_HZ`), which is 100 on every system that `std` supports. The file `stat`
+/// counts processor time in ticks.
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// The resources of a process at one moment.

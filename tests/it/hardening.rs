@@ -1,7 +1,8 @@
 //! Attacks that need few resources, and the damage that they must not do to other clients.
 //!
 //! In an earlier version of the server, each of these attacks disconnected a client, used up all connections that the
-//! server accepts, or made the server lose messages. Attacks that need a heavy load, a long time or several addresses are in `load soak`, `load end` and `tests/addresses.sh`.
+//! server accepts, or made the server lose messages. Attacks that need a heavy load, a long time or several addresses
+//! are in `load soak`, `load end` and `tests/addresses.sh`.
 
 use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -107,7 +108,7 @@ fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
 fn private_text_that_was_taken_is_not_kept_although_somebody_is_further_behind() {
     let server = Server::with(&["--rate", "0", "--backlog", "8000000"]);
     let [mut talker, reader, mut pulse] = server.join_all(["talker", "reader", "pulse"]);
-    // The reader is behind now, so the server's log keeps everything that is sent to the room from here on.
+    // The reader is behind now, so the server keeps all text that is sent to the room from now on.
     assert!(tell_too_much(&mut talker, &reader, 500_000));
     // The text of all turns together is larger than the backlog. The text of one turn is much smaller.
     for turn in 0..18 {
@@ -142,7 +143,7 @@ fn private_text_for_a_client_that_reads_nothing_is_bounded() {
     let text = "y".repeat(1000);
     let (told, refused) =
         (format!("[you -> stalled] {text}"), replies::not_sent(replies::TOLD_TOO_MUCH));
-    // Continues until the system's buffers at both ends are full, and the server refuses to keep more.
+    // Continues until the system's buffers at both ends are full, and the server refuses to keep more text.
     let (mut said, mut taken) = (0, 0);
     while said == taken {
         talker.send_bytes(format!("/msg stalled {text}\n").repeat(100).as_bytes());

@@ -55,7 +55,7 @@ fn a_connection_that_breaks_leaves_with_the_reason() {
         alice.send("unread");
         carol.expect("alice: unread");
         bob.reset();
-        // The half line is not sent to anyone: without its end, it may not be what bob meant to say.
+        // The half line is not sent to anyone, because the whole line may have had another meaning.
         alice.expect("[SERVER] bob left the chat! (connection lost)");
         carol.expect("[SERVER] bob left the chat! (connection lost)");
     }

@@ -22,7 +22,7 @@ fn at_max_clients_a_newcomer_is_told_and_one_who_leaves_makes_room() {
     alice.expect("[SERVER] bob joined the chat!");
     unnamed.send("/quit");
     alice.expect("[SERVER] bob left the chat!");
-    // The place becomes free a moment after the notice.
+    // Bob's place becomes free a moment after the notice.
     let mut carol = poll_until("a free place", || {
         let mut carol = server.connect("carol");
         (carol.line() == replies::ENTER_NICKNAME).then_some(carol)

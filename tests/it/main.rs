@@ -2,7 +2,7 @@
 //!
 //! Every test starts a server of its own on a free port and connects to it with sockets. The tests contain the
 //! texts of the protocol exactly as they are on the wire. Texts that the protocol does not prescribe come from
-//! `chat::protocol::replies`, so that each is written in one place only. [`harness`] explains how tests wait.
+//! `chat::protocol::replies`, so that each text is written only once. [`harness`] explains how tests wait.
 //!
 //! If the machine lacks something that a test needs, such as `tmux` or `/dev/full`, the test is left out and
 //! prints a line that says so. With `CHAT_TESTS_COMPLETE=1` the test fails instead. Tests that take minutes or

@@ -320,7 +320,7 @@ fn a_banned_client_is_disconnected_and_refused_until_the_ban_is_lifted() {
     operated.server.log_until("is not banned any more");
     let _bob = operated.server.join("bob");
     assert_eq!(fs::read_to_string(&bans).unwrap(), "");
-    // A ban that cannot be written to the file still holds until the server ends.
+    // A ban that cannot be written to the file still applies until the server ends.
     fs::create_dir(directory.file("bans.new")).unwrap();
     operated.expect_answer("/ban 192.0.2.7", "192.0.2.7 is banned for good, until the server ends");
     operated.expect_answer("/bans", "[SERVER] 1 banned");

@@ -142,7 +142,7 @@ fn is_prompt((nickname, _typed): &(&str, &str)) -> bool {
     nickname.chars().all(char::is_alphanumeric)
 }
 
-/// Replaces the parts of a row that differ from run to run: a peer's port, how long a client has been connected,
+/// Replaces the parts of a row that differ from run to run: a peer's port, the time since a client connected,
 /// and the values of the statistics.
 fn without_what_changes(row: &str) -> String {
     if let Some(stats) = row.strip_prefix("[SERVER] stats ") {

@@ -144,7 +144,7 @@ fn the_end_of_the_standard_input_and_what_a_pipe_says_there_change_nothing() {
     server.program().end_input();
     alice.send("still here");
     bob.expect("alice: still here");
-    // While carol joins and leaves, the server has time to read the lines above. It still does not execute them.
+    // While carol joins and leaves, the server has time to read the lines above. It must not execute them.
     let mut carol = server.join("carol");
     carol.send("/quit");
     alice.expect_all(["[SERVER] carol joined the chat!", "[SERVER] carol left the chat!"]);

@@ -1,5 +1,5 @@
-//! Slow readers: they delay nobody, and they miss nothing while they stay within two limits. Beyond these limits they
-//! are disconnected.
+//! Slow readers: they delay nobody. They miss nothing while the backlog holds all that they have not read, and while
+//! they read something every ten seconds. Otherwise they are disconnected.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -71,7 +71,7 @@ fn a_reader_that_falls_off_the_end_of_the_backlog_is_too_slow() {
     let [mut talker, mut listener, slow] = server.join_all(["talker", "listener", "slow"]);
     let gone = AtomicBool::new(false);
     thread::scope(|scope| {
-        // This client reads a little from time to time. So it does not stall, but it is slower than the room.
+        // This client reads a little from time to time. So it does not stall, but it falls behind the room.
         scope.spawn(|| {
             let mut taken = vec![0; 32 << 10];
             while !gone.load(Ordering::Relaxed) {
@@ -81,7 +81,7 @@ fn a_reader_that_falls_off_the_end_of_the_backlog_is_too_slow() {
                 }
             }
         });
-        // The listener receives each piece before the next one is sent, so it is not slower than the room.
+        // The listener receives each piece before the next piece is sent, so it does not fall behind the room.
         let mut heard = Vec::new();
         while !heard.iter().any(|line| line == TOO_SLOW) {
             talker.send_bytes(&lines(100));

@@ -1,6 +1,6 @@
 //! The attacks. Each attack has one or more threads, which repeat the attack's round until the siege is over. The
 //! number of connections and the time of a round are bounded. A round also checks what the server promises even
-//! to an attacker: for example, that a refused client is told the reason.
+//! to an attacker: for example, that a refused client receives the reason.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -18,15 +18,15 @@ use crate::stranger::Stranger;
 /// The time for which an attacker floods a connection, waits, or sends single bytes in one round.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The pause between two turns of `murmur`. Its clients send as much as the server allows, and read little.
+/// The pause between two turns of `murmur`. Its attackers send as much as the server allows, and read little.
 const MURMUR_PAUSE: Duration = Duration::from_millis(40);
 
 /// The duration of one round of `murmur`. The round is long because the clients fall behind only when the
 /// system's buffers for them are full.
 const MURMUR_TIME: Duration = Duration::from_secs(30);
 
-/// The number of clients that send as much as the server allows, and then leave, in one round of `gush`. They
-/// send more than the system's buffers for a reader can store.
+/// The number of clients that send as much as the server allows, and then leave, in one round of `gush`.
+/// Together they send more text than the system's buffers for a reader can store.
 const GUSH_LEAVERS: usize = 120;
 /// The time after which no more of these clients are started in the round.
 const GUSH_TIME: Duration = Duration::from_secs(3);
@@ -196,8 +196,8 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Each client has a long name, has used up its rate limit, and reads nothing. Its input buffer in the server
-/// is full of lines. A server that delivered all buffered input before it exits would have to deliver all of
+/// Each client has a long name, has used up its rate limit, and reads nothing. The server's input buffer for
+/// the client is full of lines. A server that delivered all buffered input before it exits would have to deliver all of
 /// these lines. If `hoard` is the only attack, its clients use all connections that the server accepts.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
@@ -305,8 +305,8 @@ fn patient(field: &Field, _: &mut Random) -> Result<(), String> {
     Ok(())
 }
 
-/// Many clients send bursts of private messages to a client that reads only later. This client must receive
-/// all of these messages.
+/// Many clients send bursts of private messages to a client that reads only later. The recipient must receive
+/// all of the messages.
 fn whisper(field: &Field, _: &mut Random) -> Result<(), String> {
     const TIMES: usize = 190;
     let victim = field.nickname("whisper");

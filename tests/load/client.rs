@@ -74,7 +74,7 @@ pub(crate) struct Client {
     /// The start of a line whose end has not arrived yet.
     rest: Vec<u8>,
     pub(crate) phase: Phase,
-    /// The phase that the client entered when its talking ended.
+    /// The phase that followed [`Phase::Talking`].
     pub(crate) end: Phase,
     /// The number of joins that the client knows of: all members when it joined, including itself, and each
     /// join notice after that.
@@ -288,7 +288,7 @@ impl Client {
     }
 }
 
-/// Records how long each message took. Returns the number of messages.
+/// Records the time that each message took. Returns the number of messages.
 fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -> u64 {
     let now = run.epoch.elapsed();
     let mut messages = 0;
@@ -303,7 +303,7 @@ fn time(lines: &[u8], run: &Run, latencies: &mut Histogram, corrupt: &mut u64) -
     messages
 }
 
-/// Inspects each line, and records how long each message took. Returns the number of expected messages.
+/// Inspects each line, and records the time that each message took. Returns the number of expected messages.
 fn check(lines: &[u8], run: &Run, inspector: &mut Inspector, latencies: &mut Histogram) -> u64 {
     let now = run.stamp();
     let mut messages = 0;

@@ -19,8 +19,8 @@ use crate::run::{Role, Run};
 /// at most 64 KiB.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// The number of bytes per client that a round must read so that the thread does not sleep after it. The server
-/// continues to write during a sleep, so the next reads return more bytes.
+/// If a round reads fewer bytes per client than this, the thread sleeps after the round. The server continues to
+/// write during the sleep, so the next reads return more bytes.
 const LITTLE_BYTES: usize = 2048;
 
 /// The shortest sleep. The system makes each sleep about 50 µs longer.

@@ -96,7 +96,7 @@ impl Totals {
         compare(run.streams.len() as u64, client.notices);
         // If the closing line was sent, a client that has fallen silent has lost at least the closing line.
         compare(u64::from(client.end == Phase::Silent && closed), 0);
-        // The server may disconnect a stalled client. Then the client's messages are not compared.
+        // The server may disconnect a stalled client. In this case, the client's messages are not compared.
         if !matches!(client.tally, Tally::Lines(..)) && (client.role == Role::Member || !left) {
             compare(expected, client.received);
         }

@@ -10,8 +10,8 @@ use chat::system::socket::connect;
 
 use crate::siege::Field;
 
-/// The maximum time that a stranger waits in a single call. This is much longer than the times that the
-/// server promises, because a busy machine must not count as a failure.
+/// The maximum time that a stranger waits in a single call. This is much longer than the server may take
+/// according to its promises, because a busy machine must not count as a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The rate at which a patient reader reads, in bytes per second. The server must not disconnect a client
@@ -38,7 +38,7 @@ impl Stranger {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Connects and waits for the question for the nickname. Returns `None` if the server says that it is full.
+    /// Connects and waits for the prompt for a nickname. Returns `None` if the server replies that it is full.
     pub(crate) fn at_the_prompt(field: &Field) -> Result<Option<Self>, String> {
         let mut stranger = Self::connect(field)?;
         match stranger.line()?.as_str() {
@@ -119,8 +119,8 @@ impl Stranger {
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
-    /// Resets the connection. Closing a socket with unread data does this (RFC 2525, 2.17), so this function
-    /// first waits until there is unread data.
+    /// Resets the connection. Closing a socket with unread data makes the system send a reset (RFC 2525, 2.17).
+    /// So this function first waits until there is unread data, and then closes the socket.
     pub(crate) fn reset(self) {
         // If this fails, the connection has broken already.
         let _ = self.stream.get_ref().peek(&mut [0]);

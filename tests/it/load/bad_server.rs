@@ -114,7 +114,7 @@ fn serve(misdeed: Misdeed, stream: &TcpStream, room: &Mutex<Vec<Member>>) {
         }
     }
     room.lock().unwrap().retain(|member| member.nickname != nickname);
-    // Other threads may still have a copy of the descriptor, so dropping this one might not close the connection.
+    // Other threads may still have a copy of the descriptor, so closing only this copy might not end the connection.
     let _ = stream.shutdown(Shutdown::Both);
 }
 

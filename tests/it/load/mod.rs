@@ -240,7 +240,7 @@ fn a_siege_finds_a_lost_message_and_a_cut_connection() {
 
 #[test]
 fn a_promise_that_an_attacker_finds_broken_is_told() {
-    // This server does not send the last line that a client must get.
+    // When a client leaves, this server does not send it a goodbye. The attack `churn` expects a goodbye.
     let server = BadServer::start(Misdeed::Tear);
     let port = server.port();
     let finished = load(&format!("soak 1 --clients 20 --attack churn --port {port}"));

@@ -197,8 +197,8 @@ fn only_the_server_that_has_missed_entries_disconnects_its_clients() {
     engine.suffer(Fault::NoCheckpoint);
     wave();
     two.signal("CONT");
-    // The server has found the gap. It cannot learn which server is right while the engine withholds the checkpoint.
-    // Meanwhile the server must still send its next beat.
+    // The stopped server has found the gap. While the engine withholds the checkpoint, that server cannot learn which
+    // server is right. Meanwhile it must still send its next beat.
     let is_of_it = |(_, fields): &Entry| fields[1].starts_with(&run);
     poll_until("a beat of the server", || engine.log().into_iter().find(is_of_it));
     engine.suffer(Fault::Nothing);

@@ -1,4 +1,4 @@
-//! The screen: how long lines are broken into rows, and the row in which the user types.
+//! The screen: the rows into which a long line is broken, and the row in which the user types.
 
 use crate::harness::{FakeServer, Tmux, poll_until};
 

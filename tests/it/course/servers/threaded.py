@@ -1,4 +1,4 @@
-# A chat server of a dozen lines, such as a beginner writes: one thread per client. The program `check` tests this server.
+# A chat server of a dozen lines, such as a beginner writes, with one thread per client. `check` tests this server.
 import socket, sys, threading
 
 clients = {}

@@ -2,8 +2,8 @@
 //! killed. No message may be lost.
 //!
 //! These tests need an engine and take a long time. So each of them is left out, with a line that says so, unless
-//! `CHAT_ENGINE` is set. `tests/relay.sh` sets it. [`losses`] tests an engine that loses entries. [`failover`] tests an
-//! engine that is replaced by another. [`soak`] combines the faults at random.
+//! `CHAT_ENGINE` is set. `tests/relay.sh` sets this variable. [`losses`] tests an engine that loses entries.
+//! [`failover`] tests an engine that is replaced by another engine. [`soak`] combines the faults at random.
 
 mod failover;
 
