@@ -202,7 +202,7 @@ impl Peer {
         self.expect_end();
     }
 
-    /// Waits for the connection to end, either normally or by a reset, and discards the bytes before that.
+    /// Waits for the connection to end, either normally or by a reset. Discards all bytes that arrive before the end.
     #[track_caller]
     pub(crate) fn wait_for_any_end(&mut self) {
         let mut thrown_away = [0; READ_BYTES];

@@ -16,9 +16,9 @@
 //! depend on timing. If a program prints a line that is not in the text, the play fails.
 //!
 //! A terminal of a play is a shell whose keyboard and screen are pipes. The shell, or the program that runs in
-//! it, reads the typed lines, as at a real terminal. A thread reads the output of both until the last process
-//! has ended. A shell function named `cargo` replaces `cargo run`: it starts the example that `cargo test` has
-//! built, on the port of the play. When the terminal is dropped, all processes in it are killed.
+//! it, reads the typed lines, as at a real terminal. A thread reads all output until the last process has
+//! ended. A shell function named `cargo` replaces `cargo run`: it starts the example that `cargo test` has built,
+//! on the port of the play. When the terminal is dropped, all processes in it are killed.
 
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
@@ -213,7 +213,7 @@ impl Terminal {
         self.skips = true;
     }
 
-    /// Waits for the next line, and checks that it is the expected one.
+    /// Waits for the expected line. No other line may be printed first, unless the play skips lines here.
     fn expect(&mut self, is_expected: impl Fn(&str) -> bool) -> Result<(), String> {
         let deadline = Instant::now() + DEADLINE;
         loop {

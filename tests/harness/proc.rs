@@ -41,7 +41,7 @@ impl Sample {
         (sample.resident_kib, sample.peak_kib) = memory_of(pid)?;
         sample.descriptors = fs::read_dir(directory.join("fd"))?.count();
         for task in fs::read_dir(directory.join("task"))? {
-            // The file is missing if the thread has ended since the listing. Such a thread counts as zero.
+            // The file is missing if the thread has ended since the directory was listed. Then its time counts as zero.
             let schedstat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
             sample.live_seconds += number::<f64>(&schedstat).unwrap_or(0.0) / 1e9;
             sample.threads += 1;

@@ -288,7 +288,7 @@ fn next(lines: &Lines, name: &str) -> Option<String> {
     }
 }
 
-/// Starts the thread that reads the lines of a stream. The thread ends with the stream. If the returned receiver
+/// Starts the thread that reads the lines of a stream. The thread ends when the stream ends. If the returned receiver
 /// has been dropped, the thread ends at the next line, and closes the pipe. If `stream` is `None`, there are no
 /// lines.
 fn read_lines<R: Read + Send + 'static>(

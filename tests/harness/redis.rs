@@ -19,7 +19,7 @@ fn program() -> String {
     std::env::var("CHAT_ENGINE").unwrap_or("redis-server".to_owned())
 }
 
-/// Prints that a test is left out. Unlike [`super::leave_out`], this does not make the test fail if
+/// Prints that a test is left out. Unlike [`super::leave_out`], this function does not make the test fail if
 /// `CHAT_TESTS_COMPLETE` is set, because an engine cannot be installed on every machine.
 fn left_out(why: &str) {
     let thread = thread::current();

@@ -36,7 +36,7 @@ fn no_more_than_a_hundred_lines_are_under_way_unconfirmed() {
     client.send_text(&(numbered(1..=240).join("\n") + "\n"));
     client.end_input();
     assert_eq!(read_to_ping(&mut peer, "/ping client-100"), numbered(1..=100));
-    // When the client has printed the marker, it has had time to send more lines. But it must wait for a pong.
+    // When the client has printed the marker, it has had time to send more lines. But the client must wait for a pong.
     peer.send("alice: marker");
     client.lines_until("alice: marker");
     assert!(!has_received(&peer), "the client has sent more than a hundred lines");
@@ -175,8 +175,8 @@ fn streams_that_another_program_left_nonblocking_are_waited_for() {
     let server = Server::with(&["--rate", "0"]);
     let mut alice = server.join("alice");
     let port = server.port();
-    // Perl makes its end of each pipe nonblocking. The client inherits the same two ends, so they are nonblocking for
-    // the client too.
+    // Perl makes its standard input and its standard output nonblocking. The client inherits both streams, so they are
+    // nonblocking for the client too.
     if Command::new("perl").arg("-v").output().is_err() {
         leave_out("there is no perl");
         return;

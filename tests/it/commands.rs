@@ -134,7 +134,7 @@ fn a_client_can_change_the_case_of_its_nickname() {
     alice.send("/nick Alice");
     alice.expect("[SERVER] alice is now known as Alice");
     bob.expect("[SERVER] alice is now known as Alice");
-    // If the new name is the same as the old one, nobody else is notified.
+    // If the new name is the same as the old name, nobody else is notified.
     alice.send("/nick Alice");
     alice.expect("[SERVER] You are Alice already.");
     bob.send("/nick ALICE");

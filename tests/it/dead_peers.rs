@@ -12,8 +12,8 @@ fn every_connection_is_asked_whether_its_peer_is_there() {
     let mut unnamed = server.connect("unnamed");
     unnamed.expect(replies::ENTER_NICKNAME);
     for peer in [&alice, &unnamed] {
-        // `/proc` shows only one timer of a connection. Once the peer has acknowledged everything, this is the
-        // keep-alive timer.
+        // `/proc` shows only one timer of a connection. Once the peer has acknowledged everything, `/proc`
+        // shows the keep-alive timer.
         let due = poll_until("a keep-alive timer", || {
             proc::socket(server.address(), peer.address())?.keepalive
         });

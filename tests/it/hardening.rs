@@ -15,7 +15,7 @@ use chat::protocol::replies;
 use crate::harness::proc;
 use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 
-/// Returns an address of this machine other than a loopback address. Packets to it do not leave the machine. If there
+/// Returns an address of this machine other than a loopback address. Packets to this address do not leave the machine. If there
 /// is no such address, prints that the test is left out.
 pub(crate) fn own_address() -> Option<IpAddr> {
     // Connecting a UDP socket sends no packet. The system only chooses the route, and with it the socket's own address.
@@ -94,7 +94,7 @@ fn tell_too_much(talker: &mut Peer, reader: &Peer, kept: u64) -> bool {
         // More calls could take ten seconds, and the server would then disconnect the reader as too slow.
         talker.send_bytes(format!("/msg {name} {text}\n").repeat(400).as_bytes());
         let answers = std::iter::repeat_with(|| talker.line());
-        // On a slow machine, the server may disconnect clients as too slow. The notices about that are skipped.
+        // On a slow machine, the server may disconnect clients as too slow. The notices of these leaves are skipped.
         let answers = answers.filter(|line| !line.ends_with(" left the chat! (too slow)"));
         if answers.take(400).filter(|line| *line == told).count() < 400 {
             return false;
@@ -192,7 +192,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     talker.send("/me is done");
     talker.expect("* talker is done");
     let before = server.usage().peak_kib;
-    // The server is stopped while the newcomers connect. So it lets all of them in at once when it continues.
+    // The server is stopped while the newcomers connect. When the server continues, it lets all of them in at once.
     server.signal("STOP");
     let mut newcomers: Vec<Peer> = Vec::new();
     for n in 0..60 {
@@ -206,7 +206,7 @@ fn a_long_history_is_bounded_and_kept_once_however_many_join() {
     }
     let grown = server.usage().peak_kib - before;
     assert!(grown < 20 << 10, "{grown} KiB more for 60 newcomers");
-    // A newcomer gets at most 256 KiB of history, even if that is less than the configured number of lines.
+    // A newcomer gets at most 256 KiB of history, even if the configured number of lines takes up more.
     for newcomer in &mut newcomers {
         newcomer.lines_until("[SERVER] Connected to the server!");
         newcomer.line();
@@ -355,7 +355,7 @@ fn send_buffers_shrink_as_the_number_of_clients_grows() {
         let far_end = peer.stream().peer_addr().unwrap();
         proc::socket(far_end, peer.address()).unwrap().unacknowledged
     };
-    // While there are few clients, the system keeps about one mebibyte for each.
+    // While there are few clients, the system keeps about one mebibyte for each client.
     Server::leave_behind(&mut talker, &mut listener, &alone);
     assert!((900 << 10..1400 << 10).contains(&kept(&alone)), "{} bytes", kept(&alone));
     let early = server.join("early");

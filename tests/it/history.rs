@@ -26,7 +26,7 @@ fn a_newcomer_gets_the_last_twenty_messages_and_actions_and_nothing_else() {
     bob.expect("alice: zero");
     let mut carol = server.join("carol");
     carol.expect_all(["[SERVER] Last messages: 1", "alice: zero"]);
-    // The history keeps only messages and actions that go to everyone. The following lines are neither.
+    // The history keeps only messages and actions that go to everyone. It keeps none of the following lines.
     alice.send_bytes(b"/msg bob psst\n/who\n/nope\n/nick al\n/nick alice\n\xff\n\n");
     alice.lines_until("[SERVER] Not sent: That line is not valid UTF-8.");
     carol.send("/quit");

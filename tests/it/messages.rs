@@ -14,7 +14,7 @@ fn a_message_goes_to_everyone_but_its_sender() {
     bob.expect("alice: hello");
     bob.send("hi alice");
     carol.expect_all(["alice: hello", "bob: hi alice"]);
-    // This is the first line for alice, so her own message was not sent back to her.
+    // This is the first line that alice receives, so her own message was not sent back to her.
     alice.expect("bob: hi alice");
     // Alice's "bye" is the next line for bob, so his own message was not sent back to him either.
     alice.send("bye");

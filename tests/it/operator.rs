@@ -144,8 +144,8 @@ fn deliveries_and_bytes_are_what_people_were_sent() {
 fn a_client_that_is_behind_is_named_with_what_is_kept_for_it() {
     let mut server = Server::with(&["--rate", "0"]);
     let [mut talker, mut listener] = server.join_all(["talker", "listener"]);
-    // On a busy machine, the server can disconnect the client as too slow before it logs the statistics. Then the test
-    // tries again with another client.
+    // On a busy machine, the server can disconnect the client as too slow before it logs the statistics. In that case,
+    // the test tries again with another client.
     let mut number = 0;
     poll_until("a client that is behind", || {
         number += 1;

@@ -7,7 +7,7 @@ use chat::protocol::replies;
 
 use crate::harness::Server;
 
-/// The number of lines that a client may send at once before the rate limits the client.
+/// The number of lines that a client may send at once before the rate limit applies.
 const BURST: u32 = 200;
 
 #[test]

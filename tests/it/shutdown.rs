@@ -22,7 +22,7 @@ fn each_signal_that_asks_for_it_ends_the_server_in_order() {
         let mut unnamed = server.connect("unnamed");
         unnamed.expect("[SERVER] Enter your nickname:");
         server.signal(signal);
-        // The farewell is the next line for each client. So no client gets notices that the others leave.
+        // The farewell is the next line for each client. So no client is notified that the others leave.
         for mut peer in peers.into_iter().chain([unnamed]) {
             peer.expect(FAREWELL);
             peer.expect_end();

@@ -162,7 +162,7 @@ fn a_flood_that_is_too_fast_for_most_is_slowed_and_nobody_is_let_go() {
     let times = 12_000;
     let expected = format!("talker: {line}\n").repeat(times);
     thread::scope(|scope| {
-        // One thread reads for all three clients, in turn. With three threads, one of them could fall far behind the
+        // One thread reads for all three clients, in turn. With three threads, one thread could fall far behind the
         // others on a busy machine, and its client would really be too slow.
         scope.spawn(|| {
             let mut left = expected.as_bytes();

@@ -28,7 +28,7 @@ const MURMUR_TIME: Duration = Duration::from_secs(30);
 /// The number of clients that send as much as the server allows, and then leave, in one round of `gush`.
 /// Together they send more text than the system's buffers for a reader can store.
 const GUSH_LEAVERS: usize = 120;
-/// The time after which no more of these clients are started in the round.
+/// The time after which a round of `gush` starts no further clients.
 const GUSH_TIME: Duration = Duration::from_secs(3);
 /// The pause after a round of `gush`. The pause limits the rate of the attack, because the server has no rate
 /// limit for loopback addresses as a whole.
@@ -197,8 +197,8 @@ fn reset(field: &Field, _: &mut Random) -> Result<(), String> {
 }
 
 /// Each client has a long name, has used up its rate limit, and reads nothing. The server's input buffer for
-/// the client is full of lines. A server that delivered all buffered input before it exits would have to deliver all of
-/// these lines. If `hoard` is the only attack, its clients use all connections that the server accepts.
+/// the client is full of lines. A server that delivered all buffered input before it exits would have to deliver
+/// all of these lines. If `hoard` is the only attack, its clients use all connections that the server accepts.
 fn hoard(field: &Field, _: &mut Random) -> Result<(), String> {
     let count = if field.has_one_attack() { usize::MAX } else { 20 };
     let lines = [&b"\n".repeat(198)[..], &b"a\n".repeat(3000)].concat();
@@ -224,8 +224,8 @@ fn murmur(field: &Field, _: &mut Random) -> Result<(), String> {
         let Some(stranger) = Stranger::join_as(field, &name)? else { break };
         let stream = stranger.stream.into_inner();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        // One line has the maximum length. The other line reaches the maximum length when the server cleans
-        // it.
+        // One line has the maximum length. The other line reaches the maximum length when the server replaces
+        // its control characters.
         let texts = ["y".repeat(970), "\x1b".repeat(323)];
         strangers.push((stream, texts.map(|text| format!("/msg {name} {text}\n")).concat()));
     }
@@ -252,7 +252,8 @@ fn gush(field: &Field, random: &mut Random) -> Result<(), String> {
     for _ in 0..GUSH_LEAVERS {
         let mut leaver = Stranger::connect(field)?;
         let name = field.nickname("gush");
-        // Either one line that reaches the maximum length when the server cleans it, or many short lines.
+        // The lines are either many short lines, or one line of control characters. That line reaches the maximum
+        // length when the server replaces these characters.
         let (line, times) = match random.below(4) {
             0 => ("\x1b".repeat(341), 1),
             _ => ("m".repeat(90), 198),

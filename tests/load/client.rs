@@ -2,7 +2,7 @@
 //!
 //! A client never waits for input: a reader thread calls [`Client::read`] again and again. `protocol::framing` is
 //! not used here, because it would examine every byte. To count messages, it is enough to find the last line end
-//! of each read, and to count the marks.
+//! in the bytes of each read, and to count the marks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The average number of reads between two pauses, for a client that pauses.
 const READS_A_PAUSE: usize = 64;
-/// The upper limit for a pause, in milliseconds. During a pause more bytes arrive than fit into the socket
+/// The upper limit for a pause, in milliseconds. During a pause, more bytes arrive than fit into the socket
 /// buffers, so the server has to keep the rest. A server waits much longer before it disconnects a client
 /// that does not read.
 const MAX_PAUSE_MILLIS: usize = 400;
@@ -76,8 +76,8 @@ pub(crate) struct Client {
     pub(crate) phase: Phase,
     /// The phase that followed [`Phase::Talking`].
     pub(crate) end: Phase,
-    /// The number of joins that the client knows of: all members when it joined, including itself, and each
-    /// join notice after that.
+    /// The number of members when the client joined, including itself, plus the number of join notices since
+    /// then.
     pub(crate) notices: u64,
     pub(crate) received: u64,
     pub(crate) tally: Tally,
@@ -100,7 +100,7 @@ impl Client {
         let log_in = || {
             let mut stream = connect(run.address, CONNECT_TIMEOUT)?;
             stream.set_nonblocking(true)?;
-            // The server sends a question first, but the client need not wait for it.
+            // The server first sends a prompt, but the client need not wait for the prompt.
             stream.write_all(format!("{nickname}\n").as_bytes())?;
             Ok(Arc::new(stream))
         };

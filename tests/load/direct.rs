@@ -47,7 +47,7 @@ pub(crate) enum Failure {
 ///
 /// Fails if the run does not reach its end. Lost or wrong lines are not errors: they are in the report.
 pub(crate) fn measure(options: &Options) -> Result<Report, Failure> {
-    // If the limit cannot be raised, a later connection fails with an error message.
+    // If the limit on descriptors cannot be raised, a later connection fails with an error message.
     let _ = descriptor::raise_limit();
     let mut options = options.clone();
     let mut server = None;

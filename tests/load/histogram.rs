@@ -34,7 +34,7 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// Returns the duration that `share` of a thousand values do not exceed.
+    /// Returns the duration that `share` of every thousand values do not exceed.
     pub(crate) fn per_mille(&self, share: u64) -> Duration {
         let rank = (self.total * share).div_ceil(1000);
         let mut seen = 0;

@@ -44,8 +44,8 @@ const LETTERS: [u8; 2 * MAX_MESSAGE_BYTES] = {
 /// The parameters of the texts of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Texts {
-    /// The run's number. It distinguishes the texts of this run from those of an earlier run, which may still be
-    /// in the server's history.
+    /// The run's number. It distinguishes the texts of this run from the texts of an earlier run, which may
+    /// still be in the server's history.
     pub(crate) run: u32,
     /// The number of clients that send. The senders are the clients whose numbers are below this.
     pub(crate) senders: u32,

@@ -1,8 +1,9 @@
 //! For comparison with the real server: a chat server with a similar structure, written in the obvious way.
 //!
-//! Like the real server, it has one thread for each client and a registry behind a mutex. But it reads each line
-//! separately. It writes the line to each client separately, and holds the registry's lock meanwhile. It implements
-//! only the part of the line protocol that the measuring tool needs. So the same commands measure both servers:
+//! Like the real server, it has one thread for each client and a registry behind a mutex. But it handles one
+//! line at a time. It writes the line to one client after another, and holds the registry's lock meanwhile. It
+//! implements only the part of the line protocol that the measuring tool needs. So the same commands measure both
+//! servers:
 //!
 //! ```sh
 //! cargo run --release --example naive_server -- 5556 &

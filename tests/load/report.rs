@@ -30,7 +30,7 @@ pub(crate) struct Findings {
     pub(crate) began: Option<Instant>,
     /// The moment when the closing line was sent.
     pub(crate) closing: Option<Instant>,
-    /// The greatest delay of a message.
+    /// The greatest delay with which a message was sent.
     pub(crate) late: Duration,
     pub(crate) siege: Option<siege::Outcome>,
 }
@@ -144,7 +144,7 @@ impl Totals {
     /// Adds the figures about the resources of the server and of this process.
     fn usage(&self, run: &Run, samples: &[[Option<Sample>; 2]; 3], figures: &mut Figures) {
         let [[alone, own_alone], [full, own_full], [after, own_after]] = *samples;
-        // If nobody talks, as in a storm, the joins are measured.
+        // If nobody talks, as in the scenario `storm`, the joins are measured.
         let talks = self.expected > 0;
         let (before, own_before) = if talks { (full, own_full) } else { (alone, own_alone) };
         if let (Some(alone), Some(before), Some(full), Some(after)) = (alone, before, full, after) {

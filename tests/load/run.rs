@@ -58,8 +58,8 @@ pub(crate) struct Run {
     /// Whether the senders must stop. They stop after the current turn of all senders, and store in
     /// `messages` the number of messages that each sender has sent.
     pub(crate) quiet: AtomicBool,
-    /// Whether the members have received everything. Once they have, the stalled clients read, and no more
-    /// visitors join.
+    /// Whether the members have received everything. After that, the stalled clients read, and no more visitors
+    /// join.
     pub(crate) over: AtomicBool,
     /// Whether all threads of the run must end.
     pub(crate) closed: AtomicBool,
@@ -110,7 +110,7 @@ impl Run {
         self.failure.get_or_init(|| why);
     }
 
-    /// Returns why the run failed, if it failed.
+    /// Returns the reason why the run failed, or `None` if it has not failed.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }

@@ -1,9 +1,9 @@
-//! Before the clients join, the scout finds out whether the server limits how fast one client may talk. With such
-//! a limit, a run would measure only the limit, so the user is warned.
+//! Before the clients join, the scout finds out whether the server limits the rate at which one client may talk.
+//! With such a limit, a run would measure only the limit, so the user is warned.
 //!
 //! The scout is one blocking connection on the main thread. It joins, sends several `/ping` commands at once,
 //! again and again, and leaves. If the answers arrive slowly, the server has a limit. On a server without
-//! `/ping`, the scout cannot find out.
+//! `/ping`, the scout cannot tell whether there is a limit.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const MAX_LINES: u32 = 400;
 const SLOW: Duration = Duration::from_millis(50);
 
 /// Returns a warning if a rate limit of the server will decide the result. Returns `None` if there is no such
-/// limit, or if the scout cannot find out.
+/// limit, or if the scout cannot tell.
 pub(crate) fn warning(stream: TcpStream, options: &Options) -> Option<String> {
     let lines = options.messages.min(MAX_LINES);
     if options.senders == 0 || lines < 2 * AT_ONCE {
@@ -112,7 +112,7 @@ impl Scout {
         Some(start.elapsed())
     }
 
-    /// Leaves, and waits until the server has noticed.
+    /// Leaves, and waits until the server has closed the connection.
     fn leave(mut self) {
         // This fails if the server has already closed the connection.
         let _ = self.send("/quit\n");

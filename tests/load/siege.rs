@@ -1,10 +1,11 @@
 //! A siege: a run with attackers. The clients of the run must not be disturbed by the attackers.
 //!
 //! The lines that the clients receive are checked as in an integrity run. This module checks three more things:
-//! the server keeps its promises to the attackers, its memory stays within bounds, and it releases all resources
-//! after the attacks.
+//! the server keeps its promises to the attackers, the server's memory stays within bounds, and the server
+//! releases all resources after the attacks.
 //!
-//! Every attacker is a scoped thread. The number of its connections, its time and its waits are bounded.
+//! Every attacker is a scoped thread. Its connections are limited in number, and its rounds and waits are limited
+//! in time.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! The connection over which attackers and the scout talk to the server. Its calls block, but only until a
-//! deadline.
+//! The connection over which attackers and the scout talk to the server. A call that reads or writes can block,
+//! but only until a deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,8 +10,8 @@ use chat::system::socket::connect;
 
 use crate::siege::Field;
 
-/// The maximum time that a stranger waits in a single call. This is much longer than the server may take
-/// according to its promises, because a busy machine must not count as a failure.
+/// The maximum time that a stranger waits in a single call. The server promises much shorter times, but a busy
+/// machine must not count as a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The rate at which a patient reader reads, in bytes per second. The server must not disconnect a client
@@ -122,7 +122,7 @@ impl Stranger {
     /// Resets the connection. Closing a socket with unread data makes the system send a reset (RFC 2525, 2.17).
     /// So this function first waits until there is unread data, and then closes the socket.
     pub(crate) fn reset(self) {
-        // If this fails, the connection has broken already.
+        // If this fails, the connection has already broken.
         let _ = self.stream.get_ref().peek(&mut [0]);
     }
 

@@ -62,7 +62,7 @@ impl Gateway {
         byte == *b"N"
     }
 
-    /// Connects, answers the question with `given` like an asked client, and checks that the client gets the nickname
+    /// Connects, answers the prompt with `given` like an asked client, and checks that the client gets the nickname
     /// `nickname`.
     #[track_caller]
     fn answer(&self, given: &str, nickname: &str) -> Peer {
@@ -74,7 +74,7 @@ impl Gateway {
         peer
     }
 
-    /// Connects and does not answer the question, like an unasked client. Checks that the client becomes a guest with
+    /// Connects and does not answer the prompt, like an unasked client. Checks that the client becomes a guest with
     /// this nickname.
     #[track_caller]
     fn listen(&self, nickname: &str) -> Peer {

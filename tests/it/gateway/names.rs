@@ -118,7 +118,8 @@ fn guests_and_their_names_are_made_unique_too() {
     for earlier in [&mut alice, &mut bob] {
         earlier.expect("[SERVER] guest-2 joined the chat!");
     }
-    // When the server refuses a name as taken, the gateway does not pass the refusal on to the client.
+    // The gateway itself requests this rename. The server refuses the name as taken, and the gateway does not pass the
+    // refusal on to the client.
     carol.send_bytes(b"Alice: hi\n");
     let renamed = "[SERVER] guest-2 is now known as Alice-2";
     carol.expect(renamed);

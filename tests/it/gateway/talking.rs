@@ -88,7 +88,7 @@ fn one_read_is_one_message_with_all_that_follows_from_it() {
     let mut alice = gateway.answer("alice", "alice");
     let mut bob = gateway.answer("bob", "bob");
     alice.expect("[SERVER] bob joined the chat!");
-    // Two messages that arrive in the same read count as one.
+    // Two messages that arrive in the same read count as one message.
     alice.send_bytes(b"alice: onealice: two");
     bob.expect("alice: onealice: two");
     // A message that arrives in two reads counts as two messages. This message is cut within a character, so neither
