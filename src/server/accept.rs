@@ -149,7 +149,7 @@ pub fn listen(endpoint: &Endpoint) -> io::Result<Vec<TcpListener>> {
     let mut port = endpoint.port;
     for mut address in (endpoint.host.as_str(), port).to_socket_addrs()? {
         address.set_port(port);
-        // The system may list an address twice.
+        // The system can list an address twice.
         if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|a| a == address)) {
             continue;
         }

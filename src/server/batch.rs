@@ -191,7 +191,7 @@ impl Batch {
         self.edits.list.push(Edit { client, place, hidden, shown });
     }
 
-    /// Whether the batch has neither text nor edits.
+    /// Returns whether the batch has neither text nor edits.
     pub fn is_empty(&self) -> bool {
         self.common.text.is_empty() && self.edits.is_empty()
     }
@@ -288,7 +288,7 @@ impl Common {
 }
 
 impl Edits {
-    /// Whether there are no edits.
+    /// Returns whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -363,7 +363,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the view shows text that is not common text.
+    /// Returns whether the view shows text that is not common text.
     pub fn has_private(&self) -> bool {
         self.edits.iter().any(|edit| !matches!(edit.shown, Shown::Nothing))
     }

@@ -144,8 +144,8 @@ pub enum Outcome {
 }
 
 impl Behind {
-    /// Makes a `Behind` without recipients. Its log may use `limit` bytes. In addition, `limit` bytes of private
-    /// text may be kept.
+    /// Makes a `Behind` without recipients. Its log can use up to `limit` bytes. In addition, up to `limit` bytes
+    /// of private text can be kept.
     pub fn new(limit: usize) -> Self {
         let now = Instant::now();
         Self {
@@ -161,7 +161,7 @@ impl Behind {
         }
     }
 
-    /// Whether nobody is behind.
+    /// Returns whether nobody is behind.
     pub fn is_empty(&self) -> bool {
         self.laggards.is_empty()
     }
@@ -347,7 +347,7 @@ impl Behind {
         turns
     }
 
-    /// Drops the batches that no recipient needs any more.
+    /// Drops the batches that no recipient still needs.
     fn forget_taken(&mut self) {
         self.log.drop_before(self.laggards.values().map(|laggard| laggard.batch).min());
         self.note_loads();
@@ -364,12 +364,12 @@ impl Behind {
 }
 
 impl Laggard {
-    /// Whether the log has dropped a batch that this recipient still needs.
+    /// Returns whether the log has dropped a batch that this recipient still needs.
     fn has_missed(&self, log: &Log) -> bool {
         self.batch < log.first()
     }
 
-    /// Whether this recipient has received nothing for too long, or has left and has used up its time.
+    /// Returns whether this recipient has received nothing for too long, or has left and has used up its time.
     fn is_too_late(&self, now: Duration) -> bool {
         let is_over = self.leaving.as_ref().is_some_and(|leaving| now > leaving.until);
         now.saturating_sub(self.took_at) > MAX_STALL || is_over
@@ -445,7 +445,7 @@ fn cost(edits: &Edits) -> usize {
 #[derive(Debug)]
 struct Clock {
     running: Duration,
-    /// When the clock was last read.
+    /// The time at which the clock was last read.
     read: Instant,
 }
 
@@ -564,7 +564,7 @@ mod tests {
         behind.offer(Duration::ZERO, &mut outcomes);
         let (client, outcome) = outcomes.remove(0);
         assert!(client.id == slow && matches!(outcome, Outcome::TooSlow), "{outcome:?}");
-        // The batch is so small that the other recipient's socket may already have accepted it.
+        // The batch is so small that the other recipient's socket could already have accepted it.
         let other = outcomes.pop().map(|(_, outcome)| outcome);
         let outcome = other.unwrap_or_else(|| offer_while_reading(&mut behind, &mut peer).0);
         assert!(matches!(outcome, Outcome::Current), "{outcome:?}");

@@ -13,9 +13,9 @@
 //! one order. Only one thread at a time has a part, so only one thread at a time writes to a socket. If a helper
 //! gets no processor time, the other threads take the parts.
 //!
-//! In a small room the writer works alone. During a flood, at most half of the processors send, because the
-//! clients and the sessions need the other half more. A round counts as a flood if its batch is large, or if the
-//! writer is busy. The writer is busy if it works for more than a quarter of the time.
+//! In a small room the writer works alone. During a flood, at most half of the processors send, because the clients
+//! and the sessions need the other half. A round counts as a flood if its batch is large, or if the writer is busy.
+//! The writer is busy if it works for more than a quarter of the time.
 //!
 //! (Measured with two processors: a helper is worth its cost if there are at least fifty recipients for each thread.
 //! If the helper also worked during floods, a flood to 500 readers would take a fifth longer, and a chat of a
@@ -62,7 +62,7 @@ struct Table {
     state: Mutex<State>,
     /// Wakes the helpers when parts are on the table, or when there are no more rounds.
     laid_out: Condvar,
-    /// Wakes the writer when no helper is at work any more, or when a helper has panicked.
+    /// Wakes the writer when no helper is at work, or when a helper has panicked.
     finished: Condvar,
 }
 

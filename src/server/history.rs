@@ -1,7 +1,7 @@
-//! History: the last messages and actions, which each newcomer is shown.
+//! History: the last messages and actions, which the server shows to each newcomer.
 //!
-//! The room owns the history, and adds lines to it in the order of the outbox. So the history that a newcomer
-//! is shown ends exactly where its live lines begin.
+//! The room owns the history, and adds lines to it in the order of the outbox. So the history that is shown to
+//! a newcomer ends exactly where the newcomer's live lines begin.
 //!
 //! No step of the [course](crate::lessons) has a history.
 
@@ -11,7 +11,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::protocol::replies;
 
-/// How many bytes all lines together may take.
+/// The maximum total size of all lines, in bytes.
 const MAX_BYTES: usize = 256 << 10;
 
 /// The last lines that were said.
@@ -19,19 +19,19 @@ const MAX_BYTES: usize = 256 << 10;
 pub struct History {
     /// The lines, one after another, each with its line end.
     text: VecDeque<u8>,
-    /// How many lines `text` has, and how many it may have.
+    /// The number of lines in `text`, and the maximum of this number.
     lines: usize,
     limit: usize,
-    /// How many lines have been added so far, without the lines that [`History::add`] skipped.
+    /// The number of lines that have been added so far. Lines that [`History::add`] skipped do not count.
     added: u64,
     /// Wakes the thread that saves the lines.
     wake: Option<SyncSender<()>>,
-    /// The text that newcomers are shown. All who join before the next line is added share one copy.
+    /// The text for newcomers. All clients that join before the next line is added share one copy.
     shown: Option<Arc<[u8]>>,
 }
 
 impl History {
-    /// Makes a history that remembers at most `limit` lines. With 0 it remembers none.
+    /// Makes a history that remembers at most `limit` lines. If `limit` is 0, it remembers no lines.
     pub fn new(limit: usize) -> Self {
         Self { text: VecDeque::new(), lines: 0, limit, added: 0, wake: None, shown: None }
     }
@@ -71,8 +71,8 @@ impl History {
         self.wake = wake;
     }
 
-    /// Returns how many lines have been added so far. Also returns the lines that were added after the first
-    /// `lines` lines, as far as the history still has them.
+    /// Returns the number of lines that have been added so far. Also returns the lines that were added after
+    /// the first `lines` lines, except for lines that the history has forgotten.
     pub fn since(&self, lines: u64) -> (u64, Vec<u8>) {
         let forgotten = self.added - self.lines as u64;
         let skip = usize::try_from(lines.saturating_sub(forgotten)).unwrap_or(usize::MAX);
@@ -88,7 +88,7 @@ impl History {
         self.lines -= 1;
     }
 
-    /// Returns the text that a newcomer is shown; `None` if there are no lines.
+    /// Returns the text for a newcomer, or `None` if there are no lines.
     pub fn shown(&mut self) -> Option<&Arc<[u8]>> {
         if self.lines == 0 {
             return None;

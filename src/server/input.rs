@@ -1,10 +1,10 @@
-//! Input: the bytes of a client that have been read and not yet cut into lines.
+//! Input: the bytes that have been read from a client but not yet cut into lines.
 //!
 //! One `read` call reads all bytes that are available, up to a limit. All lines in these bytes are then cut
 //! without another system call. The buffer is small for a client that types, and grows for a client that
-//! floods. So ten thousand silent clients cost little.
+//! floods. So ten thousand silent clients use little memory.
 //!
-//! Grew from step 6 of the [course](crate::lessons), where a message becomes a line.
+//! This module grew from step 6 of the [course](crate::lessons), in which each message becomes a line.
 
 use std::io;
 use std::net::TcpStream;
@@ -18,10 +18,10 @@ use crate::system::socket;
 /// The size of the buffer for a client that types, in bytes.
 const MIN_BUFFER_BYTES: usize = 256;
 
-/// The largest buffer if there is a rate limit, in bytes. Reading further ahead would gain nothing.
+/// The maximum size of the buffer if there is a rate limit, in bytes. A larger buffer would gain nothing.
 const MAX_LIMITED_BUFFER_BYTES: usize = 4 << 10;
 
-/// The largest buffer if there is no rate limit, in bytes.
+/// The maximum size of the buffer if there is no rate limit, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// The receiving side of a connection.
@@ -31,10 +31,10 @@ pub struct Input {
     max_bytes: usize,
     unread: Range<usize>,
     decoder: LineDecoder,
-    /// How many bytes have been decoded since the last frame, without those that [`Input::take_endless`] has
-    /// already returned.
+    /// The number of bytes that have been decoded since the last frame. Bytes that [`Input::take_endless`] has
+    /// already returned do not count.
     since_frame: usize,
-    /// Whether the stream has ended and its last line is not cut yet.
+    /// Whether the stream has ended but its last line has not been cut yet.
     has_ended: bool,
 }
 
@@ -52,8 +52,8 @@ impl Input {
         }
     }
 
-    /// Cuts the next line from the bytes that have been read. Returns `None` when more must be read. The last
-    /// line of a stream needs no line end.
+    /// Cuts the next line from the bytes that have been read. Returns `None` if more bytes must be read. The
+    /// last line of a stream needs no line end.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.unread.is_empty() && std::mem::take(&mut self.has_ended) {
             return self.decoder.finish();
@@ -66,29 +66,31 @@ impl Input {
         frame
     }
 
-    /// Returns how many whole kibibytes have been decoded since the last frame. Each kibibyte is returned only
-    /// once. This is for clients that send a line or a telnet sequence without an end.
+    /// Returns the number of whole kibibytes that have been decoded since the last frame. No kibibyte is
+    /// counted in two calls. The client pays for these kibibytes, so a line or a telnet sequence without an
+    /// end is not free.
     pub fn take_endless(&mut self) -> usize {
         let endless = self.since_frame / 1024;
         self.since_frame %= 1024;
         endless
     }
 
-    /// Whether [`Input::next_frame`] needs another read before it can return a frame.
+    /// Returns whether [`Input::next_frame`] needs another read before it can return a frame.
     pub fn is_exhausted(&self) -> bool {
         self.unread.is_empty() && !self.has_ended
     }
 
-    /// Reads once, and returns how many bytes were read: 0 at the end of the stream. Call this only when the
-    /// input [is exhausted](Input::is_exhausted): bytes that have not been cut are discarded.
+    /// Reads once, and returns the number of bytes that were read, which is 0 at the end of the stream. Call
+    /// this only when the input [is exhausted](Input::is_exhausted), because bytes that have not been cut yet
+    /// are discarded.
     ///
     /// Blocks until bytes arrive, the stream ends, another thread shuts the connection down, or the read
-    /// timeout is over.
+    /// timeout expires.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the read timeout is over. The system may report this slightly too early. Any other
-    /// error means that the connection is broken.
+    /// Returns `WouldBlock` if the read timeout has expired. The system can report this slightly too early.
+    /// Any other error means that the connection is broken.
     pub fn read(&mut self, stream: &TcpStream) -> io::Result<usize> {
         self.fit_buffer();
         let bytes = socket::read(stream, &mut self.buffer)?;
@@ -98,7 +100,7 @@ impl Input {
     }
 
     /// Adapts the size of the buffer to the last read. If that read filled the buffer, the new size is four
-    /// times as large. If the smallest size would have been enough, the new size is the smallest one.
+    /// times as large. If the smallest size would have been enough, the buffer shrinks to the smallest size.
     fn fit_buffer(&mut self) {
         let taken = self.unread.end;
         let bytes = if taken == self.buffer.len() {

@@ -3,17 +3,18 @@
 //! Batches are numbered. For each recipient that is [`behind`](super::behind), the writer notes the number of
 //! the batch that it is sending to this recipient. So all of these recipients share one copy of the text.
 //!
-//! The log has a size limit. Over this limit the oldest batches are dropped. The log contains only the *common*
-//! text of the batches, which everybody gets. So private messages cannot push a batch out of the log.
+//! The log has a size limit. Above this limit, the oldest batches are dropped. The log contains only the
+//! *common* text of the batches, which everybody receives. So private messages cannot push a batch out of the
+//! log.
 //!
-//! Grew from the log of step 12 of the [course](crate::lessons).
+//! This module grew from step 12 of the [course](crate::lessons), which has such a log.
 
 use std::collections::VecDeque;
 
 use super::batch::Common;
 
-/// The log counts as filling when it uses one sixty-fourth of its limit. Until then the writer waits for no
-/// slow reader. So clients that have just stopped reading delay nobody.
+/// The log counts as filling when it uses one sixty-fourth of its limit. Until then, the writer does not wait
+/// for slow readers. So clients that have just stopped reading delay nobody.
 const FILLING_PART: usize = 64;
 
 /// The common text of batches, each with its number.
@@ -22,38 +23,38 @@ pub struct Log {
     batches: VecDeque<Common>,
     /// The number of the first batch.
     first: u64,
-    /// How many bytes the batches cost (see [`cost`]), and how many they may cost.
+    /// The number of bytes that the batches cost (see [`cost`]), and the maximum of this number.
     bytes: usize,
     limit: usize,
 }
 
 impl Log {
-    /// Makes an empty log that may hold `limit` bytes.
+    /// Makes an empty log with a limit of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { batches: VecDeque::new(), first: 0, bytes: 0, limit }
     }
 
-    /// The number of the first batch that the log still has.
+    /// Returns the number of the first batch that the log still has.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number that the next batch will have.
+    /// Returns the number that the next batch will have.
     pub fn end(&self) -> u64 {
         self.first + self.batches.len() as u64
     }
 
-    /// How many bytes of its limit the log uses.
+    /// Returns the number of bytes that the log uses of its limit.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the log is so full that the writer may wait for slow readers.
+    /// Returns whether the log is so full that the writer may wait for slow readers.
     pub fn is_filling(&self) -> bool {
         self.bytes >= self.limit / FILLING_PART
     }
 
-    /// Returns the batches from `number` on. That batch must not have been dropped.
+    /// Returns the batches, beginning with the batch `number`. This batch must not have been dropped.
     pub fn from(&self, number: u64) -> impl Iterator<Item = &Common> {
         let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         self.batches.range(place.min(self.batches.len())..)
@@ -68,7 +69,7 @@ impl Log {
         }
     }
 
-    /// Drops the batches before `number`, or all of them if it is `None`.
+    /// Drops the batches before `number`, or all batches if `number` is `None`.
     pub fn drop_before(&mut self, number: Option<u64>) {
         while !self.batches.is_empty() && number.is_none_or(|number| self.first < number) {
             self.drop_first();
@@ -83,7 +84,7 @@ impl Log {
     }
 }
 
-/// How much of the limit a batch uses. Even a batch without text uses memory.
+/// Returns the number of bytes that a batch uses of the limit. Even a batch without text uses memory.
 fn cost(batch: &Common) -> usize {
     size_of::<Common>() + batch.text().len()
 }

@@ -1,11 +1,12 @@
-//! Login: what a client may send before it has a nickname, and how the server answers.
+//! Login: the lines that a client may send before it has a nickname, and the server's answers.
 //!
 //! The client's own session asks for the nickname. So a client that sends nothing does not delay any other
 //! login. The whole login has one deadline and a limited number of tries.
 //!
-//! This module neither waits nor writes. The [`session`](super::session) does what the login decides.
+//! This module only decides: it neither waits nor writes. The [`session`](super::session) carries out the
+//! decisions.
 //!
-//! Grew from step 7 of the [course](crate::lessons), where asking for a name gets a deadline.
+//! This module grew from step 7 of the [course](crate::lessons), in which asking for a name gets a deadline.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::protocol::http::is_http;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
 
-/// How many nicknames a connection may try.
+/// The maximum number of nicknames that a client may try.
 const MAX_TRIES: u32 = 10;
 
 /// A login in progress.
@@ -34,12 +35,12 @@ pub enum Step {
     Refuse {
         /// Says why the nickname is refused, and asks for another one.
         line: String,
-        /// Whether there are no tries left.
+        /// Whether this was the last try.
         is_last: bool,
     },
     /// Join with this nickname if nobody has it. Otherwise call [`Login::refuse`].
     Join(Nickname),
-    /// End the connection: this is its final line.
+    /// End the connection with this final line.
     TurnAway(&'static str),
 }
 
@@ -49,7 +50,7 @@ impl Login {
         Self { deadline: Instant::now() + time, tries: 0 }
     }
 
-    /// When the login must be done.
+    /// Returns the time by which the login must be done.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }

@@ -1,12 +1,13 @@
 //! Member: acts on the messages and commands of a client that has joined.
 //!
-//! Everything that a member sends becomes a change of the [`room`](super::room), at one place of the order.
-//! Messages for everyone are gathered here first. So a flood locks the outbox once for each read and not once
-//! for each line. Before any other change, the gathered messages are passed on, so that nothing overtakes them.
+//! Everything that a member sends becomes a change of the [`room`](super::room), at one point of the order.
+//! Messages for everyone are gathered here first. So during a flood, the outbox is locked once for each read
+//! and not once for each line. Before any other change, the gathered messages are passed on to the outbox, so
+//! that nothing overtakes them.
 //!
 //! The [`session`](super::session) reads the lines, and charges the client for the cost of each line.
 //!
-//! Grew from `serve` of step 5 of the [course](crate::lessons).
+//! This module grew from the function `serve` in step 5 of the [course](crate::lessons).
 
 use std::mem;
 use std::sync::Arc;
@@ -21,11 +22,13 @@ use crate::protocol::framing::{Frame, TIMING_MARK_REFUSED};
 use crate::protocol::nickname::Nickname;
 use crate::protocol::replies;
 
-/// The gathered messages of one read are passed on early when they have reached this size, in bytes. They can
-/// be larger than the read, because the nickname is put in front of each line.
+/// The size, in bytes, at which the gathered messages are passed on before all lines of the read have been
+/// handled. Messages can be larger than the bytes that were read, because the nickname is put in front of each
+/// line.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// If the messages of one read are not larger than this, in bytes, the buffer is shrunk to this size.
+/// The size, in bytes, to which the buffer shrinks when the messages of one read fit into a buffer of this
+/// size.
 const KEPT_BYTES: usize = 1024;
 
 /// A client that has joined.
@@ -34,16 +37,16 @@ pub struct Member<'a> {
     shared: &'a Shared,
     client: &'a Arc<Client>,
     nickname: Nickname,
-    /// Formatted messages that are not passed on yet.
+    /// The formatted messages that have not been passed on yet.
     said: Vec<u8>,
 }
 
 /// The work that one line causes for the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
-    /// How many bytes the server has to deliver. Text for everyone counts once.
+    /// The number of bytes that the server has to deliver. Text for everyone counts only once.
     pub delivered: usize,
-    /// How many names the server had to search.
+    /// The number of names that the server had to search.
     pub searched: usize,
 }
 
@@ -114,8 +117,8 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Whether private messages to the member with this name are refused, because too much is kept for this
-    /// member. (By the time the message is sent, the name may belong to another member.)
+    /// Returns whether private messages to the member with this name are refused, because too much private text
+    /// is kept for that member. (By the time the message is sent, the name could belong to another member.)
     fn is_overloaded(&self, name: &str) -> bool {
         let id = self.shared.outbox.look(|room| room.find(name));
         let client = id.and_then(|id| self.shared.registry.get(id));
@@ -144,7 +147,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Answers that a line was not sent, and why. `why` is a sentence.
+    /// Informs the member that a line was not sent. `why` is a sentence that gives the reason.
     fn refuse(&mut self, why: impl std::fmt::Display) -> Cost {
         self.answer(replies::not_sent(why))
     }
@@ -161,14 +164,15 @@ impl<'a> Member<'a> {
         cost
     }
 
-    /// Passes the gathered messages on. Returns the shared data, for a change that must follow them.
+    /// Passes the gathered messages on. Returns the shared data, with which the caller makes a change that must
+    /// follow these messages.
     fn after_what_was_said(&mut self) -> &'a Shared {
         self.pass_on();
         self.shared
     }
 
-    /// Passes the gathered messages on. Blocks while the outbox is full and already contains text from this
-    /// client.
+    /// Passes the gathered messages on to the outbox. Blocks while the outbox is full and already contains text
+    /// from this client.
     pub fn pass_on(&mut self) {
         if self.said.is_empty() {
             return;

@@ -2,11 +2,11 @@
 //!
 //! A server that does not share its room makes the order itself. An action takes effect at once, in the room in
 //! the [`outbox`](super::outbox). A server that shares its room with other servers sends the action to the
-//! [`relay`](crate::relay) instead. The action takes effect later, when the server reads it back. All servers
-//! read all actions in the same order, and call the same functions of the room for them.
+//! [`relay`](crate::relay) instead. The action takes effect later, when the server reads the action from the
+//! relay. All servers read all actions in the same order, and call the same functions of the room for them.
 //!
 //! Apart from this module, only the server's start and end and [`Shared::log_message`] check whether there is a
-//! relay. Without a relay, each function here is one call.
+//! relay. Without a relay, each function here only calls one function of the outbox.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,8 +39,9 @@ impl Shared {
         .is_some()
     }
 
-    /// A member sends a private message to the member called `to`. Returns how many bytes the two are sent in
-    /// all. Returns `None` if nobody is called `to`. The caller must then inform the sender.
+    /// A member sends a private message to the member called `to`. Returns the total number of bytes that are
+    /// sent to the sender and the recipient. Returns `None` if nobody is called `to`. In that case, the caller
+    /// must inform the sender.
     pub fn tell(&self, client: &Client, to: &str, text: &str) -> Option<usize> {
         match &self.relay {
             None => {
@@ -54,8 +55,8 @@ impl Shared {
         }
     }
 
-    /// A client joins, and is welcomed. Returns how many bytes the welcome has, or that the nickname is taken.
-    /// Returns `None` if neither was decided before `deadline`.
+    /// A client joins, and is welcomed. Returns the number of bytes in the welcome, or an error if the nickname
+    /// is taken. Returns `None` if neither was decided before `deadline`.
     pub fn join(
         &self,
         client: &Arc<Client>,
@@ -76,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// A member asks who is online. Returns how many bytes the answer has.
+    /// A member asks who is online. Returns the number of bytes in the answer.
     pub fn who(&self, client: &Client, part: &str) -> usize {
         let (id, part) = (client.id, part.to_owned());
         self.answer_by(client, part.len(), move |room| room.who(id, &part)).unwrap_or_default()
@@ -88,8 +89,8 @@ impl Shared {
         self.answer_by(client, bytes.len(), move |room| room.answer(id, &bytes));
     }
 
-    /// Calls `act`, which shows a member something that nobody else sees. `bytes` is how much memory `act`
-    /// uses.
+    /// Calls `act`, which shows a member something that nobody else sees. `bytes` is the number of bytes of
+    /// memory that `act` uses.
     fn answer_by<T>(
         &self,
         client: &Client,
@@ -119,12 +120,14 @@ impl Shared {
         }
     }
 
-    /// Returns the name of the other server that a member is connected to; `None` if there is no such server.
+    /// Returns the name of the other server to which a member is connected, or `None` if there is no such
+    /// server.
     pub fn server_of(&self, id: ClientId) -> Option<String> {
         self.relay.as_ref()?.server_of(id)
     }
 
-    /// Makes a client leave, and logs this. Any thread may call it. Only the first call for a client counts.
+    /// Makes a client leave, and logs this. Any thread may call this function. Only the first call for a client
+    /// has an effect.
     pub fn leave(&self, client: &Client, reason: LeaveReason) {
         let is_relayed = self.relay.as_ref().is_some_and(|relay| relay.leave(client, reason));
         if !is_relayed && let Some(nickname) = self.outbox.leave(client, reason) {
@@ -133,8 +136,9 @@ impl Shared {
         client.wake();
     }
 
-    /// Sends everyone the last line. No action is possible afterwards. If the room is shared, first blocks
-    /// until the other servers know, but at most until the deadline [`RELAYED_AFTER`].
+    /// Sends everyone the last line. No action is possible afterwards. If the room is shared, this function
+    /// first blocks until the other servers know of the shutdown, but at most until the deadline
+    /// [`RELAYED_AFTER`].
     pub fn close(&self, farewell: &str) {
         if let Some(relay) = &self.relay {
             relay.close(self.shutdown.deadline(RELAYED_AFTER));

@@ -1,10 +1,10 @@
 //! Part: a share of the recipients that are current, which means that they are not [`behind`](super::behind).
 //!
 //! The recipients of a part are in one array, sorted by their numbers. The edits of a batch are sorted in the
-//! same way. So a batch is sent by walking through both in parallel, without any search. Each of the many
-//! recipients without edits costs one `send` of one slice.
+//! same way. So a thread sends a batch by walking through the recipients and the edits in parallel, without any
+//! search. Each of the many recipients without edits costs one `send` of one slice.
 //!
-//! The [course](crate::lessons) has no parts. In its steps one list holds all recipients.
+//! The [course](crate::lessons) has no parts. Its steps keep all recipients in one list.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
@@ -14,15 +14,15 @@ use super::batch::{Batch, Total};
 use super::client::{Client, ClientId};
 use crate::system::socket::{send_now, send_slices_now};
 
-/// How many slices are passed to one system call. Linux would accept 1,024 (`IOV_MAX`), but preparing that many
-/// slices for each recipient would cost more than it saves. The few recipients with more slices need further
-/// calls.
+/// The maximum number of slices that are passed to one system call. Linux would accept 1,024 (`IOV_MAX`), but
+/// preparing that many slices for each recipient would cost more than it saves. The few recipients with more
+/// slices need additional calls.
 const MAX_SLICES: usize = 64;
 
 /// One recipient.
 #[derive(Debug)]
 struct Recipient {
-    /// A copy of the client's number, so that the walk does not have to follow the pointer.
+    /// A copy of the client's number, so that a walk through the recipients does not have to follow the pointer.
     id: ClientId,
     client: Arc<Client>,
 }
@@ -40,25 +40,25 @@ pub struct Part {
 pub struct Unfinished {
     /// The recipient.
     pub client: Arc<Client>,
-    /// How many bytes of its view the socket accepted. An error if the connection is broken.
+    /// The number of bytes of the view that the socket accepted, or an error if the connection is broken.
     pub taken: io::Result<usize>,
-    /// Whether its view has private text.
+    /// Whether the recipient's view has private text.
     pub has_private: bool,
 }
 
 impl Part {
-    /// How many recipients there are.
+    /// Returns the number of recipients.
     pub fn len(&self) -> usize {
         self.recipients.len()
     }
 
-    /// How much text the sockets of this part have accepted. A view counts if a socket accepted all of it at
-    /// once.
+    /// Returns the amount of text that the sockets of this part have accepted. A view counts only if the socket
+    /// accepted all of it at once.
     pub fn delivered(&self) -> Total {
         self.delivered
     }
 
-    /// Whether the part has no recipient.
+    /// Returns whether the part has no recipient.
     pub fn is_empty(&self) -> bool {
         self.recipients.is_empty()
     }
@@ -117,7 +117,8 @@ impl Part {
     }
 }
 
-/// Sends one slice without waiting. Returns how many bytes the socket accepted, or `None` if it accepted all.
+/// Sends one slice without waiting. Returns the number of bytes that the socket accepted, or `None` if it
+/// accepted all of them.
 fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     if bytes.is_empty() {
         return Ok(None);
@@ -130,12 +131,13 @@ fn send_whole(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// Sends the rest of a view after its first `taken` bytes, and does not wait. Returns how many bytes of the view
-/// the socket has accepted in all, including the first `taken`. Returns `None` if it has accepted the whole view.
+/// Sends the rest of a view after its first `taken` bytes, and does not wait. Returns the total number of bytes
+/// of the view that the socket has accepted, including the first `taken` bytes. Returns `None` if the socket has
+/// accepted the whole view.
 ///
 /// # Errors
 ///
-/// When the connection is broken.
+/// Returns an error if the connection is broken.
 pub fn send_view<'a>(
     stream: &TcpStream,
     view: impl Iterator<Item = &'a [u8]>,
@@ -167,7 +169,7 @@ pub fn send_view<'a>(
     }
 }
 
-/// Whether an error only means that a socket accepts nothing at this moment.
+/// Returns whether an error only means that a socket accepts nothing at this moment.
 fn took_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

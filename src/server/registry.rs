@@ -4,7 +4,8 @@
 //! The shutdown uses the registry to find the connections that must be told, woken or closed. The
 //! [`room`](super::room) knows which clients have joined, and their nicknames.
 //!
-//! Grew from the list of connections to be closed at the end, in step 10 of the [course](crate::lessons).
+//! This module grew from step 10 of the [course](crate::lessons), which lists the connections that must be
+//! closed at the end.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ use super::client::{Client, ClientId};
 /// All connections that have a session.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Locked to change the map, to look up a connection, or to copy the list. No thread waits for anything
-    /// while it holds this lock.
+    /// A thread locks this to change the map, to look up a connection, or to copy the list. No thread waits for
+    /// anything while it holds this lock.
     clients: Arc<Mutex<HashMap<ClientId, Arc<Client>>>>,
     /// Wakes [`Registry::wait_until_empty`] when the last connection is removed.
     emptied: Condvar,
@@ -36,7 +37,7 @@ impl Registry {
             self.emptied.notify_all();
         }
         drop(clients);
-        // This may close the socket, so the lock is released before it.
+        // Dropping the last reference closes the socket, so the lock is released first.
         drop(removed);
     }
 
@@ -45,7 +46,7 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
-    /// Returns all connections that there are at this moment.
+    /// Returns all connections that exist at this moment.
     pub fn all(&self) -> Vec<Arc<Client>> {
         self.lock().values().cloned().collect()
     }

@@ -1,13 +1,14 @@
 //! Room: the members and their nicknames, the last messages, and the next batch.
 //!
 //! An action can change all of these at once, and it does so at one point of the order. So one lock guards them
-//! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock appends to the order, and
-//! knows who the members are at exactly that point. So a nickname is checked, taken and announced in one step.
-//! For the same reason, the welcome and the answer to `/who` always fit the lines before and after them.
+//! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock appends to the order, and knows
+//! who the members are at exactly that point. So a nickname is checked, taken and announced in one step. For the
+//! same reason, the welcome and the answer to `/who` always agree with the lines before and after them.
 //!
 //! Nothing in this module blocks or uses a socket.
 //!
-//! Grew from `join` of step 7 of the [course](crate::lessons), and from the registry of step 11.
+//! This module grew from the function `join` in step 7 of the [course](crate::lessons), and from the registry in
+//! step 11.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -27,20 +28,20 @@ use crate::protocol::replies::{self, LeaveReason, Online};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken;
 
-/// The members of the room, and the batch that they are sent next.
+/// The members of the room, and the batch that is sent to them next.
 #[derive(Debug)]
 pub struct Room {
     batch: Batch,
     /// All members, in the order in which they connected.
     members: BTreeMap<ClientId, Nickname>,
-    /// The member that has each nickname. The keys are folded nicknames.
+    /// For each nickname, the member that has it. The keys are folded nicknames.
     names: HashMap<String, ClientId>,
     /// The largest number of members so far.
     most: usize,
     history: History,
-    /// The notices that a newcomer is shown after the welcome. Each has its line end.
+    /// The notices that are shown to a newcomer after the welcome. Each notice has its line end.
     motd: String,
-    /// The answer to `/who`. All who ask are sent this one copy. It is dropped when a member joins, leaves or
+    /// The answer to `/who`. All members that ask share this one copy. It is dropped when a member joins, leaves or
     /// changes its nickname.
     online: Option<Arc<[u8]>>,
 }
@@ -60,17 +61,17 @@ impl Room {
         }
     }
 
-    /// A client joins: it is welcomed, and everyone else is told. Returns how many bytes the welcome has.
+    /// A client joins: it is welcomed, and everyone else is told. Returns the number of bytes in the welcome.
     ///
     /// # Errors
     ///
-    /// [`Taken`] when another member has the nickname. Then nothing happens.
+    /// Returns [`Taken`] if another member has the nickname. In that case nothing changes.
     pub fn join(&mut self, client: &Arc<Client>, nickname: &Nickname) -> Result<usize, Taken> {
         self.claim(client.id, nickname)?;
         Ok(self.let_in(client, nickname))
     }
 
-    /// Lets a client join with a nickname that is known to be free. Returns how many bytes the welcome has.
+    /// Lets a client join with a nickname that is known to be free. Returns the number of bytes in the welcome.
     pub fn let_in(&mut self, client: &Arc<Client>, nickname: &Nickname) -> usize {
         self.admit(client.id, nickname);
         self.batch.add(client);
@@ -83,8 +84,8 @@ impl Room {
         welcome + history.map_or(0, |history| history.len())
     }
 
-    /// Adds a member, and announces it. This alone does not let the member receive text: a member of another server
-    /// receives nothing from this server.
+    /// Adds a member, and announces the join. This does not make the member a recipient, because a member on
+    /// another server receives nothing from this server.
     pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
         self.members.insert(id, nickname.clone());
         self.names.insert(nickname.folded(), id);
@@ -99,15 +100,15 @@ impl Room {
         self.history.add(&self.batch.common()[line]);
     }
 
-    /// A member sends a private message to the member called `to`. Returns how many bytes the two are sent in
-    /// all. Returns `None` if nobody is called `to`.
+    /// A member sends a private message to the member called `to`. Returns the total number of bytes that are sent
+    /// to the sender and the recipient. Returns `None` if nobody is called `to`.
     pub fn tell(&mut self, from: ClientId, to: &str, text: &str) -> Option<usize> {
         let recipient = self.find(to)?;
         self.whisper(from, recipient, text)
     }
 
-    /// Sends a private message from one member to another. Returns how many bytes the two are sent in all.
-    /// Returns `None` if one of the two is not in the room.
+    /// Sends a private message from one member to another. Returns the total number of bytes that are sent to the
+    /// sender and the recipient. Returns `None` if one of these two members is not in the room.
     pub fn whisper(&mut self, from: ClientId, recipient: ClientId, text: &str) -> Option<usize> {
         let (sender, to) = (self.members.get(&from)?, self.members.get(&recipient)?);
         let (told, confirmed) = (replies::told_you(sender, text), replies::you_told(to, text));
@@ -120,7 +121,7 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// [`Taken`] when another member has the nickname. Then nothing happens.
+    /// Returns [`Taken`] if another member has the nickname. In that case nothing changes.
     pub fn rename(&mut self, client: ClientId, nickname: &Nickname) -> Result<(), Taken> {
         self.claim(client, nickname)?;
         self.set_nickname(client, nickname);
@@ -136,8 +137,8 @@ impl Room {
         self.batch.announce(&replies::renamed(&before, nickname));
     }
 
-    /// A member asks who is online. The answer lists the members whose nicknames contain `part`, in upper or
-    /// lower case. Returns how many bytes the answer has.
+    /// A member asks who is online. The answer lists the members whose nicknames contain `part`, regardless of
+    /// case. Returns the number of bytes in the answer.
     pub fn who(&mut self, client: ClientId, part: &str) -> usize {
         let part = fold(part);
         if !part.is_empty() {
@@ -169,14 +170,14 @@ impl Room {
         self.history.set_wake(Some(wake));
     }
 
-    /// Sets the notices that newcomers are shown from now on: see [`replies::motd`].
+    /// Sets the notices that are shown to newcomers from now on: see [`replies::motd`].
     pub fn set_motd(&mut self, motd: String) {
         self.motd = motd;
     }
 
-    /// A client leaves: it is sent its final line, everyone else is told why, and its nickname becomes free.
-    /// Returns its nickname. Returns `None` if it was not in the room or has already left. So only the first
-    /// reason counts.
+    /// A client leaves: its final line is sent to it, everyone else is told the reason, and its nickname becomes
+    /// free. Returns the client's nickname, or `None` if the client was not in the room or has already left. So
+    /// only the first reason counts.
     pub fn leave(&mut self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let nickname = self.forget(client)?;
         if let Some(line) = reason.final_line() {
@@ -215,8 +216,8 @@ impl Room {
         }
     }
 
-    /// This server loses the shared room. The members of this server, `here`, are sent their final line. Then the
-    /// room has no members.
+    /// Called when this server loses the shared room. Sends the members of this server, `here`, their final line.
+    /// Afterwards the room has no members.
     pub fn turn_out<'a>(&mut self, here: impl Iterator<Item = &'a Arc<Client>>) {
         for client in here {
             let line = LeaveReason::ServerLost.final_line().unwrap_or_default();
@@ -235,15 +236,15 @@ impl Room {
     }
 }
 
-/// Looking up.
+/// Looking up members, and taking the batch.
 impl Room {
-    /// Finds a member by its nickname, in upper or lower case.
+    /// Finds a member by its nickname, regardless of case.
     pub fn find(&self, name: &str) -> Option<ClientId> {
         self.names.get(&fold(name)).copied()
     }
 
-    /// Finds all members whose nicknames contain `part`, in upper or lower case. Returns them in the order in
-    /// which they connected.
+    /// Finds all members whose nicknames contain `part`, regardless of case. Returns them in the order in which
+    /// they connected.
     pub fn find_all(&self, part: &str) -> Vec<ClientId> {
         let part = fold(part);
         let found = self.names.iter().filter(|(folded, _)| folded.contains(&part));
@@ -252,7 +253,7 @@ impl Room {
         found
     }
 
-    /// Whether a client is in the room.
+    /// Returns whether a client is in the room.
     pub fn has(&self, client: ClientId) -> bool {
         self.nickname(client).is_some()
     }
@@ -262,7 +263,7 @@ impl Room {
         self.members.get(&client)
     }
 
-    /// How many members there are, and the largest number of members so far.
+    /// Returns the number of members, and the largest number of members so far.
     pub fn count(&self) -> (usize, usize) {
         (self.members.len(), self.most)
     }
@@ -272,7 +273,7 @@ impl Room {
         &self.history
     }
 
-    /// Ends the thread that saves the history. Nothing may be said afterwards.
+    /// Ends the thread that saves the history. No line may be added to the history afterwards.
     pub fn end_history(&mut self) {
         self.history.set_wake(None);
     }
@@ -283,7 +284,7 @@ impl Room {
     }
 }
 
-/// What gathers in the room is the next batch.
+/// The next batch gathers in the room.
 impl Gathers for Room {
     fn has_nothing(&self) -> bool {
         self.batch.is_empty()
@@ -293,7 +294,7 @@ impl Gathers for Room {
         self.batch.bytes()
     }
 
-    /// Everyone else sees the lines.
+    /// Appends lines that everyone except `client` sees.
     fn say(&mut self, client: ClientId, lines: &[u8]) {
         self.batch.say(client, lines);
         self.history.add(lines);
@@ -317,7 +318,7 @@ impl Outbox<Room> {
     }
 
     /// Takes the batch, and puts `empty` in its place. Afterwards `empty` is the batch that was taken. Returns
-    /// whether it is the last batch: see [`Outbox::take_by`].
+    /// whether this was the last batch: see [`Outbox::take_by`].
     pub fn take(&self, empty: &mut Batch, timeout: Option<Duration>, is_too_fast: bool) -> bool {
         self.take_by(timeout, is_too_fast, |room, _| room.take(empty)).1
     }

@@ -1,4 +1,4 @@
-//! Session: the server's side of one client, from its first line to its last.
+//! Session: the server's side of one client's connection, from the first line to the last.
 //!
 //! Each session has a thread of its own. It repeats the same steps: read input, wait for a rate token, cut a
 //! line, act on the line. Before the client has a nickname, a line is an answer at the prompt
@@ -7,14 +7,16 @@
 //! The session blocks:
 //!
 //! - in `read`, until input arrives, the read times out, or the connection is shut down;
-//! - in [`Client::wait_while`], until there is a rate token, or while its client is behind: the server reads
-//!   nothing from a client that does not read. The writer, a leave, or the shutdown wakes the session;
+//! - in [`Client::wait_while`], until there is a rate token, and while its client is behind, because the server
+//!   stops reading from a client that has stopped reading. The writer, a leave, or the shutdown wakes the
+//!   session;
 //! - in the outbox, until the writer has made space there.
 //!
 //! The session writes to the socket only until the client has joined. The client leaves exactly once, even if
 //! the session panics.
 //!
-//! Grew from `serve` of step 5 of the [course](crate::lessons), and from `Member` and `drain` of step 8.
+//! This module grew from the function `serve` in step 5 of the [course](crate::lessons), and from `Member` and
+//! `drain` in step 8.
 
 use std::io::ErrorKind::WouldBlock;
 use std::net::Shutdown::Write;
@@ -35,12 +37,13 @@ use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
 
-/// How long a session still acts on received lines after the connection has broken. So the messages of a bot
-/// that hangs up at once are delivered, and a dead connection does not keep its nickname for long.
+/// The time for which a session still acts on received lines after the connection has broken. It is long enough
+/// to deliver the messages of a bot that hangs up at once, and short enough that a dead connection soon loses
+/// its nickname.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
-/// A client that has no token left waits at least this long. Then its session acts on all lines for which there
-/// are tokens by then. Waking up for each line would cost far more than the lines do.
+/// The minimum time for which the session of a client without a token waits. After this time, the session acts
+/// on as many lines as there are tokens. Waking up for each line would cost far more than acting on the lines.
 const MIN_RATE_WAIT: Duration = Duration::from_millis(100);
 
 /// How a session ends.
@@ -49,20 +52,20 @@ enum End {
     Left(LeaveReason),
     /// The client never joined, and this line tells it why.
     TurnedAway(&'static str),
-    /// The server is ending. Other threads send the farewell.
+    /// The server is shutting down. Other threads send the farewell.
     Shutdown,
 }
 
 /// Whether the session continues, or how it ends.
 type Flow = ControlFlow<End>;
 
-/// Whether the client is still at the nickname prompt or in the room.
+/// Whether the client is still at the nickname prompt or already in the room.
 enum Phase<'a> {
     AtPrompt(Login),
     In(Member<'a>),
 }
 
-/// Serves one client until its connection has ended. This is what the client's thread runs.
+/// Serves one client until its connection has ended. The client's thread runs this function.
 pub fn serve(shared: &Shared, client: &Arc<Client>) {
     client.adopt_thread();
     let _guard = LeaveGuard { shared, client };
@@ -105,10 +108,11 @@ struct Session<'a> {
     client: &'a Arc<Client>,
     bucket: TokenBucket,
     phase: Phase<'a>,
-    /// When the token that the session has reserved from its address is available. `None` if no token is
-    /// reserved.
+    /// The time at which the token that the session has reserved from its address is available. `None` if no
+    /// token is reserved.
     reserved: Option<Instant>,
-    /// When the session first noticed, while it waited for a token, that the connection was broken.
+    /// The time at which the session, while it waited for a token, first noticed that the connection was
+    /// broken.
     gone_since: Option<Instant>,
 }
 
@@ -165,13 +169,14 @@ impl Session<'_> {
         }
         flow?;
         if self.client.has_left.load(Relaxed) {
-            // Another thread made the client leave, with its own reason. That reason counts, and not this one.
+            // Another thread made the client leave, with its own reason. That reason counts, and the reason
+            // below is ignored.
             return Break(End::Left(LeaveReason::Quit));
         }
         Continue(input.is_exhausted())
     }
 
-    /// Whether the session may now cut one more line from the input.
+    /// Returns whether the session may now cut one more line from the input.
     fn may_act(&mut self) -> bool {
         let Client { has_left, is_behind, .. } = &**self.client;
         !has_left.load(Relaxed) && !is_behind.load(Relaxed) && self.time_to_token().is_zero()
@@ -191,13 +196,13 @@ impl Session<'_> {
         if wait.is_zero() {
             return Continue(());
         }
-        // The wait for a token of the address may be longer than a login may take. So the login's deadline also
-        // ends this wait.
+        // The wait for a token of the address can be longer than the time for the login. So the login's
+        // deadline also ends this wait.
         let wait = self.login_time()?.map_or(wait, |left| left.min(wait));
         let is_ending = || self.shared.shutdown.has_begun();
         self.client
             .wait_while(Some(now + wait), |client| !client.has_left.load(Relaxed) && !is_ending());
-        // A read would report a broken connection. At this rate the next read may be far away, so the socket is
+        // A read would report a broken connection. The next read could be far in the future, so the socket is
         // checked here.
         if is_gone(&self.client.stream) && self.gone_since.get_or_insert(now).elapsed() > GONE_TIME
         {
@@ -206,8 +211,8 @@ impl Session<'_> {
         Continue(())
     }
 
-    /// Returns how long the login may still take; `None` once the client has joined. If the time is over, ends
-    /// the session.
+    /// Returns the time that is left for the login, or `None` once the client has joined. If no time is left,
+    /// the session ends.
     fn login_time(&self) -> ControlFlow<End, Option<Duration>> {
         let Phase::AtPrompt(login) = &self.phase else { return Continue(None) };
         let left = login.deadline().saturating_duration_since(Instant::now());
@@ -217,7 +222,7 @@ impl Session<'_> {
         Continue(Some(left))
     }
 
-    /// How long to wait until both the client and its address have a token.
+    /// Returns the time until both the client and its address have a token.
     fn time_to_token(&mut self) -> Duration {
         if self.shared.options.rate == 0 {
             return Duration::ZERO;
@@ -249,7 +254,8 @@ impl Session<'_> {
         };
         self.charge(search_cost(cost.searched));
         self.bucket.take(1.0);
-        // The address has already paid the token that was reserved. A line that nobody sees costs no more.
+        // The address has already paid the token that was reserved. A line that nobody sees costs the address
+        // nothing else.
         if let Some(quota) = &self.client.quota {
             quota.charge_bytes(cost.delivered);
         }
@@ -267,7 +273,7 @@ impl Session<'_> {
         }
     }
 
-    /// Does what the login decided.
+    /// Carries out the decision of the login.
     fn step(&mut self, step: Step) -> ControlFlow<End, Cost> {
         match step {
             Step::Answer(bytes) => self.write(&bytes)?,
@@ -335,8 +341,8 @@ impl Session<'_> {
     }
 
     /// Discards further input until the peer, the writer or the shutdown closes the connection. If the peer
-    /// keeps sending, this ends after [`CLOSING_TIME`]. Closing a socket that has unread input would reset the
-    /// connection, and a reset could destroy the last lines on their way to the peer.
+    /// keeps sending, this function returns after [`CLOSING_TIME`]. Closing a socket that has unread input
+    /// would reset the connection, and a reset could destroy the last lines on their way to the peer.
     ///
     /// A flood is not read to its last byte, and so the connection is reset. The reset tells the peer that
     /// nobody reads any more. Without a reset the peer would wait for a minute.

@@ -1,6 +1,7 @@
-//! Shared: the data that all threads of the server use. Any thread can disconnect a client with it.
+//! Shared: the data that all threads of the server use. With this data, any thread can disconnect a client.
 //!
-//! Grew from the registry that the threads share from step 5 of the [course](crate::lessons) on.
+//! This module grew from step 5 of the [course](crate::lessons), in which the threads begin to share a
+//! registry.
 
 use std::net::Shutdown::Both;
 
@@ -27,7 +28,7 @@ pub struct Shared {
     pub outbox: Outbox<Room>,
     /// The link to the other servers that share the room, if there are any: see [`order`](super::order).
     pub relay: Option<Relay>,
-    /// Whether the server is ending, and how many sessions have lines in flight.
+    /// Whether the server is shutting down, and the number of sessions that have lines in flight.
     pub shutdown: Shutdown,
     /// The addresses that may not connect.
     pub bans: Bans,

@@ -14,8 +14,8 @@
 //! Text that a session has read but not yet cut into lines is lost. For its sender this is no different from
 //! text that was still in the socket.
 //!
-//! Grew from step 10 of the [course](crate::lessons): for everything that blocks there is a thread that wakes
-//! it.
+//! This module grew from step 10 of the [course](crate::lessons), in which every blocking call gets a thread
+//! that wakes it.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::Shutdown::{Both, Write as WriteHalf};
@@ -29,29 +29,32 @@ use crate::protocol::replies;
 use crate::system::signal::STOP;
 use crate::system::socket::send_now;
 
-/// How long sessions may take to append the lines that they have cut.
+/// The time after the start of the shutdown by which sessions must have appended the lines that they have cut.
 pub const IN_FLIGHT_AFTER: Duration = Duration::from_millis(800);
 
-/// How long other servers that share the room may take to learn of the shutdown.
+/// The time after the start of the shutdown by which other servers that share the room must know of the
+/// shutdown.
 pub const RELAYED_AFTER: Duration = Duration::from_millis(1400);
 
-/// How long the writer may take to deliver the last messages and the farewell.
+/// The time after the start of the shutdown by which the writer must have delivered the last messages and the
+/// farewell.
 pub const DELIVERED_AFTER: Duration = Duration::from_millis(2200);
 
-/// When all connections are closed. Ten thousand threads need the rest of the three seconds to end on a busy
-/// machine.
+/// The time after the start of the shutdown by which all connections must be shut down. On a busy machine, ten
+/// thousand threads need the rest of the three seconds to end.
 pub const CLOSED_AFTER: Duration = Duration::from_millis(2700);
 
-/// How long the event log may take to write its last lines.
+/// The time after the start of the shutdown by which the event log must be written.
 pub const LOGGED_AFTER: Duration = Duration::from_millis(2900);
 
-/// How long a peer may take to read its final line and to close the connection.
+/// The time that a peer has to read its final line and to close the connection.
 pub const CLOSING_TIME: Duration = Duration::from_millis(500);
 
-/// When no slow reader has received anything for this time, the writer stops waiting for slow readers.
+/// The time without any progress after which the writer stops waiting for slow readers. Progress means that at
+/// least one slow reader receives something.
 pub const END_STALL: Duration = Duration::from_millis(1500);
 
-/// Asks the server to stop, from any thread or signal handler.
+/// A handle with which any thread or signal handler can ask the server to stop.
 #[derive(Debug, Clone)]
 pub struct ShutdownHandle {
     wake: Arc<PipeWriter>,
@@ -62,7 +65,7 @@ impl ShutdownHandle {
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor left.
+    /// Returns an error if the system has no descriptor left.
     pub fn new() -> io::Result<(Self, PipeReader)> {
         let (reader, writer) = io::pipe()?;
         Ok((Self { wake: Arc::new(writer) }, reader))
@@ -78,7 +81,7 @@ impl ShutdownHandle {
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor left.
+    /// Returns an error if the system has no descriptor left.
     pub fn pipe(&self) -> io::Result<PipeWriter> {
         self.wake.try_clone()
     }
@@ -87,13 +90,14 @@ impl ShutdownHandle {
 /// The state of the shutdown, which all threads share.
 #[derive(Debug, Default)]
 pub struct Shutdown {
-    /// When the shutdown began. Sessions check this before they cut a line.
+    /// The time at which the shutdown began. Sessions check this before they cut a line.
     began: OnceLock<Instant>,
-    /// How many sessions have lines in flight: lines that are cut from the input and not yet in the outbox.
+    /// The number of sessions that have lines in flight: lines that have been cut from the input but are not in
+    /// the outbox yet.
     in_flight: Mutex<usize>,
-    /// Wakes [`shut_down`] when no session has lines in flight any more.
+    /// Wakes [`shut_down`] once no session has lines in flight.
     idle: Condvar,
-    /// Set once everyone has been sent the farewell.
+    /// Whether the farewell has been sent to everyone.
     is_told: AtomicBool,
 }
 
@@ -102,12 +106,13 @@ pub struct Shutdown {
 pub struct InFlightGuard<'a>(&'a Shutdown);
 
 impl Shutdown {
-    /// Whether the server is ending.
+    /// Returns whether the server is shutting down.
     pub fn has_begun(&self) -> bool {
         self.began.get().is_some()
     }
 
-    /// Registers a session that is about to cut lines from its input. Returns `None` once the server is ending.
+    /// Registers a session that is about to cut lines from its input. Returns `None` once the server is
+    /// shutting down.
     pub fn enter(&self) -> Option<InFlightGuard<'_>> {
         let mut in_flight = self.lock();
         // The shutdown begins under the same lock. So a session is either counted, or sees that the shutdown
@@ -119,8 +124,9 @@ impl Shutdown {
         Some(InFlightGuard(self))
     }
 
-    /// Whether everyone has been sent the farewell. Until then the ending sessions read nothing. A hundred
-    /// threads that read and discard a flood would leave the writer only a hundredth of the processor time.
+    /// Returns whether the farewell has been sent to everyone. Until then, the sessions that are about to end
+    /// read nothing. A hundred threads that read and discard a flood would leave the writer only a hundredth of
+    /// the processor time.
     pub fn is_told(&self) -> bool {
         self.is_told.load(Relaxed)
     }
@@ -165,15 +171,15 @@ impl Drop for InFlightGuard<'_> {
 /// Blocks for at most 2.7 seconds. Afterwards no session waits for anything.
 pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     let Shared { registry, outbox, shutdown, .. } = shared;
-    // 1. No session cuts a further line. Sessions that wait for their rate, or because their client is behind,
-    //    wake and see that the shutdown has begun.
+    // 1. No session cuts a further line. Sessions that wait for a rate token, or because their client is
+    //    behind, wake and see that the shutdown has begun.
     shutdown.begin();
     registry.all().iter().for_each(|client| client.wake());
-    // 2. The lines that have been cut go into the outbox. The farewell follows, and nothing after it.
+    // 2. The lines that have been cut go into the outbox. The farewell is the last line in the outbox.
     shutdown.wait_until_idle(shutdown.deadline(IN_FLIGHT_AFTER));
     shared.close(replies::SHUTTING_DOWN);
-    // 3. Clients that have not joined are sent the farewell here. The writer sends it to the members. The
-    //    writer also serves the clients that have left but have not received everything yet.
+    // 3. This function sends the farewell to the clients that have not joined. The writer sends it to the
+    //    members. The writer also serves the clients that have left but have not received everything yet.
     let farewell = format!("{}\n", replies::SHUTTING_DOWN);
     for client in registry.all() {
         if outbox.look(|room| !room.has(client.id) && !client.has_left.load(Relaxed)) {
@@ -185,8 +191,8 @@ pub fn shut_down(shared: &Shared, delivered: &Receiver<()>) {
     // 4. The writer delivers. Slow readers that still read have time until the writer's deadline.
     let left = shutdown.deadline(DELIVERED_AFTER).saturating_duration_since(Instant::now());
     if delivered.recv_timeout(left + CLOSING_TIME / 4) == Err(RecvTimeoutError::Timeout) {
-        // The machine is so busy that the writer is not done in time. Closing all connections makes each
-        // further send of the writer fail at once.
+        // The machine is so busy that the writer is not done in time. Shutting all connections down makes every
+        // later send of the writer fail at once.
         registry.all().iter().for_each(|client| client.shut_down(Both));
     }
     // 5. The peers have time to read the farewell and to close. Meanwhile the sessions discard further input.

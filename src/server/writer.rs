@@ -1,18 +1,18 @@
 //! The writer: the thread that sends everything to everybody in the room, in one order.
 //!
-//! It works in rounds. In each round it takes the batch that has gathered in the outbox, and sends each
+//! The writer works in rounds. In each round it takes the batch that has gathered in the outbox, and sends each
 //! recipient its view of that batch with one write that never waits. In a large room helpers share the work
-//! ([`fan_out`](super::fan_out)). A recipient whose socket does not accept everything is
-//! [`behind`](super::behind) from then on, and the round continues without it. So no recipient waits for
-//! another.
+//! ([`fan_out`](super::fan_out)). A recipient whose socket does not accept everything is [`behind`](super::behind)
+//! from then on, and the round continues without it. So no recipient waits for another.
 //!
-//! Once a client is in the room, only the writer writes to its socket, or the helper that has the client's part
-//! in this round. The writer knows only bytes, and which clients join and leave. It does not know what the
-//! bytes mean.
+//! Once a client is in the room, only the writer, or the helper that has the client's part in this round, writes
+//! to the client's socket. The writer sees only bytes, and the lists of the clients that join and leave. It does
+//! not know what the bytes mean.
 //!
-//! Its thread is named `writer`. It ends after the farewell, and the shutdown waits for it.
+//! The thread is named `writer`. It ends after the farewell, and the shutdown waits until it has ended.
 //!
-//! Grew from steps 11 and 12 of the [course](crate::lessons). The function `hold` grew from step 13.
+//! This module grew from steps 11 and 12 of the [course](crate::lessons), and the function `hold` grew from step
+//! 13.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,20 +32,21 @@ use super::shutdown::{CLOSING_TIME, DELIVERED_AFTER, END_STALL};
 use crate::protocol::replies::LeaveReason;
 use crate::system::socket::limit_unacknowledged;
 
-/// When more than half of the recipients are behind and still read, the room is too fast. Then each round waits
-/// for these readers, but at most for this time.
+/// The maximum time for which the writer waits for slow readers after a round. The writer waits only if the room
+/// is too fast, which means that more than half of the recipients are behind and still read.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// The writer counts as busy when it works for more than a quarter of the time. This is so if it waited for a
-/// batch less than this many times as long as it worked on the batch before.
+/// The writer counts as busy when it works for more than a quarter of the time. This is the case if its wait for a
+/// batch was less than this many times as long as its work on the previous batch.
 const REST: u32 = 3;
 
-/// During the shutdown, how long the writer waits for space in a socket before it checks the deadline again.
+/// The maximum time for which, during the shutdown, the writer waits for space in a socket before it checks the
+/// deadline again.
 const LAST_OFFER_TIME: Duration = Duration::from_millis(50);
 
-/// After a client has left, how long the system keeps text that the client does not acknowledge. The client's
-/// place is free before this time is over. So without a limit, clients that leave and read nothing could fill the
-/// system's memory.
+/// The time for which the system keeps text that a client has not acknowledged when it leaves. The place of this
+/// client can be used by another client before this time is over. So without a limit, clients that leave and read
+/// nothing could fill the system's memory.
 const UNTAKEN_TIME: Duration = Duration::from_secs(5);
 
 /// The state of the writer's thread.
@@ -75,19 +76,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Delivers everything up to the farewell. Blocks while the outbox is empty. When the room is too fast for
-    /// most readers, also waits for these readers in each round, for 50 milliseconds at most. Never blocks in a
-    /// send.
+    /// Delivers everything up to the farewell. Blocks while the outbox is empty. If the room is too fast for most
+    /// readers, the writer also waits for these readers after each round, for at most 50 milliseconds. Never
+    /// blocks in a send.
     ///
     /// # Panics
     ///
-    /// When a helper has panicked.
+    /// Panics if a helper has panicked.
     pub fn run(mut self) {
         // Each round swaps this batch with the batch in the outbox. So the memory of both is reused, and a
         // steady room allocates nothing.
         let mut batch = Arc::new(Batch::default());
         let mut is_too_fast = false;
-        // How long the last round took, and how long the writer has waited since.
+        // The duration of the last round, and the time that the writer has spent waiting since then.
         let (mut worked, mut waited) = (Duration::ZERO, Duration::ZERO);
         loop {
             let filling =
@@ -116,14 +117,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// How long the writer may wait for the next batch before something else is due.
+    /// Returns the time for which the writer can wait for the next batch before something else is due.
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         let closing = self.closing.front().map(|(until, _)| until.saturating_duration_since(now));
         closing.into_iter().chain(self.behind.until_offer()).min()
     }
 
-    /// Sends a batch to all recipients that are current, and keeps it for those that are behind.
+    /// Sends a batch to all recipients that are current, and keeps it for the recipients that are behind.
     fn round(&mut self, batch: &Arc<Batch>, changes: Vec<Change>, is_busy: bool) {
         let mut left = Vec::new();
         for change in changes {
@@ -176,8 +177,8 @@ impl<'a> Writer<'a> {
         self.outcomes = outcomes;
     }
 
-    /// If the room is too fast for most of its readers, waits until they have caught up, but at most for
-    /// [`HOLD_TIME`]. Returns whether some of them are still behind after that time.
+    /// Waits until the slow readers have caught up, but at most for [`HOLD_TIME`], if the room is too fast for
+    /// more than half of the recipients. Returns whether slow readers are left after that time.
     fn hold(&mut self) -> bool {
         let half = self.current.count().midpoint(self.behind.len());
         if self.behind.len() <= half || self.behind.readers() <= half {
@@ -194,8 +195,8 @@ impl<'a> Writer<'a> {
         false
     }
 
-    /// Stops sending to a client that has left. If the client was sent a final line, it has [`CLOSING_TIME`] to
-    /// read that line and to close. Otherwise the connection ends at once.
+    /// Stops sending to a client that has left. If its reason has a final line, the client has [`CLOSING_TIME`] to
+    /// read that line and to close the connection. Otherwise the connection is shut down at once.
     fn end_writing(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
         // This fails on systems that do not have the option.
@@ -239,7 +240,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Marks a client as not behind any more, and wakes its session.
+/// Marks a client as no longer behind, and wakes its session.
 fn catch_up(client: &Client) {
     client.is_behind.store(false, Relaxed);
     client.wake();

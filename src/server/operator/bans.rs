@@ -32,7 +32,8 @@ const FOR_GOOD: End = End::MAX;
 /// All bans.
 #[derive(Debug, Default)]
 pub struct Bans {
-    /// The bans. The table is locked to look up, change or copy bans, never while the file is written.
+    /// The bans. The table is locked to look up, change or copy bans, but is never locked while the file is
+    /// written.
     table: Mutex<BTreeMap<IpAddr, End>>,
     file: Option<PathBuf>,
 }
@@ -42,8 +43,8 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or has a line that is not a ban. Then the server does not start, so a
-    /// mistake in the file cannot lift a ban.
+    /// Returns an error if the file cannot be read, or has a line that is not a ban. The server does not start
+    /// in that case, so a mistake in the file cannot lift a ban.
     pub fn load(file: Option<PathBuf>) -> io::Result<Self> {
         let mut table = BTreeMap::new();
         if let Some(path) = &file {
@@ -60,7 +61,7 @@ impl Bans {
         Ok(Self { table: Mutex::new(table), file })
     }
 
-    /// Whether an address is banned.
+    /// Returns whether an address is banned.
     pub fn has(&self, address: IpAddr) -> bool {
         self.lock().get(&address).is_some_and(|end| *end > now())
     }
@@ -69,7 +70,8 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written. Then the ban is in force only until the server ends.
+    /// Returns an error if the file cannot be written. In that case the ban is in force only until the server
+    /// ends.
     pub fn add(&self, address: IpAddr, minutes: Option<u32>) -> io::Result<()> {
         let end = minutes.map_or(FOR_GOOD, |minutes| now() + 60 * u64::from(minutes));
         self.lock().insert(address, end);
@@ -80,7 +82,7 @@ impl Bans {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn lift(&self, address: IpAddr) -> io::Result<bool> {
         let was_banned = self.lock().remove(&address).is_some_and(|end| end > now());
         self.save().map(|()| was_banned)
@@ -95,7 +97,8 @@ impl Bans {
         table.iter().map(|(address, end)| (*address, left(*end))).collect()
     }
 
-    /// Writes the file, if there is one. Only the console's thread writes it, so no write overtakes another.
+    /// Writes the file, if there is one. Only the console's thread writes the file, so no write overtakes
+    /// another.
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
         let mut text = String::new();

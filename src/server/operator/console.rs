@@ -5,8 +5,8 @@
 //! second thread, which executes the lines in order. Answers go to the event log, so neither thread waits to
 //! print them.
 //!
-//! Standard input is read only if it is a terminal. Under a service manager it is not a terminal, but
-//! commands can be written to the FIFO of `--console`: `echo '/kick bob' > PATH`.
+//! Standard input is read only if it is a terminal. Under a service manager, standard input is not a terminal,
+//! but commands can be written to the FIFO of `--console`: `echo '/kick bob' > PATH`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -56,7 +56,7 @@ const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// When the system cannot create another thread.
+/// Returns an error if the system cannot create another thread.
 pub fn start(shared: &Arc<Shared>, handle: ShutdownHandle, fifo: Option<File>) -> io::Result<()> {
     let (lines, heard) = sync_channel(MAX_WAITING_LINES);
     let is_terminal = io::stdin().is_terminal();
@@ -87,8 +87,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(run).map(drop)
 }
 
-/// Reads the terminal to its end. A background job of a shell cannot read the terminal. So this function
-/// tries again after an error: `fg` may have brought the job to the foreground.
+/// Reads the terminal to its end. A background job of a shell cannot read the terminal. So this function tries
+/// again after an error: in the meantime, `fg` could have brought the job to the foreground.
 fn read_terminal(lines: &SyncSender<String>, shared: &Weak<Shared>) {
     while read_loop(io::stdin().lock(), lines).is_err() && io::stdin().is_terminal() {
         thread::sleep(BACKGROUND_PAUSE);
@@ -113,7 +113,7 @@ fn read_loop(mut input: impl BufRead, lines: &SyncSender<String>) -> io::Result<
         if was_rest {
             continue;
         }
-        // Such a beginning may end in the middle of a character. Any other line that is not UTF-8 is ignored.
+        // Such a beginning can end in the middle of a character. Any other line that is not UTF-8 is ignored.
         let is_taken = is_rest || str::from_utf8(&line).is_ok();
         if is_taken {
             // This fails once the server has ended. Then the line does not matter.

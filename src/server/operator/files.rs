@@ -12,7 +12,7 @@ use crate::system::file::for_owner_alone;
 ///
 /// # Errors
 ///
-/// Any error of the system. The old file then stays as it was.
+/// Returns any error of the system. In that case the old file is unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

@@ -1,4 +1,5 @@
-//! The history file: the lines that newcomers are shown, oldest first, kept for the next start of the server.
+//! The history file: the lines that are shown to newcomers, oldest first. The file keeps these lines for the
+//! next start of the server.
 //!
 //! A disk can be slow or full, and the room must not wait for it. So a separate thread writes the file. Each
 //! message wakes this thread. The thread takes the new lines from the history and appends them to the file.
@@ -31,7 +32,7 @@ pub struct HistoryFile {
     /// The open file, to which the next lines are appended. `None` if the file must be replaced first.
     file: Option<File>,
     appended: usize,
-    /// The number of lines that had ever been added to the history when it was last saved.
+    /// The number of lines that had been added to the history, up to the time when it was last saved.
     lines: u64,
 }
 
@@ -41,7 +42,7 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// When the file exists and cannot be read.
+    /// Returns an error if the file exists but cannot be read.
     pub fn read(path: PathBuf) -> io::Result<Self> {
         let mut bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -60,7 +61,7 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// When the system cannot create another thread.
+    /// Returns an error if the system cannot create another thread.
     pub fn keep(mut self, shared: &Arc<Shared>) -> io::Result<OutputThread> {
         let (wake, woken) = sync_channel(1);
         let read = mem::take(&mut self.read);
@@ -69,8 +70,8 @@ impl HistoryFile {
         OutputThread::start("history", move || self.keep_loop(&shared, &woken))
     }
 
-    /// Saves new lines until the outbox is closed. Blocks while there is no new line, and on the disk. A
-    /// failure is logged only if the attempt before it succeeded.
+    /// Saves new lines until the outbox is closed. Blocks while there is no new line, and while the disk is
+    /// busy. A failure is logged only if the attempt before it succeeded.
     fn keep_loop(&mut self, shared: &Shared, woken: &Receiver<()>) {
         let mut has_failed = false;
         loop {

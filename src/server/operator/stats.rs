@@ -4,9 +4,9 @@
 //! stats uptime=60 users=2 users_most=3 lines_in=10 deliveries=9 bytes_out=412 behind=1
 //! ```
 //!
-//! The real line has further pairs. Times are in seconds, and `memory` is in KiB. The other values are counts,
-//! or sizes in bytes. The threads count their work in atomic variables. Everything else is looked up when the
-//! line is composed.
+//! The real line has additional pairs. Times are in seconds, and `memory` is in KiB. The other values are
+//! counts, or sizes in bytes. The threads count their work in atomic variables. Everything else is looked up
+//! when the line is composed.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -108,8 +108,8 @@ pub fn line(shared: &Shared) -> String {
     line + &format!(" memory={}", resident_kib().unwrap_or(0))
 }
 
-/// Returns how much memory the process uses, in KiB; `None` on systems other than Linux. Source: `proc(5)`,
-/// `VmRSS`.
+/// Returns the amount of memory that the process uses, in KiB, or `None` on systems other than Linux. Source:
+/// `proc(5)`, `VmRSS`.
 fn resident_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
