@@ -54,7 +54,7 @@ impl Editor {
         self.completion = None;
     }
 
-    /// Empties the line and returns its text. Only the history and the text for Ctrl-Y are kept.
+    /// Resets the editor, and returns the text of the line. Only the history and the text for Ctrl-Y are kept.
     pub(super) fn finish(&mut self) -> String {
         let Self { text, history, killed, .. } = std::mem::take(self);
         *self = Self { recalled: history.len(), history, killed, ..Self::default() };
@@ -139,7 +139,7 @@ impl Editor {
     }
 
     /// Deletes the text between the cursor and `to`, and keeps it for Ctrl-Y. If several keys in a row delete
-    /// text in this way, Ctrl-Y inserts all of it.
+    /// text in this way, Ctrl-Y inserts all of these texts.
     fn kill(&mut self, to: usize, last: Option<&Key>) {
         if !matches!(last, Some(Key::Ctrl('u' | 'k' | 'w') | Key::Alt('d'))) {
             self.killed.clear();

@@ -184,7 +184,7 @@ fn string_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Returns the key that these bytes mean, if it is a key that this client knows.
+/// Returns the key that these bytes mean, if this client knows the key.
 fn key(bytes: &[u8]) -> Option<Key> {
     if let Some(text) = bytes.strip_prefix(PASTE_START) {
         let text = String::from_utf8_lossy(&text[..text.len() - PASTE_END.len()]);

@@ -79,7 +79,7 @@ pub(super) struct Link {
     confirmed: usize,
     /// The next deadline: the time at which a ping is due, or at which a login or a goodbye has taken too long.
     pub(super) due: Option<Instant>,
-    /// The number of lines from a program that the client or the server has refused.
+    /// For a program: the number of its lines that the client or the server has refused.
     pub(super) refused: usize,
     /// Whether the user is leaving. For a program, the client sends `/quit` after the lines that wait.
     pub(super) leaving: bool,
@@ -156,7 +156,7 @@ impl Link {
         self.lines.drain(self.unconfirmed..).count()
     }
 
-    /// Returns whether too many lines wait, so that no line may be added.
+    /// Returns whether the maximum number of lines is reached, so that no further line can be added.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() >= MAX_LINES
     }
@@ -247,7 +247,7 @@ impl Link {
 
     /// Appends a line to `outgoing`, so that it is sent before all lines that wait.
     pub(super) fn send(&mut self, line: &str) {
-        // The line and its line end go out in one write. With TCP_NODELAY, two writes would be two packets.
+        // The line and its line end are sent with one write. With TCP_NODELAY, two writes would send two packets.
         self.outgoing.extend([line.as_bytes(), b"\n"].concat());
     }
 }

@@ -24,8 +24,8 @@ use crate::system::socket::{DeadPeer, connect, detect_dead_peer, read};
 /// the host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The client gives up a server that has vanished: after a minute of silence and three unanswered probes. But it
-/// never gives up a server that answers probes and does not read: a rate limit may be the reason.
+/// The client gives up a vanished server after a minute of silence and three unanswered probes. But it never
+/// gives up a server that answers the probes and does not read: a rate limit may be the reason.
 /// `TCP_USER_TIMEOUT` would also end the connection to such a server, so that option is not set.
 const DEAD_SERVER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
@@ -39,8 +39,8 @@ const DEAD_SERVER: DeadPeer = DeadPeer {
 const GHOST_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The first and the longest pause before the client connects again. Each pause is twice as long as the previous
-/// one. So the client soon finds a server that restarts, and does not disturb a server that is down for a long
-/// time.
+/// pause, up to the longest pause. So the client soon finds a server that restarts, and does not disturb a server
+/// that is down for a long time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

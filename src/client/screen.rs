@@ -79,7 +79,7 @@ impl Screen {
         }
         let fits = text_width(prompt) + MIN_TEXT_COLUMNS < columns;
         let prompt = if fits { prompt } else { "" };
-        // The last column stays empty, so that the cursor has a place after the text.
+        // The last column stays empty, so that there is a column for the cursor after the text.
         let room = columns.saturating_sub(text_width(prompt) + 1);
         // If there is enough room, a mark at an edge shows that text is hidden there.
         let more = if room < MIN_TEXT_COLUMNS { "" } else { MORE };
@@ -118,7 +118,7 @@ impl Screen {
         }
         let room = room - margins;
         if before < self.hidden || before > self.hidden + room {
-            // This puts the cursor into the middle, so that the next keys do not scroll again.
+            // This puts the cursor in the middle, so that the next keys do not scroll again.
             self.hidden = before.saturating_sub(room.div_ceil(2));
         }
         // If the end of the text was deleted, this scrolls back, so that the row is not mostly empty.

@@ -7,7 +7,7 @@
 //! accepts, and never blocks. So the output is never mixed, and no thread blocks in a write to a terminal that
 //! accepts no output.
 //!
-//! Without line editing (with a pipe, `--plain` or a dumb terminal), lines are written as they are.
+//! Without line editing (with a pipe, `--plain` or a dumb terminal), lines are written unchanged.
 //!
 //! There are three ways to print: [`Terminal::show`] shows a line from the server, [`Terminal::note`] shows a
 //! note from the client itself, and [`fail`] reports an error on standard error.
@@ -231,7 +231,7 @@ impl Terminal {
         self.restore(output);
     }
 
-    /// Returns whether too much text waits to be shown, so that no more should be added.
+    /// Returns whether too much text waits to be shown, so that no more text should be added.
     pub(super) fn is_full(&self) -> bool {
         self.above.len() >= MAX_UNDRAWN_BYTES
     }

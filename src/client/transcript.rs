@@ -46,8 +46,8 @@ pub(super) struct Transcript {
     pub(super) presence: String,
     joined: Vec<String>,
     left: Vec<String>,
-    /// The person who sent the last private message, and a time: since then, all private messages came from this
-    /// person.
+    /// The person who sent the last private message, and the time since which all private messages have come from
+    /// this person.
     pub(super) correspondent: Option<(String, Instant)>,
 }
 
@@ -102,7 +102,7 @@ impl Transcript {
             }
             Kind::Message(text) => is_for_me = is_said && mentions(text, &self.nickname),
             Kind::Private if is_said && !is_hidden => {
-                // If the same person also sent the previous private message, the time stays.
+                // If the same person also sent the previous private message, the time stays unchanged.
                 let last = self.correspondent.take().filter(|(name, _)| name == by);
                 self.correspondent = last.or_else(|| Some((by.to_owned(), Instant::now())));
             }
@@ -174,7 +174,7 @@ impl Transcript {
         let ServerLine { kind, by } = parsed;
         let mut shown = String::new();
         if self.options.timestamps {
-            // The client does not know the time of a message from before it joined.
+            // The client does not know at what time a message from before its join was sent.
             let time = if is_history { "--:--".to_owned() } else { time_of_day() };
             shown += &(self.styled(&time, DIM) + " ");
         }

@@ -1,4 +1,5 @@
-//! Width: how many columns of a terminal a text takes, and at which positions of the text the cursor may be.
+//! Width: the number of columns that a text takes on a terminal, and the positions in the text at which the
+//! cursor may be.
 //!
 //! A *grapheme cluster* is what people see as one character. A cluster may consist of several code points: a
 //! letter with its marks, a Hangul syllable, a flag, a family of emoji. The cursor and Backspace treat a cluster
@@ -23,17 +24,17 @@ const ZERO_WIDTH_JOINER: char = '\u{200D}';
 /// Selects the color form of a symbol. Some terminals draw this form one column wider.
 const EMOJI_STYLE: char = '\u{FE0F}';
 
-/// Returns how many columns a text takes.
+/// Returns the number of columns that a text takes.
 pub(super) fn text_width(text: &str) -> usize {
     clusters(text).map(cluster_width).sum()
 }
 
-/// Returns how many columns a cluster takes. The cluster is an item of [`clusters`].
+/// Returns the number of columns that a cluster takes. The cluster is an item of [`clusters`].
 pub(super) fn cluster_width(cluster: &str) -> usize {
     if cluster.starts_with(ESCAPE) { 0 } else { cluster.chars().map(char_width).sum() }
 }
 
-/// Returns how many columns one character takes: 0, 1 or 2.
+/// Returns the number of columns that one character takes: 0, 1 or 2.
 fn char_width(c: char) -> usize {
     match c {
         ' '..='~' | EMOJI_STYLE => 1,

@@ -91,7 +91,7 @@ pub fn clean_line(line: &str) -> Result<Cow<'_, str>, usize> {
     if cleaned.len() > MAX_MESSAGE_BYTES { Err(cleaned.len()) } else { Ok(cleaned) }
 }
 
-/// Returns whether [`clean`] replaces a character when this character is the whole text.
+/// Returns whether [`clean`] replaces a character when the text consists of this character alone.
 pub fn is_unsafe(c: char) -> bool {
     match c {
         ' '..='~' => false,

@@ -30,8 +30,8 @@ pub enum Kind<'a> {
     Left,
     /// Somebody has changed to this nickname.
     Renamed(&'a str),
-    /// The nicknames of people who are online, separated by a comma and a space. They are not checked. If many
-    /// people are online, some nicknames are left out.
+    /// The nicknames of people who are online, separated by a comma and a space. These nicknames are not checked.
+    /// If many people are online, some nicknames are left out.
     Online(&'a str),
     /// The number of history lines that follow. These lines were said before the client joined.
     History(usize),

@@ -117,7 +117,7 @@ impl State {
             Content::Question => Outcome::Question,
             Content::Foreign(why) => Outcome::Foreign(why),
         };
-        // Every entry is counted here, even an ignored one, because all servers must agree on the positions.
+        // Every entry is counted here, even an ignored entry, because all servers must agree on the positions.
         let cost = ENTRY_COST + entry.fields.iter().map(|field| field.len() as u64).sum::<u64>();
         self.position += cost;
         self.since += cost;
@@ -178,7 +178,8 @@ impl State {
         .then_some("its server had read something else")
     }
 
-    /// Lets a server into the room, if the entry is its hello. Removes an older run with the same name.
+    /// Lets a server into the room, if the entry is its hello. Removes an older run with the same name. Returns whether
+    /// the server was let in.
     fn let_in(
         &mut self,
         header: &Header,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! XADD   chat:{lobby}:log * e TEXT          append an entry at the end of the stream
-//! XREAD  … STREAMS chat:{lobby}:log ID      read the entries after ID, or wait for one
+//! XREAD  … STREAMS chat:{lobby}:log ID      read entries after ID, or wait for an entry
 //! XRANGE chat:{lobby}:log ID ID             read the entry ID, if it still exists
 //! XADD   chat:{lobby}:checkpoint … ID s …   store a checkpoint of the state after ID
 //! XTRIM  chat:{lobby}:log MINID ID          delete the entries before ID
@@ -37,7 +37,7 @@ pub struct Address {
     pub room: String,
 }
 
-/// A connection to the engine that is the primary.
+/// A connection to the primary engine.
 #[derive(Debug)]
 pub struct Engine {
     connection: Connection,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 934b05962fd117d3 3 488 b82fb84594d2d490      header: SID SEQ AT DIGEST
-//! S 2 hello                                    the records, one in each line
+//! S 2 hello                                    the records, one per line
 //! A 2 waves
 //! ```
 //!

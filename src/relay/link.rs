@@ -137,7 +137,7 @@ impl Gathers for Link {
 }
 
 impl Link {
-    /// Whether records may be appended now. They may not be appended while another server is far behind. Meanwhile the
+    /// Whether records may be appended now. While another server is far behind, no records may be appended. So the
     /// outbox fills up, the sessions wait, and TCP slows the clients down.
     fn may_talk(&self, run: &Run) -> bool {
         run.lag <= WINDOW_BYTES || self.phase == Phase::Closing
@@ -212,8 +212,8 @@ impl Relay {
     }
 
     /// Makes the reader call `act` with the room, to show a member something that nobody else notices, such as an
-    /// answer. The member sees this after the effects of everything that it did before. `bytes` is the size of the
-    /// memory that `act` uses.
+    /// answer. The member sees this after the effects of all its earlier actions. `bytes` is the size of the memory
+    /// that `act` uses.
     pub fn locally(&self, client: &Client, bytes: usize, act: Box<dyn FnOnce(&mut Room) + Send>) {
         self.append(client, |records| records.locally(bytes, act));
     }
@@ -338,8 +338,8 @@ impl Relay {
         sid
     }
 
-    /// Blocks until there is something to append: records, a beat, the position that this server has read, or the
-    /// closing record. Returns `None` once the relay is closed.
+    /// Blocks until there is something to append: records, a beat, the position up to which this server has read, or
+    /// the closing record. Returns `None` once the relay is closed.
     pub(super) fn next_entry(&self) -> Option<Outgoing> {
         while self.phase() < Phase::Closed {
             let until_beat = self.link.look(Link::until_beat);

@@ -28,12 +28,12 @@
 //!    [`stage`] then changes the room in the outbox. The stage calls the same functions that the sessions call on a
 //!    server without a relay.
 //!
-//! The relay adds two hops to the path of each line, which takes about half a millisecond. While the engine is down,
-//! nobody can talk. So a room cannot split into two halves that drift apart. A server that may have missed an entry
-//! tells its clients so, disconnects them, and enters the room again. So nobody misses a line without being told.
+//! The relay adds two hops to the path of each line. The two hops take about half a millisecond. While the engine is
+//! down, nobody can talk. So a room cannot split into two halves that drift apart. A server that may have missed an
+//! entry tells its clients so, disconnects them, and enters the room again. So nobody misses a line without being told.
 //!
-//! [`resp`] implements the engine's protocol, and [`engine`] the commands. A [`checkpoint`] is a copy of the state. A
-//! new server loads the newest checkpoint instead of all older entries, so those entries can be deleted.
+//! [`resp`] implements the engine's protocol, and [`engine`] implements the commands. A [`checkpoint`] is a copy of the
+//! state. A new server loads the newest checkpoint instead of all older entries, so those entries can be deleted.
 //!
 //! | thread | blocks | ends |
 //! | --- | --- | --- |

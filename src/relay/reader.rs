@@ -42,7 +42,7 @@ enum End {
     Lost(&'static str),
 }
 
-/// Reads until the relay is closed.
+/// Reads the stream until the relay is closed.
 pub fn read_loop(relay: &Relay, shared: &Shared) {
     let (mut engine, mut stage) = (None, Stage::new(relay, shared));
     while let Some(state) = replay::load(relay, shared, &mut engine) {

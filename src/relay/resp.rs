@@ -28,7 +28,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 /// memory.
 const MAX_REPLY_BYTES: usize = 256 << 20;
 
-/// The maximum depth of nested arrays. The reply to `XREAD` nests five deep.
+/// The maximum depth of nested arrays. The reply to `XREAD` has five levels.
 const MAX_DEPTH: usize = 8;
 
 /// The maximum length of a line of the protocol itself, in bytes. The longest lines are errors.

@@ -32,9 +32,9 @@ static FIRST: AtomicU64 = AtomicU64::new(0);
 /// process by themselves.
 ///
 /// But if a second SIGINT or SIGTERM arrives more than one second after the first, it ends the process at once.
-/// Service managers and `timeout` send the signal both to the process and to its group. So a second signal within
-/// one second does not count. SIGHUP never ends the process at once: when a terminal is closed, both the system
-/// and the shell send SIGHUP.
+/// Service managers and `timeout` send the signal both to the process and to its group, so the process receives
+/// the signal twice. For this reason, a second signal within one second does not count. SIGHUP never ends the
+/// process at once: when a terminal is closed, both the system and the shell send SIGHUP.
 ///
 /// If SIGHUP was ignored when the program started (`nohup`), it stays ignored. SIGTTIN is ignored. So if a
 /// background process reads the terminal, the read fails, and the process is not suspended. Source:

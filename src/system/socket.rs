@@ -49,7 +49,7 @@ pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStr
 ///
 /// # Errors
 ///
-/// Any error of the system. The old backlog then stays.
+/// Any error of the system. After an error, the old backlog stays.
 pub fn set_listen_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     os::set_listen_backlog(listener, connections)
 }
