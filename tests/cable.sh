@@ -5,8 +5,8 @@
 #
 # The script creates two network namespaces with a pair of virtual interfaces between them. Two servers run in
 # the first namespace. In the room of one server nobody talks; in the room of the other, a client talks. A client
-# in the second namespace, the ghost, joins both rooms. Then its interface is taken down. The servers get no packet
-# that tells them so. In the silent room, keep-alive detects that the ghost is gone; in the other room,
+# in the second namespace, the ghost, joins both rooms. Then the ghost's interface is taken down. No packet tells the
+# servers that the ghost is gone. In the silent room, keep-alive detects that the ghost is gone; in the other room,
 # TCP_USER_TIMEOUT does. The ghost must have left both rooms within two minutes. The script can take that long.
 #
 # The script needs Linux, root (CAP_NET_ADMIN) and ip(8). Without them the test is left out, and a line says so. If

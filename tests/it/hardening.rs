@@ -15,8 +15,8 @@ use chat::protocol::replies;
 use crate::harness::proc;
 use crate::harness::{Peer, Server, leave_out, poll_every, poll_until, shell};
 
-/// Returns an address of this machine other than a loopback address. Packets to this address do not leave the machine. If there
-/// is no such address, prints that the test is left out.
+/// Returns an address of this machine other than a loopback address. Packets to this address do not leave the machine.
+/// If there is no such address, prints that the test is left out.
 pub(crate) fn own_address() -> Option<IpAddr> {
     // Connecting a UDP socket sends no packet. The system only chooses the route, and with it the socket's own address.
     // The destination is in TEST-NET-1, which is reserved for documentation (RFC 5737).

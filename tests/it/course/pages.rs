@@ -246,8 +246,8 @@ fn every_mistake_has_its_tests_and_a_patch_that_puts_it_back() {
     assert_eq!((rows.count(), patches.len()), (17, 17), "one row and one patch for each mistake");
 }
 
-/// Checks that a patch is small. The check and the tests that the patch names must also be in the mistake's row in
-/// `mistakes.md`.
+/// Checks that a patch is small, and that the mistake's row in `mistakes.md` names the check and the tests that the
+/// patch names.
 fn check_patch(patch: &str, cells: &[&str], tests: &[&str]) {
     let named = |key: &str| -> Vec<&str> {
         patch.lines().filter_map(|line| line.strip_prefix(key)).collect()

@@ -18,9 +18,9 @@ pub(crate) enum Misdeed {
     LoseJoinNotice,
     LoseClosingLine,
     Double,
-    /// Sends the victim a message only after the next message.
+    /// Sends the victim two consecutive messages in the reverse order.
     Reorder,
-    /// Sends the victim a message only after the next message of another sender. Messages of the same sender stay in
+    /// Sends the victim two messages of different senders in the reverse order. Messages of the same sender stay in
     /// order.
     SwapSenders,
     Tear,

@@ -133,7 +133,7 @@ fn clients_that_saw_lost_entries_are_disconnected_with_a_reason() {
         let lost = log.iter().position(|(_, fields)| fields.iter().any(is_it)).unwrap();
         log.truncate(lost - 1);
     });
-    // When both servers reach the engine again, each of them has an entry that is not appended yet.
+    // When both servers reach the engine again, each of them has an entry that has not been appended yet.
     for peer in [&mut alice, &mut bob] {
         peer.send("nobody will hear this");
     }

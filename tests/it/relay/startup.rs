@@ -92,7 +92,7 @@ fn an_engine_that_is_not_there_yet_is_waited_for_and_that_is_said_once() {
 #[test]
 fn servers_that_find_no_room_at_the_same_time_begin_the_same_one() {
     let engine = FakeEngine::start();
-    // The entries before this one are missing from the stream, and no server is left that has read them.
+    // The entries before this entry are missing from the stream, and no server that has read them still runs.
     engine.append(&[b"e", b"0000000000000009 7 99999 0000000000000000\nS 1 hello\n"]);
     let mut servers = ["one", "two", "three"]
         .map(|name| Server::of(command(&engine.address(), name, &SHORT_BEAT)));

@@ -84,7 +84,7 @@ fn sentinel_promotes_a_replica_and_talk_goes_on() {
     for number in 0..100 {
         in_step(&mut alice, &mut [&mut bob], &format!("line {number}"));
     }
-    // If the replica lacked entries, they would be lost with the primary.
+    // Entries that the replica lacked would be lost together with the primary.
     wait_for_replica(&primary, &replica);
     // It takes the Sentinels up to ten seconds to discover a replica.
     pause(12_000);

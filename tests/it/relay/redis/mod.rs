@@ -235,7 +235,7 @@ fn two_rooms_on_one_engine_hear_nothing_of_each_other() {
     let Some(redis) = Redis::durable() else { return };
     let rooms = ["red", "blue"].map(|room| {
         let room = ["--relay-room", room];
-        // Both rooms have servers and clients of the same names, which is allowed.
+        // Both rooms have servers and clients with the same names, which is allowed.
         two_servers(&redis.address(), &room)
     });
     let mut peers = rooms.map(|(one, two, alice, bob)| ((one, two), alice, bob));

@@ -25,11 +25,11 @@ pub(super) fn listen(listener: &mut Peer, talkers: usize) -> Vec<String> {
     lines
 }
 
-/// Sends lines, with the pause `pace` after each, until `is_over` is set. Returns the number of lines.
+/// Sends lines, with the pause `pace` after each line, until `is_over` is set. Returns the number of lines.
 #[track_caller]
 fn talk(talker: &mut Peer, pace: Duration, is_over: &AtomicBool) -> usize {
     // A thread reads everything that the talker receives, so that the server does not disconnect the talker as too
-    // slow. The thread ends with the connection.
+    // slow. The thread ends when the connection ends.
     let mut stream = talker.stream().try_clone().unwrap();
     thread::spawn(move || io::copy(&mut stream, &mut io::sink()));
     let mut number = 0;
