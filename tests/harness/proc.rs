@@ -30,7 +30,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Reads the resources of a process; `pid` is its number or `self`.
+    /// Reads the resources of a process; `pid` is its process id, or `self`.
     ///
     /// # Errors
     ///

@@ -117,7 +117,7 @@ pub(crate) struct Options {
     pub(crate) endpoint: Endpoint,
     /// Whether the server may be on another machine.
     pub(crate) anywhere: bool,
-    /// The number of the server's process.
+    /// The process id of the server.
     pub(crate) pid: Option<String>,
     /// Whether every second client stops reading now and then.
     pub(crate) pauses: bool,

@@ -55,8 +55,8 @@ pub(crate) struct Run {
     /// The number of messages that each sender sends. In a siege this number becomes known only when the
     /// senders stop.
     pub(crate) messages: AtomicU32,
-    /// Whether the senders must stop. They stop after the current turn of all senders, and store in
-    /// `messages` the number of messages that each sender has sent.
+    /// Whether the senders must stop. They stop when each of them has finished the current turn. Then the number
+    /// of messages that each sender has sent is stored in `messages`.
     pub(crate) quiet: AtomicBool,
     /// Whether the members have received everything. After that, the stalled clients read, and no more visitors
     /// join.

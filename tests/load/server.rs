@@ -53,7 +53,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Returns the number of the server's process.
+    /// Returns the process id of the server.
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()
     }

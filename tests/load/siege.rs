@@ -169,7 +169,7 @@ impl Field<'_> {
         self.rounds.len() == 1
     }
 
-    /// Carries out rounds of one attack until the siege is over.
+    /// Carries out rounds of one attack until the siege is over, or until the server breaks a promise.
     fn fight(&self, attack: &Attack, seed: u64, rounds: &AtomicU64) {
         let mut random = Random::new(seed);
         while !self.over.wait(BREATH) {

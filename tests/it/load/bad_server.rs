@@ -175,7 +175,7 @@ impl Member {
     }
 }
 
-/// Writes a line. An error is ignored: if the client is gone, the client's own thread notices.
+/// Writes a line. An error is ignored: if the connection has ended, the client's own thread notices the end.
 fn give(mut stream: &TcpStream, line: &str) {
     let _ = stream.write_all(format!("{line}\n").as_bytes());
 }
