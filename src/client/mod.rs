@@ -87,7 +87,7 @@ struct Client {
 struct Shared {
     link: Link,
     terminal: Terminal,
-    /// How the client ends. Once this is set, the send thread ends.
+    /// The way in which the client ends. Once this field is set, the send thread ends.
     outcome: Option<Outcome>,
 }
 

@@ -5,7 +5,7 @@ use crate::arguments::{Arguments, Endpoint, Request, UsageError};
 /// The text of `client --help`.
 pub const HELP: &str = include_str!("help.txt");
 
-/// How a client behaves.
+/// The options of a client.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, independent of each other")]
 pub struct Options {

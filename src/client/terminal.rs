@@ -54,12 +54,12 @@ pub(super) struct Terminal {
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// The question that is shown in a separate row until the next key, and the text that Enter then sends: a
-    /// line, or the lines of a paste.
+    /// The question that is shown in a separate row until the next key, and the text that Enter sends: a line, or
+    /// the lines of a paste.
     pub(super) question: Option<(String, String)>,
     /// The state of the connection, shown in a separate row. Empty while the connection works.
     status: String,
-    /// Text that is still to be shown, usually whole lines.
+    /// The text that waits to be shown, usually whole lines.
     above: String,
     /// The bytes that the output has not accepted yet.
     drawn: Vec<u8>,

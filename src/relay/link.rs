@@ -27,13 +27,13 @@ use crate::server::client::{Client, ClientId};
 use crate::server::outbox::Gathers;
 use crate::server::room::Room;
 
-/// The number of bytes by which the slowest server may be behind before the other servers stop appending. The stream
+/// If the slowest server is behind by more than this number of bytes, the other servers stop appending. The stream
 /// always keeps at least twice this number of bytes. So even in a flood, the entries that the slowest server still
 /// needs are not deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
 /// After reading this number of bytes, a server appends an entry even if it has no records to append. The entry's
-/// header tells the other servers how far this server has read.
+/// header tells the other servers the position up to which this server has read.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// The data that the sessions and the relay's threads share.

@@ -1,5 +1,5 @@
 //! The relay's reader: reads the stream and applies its entries one by one. It also checks that this server and the
-//! others have the same room.
+//! other servers have the same room.
 //!
 //! The reader recovers from two kinds of failure.
 //!
@@ -8,9 +8,9 @@
 //!   has the last entry that was read: see the [`link`](super::link). Then the reader continues after that entry, and
 //!   the writer appends again.
 //! - **The room is lost**: the engine has lost entries that this server had read, or this server has not read the same
-//!   entries as the others, or the others have removed this server. The server tells its clients so and disconnects
-//!   them. Then it enters the room again: it [replays](super::replay) the newest checkpoint and the entries after that
-//!   checkpoint.
+//!   entries as the other servers, or the other servers have removed this server. The server tells its clients so and
+//!   disconnects them. Then it enters the room again: it [replays](super::replay) the newest checkpoint and the entries
+//!   after that checkpoint.
 //!
 //! The reader's thread is named `relay-reader`. It ends when the relay is closed.
 
@@ -91,7 +91,7 @@ struct Follower<'r, 'a> {
     is_told: bool,
     /// The number of foreign entries that were read.
     foreign: u64,
-    /// The reason to doubt that this server has read the same entries as the others.
+    /// The reason to doubt that this server has read the same entries as the other servers.
     doubt: Option<&'static str>,
     /// The earliest time of the next check of a doubt.
     next_check: Instant,

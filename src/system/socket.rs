@@ -124,8 +124,8 @@ pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match os::read(stream, buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // There is no read timeout. So the cause is another thread that is sending: it has made the socket
-            // non-blocking for now.
+            // There is no read timeout. So the cause is another thread that is sending: during its call, the
+            // socket is non-blocking.
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock
                     && matches!(stream.read_timeout(), Ok(None)) =>

@@ -41,8 +41,8 @@ const HANDLER: Range<usize> = if cfg!(all(target_os = "android", target_pointer_
 };
 
 /// The maximum number of bytes in one write to a terminal. When `poll` reports that a terminal is writable, it
-/// promises space for one byte only. But a terminal then has space for at least this many bytes, so the write
-/// does not block.
+/// promises space for one byte only. But a writable terminal has space for at least this number of bytes, so the
+/// write does not block.
 const CHUNK_BYTES: usize = 512;
 
 /// Space for a structure of the system. It is larger than `struct termios`, `struct tm` and `struct sigaction`
@@ -169,7 +169,7 @@ fn handle_fault(number: c_int) {
     RUNTIME.get_or_init(|| action);
     let handler: extern "C" fn(c_int, *const c_int) = fault_by;
     action.0[HANDLER].copy_from_slice(&(handler as usize).to_ne_bytes());
-    // SAFETY: the rest comes from `sigaction`, and the handler does only what `signal-safety(7)` allows.
+    // SAFETY: the other bytes come from `sigaction`, and the handler does only what `signal-safety(7)` allows.
     unsafe { sigaction(number, &raw const action, ptr::null_mut()) };
 }
 
