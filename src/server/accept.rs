@@ -8,8 +8,8 @@
 //! Each client owns a reference to its [place](Client::place), and one to the quota of its address. So the number of
 //! references is the number of connections.
 //!
-//! This module grew from steps 8 and 10 of the [course](crate::lessons). In step 8, errors no longer end the loop. In
-//! step 10, another thread can wake it.
+//! This module grew from steps 8 and 10 of the [course](crate::lessons). Step 8 added that errors do not end the
+//! loop. Step 10 added that another thread can wake the loop.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -126,8 +126,8 @@ impl Capacity {
         }
     }
 
-    /// Returns why fewer clients may connect than the options ask for. Returns `None` if the system's limits allow
-    /// as many clients as the options ask for.
+    /// Returns the reason why the server accepts fewer clients than the options ask for, or `None` if it accepts as
+    /// many.
     pub fn lowered(&self, options: &Options) -> Option<String> {
         let Self { clients, scarce, .. } = self;
         let wanted = options.max_clients;
@@ -261,7 +261,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// The number of remembered addresses below which no address is forgotten.
 const PRUNED_AT_LEAST: usize = 1024;
 
-/// What the server remembers about an address from which clients connect.
+/// The data that the server remembers about an address from which clients connect.
 struct Origin {
     /// The quota that all clients from this address share. Each of these clients owns a reference to the quota, so
     /// the number of references shows the number of clients.
@@ -275,7 +275,7 @@ struct Origin {
 struct Door<'scope> {
     shared: &'scope Shared,
     capacity: Capacity,
-    /// The number of the last connection.
+    /// The number of the most recent connection.
     last_number: u64,
     /// Each open connection owns a reference to this object, so the references count the connections.
     places: Arc<()>,

@@ -1,4 +1,4 @@
-//! Batch: the text that is sent in one round, and how each client's view differs from this text.
+//! Batch: the text that is sent in one round, and the differences between this text and each client's view.
 //!
 //! A batch contains the *common text* once, for everyone. A client's *view* is the common text, changed by the
 //! client's *edits*. An edit hides a part of the common text from one client, or shows this client other text, or
@@ -155,7 +155,7 @@ impl Batch {
         self.edit(client, self.end(), Shown::Private(start..self.edits.private.len()));
     }
 
-    /// Appends text that only one client sees, without copying it. Several clients can be shown the same text.
+    /// Appends text that only one client sees, without copying it. Several clients can share the same text.
     pub fn show_shared(&mut self, client: ClientId, text: &Arc<[u8]>) {
         self.edits.shared += text.len();
         self.edit(client, self.end(), Shown::Shared(Arc::clone(text)));
@@ -293,8 +293,8 @@ impl Edits {
         self.list.is_empty()
     }
 
-    /// The size of the edits and of the text that they show, in bytes. Shared text counts once for each client
-    /// that sees it.
+    /// Returns the size of the edits and of the text that they show, in bytes. Shared text counts once for each
+    /// client that sees it.
     pub fn bytes(&self) -> usize {
         self.private.len() + self.shared + size_of_val(&*self.list)
     }

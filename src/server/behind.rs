@@ -4,8 +4,8 @@
 //! not accept all of a batch, the recipient is *behind*. From then on the writer appends each batch to one
 //! [log](super::log). The recipient has a place in the log: the number of the batch that it is receiving, and the
 //! number of bytes of this batch that it has received. When `poll` reports that the recipient's socket has space
-//! again, the writer sends it more from the log. So a thousand stalled clients cost one log, no threads, and very
-//! little time.
+//! again, the writer sends it more from the log. So a thousand stalled clients cost one log, no additional threads,
+//! and very little time.
 //!
 //! ```text
 //! log      | batch 7 | batch 8 | batch 9 | batch 10 |   <─ the writer appends each batch
@@ -24,8 +24,8 @@
 //! the server refuses further private messages to it, but does not disconnect it. (Other servers do not know who is
 //! overloaded here. If a member of another server sends a private message to an overloaded recipient, that
 //! recipient is disconnected as too slow.) So one recipient can use a third of this memory, and two recipients can
-//! use a quarter each. Some memory is always left for the next recipient. (This is the dynamic threshold of
-//! shared-memory switches.)
+//! use a quarter each. Some memory is always left for the next recipient. (Network switches limit the queues in
+//! their shared memory in the same way, with a *dynamic threshold*.)
 //!
 //! Only the writer uses this module, so there is no lock.
 //!
@@ -49,7 +49,7 @@ use super::part::send_view;
 use crate::protocol::replies::LeaveReason;
 use crate::system::poll::Poll;
 
-/// A recipient that receives nothing for longer than this is too slow.
+/// The time after which a recipient that receives nothing is too slow.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
 /// The time within which a client that has left must receive the rest of its text.
@@ -58,8 +58,8 @@ const LEAVING_TIME: Duration = Duration::from_secs(10);
 /// The pause between two offers while recipients receive text.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// While no recipient receives anything, the pause doubles from offer to offer, up to this time. The pause is
-/// longer than this only if the offers themselves take long.
+/// The maximum pause between two offers while no recipient receives anything. The pause doubles from offer to
+/// offer, up to this time. It is longer only if the offers themselves take long.
 const MAX_OFFER_INTERVAL: Duration = Duration::from_millis(40);
 
 /// The maximum duration of one offer. After this time, the writer sends to the current recipients again.
@@ -74,7 +74,7 @@ const BATCHES_AT_ONCE: usize = 64;
 const MIN_TRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_TRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A recipient still reads if it has received something within this time.
+/// The time within which a recipient must have received something to count as still reading.
 const RECENTLY: Duration = Duration::from_secs(1);
 
 /// The largest step by which the [`Clock`] can advance.
@@ -106,9 +106,9 @@ struct Laggard {
     batch: u64,
     /// The number of bytes that the recipient has received of its view of that batch.
     taken: usize,
-    /// The time at which the recipient last received something, by the [`Clock`].
+    /// The time at which the recipient last received something, measured with the [`Clock`].
     took_at: Duration,
-    /// The time at which the recipient was last offered something, by the [`Clock`].
+    /// The time of the last offer to the recipient, measured with the [`Clock`].
     tried_at: Duration,
     /// Whether the recipient fell behind while its view had private text. The writer does not wait for such a
     /// recipient.
@@ -126,20 +126,20 @@ struct Leaving {
     reason: LeaveReason,
     /// The number of the last batch that the client receives.
     last: u64,
-    /// The time by which the client must have received the rest, by the [`Clock`].
+    /// The time by which the client must have received the rest, measured with the [`Clock`].
     until: Duration,
 }
 
 /// The reason why a recipient is no longer behind.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It has received everything. The next round sends to it again.
+    /// The recipient has received everything. The next round sends to it again.
     Current,
-    /// It has left the room, and has received everything up to its final line.
+    /// The recipient has left the room, and has received everything up to its final line.
     Left(LeaveReason),
-    /// It is too slow.
+    /// The recipient is too slow.
     TooSlow,
-    /// Its connection is broken.
+    /// The recipient's connection is broken.
     Lost(io::Error),
 }
 
@@ -274,7 +274,7 @@ impl Behind {
         self.laggards.values().filter(reads).count()
     }
 
-    /// Returns the time since any of the recipients that are behind last received something, or `None` if nobody is
+    /// Returns how long ago the last text was received by any recipient that is behind, or `None` if nobody is
     /// behind.
     pub fn stalled_for(&mut self) -> Option<Duration> {
         let now = self.clock.now();
@@ -353,7 +353,7 @@ impl Behind {
         self.note_loads();
     }
 
-    /// Sets for each recipient whether it is overloaded: whether too much private text is kept for it.
+    /// Marks each recipient as overloaded if too much private text is kept for it, and as not overloaded otherwise.
     fn note_loads(&self) {
         let kept: usize = self.laggards.values().map(|laggard| laggard.private).sum();
         let share = self.private_limit.saturating_sub(kept) / 2;

@@ -63,9 +63,9 @@ pub struct Client {
     /// The quota that all clients from its address share. `None` for a client on the server's own machine. The
     /// number of references to this quota shows how many connections the address has.
     pub quota: Option<Arc<AddressQuota>>,
-    /// Its place among the open connections. All clients share one object here. The number of references to
-    /// this object shows how many connections are open. This field is dropped after `stream`, so a connection
-    /// counts until its descriptor is closed.
+    /// The client's place among the open connections. All clients refer to the same object here. The number of
+    /// references to this object shows how many connections are open. This field is dropped after `stream`, so
+    /// a connection counts until its descriptor is closed.
     pub place: Arc<()>,
     /// Whether the client has left the room. If so, its further input is ignored. Set under the outbox's lock.
     pub has_left: AtomicBool,

@@ -33,7 +33,7 @@ pub enum Step {
     Answer(Vec<u8>),
     /// Send this line. If this was the last try, end the connection.
     Refuse {
-        /// Says why the nickname is refused, and asks for another one.
+        /// The line that says why the nickname is refused, and asks for another nickname.
         line: String,
         /// Whether this was the last try.
         is_last: bool,

@@ -27,8 +27,7 @@ use crate::protocol::replies;
 /// line.
 const MAX_PASSED_ON_BYTES: usize = 64 << 10;
 
-/// The size, in bytes, to which the buffer shrinks when the messages of one read fit into a buffer of this
-/// size.
+/// The size of the buffer that is kept after a read with few messages, in bytes.
 const KEPT_BYTES: usize = 1024;
 
 /// A client that has joined.
@@ -182,8 +181,8 @@ impl<'a> Member<'a> {
             let said = String::from_utf8_lossy(&self.said);
             said.lines().for_each(|line| self.shared.log_message(line));
         }
-        // During a flood the large buffer is kept. Allocating a new one each time would cost a system call and
-        // twenty page faults.
+        // During a flood the large buffer is kept. Allocating a new buffer each time would cost a system call
+        // and twenty page faults.
         if self.said.len() <= KEPT_BYTES {
             self.said.shrink_to(KEPT_BYTES);
         }

@@ -10,8 +10,8 @@
 //! describes the shutdown.
 //!
 //! 1. [`accept`] gives each connection a number (see [`client`]) and a thread.
-//! 2. The [`session`] runs in that thread. It first reads the nickname ([`login`]), and then one line after
-//!    another ([`input`], [`rate`]). Once the client has a nickname, its [`member`] acts on each line.
+//! 2. The [`session`] runs in that thread. The session first reads the nickname ([`login`]), and then one line
+//!    after another ([`input`], [`rate`]). Once the client has a nickname, its [`member`] acts on each line.
 //! 3. Every action that other clients can notice gets its place in the [`order`]: it is appended to the
 //!    [`outbox`]. The [`room`] in the outbox knows the members and the last messages ([`history`]). It also
 //!    gathers the text to be sent, as a [`batch`].
@@ -27,8 +27,8 @@
 //! | --- | --- | --- | --- | --- |
 //! | the thread that calls [`Server::run`] | accepts connections, then shuts the server down | `main` | the end of the program | |
 //! | `client-N`, one for each client | runs a session | the accept loop | its client, the login deadline, the writer, the console, or the shutdown | [`Server::run`] |
-//! | `writer` | sends | [`Server::run`] | the farewell | [`Server::run`] |
-//! | `helper-N`, one for each additional processor | sends parts | the writer | the writer | [`Server::run`] |
+//! | `writer` | sends the batches | [`Server::run`] | the farewell | [`Server::run`] |
+//! | `helper-N`, one for each additional processor | helps the writer to send | the writer | the writer | [`Server::run`] |
 //! | `history` | saves the history | [`Server::bind`] | the farewell | nobody: [`Server::run`] waits for at most half a second |
 //! | `log` | prints the event log | [`Server::bind`] | the end of [`Server::run`] | nobody: see `history` |
 //! | `relay-writer`, `relay-reader`, if the room is shared | see [`relay`] | [`Server::run`] | [`Shared::close`] | nobody: see `history` |
@@ -244,8 +244,8 @@ impl Server {
             thread.finish(deadline);
         }
         let result = result.and(shared.relay.as_ref().map_or(Ok(()), Relay::result));
-        // Unless another thread is stuck, this drops the event log. Then the log's thread ends once everything
-        // is written.
+        // This is the last reference to the event log, unless another thread is stuck. Once the event log is
+        // dropped, its thread writes the remaining lines and ends.
         drop(owned);
         log_thread.finish(deadline);
         result

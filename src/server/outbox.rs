@@ -1,5 +1,5 @@
 //! Outbox: the queue between the sessions and the writer. Everything that other clients can notice passes
-//! through it. So the outbox makes the one order.
+//! through the outbox. So the outbox makes the one order.
 //!
 //! A session appends to the [`room`](super::room) in the outbox, and then reads again. The writer takes
 //! everything that has gathered, as one batch. So the messages of a thousand clients become one write for each
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientId};
 
-/// The bound at the beginning of a flood, in bytes.
+/// The bound on the gathered text at the beginning of a flood, in bytes.
 const GATHERED_BYTES: usize = 128 << 10;
 
 /// The highest bound, in bytes.
@@ -38,7 +38,7 @@ pub const MAX_GATHERED_BYTES: usize = 512 << 10;
 /// The number of bytes by which the bound grows after each full batch.
 const GATHERED_STEP_BYTES: usize = 64 << 10;
 
-/// The lowest bound, in bytes. The bound shrinks to this while most recipients cannot keep up.
+/// The lowest bound, in bytes. The bound shrinks to this value while most recipients cannot keep up.
 const MIN_GATHERED_BYTES: usize = 16 << 10;
 
 /// Something that can gather in an outbox.

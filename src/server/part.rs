@@ -27,7 +27,8 @@ struct Recipient {
     client: Arc<Client>,
 }
 
-/// Recipients, and the recipients whose sockets did not accept all of the last batch.
+/// The recipients of one part, and the recipients that were removed because their sockets did not accept all of
+/// the last batch.
 #[derive(Debug, Default)]
 pub struct Part {
     recipients: Vec<Recipient>,

@@ -1,7 +1,7 @@
 //! Room: the members and their nicknames, the last messages, and the next batch.
 //!
 //! An action can change all of these at once, and it does so at one point of the order. So one lock guards them
-//! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock appends to the order, and knows
+//! all: the lock of the [`outbox`](super::outbox). A thread that holds this lock can append to the order, and knows
 //! who the members are at exactly that point. So a nickname is checked, taken and announced in one step. For the
 //! same reason, the welcome and the answer to `/who` always agree with the lines before and after them.
 //!
@@ -84,8 +84,8 @@ impl Room {
         welcome + history.map_or(0, |history| history.len())
     }
 
-    /// Adds a member, and announces the join. This does not make the member a recipient, because a member on
-    /// another server receives nothing from this server.
+    /// Adds a member, and announces the join. This function does not make the member a recipient: it is also called
+    /// for members on other servers, to which this server sends nothing.
     pub fn admit(&mut self, id: ClientId, nickname: &Nickname) {
         self.members.insert(id, nickname.clone());
         self.names.insert(nickname.folded(), id);
@@ -188,7 +188,7 @@ impl Room {
         Some(nickname)
     }
 
-    /// A client leaves, and nobody is told. Returns its nickname if it was in the room.
+    /// A client leaves, and nobody is told. Returns the client's nickname if the client was in the room.
     pub fn forget(&mut self, client: &Client) -> Option<Nickname> {
         client.has_left.store(true, Relaxed);
         self.remove(client.id)
@@ -207,7 +207,7 @@ impl Room {
     }
 }
 
-/// For a room that is shared with other servers.
+/// Functions for a room that is shared with other servers.
 impl Room {
     /// A member of another server leaves, and everyone is told.
     pub fn depart(&mut self, id: ClientId, reason: LeaveReason) {
@@ -303,7 +303,8 @@ impl Gathers for Room {
 
 /// An outbox that contains a room.
 impl Outbox<Room> {
-    /// Makes a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told.
+    /// Makes a client leave: see [`Room::leave`]. Never blocks. Once the outbox is closed, nobody is told of the
+    /// leave.
     pub fn leave(&self, client: &Client, reason: LeaveReason) -> Option<Nickname> {
         let left = self.append(|room| room.leave(client, reason));
         left.unwrap_or_else(|| self.change(|room| room.forget(client)))

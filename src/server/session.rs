@@ -46,17 +46,17 @@ const GONE_TIME: Duration = Duration::from_secs(20);
 /// on as many lines as there are tokens. Waking up for each line would cost far more than acting on the lines.
 const MIN_RATE_WAIT: Duration = Duration::from_millis(100);
 
-/// How a session ends.
+/// The way in which a session ends.
 enum End {
     /// The client leaves, unless another thread has already made it leave.
     Left(LeaveReason),
-    /// The client never joined, and this line tells it why.
+    /// The client never joined. This line tells the client why the connection ends.
     TurnedAway(&'static str),
     /// The server is shutting down. Other threads send the farewell.
     Shutdown,
 }
 
-/// Whether the session continues, or how it ends.
+/// The result of one step of a session: either the session continues, or it ends as [`End`] says.
 type Flow = ControlFlow<End>;
 
 /// Whether the client is still at the nickname prompt or already in the room.
@@ -89,8 +89,8 @@ pub fn serve(shared: &Shared, client: &Arc<Client>) {
     shared.leave(client, LeaveReason::Quit);
 }
 
-/// Dropping this makes the client leave, if it has not left yet, and removes it from the registry. A panic also
-/// drops this guard.
+/// Dropping this guard makes the client leave, if it has not left yet, and removes the client from the
+/// registry. A panic also drops the guard.
 struct LeaveGuard<'a> {
     shared: &'a Shared,
     client: &'a Client,
@@ -116,7 +116,7 @@ struct Session<'a> {
     gone_since: Option<Instant>,
 }
 
-/// Reading.
+/// Reading input.
 impl Session<'_> {
     fn read_loop(&mut self, input: &mut Input) -> End {
         if let Break(end) = self.write(format!("{}\n", replies::ENTER_NICKNAME).as_bytes()) {
@@ -238,7 +238,7 @@ impl Session<'_> {
     }
 }
 
-/// Acting.
+/// Acting on lines.
 impl Session<'_> {
     /// Acts on one frame that the client sent, and charges the client for it.
     fn act(&mut self, frame: Frame<'_>) -> Flow {
@@ -344,8 +344,8 @@ impl Session<'_> {
     /// keeps sending, this function returns after [`CLOSING_TIME`]. Closing a socket that has unread input
     /// would reset the connection, and a reset could destroy the last lines on their way to the peer.
     ///
-    /// A flood is not read to its last byte, and so the connection is reset. The reset tells the peer that
-    /// nobody reads any more. Without a reset the peer would wait for a minute.
+    /// A flood is not read to its last byte, so closing the socket resets the connection. The reset tells the
+    /// peer that nobody reads any more. Without a reset the peer would wait for a minute.
     fn drain(&self, input: &mut Input) {
         // The shutdown ends this wait, too.
         let is_told = || self.shared.shutdown.is_told();

@@ -62,8 +62,8 @@ impl Shared {
         }
     }
 
-    /// Logs a line that a member says to everyone, if the options ask for it. With a relay this does nothing:
-    /// the relay's reader logs the lines of all servers.
+    /// Logs a line that a member says to everyone, if the options ask for it. With a relay, this function
+    /// does nothing, because the thread `relay-reader` logs the lines of all servers.
     pub fn log_message(&self, line: &str) {
         if self.options.log_messages && self.relay.is_none() {
             self.log.notice(line);

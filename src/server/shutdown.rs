@@ -11,7 +11,7 @@
 //! [`shut_down`] takes these steps one after another, except for the last, which
 //! [`Server::run`](super::Server::run) takes.
 //!
-//! Text that a session has read but not yet cut into lines is lost. For its sender this is no different from
+//! Text that a session has read but not yet cut into lines is lost. For the sender, such text is the same as
 //! text that was still in the socket.
 //!
 //! This module grew from step 10 of the [course](crate::lessons), in which every blocking call gets a thread

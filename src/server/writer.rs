@@ -36,8 +36,8 @@ use crate::system::socket::limit_unacknowledged;
 /// is too fast, which means that more than half of the recipients are behind and still read.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// The writer counts as busy when it works for more than a quarter of the time. This is the case if its wait for a
-/// batch was less than this many times as long as its work on the previous batch.
+/// The writer counts as busy if its wait for a batch was shorter than this factor times its work on the previous
+/// batch. It then works for more than a quarter of the time.
 const REST: u32 = 3;
 
 /// The maximum time for which, during the shutdown, the writer waits for space in a socket before it checks the
@@ -177,8 +177,9 @@ impl<'a> Writer<'a> {
         self.outcomes = outcomes;
     }
 
-    /// Waits until the slow readers have caught up, but at most for [`HOLD_TIME`], if the room is too fast for
-    /// more than half of the recipients. Returns whether slow readers are left after that time.
+    /// If the room is too fast for more than half of the recipients, this function waits until the slow readers
+    /// have caught up, but at most for [`HOLD_TIME`]. Returns whether some readers are still behind after that
+    /// time.
     fn hold(&mut self) -> bool {
         let half = self.current.count().midpoint(self.behind.len());
         if self.behind.len() <= half || self.behind.readers() <= half {
@@ -195,8 +196,9 @@ impl<'a> Writer<'a> {
         false
     }
 
-    /// Stops sending to a client that has left. If its reason has a final line, the client has [`CLOSING_TIME`] to
-    /// read that line and to close the connection. Otherwise the connection is shut down at once.
+    /// Stops sending to a client that has left. If the reason for the leave has a final line, the client has
+    /// [`CLOSING_TIME`] to read that line and to close the connection. Otherwise the connection is shut down at
+    /// once.
     fn end_writing(&mut self, client: &Arc<Client>, reason: LeaveReason) {
         let is_told = reason.final_line().is_some();
         // This fails on systems that do not have the option.

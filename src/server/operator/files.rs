@@ -8,7 +8,7 @@ use crate::system::file::for_owner_alone;
 
 /// Replaces a file as a whole. After a crash, the path names either the complete old file or the complete new
 /// file. The new file is written under the same name with `.new` added, and then renamed (`rename(2)`).
-/// Blocks on the disk.
+/// Blocks until the disk has stored the new file.
 ///
 /// # Errors
 ///

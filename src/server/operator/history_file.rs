@@ -3,9 +3,9 @@
 //!
 //! A disk can be slow or full, and the room must not wait for it. So a separate thread writes the file. Each
 //! message wakes this thread. The thread takes the new lines from the history and appends them to the file.
-//! It never has to append more lines at once than the history contains. When much has been appended, or after
-//! an error, the file is replaced with all lines of the history. Appended lines survive the end of the
-//! program. They survive a power cut once the system has written them to the disk.
+//! It never has to append more lines at once than the history contains. Once more than a megabyte has been
+//! appended, or after an error, the file is replaced with all lines of the history. Appended lines survive
+//! the end of the program. They also survive a power cut once the system has written them to the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ pub struct HistoryFile {
     /// The open file, to which the next lines are appended. `None` if the file must be replaced first.
     file: Option<File>,
     appended: usize,
-    /// The number of lines that had been added to the history, up to the time when it was last saved.
+    /// The number of lines that had been added to the history when the file was last saved.
     lines: u64,
 }
 
@@ -71,7 +71,7 @@ impl HistoryFile {
     }
 
     /// Saves new lines until the outbox is closed. Blocks while there is no new line, and while the disk is
-    /// busy. A failure is logged only if the attempt before it succeeded.
+    /// busy. A failure is logged only if the previous attempt succeeded.
     fn keep_loop(&mut self, shared: &Shared, woken: &Receiver<()>) {
         let mut has_failed = false;
         loop {
