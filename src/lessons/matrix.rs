@@ -8,11 +8,10 @@
 //! target/release/examples/matrix --checks 6,16 --servers 'step 11,step 13'
 //! ```
 //!
-//! The program prints the verdicts as a table of the same form. The exit code is 0 if all verdicts are the same as
-//! in `course.md`. Otherwise the exit code is 1, and for each different verdict the program prints the examiner's
-//! output.
-//! `--quick` leaves out the checks that move megabytes, and the servers that start slowly. The other checks give
-//! the same verdicts even with slow builds.
+//! The program prints the verdicts in tables like the tables of `course.md`. The exit code is 0 if all verdicts are
+//! the same as in `course.md`. Otherwise the exit code is 1, and for each different verdict the program prints the
+//! examiner's output. `--quick` leaves out the checks that move megabytes, and the servers that start slowly. The
+//! other checks give the same verdicts even with slow builds.
 //!
 //! Only `course.md` contains the expected verdicts. So if a change to the course or to the examiner changes a
 //! verdict, this program reports a difference until `course.md` is changed too.
@@ -27,8 +26,8 @@ use std::thread;
 /// The page with the tables.
 const PAGE: &str = include_str!("course.md");
 
-/// The name of each server in the tables, the wire that it speaks, and the command that starts it. `{examples}`,
-/// `{server}` and `{servers}` stand for the paths of the programs.
+/// For each server: its name in the tables, its wire, and the command that starts it. `{examples}`, `{server}` and
+/// `{servers}` stand for the paths of the programs.
 #[rustfmt::skip]
 const SERVERS: [(&str, &str, &str); 15] = [
     ("step 1",  "echo", "{examples}/step01_echo {port}"),
@@ -51,7 +50,7 @@ const SERVERS: [(&str, &str, &str); 15] = [
 /// The checks that move megabytes. They keep a processor busy. All other checks mostly wait.
 const HEAVY: [&str; 4] = ["6", "7a", "7b", "16"];
 
-/// The number of the other checks that run at the same time.
+/// The number of checks outside of `HEAVY` that run at the same time.
 const LIGHT_AT_ONCE: usize = 8;
 
 /// The checks in which threads race. If one of these checks is expected to fail, it gets several tries, because a
@@ -72,7 +71,7 @@ struct Cell {
     holds: bool,
 }
 
-/// Which cells to run. An empty list means all servers or all checks.
+/// The cells to run. An empty list means all servers or all checks.
 #[derive(Default)]
 struct Choice {
     is_quick: bool,
@@ -134,8 +133,8 @@ fn run(choice: &Choice) -> Result<ExitCode, String> {
     Ok(ExitCode::from(u8::from(!wrong.is_empty())))
 }
 
-/// Returns the cells of all tables of verdicts on the page. These are the tables whose column heads are numbers
-/// of checks.
+/// Returns the cells of all tables of verdicts on the page. The tables of verdicts are the tables whose column heads
+/// are numbers of checks.
 fn read_tables() -> Result<Vec<Cell>, String> {
     let (mut cells, mut checks) = (Vec::new(), Vec::new());
     for line in PAGE.lines() {
@@ -229,7 +228,7 @@ fn try_out(cell: &Cell, folder: &Path) -> Result<(), String> {
     Err(said)
 }
 
-/// Prints the verdicts as a table of the same form as on the page.
+/// Prints the verdicts in tables like the tables on the page.
 fn print_table(cells: &[Cell], wrong: &[(&Cell, String)]) {
     let mut head: Vec<&str> = Vec::new();
     for row in cells.chunk_by(|one, other| one.server == other.server) {

@@ -3,12 +3,14 @@
 //!
 #![doc = include_str!("links/2.md")]
 #![doc = include_str!("course.md")]
-// The link definitions at the end of these texts lead to source files, so they work where the files are browsed.
-// In the documentation, the first definition of a link is used. So the files in `links`, which lead to pages of
-// the documentation, are included first. There is one such file for each depth of a page.
+// The link definitions at the end of these texts lead to source files, so the links work for everybody who browses
+// the source files. In the documentation, the links must lead to pages of the documentation. The files in `links`
+// define them in this way. They are included first, because rustdoc uses the first definition of a link. There is one
+// such file for each depth of a page in the module tree.
 
 pub mod mistakes {
-    //! The mistakes of chat servers, on one page: which step shows each mistake, and which step mends it.
+    //! The mistakes of chat servers, on one page: for each mistake, the step that shows it, and the step that mends
+    //! it.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("links/items.md")]
@@ -16,7 +18,8 @@ pub mod mistakes {
 }
 
 pub mod glossary {
-    //! The terms of the course. For each term, one sentence explains it, and a link leads to its first step.
+    //! The terms of the course. For each term: an explanation in one sentence, and a link to the step that introduces
+    //! the term.
     //!
     #![doc = include_str!("links/3.md")]
     #![doc = include_str!("glossary.md")]

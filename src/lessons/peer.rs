@@ -1,4 +1,4 @@
-//! Peer: a client that reads only when it is told to, and sends only what it is told to.
+//! Peer: a client that reads and sends only on command.
 //!
 //! ```sh
 //! cargo run -q --example peer -- [PORT]
@@ -26,7 +26,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// The time that `!` waits for bytes that it can leave unread.
+/// The time for which `!` waits for bytes to leave unread.
 const UNREAD_TIME: Duration = Duration::from_secs(1);
 
 /// The time that `talk` waits for a server that does not read.
@@ -162,7 +162,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Prints a line. If this fails, no error can be shown either.
+/// Prints a line. If printing fails, an error message could not be printed either. So the error is ignored.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Step 1: an echo server, for one client at a time. Its text is in `step01_echo.md`.
+//! Step 1: an echo server, for one client at a time. The text of this step is in `step01_echo.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step01_echo.md")]

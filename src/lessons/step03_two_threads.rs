@@ -1,4 +1,4 @@
-//! Step 3: a client with two threads, which shows messages while you type. Its text is in
+//! Step 3: a client with two threads, which shows messages while you type. The text of this step is in
 //! `step03_two_threads.md`.
 //!
 #![doc = include_str!("links/1.md")]

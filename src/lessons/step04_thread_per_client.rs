@@ -1,4 +1,4 @@
-//! Step 4: an echo server with one thread per client. Its text is in `step04_thread_per_client.md`.
+//! Step 4: an echo server with one thread per client. The text of this step is in `step04_thread_per_client.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step04_thread_per_client.md")]

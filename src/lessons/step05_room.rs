@@ -1,4 +1,4 @@
-//! Step 5: a room, in which everybody receives each client's messages. Its text is in `step05_room.md`.
+//! Step 5: a room, in which everybody receives each client's messages. The text of this step is in `step05_room.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step05_room.md")]

@@ -1,4 +1,4 @@
-//! Step 6: a message is a line. Its text is in `step06_lines.md`.
+//! Step 6: a message is a line. The text of this step is in `step06_lines.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step06_lines.md")]
@@ -65,7 +65,8 @@ struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// Whether the current line is too long. Its beginning was discarded, and its end will be discarded too.
+    /// Whether the current line is too long. If it is, its beginning was discarded, and its end will be discarded
+    /// too.
     skips: bool,
 }
 

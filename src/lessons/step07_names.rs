@@ -1,4 +1,4 @@
-//! Step 7: a name has one owner. Its text is in `step07_names.md`.
+//! Step 7: a name has one owner. The text of this step is in `step07_names.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step07_names.md")]
@@ -63,8 +63,8 @@ fn serve(mut stream: &TcpStream, registry: &Mutex<Streams>) {
     tell_others(&mut streams, &name, &format!("[SERVER] {name} left the chat!\n"));
 }
 
-/// If the name is valid and free, takes the name and announces the new member. Holds the lock the whole time.
-/// Returns whether the client has joined.
+/// Takes the name if it is valid and free, and announces the new member. Holds the lock the whole time. Returns
+/// whether the client has joined.
 fn join(name: &str, mut stream: &TcpStream, registry: &Mutex<Streams>) -> bool {
     let mut streams = registry.lock().unwrap();
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-');

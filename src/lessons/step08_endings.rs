@@ -1,4 +1,5 @@
-//! Step 8: the end of one session ends no other session, and is announced once. Its text is in `step08_endings.md`.
+//! Step 8: the end of one session ends no other session, and is announced once. The text of this step is in
+//! `step08_endings.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step08_endings.md")]
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 use chat::lessons::built::{input::Input, login::login};
 use chat::system::socket::{DeadPeer, detect_dead_peer};
 
-/// When the kernel asks a silent peer whether it is still there, and how long the kernel waits for an answer.
+/// The times for detecting a dead peer: when the kernel asks a silent peer for an answer, and how long it waits for
+/// the answer.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -22,7 +24,7 @@ const DEAD_PEER: DeadPeer = DeadPeer {
     unacknowledged: Duration::from_secs(90),
 };
 
-/// The time that a peer has to read its last line and to close the connection.
+/// The time that a peer has to read the server's last line and to close the connection.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// The clients that have joined: for each name, the connection to write to.
@@ -72,14 +74,15 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Streams>) -> io::Result<()> {
     Ok(())
 }
 
-/// A client's place in the room. Dropping this value makes the client leave.
+/// A client's membership in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Streams>,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member. Holds the lock the whole time.
+    /// Takes the name if it is free, and announces the new member. Holds the lock the whole time. Returns `None` if
+    /// the name is taken.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Mutex<Streams>) -> Option<Self> {
         let mut streams = lock(registry);
         if streams.contains_key(name) {
@@ -104,14 +107,13 @@ impl Drop for Member<'_> {
     }
 }
 
-/// Locks a mutex, even a poisoned one. This is correct because the map is never half changed when a thread
-/// panics.
+/// Locks a mutex, even if it is poisoned. This is correct because no thread can panic while the map is half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a connection in such a way that the last line arrives: sends a FIN, and discards what the peer still
-/// sends, for half a second at most. Closing the socket with unread bytes would reset the connection.
+/// Ends a connection in such a way that the last line arrives: sends a FIN, and then discards everything that the
+/// peer sends during at most half a second. Closing the socket with unread bytes would reset the connection.
 fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
     // These calls fail if the peer is gone. Then there is nothing to discard.
@@ -124,7 +126,7 @@ fn drain(mut stream: &TcpStream) {
 fn tell_others(streams: &Streams, except: &str, line: &str) {
     for (name, stream) in streams {
         if name != except {
-            // If this write fails, the recipient's own thread notices the error, and ends the session.
+            // If this write fails, the recipient's own thread notices the error, and ends the recipient's session.
             let _ = (&**stream).write_all(line.as_bytes());
         }
     }

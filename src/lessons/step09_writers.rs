@@ -1,4 +1,4 @@
-//! Step 9: a queue and a writer thread for each client. Its text is in `step09_writers.md`.
+//! Step 9: a queue and a writer thread for each client. The text of this step is in `step09_writers.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step09_writers.md")]
@@ -50,7 +50,7 @@ fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
     Ok(())
 }
 
-/// The two means to reach a client: its connection and its queue.
+/// A client's connection, and the sending end of the client's queue.
 struct Client {
     stream: Arc<TcpStream>,
     queue: SyncSender<Arc<str>>,
@@ -61,7 +61,7 @@ impl Client {
     /// disconnected.
     fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes the client's writer and session. The client then leaves.
+            // The shutdown wakes the client's writer and session. The client then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
@@ -77,15 +77,15 @@ fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A client's place in the room. Dropping this value makes the client leave.
+/// A client's membership in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: String,
     registry: &'a Mutex<Clients>,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member. Also returns the queue of lines for this
-    /// client.
+    /// Takes the name if it is free, and announces the new member. Returns the member and the receiving end of the
+    /// client's queue, or `None` if the name is taken.
     fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -110,7 +110,8 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // `client` is dropped after this call. So the goodbye is the last line in its queue, and the writer ends.
+            // `client` owns the sending end of its queue, and is dropped right after this call. So the goodbye is the
+            // last line in the queue, and the client's writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));

@@ -1,4 +1,5 @@
-//! Step 10: every thread that blocks can be woken, so the server can end. Its text is in `step10_the_end.md`.
+//! Step 10: every thread that blocks can be woken, so the server can end. The text of this step is in
+//! `step10_the_end.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step10_the_end.md")]
@@ -32,7 +33,8 @@ fn main() -> io::Result<()> {
     let mut streams: Vec<Weak<TcpStream>> = Vec::new();
     // The scope ends only when all threads that were started in it have ended.
     thread::scope(|scope| {
-        // `wait_for_connection` blocks. It returns `false` for a connection, and `true` for a byte in the pipe.
+        // `wait_for_connection` blocks. It returns `false` when a connection has arrived, and `true` when a byte is
+        // in the pipe.
         while let Ok(false) = wait_for_connection(&listener, &stop, None) {
             let accepted = listener.accept().and_then(|(stream, address)| {
                 prepare(&stream)?;
@@ -50,8 +52,8 @@ fn main() -> io::Result<()> {
                 thread::sleep(PAUSE);
             }
         }
-        // Each client is dropped after its call of `put`. So the farewell is the last line in each queue, and all
-        // writers end.
+        // `drain` hands over each client, which is destroyed right after `put` returns. This also destroys the
+        // sending end of the client's queue. So the farewell is the last line in each queue, and all writers end.
         let farewell = Arc::from("[SERVER] The server is shutting down.\n");
         lock(registry).drain().for_each(|(_, client)| client.put(&farewell));
         end_all(streams);
@@ -72,7 +74,7 @@ fn end_all(mut streams: Vec<Weak<TcpStream>>) {
     }
 }
 
-/// Serves one client until it leaves. Returns when the client's writer has ended, too.
+/// Serves one client until the client has left and the client's writer has ended.
 fn serve(stream: &Arc<TcpStream>, registry: &Mutex<Clients>) -> io::Result<()> {
     let mut input = Input::new(stream);
     let joined = login(stream, &mut input, |name| Ok(Member::join(name, stream, registry)))?;

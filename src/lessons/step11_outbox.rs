@@ -1,4 +1,4 @@
-//! Step 11: one order, one writer, one write for each round. Its text is in `step11_outbox.md`.
+//! Step 11: one order, one writer, one write for each round. The text of this step is in `step11_outbox.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step11_outbox.md")]
@@ -13,7 +13,7 @@ use std::thread;
 use chat::lessons::built::session::{drain, lock};
 use chat::lessons::built::{input::Input, login::login, shutdown};
 
-/// Something that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
+/// One event that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
 struct Entry {
     who: Arc<str>,
     to_others: String,
@@ -21,7 +21,7 @@ struct Entry {
     change: Change,
 }
 
-/// How an entry changes the set of clients that the writer writes to.
+/// The change that an entry makes to the set of clients that the writer writes to.
 enum Change {
     Nothing,
     Joined(Arc<TcpStream>),
@@ -48,30 +48,30 @@ impl Outbox {
     fn take(&self) -> Vec<Entry> {
         let mut entries = lock(&self.entries);
         while entries.is_empty() {
-            // Unlocks, sleeps until `filled` is notified, and locks again.
+            // `wait` unlocks the mutex, sleeps until `filled` is notified, and locks the mutex again.
             entries = self.filled.wait(entries).unwrap_or_else(PoisonError::into_inner);
         }
         mem::take(&mut *entries)
     }
 }
 
-/// What all sessions share: the names that are taken, and the outbox. The names are locked while a join or a
-/// leave is put into the outbox. So the outbox has joins and leaves in the order in which the names were taken
-/// and freed.
+/// The data that all sessions share: the names that are taken, and the outbox. The names are locked while a join or a
+/// leave is put into the outbox. So the outbox has joins and leaves in the order in which the names were taken and
+/// freed.
 #[derive(Default)]
 struct Registry {
     names: Mutex<BTreeSet<Arc<str>>>,
     outbox: Outbox,
 }
 
-/// A client's place in the room. Dropping this value makes the client leave.
+/// A client's membership in the room. Dropping this value makes the client leave.
 struct Member<'a> {
     name: Arc<str>,
     registry: &'a Registry,
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member.
+    /// Takes the name if it is free, and announces the new member. Returns `None` if the name is taken.
     fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {
@@ -109,8 +109,8 @@ fn main() -> io::Result<()> {
             let _ = serve(stream, registry);
             drain(stream);
         };
-        // If the server cannot listen, `run` returns an error and does not call `farewell`. Then it is called here,
-        // so that the writer ends. Otherwise the scope would wait for the writer forever.
+        // If the server cannot listen, `run` returns an error and does not call `farewell`. Then `farewell` is called
+        // here, so that the writer ends. Otherwise the scope would wait for the writer forever.
         shutdown::run(serve, farewell).inspect_err(|_| farewell())
     })
 }
@@ -134,12 +134,14 @@ fn serve(stream: &Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// The first entry of this batch that the client gets, and, if the client has left, the last entry.
+    /// The index of the first entry of the current batch that the client gets, and, if the client has left, the index
+    /// of the last entry.
     first: usize,
     last: Option<usize>,
 }
 
-/// Writes every batch to every client, until the end of the server. Blocks on the outbox, and on each socket.
+/// Writes every batch to every client, until the server shuts down. Blocks while the outbox is empty, and while the
+/// socket of a client is full.
 fn write_loop(outbox: &Outbox) {
     let (mut recipients, mut is_over) = (Vec::<Recipient>::new(), false);
     while !is_over {
@@ -167,7 +169,7 @@ fn write_loop(outbox: &Outbox) {
             let is_own = |entry: &Entry| entry.who == one.name;
             let text = |entry| if is_own(entry) { &entry.to_self } else { &entry.to_others };
             let view: String = entries.map(|entry| text(entry).as_str()).collect();
-            // If this write fails, the recipient's own thread notices the error, and ends the session.
+            // If this write fails, the recipient's own thread notices the error, and ends the recipient's session.
             let _ = (&*one.stream).write_all(view.as_bytes());
             if one.last.is_some() {
                 let _ = one.stream.shutdown(Shutdown::Write);

@@ -1,4 +1,4 @@
-//! Step 13: backpressure, or how a fast sender is slowed down. Its text is in `step13_fast_senders.md`.
+//! Step 13: backpressure, or how a fast sender is slowed down. The text of this step is in `step13_fast_senders.md`.
 //!
 #![doc = include_str!("links/1.md")]
 #![doc = include_str!("step13_fast_senders.md")]
@@ -16,16 +16,17 @@ use chat::lessons::built::writer::Writer;
 use chat::lessons::built::{input::Input, login::login, shutdown};
 use chat::system::poll::Poll;
 
-/// The number of bytes of text that may gather in the outbox before senders must wait.
+/// The number of bytes of text in the outbox at which senders must wait.
 const MAX_GATHERED_BYTES: usize = 128 << 10;
 
 /// The time between two attempts to send more to the clients that are behind.
 const OFFER_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The maximum time by which the writer delays a round while most of the room is behind.
+/// The maximum time by which the writer delays a round while most clients are behind.
 const HOLD_TIME: Duration = Duration::from_millis(50);
 
-/// Counts the bytes of messages that the writer has not taken yet. Above the bound, sessions must wait.
+/// Counts the bytes of the messages in the outbox. If there are too many bytes, sessions must wait until the writer
+/// takes a batch.
 #[derive(Default)]
 struct Bound {
     gathered: Mutex<Gathered>,
@@ -41,8 +42,8 @@ struct Gathered {
 }
 
 impl Bound {
-    /// Blocks while too much text has gathered. While a session waits here, it does not read from its client's socket.
-    /// So TCP makes the client stop sending.
+    /// Blocks while the outbox contains too much text. While a session waits here, it does not read from its client's
+    /// socket. So TCP makes the client stop sending.
     fn enter(&self, bytes: usize) {
         let mut gathered = lock(&self.gathered);
         while gathered.bytes >= MAX_GATHERED_BYTES && !gathered.is_over {
@@ -65,8 +66,7 @@ fn main() -> io::Result<()> {
     let (mut last_round, mut poll) = (Instant::now(), Poll::default());
     let mut take = move |behind: &[&TcpStream], all: usize| {
         if 2 * behind.len() > all && last_round.elapsed() < HOLD_TIME {
-            // The writer is too fast for most of the room. It does not take a new batch yet, so that the readers
-            // can catch up.
+            // Most clients are behind. So the writer does not take a new batch yet, and the clients can catch up.
             let _ = poll.writable(behind.iter().copied(), OFFER_INTERVAL);
             return Vec::new();
         }

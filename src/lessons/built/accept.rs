@@ -1,7 +1,7 @@
 //! From step 8: an accept loop that survives every error. It runs on the main thread.
 //!
-//! The loop never waits for a peer, because each connection gets a thread of its own. In the real server this is
-//! [`server::accept`](crate::server::accept), which also counts connections and refuses some of them.
+//! The loop never waits for a peer, because each connection gets a thread of its own. The real server's counterpart
+//! is [`server::accept`](crate::server::accept), which also counts connections and refuses some of them.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::system::socket::{DeadPeer, detect_dead_peer};
 
-/// When the kernel asks a silent peer whether it is still there, and how long the kernel waits for an answer.
+/// The times for detecting a dead peer: when the kernel asks a silent peer for an answer, and how long it waits for
+/// the answer.
 const DEAD_PEER: DeadPeer = DeadPeer {
     idle: Duration::from_secs(60),
     interval: Duration::from_secs(10),
@@ -23,8 +24,8 @@ const DEAD_PEER: DeadPeer = DeadPeer {
 /// fail at once.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
-/// Makes the kernel detect a peer that has vanished, and send each write at once. Also makes the stream blocking,
-/// because on some systems a stream inherits the non-blocking mode of its listener.
+/// Makes the kernel detect a peer that has vanished, and makes the kernel send each write at once. Also makes the
+/// stream blocking, because on some systems a stream inherits the non-blocking mode of its listener.
 ///
 /// # Errors
 ///

@@ -1,13 +1,13 @@
-//! From step 11: the entries that gather in the outbox between two rounds of the writer. This module has no
-//! thread.
+//! From step 11: the entries that gather in the outbox between two rounds of the writer. The one function of this
+//! module runs on the writer's thread.
 //!
-//! In the real server this is [`server::batch`](crate::server::batch), where all entries share one text. Each
+//! The real server's counterpart is [`server::batch`](crate::server::batch), where all entries share one text. Each
 //! recipient's view is that text with a few edits. So the text is not copied for each recipient.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// Something that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
+/// One event that clients will see. The client `who` gets `to_self`, and all other clients get `to_others`.
 #[derive(Debug)]
 pub struct Entry {
     /// The client that gets a text of its own.
@@ -16,11 +16,11 @@ pub struct Entry {
     pub to_others: String,
     /// The lines that `who` gets. Can be empty.
     pub to_self: String,
-    /// How the entry changes the set of clients that the writer writes to.
+    /// The change that this entry makes to the set of clients that the writer writes to.
     pub change: Change,
 }
 
-/// How an entry changes the set of clients that the writer writes to.
+/// The change that an entry makes to the set of clients that the writer writes to.
 #[derive(Debug)]
 pub enum Change {
     /// The entry is a message, and changes nothing.

@@ -1,4 +1,4 @@
-//! From step 9: a client's queue, its writer, and its place in the room.
+//! From step 9: a client's queue, writer thread, and membership in the room.
 //!
 //! The sessions put lines into the queues without waiting. Each client's own writer takes the lines out.
 //! Step 11 replaces this design. In the real server, [`server::client`](crate::server::client) contains the data
@@ -19,7 +19,7 @@ const MAX_WAITING_LINES: usize = 4096;
 /// never during a write to a socket.
 pub type Clients = HashMap<String, Client>;
 
-/// The two means to reach a client: its connection and its queue.
+/// A client's connection, and the sending end of the client's queue.
 #[derive(Debug)]
 pub struct Client {
     stream: Arc<TcpStream>,
@@ -31,7 +31,7 @@ impl Client {
     /// disconnected.
     pub fn put(&self, line: &Arc<str>) {
         if self.queue.try_send(Arc::clone(line)).is_err() {
-            // This wakes the client's writer and session. The client then leaves.
+            // The shutdown wakes the client's writer and session. The client then leaves.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
     }
@@ -47,7 +47,7 @@ pub fn write_loop(mut stream: &TcpStream, queue: &Receiver<Arc<str>>) {
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// A client's place in the room. Dropping this value makes the client leave.
+/// A client's membership in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The client's name.
@@ -56,8 +56,8 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member. Also returns the queue of lines for this
-    /// client.
+    /// Takes the name if it is free, and announces the new member. Returns the member and the receiving end of the
+    /// client's queue, or `None` if the name is taken.
     pub fn join(
         name: &str,
         stream: &Arc<TcpStream>,
@@ -82,7 +82,8 @@ impl Drop for Member<'_> {
     fn drop(&mut self) {
         let mut clients = lock(self.registry);
         if let Some(client) = clients.remove(&self.name) {
-            // `client` is dropped after this call. So the goodbye is the last line in its queue, and the writer ends.
+            // `client` owns the sending end of its queue, and is dropped right after this call. So the goodbye is the
+            // last line in the queue, and the client's writer ends.
             client.put(&"[SERVER] Goodbye!\n".into());
         }
         tell_others(&clients, "", &format!("[SERVER] {} left the chat!\n", self.name));

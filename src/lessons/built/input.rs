@@ -1,8 +1,8 @@
 //! From step 6: cuts the bytes from one client into lines. Runs on that client's thread.
 //!
-//! Converts bytes to text only when a line is complete and not too long. In the real server this is
-//! [`protocol::framing`](crate::protocol::framing), [`protocol::cleaning`](crate::protocol::cleaning) and
-//! [`server::input`](crate::server::input).
+//! The bytes of a line are converted to text only when the line is complete, and only if it is not too long. The real
+//! server's counterparts are [`protocol::framing`](crate::protocol::framing),
+//! [`protocol::cleaning`](crate::protocol::cleaning) and [`server::input`](crate::server::input).
 
 use std::io;
 use std::mem;
@@ -19,7 +19,8 @@ pub struct Input<'a> {
     stream: &'a TcpStream,
     /// The bytes that have arrived but have not been returned yet.
     bytes: Vec<u8>,
-    /// Whether the current line is too long. Its beginning was discarded, and its end will be discarded too.
+    /// Whether the current line is too long. If it is, its beginning was discarded, and its end will be discarded
+    /// too.
     skips: bool,
 }
 
@@ -50,8 +51,8 @@ impl<'a> Input<'a> {
                 self.bytes.clear();
                 self.skips = true;
             }
-            // This works like `stream.read`, but is also correct on every system if another thread calls
-            // `send_now` (from step 12 on).
+            // Unlike `stream.read`, this call is correct on every system even while another thread calls `send_now`,
+            // as in steps 12 and 13.
             let count = socket::read(self.stream, &mut buffer)?;
             if count == 0 {
                 let last = mem::take(&mut self.bytes);

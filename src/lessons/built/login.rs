@@ -1,7 +1,7 @@
 //! From step 7: asks a newcomer for a name. Runs on the newcomer's thread, never in the accept loop.
 //!
-//! In the real server this is [`server::login`](crate::server::login). There one time limit covers the whole
-//! login.
+//! The real server's counterpart is [`server::login`](crate::server::login). There, a single time limit covers the
+//! whole login.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use super::input::Input;
 /// The time after which a newcomer that sends nothing is disconnected.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
-/// Asks for a name until `join` accepts one, and returns the result of `join`. Passes only names of letters,
-/// digits and hyphens to `join`. Returns `None` if the client ended its stream without a name.
+/// Asks for a name until `join` accepts a name, and returns the member that `join` returned. Calls `join` only with
+/// names that consist of letters, digits and hyphens. Returns `None` if the client ended its stream without a name.
 ///
-/// Blocks until the newcomer has sent a line, but at most for ten seconds for each line.
+/// Blocks until the newcomer has sent a line, for at most ten seconds per line.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! From step 11: the outbox, a queue of everything that clients will see, in one order.
 //!
-//! The sessions put entries in, and the writer takes them out. In the real server this is
+//! The sessions put entries in, and the writer takes them out. The real server's counterpart is
 //! [`server::outbox`](crate::server::outbox), which also has a bound.
 
 use std::mem;
@@ -33,8 +33,8 @@ impl Outbox {
         self.put(&"".into(), farewell, String::new(), Change::End);
     }
 
-    /// Takes all entries. Blocks while the outbox is empty. If there is a limit `at_most`, blocks no longer than
-    /// this, and may then return no entries. (The limit is from step 12.)
+    /// Takes all entries. While the outbox is empty, this function blocks. If there is a time limit `at_most`, the
+    /// function returns no entries when the limit has passed. (Step 12 introduces the limit.)
     pub fn take(&self, at_most: Option<Duration>) -> Vec<Entry> {
         let entries = lock(&self.entries);
         let is_empty = |entries: &mut Vec<Entry>| entries.is_empty();

@@ -1,7 +1,7 @@
 //! From step 11: the names of all clients that have joined. The sessions' threads call this code to join and to
 //! leave.
 //!
-//! In the real server this is [`server::room`](crate::server::room).
+//! The real server's counterpart is [`server::room`](crate::server::room).
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -11,17 +11,17 @@ use super::batch::Change;
 use super::outbox::Outbox;
 use super::session::lock;
 
-/// What all sessions share: the names that are taken, and the outbox.
+/// The data that all sessions share: the names that are taken, and the outbox.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// Locked while a join or a leave is put into the outbox. So the outbox has joins and leaves in the order in
-    /// which the names were taken and freed. No thread waits for a peer while it holds this lock.
+    /// This mutex is locked while a join or a leave is put into the outbox. So the outbox has joins and leaves in the
+    /// order in which the names were taken and freed. No thread waits for a peer while it holds this lock.
     names: Mutex<BTreeSet<Arc<str>>>,
     /// The queue of everything that clients will see.
     pub outbox: Outbox,
 }
 
-/// A client's place in the room. Dropping this value makes the client leave.
+/// A client's membership in the room. Dropping this value makes the client leave.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// The client's name.
@@ -30,7 +30,7 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// If the name is free, takes the name and announces the new member.
+    /// Takes the name if it is free, and announces the new member. Returns `None` if the name is taken.
     pub fn join(name: &str, stream: &Arc<TcpStream>, registry: &'a Registry) -> Option<Self> {
         let (name, mut names) = (Arc::<str>::from(name), lock(&registry.names));
         if !names.insert(Arc::clone(&name)) {

@@ -1,24 +1,24 @@
 //! From step 8: functions that end a session without harm to other sessions. They run on the thread of the client
 //! whose session ends.
 //!
-//! In the real server this is the end of [`server::session`](crate::server::session).
+//! The real server's counterpart is the end of [`server::session`](crate::server::session).
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time that a peer has to read its last line and to close the connection.
+/// The time that a peer has to read the server's last line and to close the connection.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// Locks a mutex, even a poisoned one. This is correct because the data that these mutexes guard is never half
-/// changed when a thread panics. Blocks while another thread holds the lock.
+/// Locks a mutex, even if it is poisoned. This is correct because no thread can panic while the data behind these
+/// mutexes is half changed. Blocks while another thread holds the lock.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads and discards what the peer still sends, until the peer closes or half a second has passed. Closing a
-/// socket that has unread bytes would reset the connection, and the reset can destroy the last line.
+/// Reads and discards what the peer still sends, until the peer closes or half a second has passed. Closing a socket
+/// that has unread bytes would reset the connection, and the reset could destroy the server's last line.
 pub fn drain(mut stream: &TcpStream) {
     let (start, mut ignored) = (Instant::now(), [0; 4096]);
     // This fails if the peer is gone. Then there is nothing to discard.

@@ -1,9 +1,10 @@
 //! From step 10: accepts connections until a signal arrives, and then shuts the server down. Runs on the main
 //! thread.
 //!
-//! Every call that blocks can be woken. A byte in a pipe wakes the wait for a connection, and shutting down a
-//! connection wakes its `read` and `write`. The scope waits until every session has ended. In the real server this is
-//! [`server::accept`](crate::server::accept) and [`server::shutdown`](crate::server::shutdown).
+//! Every thread that blocks can be woken. A byte in a pipe wakes the main thread, which waits for connections.
+//! Shutting down a connection wakes the threads that block in its `read` or `write`. The scope waits until every
+//! session has ended. The real server's counterparts are [`server::accept`](crate::server::accept) and
+//! [`server::shutdown`](crate::server::shutdown).
 
 use std::env;
 use std::io::{self, Write};
@@ -18,9 +19,9 @@ use crate::system::{signal, socket::wait_for_connection};
 /// The time that the peers have to read the farewell and to close their connections.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
-/// Runs `serve` on a new thread for each connection, until a signal arrives. Then calls `farewell`, which tells
-/// all clients that the server ends. Gives the peers a second to close, and shuts down the connections that are
-/// still open. Returns when all sessions have ended.
+/// Runs `serve` on a new thread for each connection, until a signal arrives. Then calls `farewell`, which tells all
+/// clients that the server is shutting down. Gives the peers a second to close, and shuts down the connections that
+/// are still open. Returns when all sessions have ended.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! From step 12: the one thread that writes to all members, and its log for the clients that are behind.
 //!
-//! This thread never waits for a socket. In the real server this is [`server::writer`](crate::server::writer),
+//! This thread never waits for a socket. The real server's counterpart is [`server::writer`](crate::server::writer),
 //! which uses more threads in a large room.
 
 use std::collections::VecDeque;
@@ -12,15 +12,16 @@ use std::time::Duration;
 use super::batch::{Change, Entry, view};
 use crate::system::{poll::Poll, socket::send_now};
 
-/// The bound of the log, in bytes. Above this bound, the clients that are furthest behind are disconnected.
+/// The maximum size of the log, in bytes. If the log grows larger, the clients that are furthest behind are
+/// disconnected.
 const MAX_LOG_BYTES: usize = 8 << 20;
 
 /// The data of the one thread that writes to all members. This thread never waits for a member's socket.
 #[derive(Debug, Default)]
 pub struct Writer {
     recipients: Vec<Recipient>,
-    /// The batches that at least one client has not received completely, and the number of the first of these
-    /// batches.
+    /// `log` contains the batches that at least one client has not received completely. `first` is the number of the
+    /// first of these batches.
     log: VecDeque<Vec<Entry>>,
     first: usize,
     bytes: usize,
@@ -32,12 +33,12 @@ pub struct Writer {
 struct Recipient {
     name: Arc<str>,
     stream: Arc<TcpStream>,
-    /// The client's place: the number of the first batch that the client has not received completely, and the
-    /// number of bytes that it has received of its view of this batch.
+    /// The client's place in the log. `batch` is the number of the first batch that the client has not received
+    /// completely. `offset` is the number of bytes of its view of this batch that the client has received.
     batch: usize,
     offset: usize,
-    /// The first entry that the client gets, and, if the client has left, the last entry. Each position is the
-    /// number of a batch and an index in this batch.
+    /// The position of the first entry that the client gets, and, if the client has left, the position of the last
+    /// entry. A position is the number of a batch and an index in this batch.
     joined: (usize, usize),
     left: Option<(usize, usize)>,
     is_gone: bool,
@@ -45,7 +46,7 @@ struct Recipient {
 
 impl Writer {
     /// Writes until the farewell was sent to every client. Blocks only in `take`. The arguments of `take` are the
-    /// connections of the clients that are behind, and the number of all clients.
+    /// connections of the clients that are behind, and the total number of clients.
     pub fn run(mut self, mut take: impl FnMut(&[&TcpStream], usize) -> Vec<Entry>) {
         let mut poll = Poll::default();
         while !(self.is_over && self.recipients.is_empty()) {
@@ -57,8 +58,8 @@ impl Writer {
             if !batch.is_empty() {
                 self.append(batch);
             }
-            // First sends to the clients that are not behind. Then sends to those clients that are behind but
-            // whose sockets have space again.
+            // The writer first sends to the clients that are not behind. Then it sends to the clients that are behind
+            // and whose sockets have space again.
             let (late, current): (Vec<_>, Vec<_>) =
                 self.recipients.iter_mut().partition(|one| one.batch < end);
             for one in current {
@@ -102,8 +103,8 @@ impl Writer {
         self.log.push_back(batch);
     }
 
-    /// Removes clients that are gone. Drops batches that no client needs. While the log is over its bound, also
-    /// drops the oldest batch.
+    /// Removes clients that are gone. Drops batches that no client needs. While the log is too large, also drops its
+    /// oldest batch.
     fn tidy(&mut self) {
         self.recipients.retain(|one| !one.is_gone);
         let needed = |batch| self.recipients.iter().any(|one| one.batch <= batch);
@@ -112,7 +113,7 @@ impl Writer {
             self.first += 1;
         }
         for one in self.recipients.extract_if(.., |one| one.batch < self.first) {
-            // The client is too slow. This wakes the client's session. The client then leaves.
+            // The client is too slow. The shutdown wakes the client's session. The client then leaves.
             let _ = one.stream.shutdown(Shutdown::Both);
         }
     }
@@ -140,7 +141,8 @@ impl Recipient {
     }
 }
 
-/// Returns how many bytes of memory the texts of a batch use. A string's capacity can be larger than its text.
+/// Returns the number of bytes of memory that the texts of a batch use. This is the capacity of the strings, which
+/// can be larger than their length.
 fn size(batch: &[Entry]) -> usize {
     batch.iter().map(|entry| entry.to_others.capacity() + entry.to_self.capacity()).sum()
 }

@@ -5,7 +5,7 @@ use super::peer::short;
 use super::server::Server;
 
 /// The maximum number of bytes of an endless line that the other clients may receive, and the maximum amount of
-/// memory that the line may cost.
+/// memory that the line may cost the server.
 const MOST_BYTES: usize = 64 << 10;
 const MOST_MEMORY_KIB: u64 = 4096;
 

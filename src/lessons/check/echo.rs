@@ -24,7 +24,7 @@ pub(crate) fn silent(server: &mut Server) -> Verdict {
 
 pub(crate) fn descriptors(server: &mut Server) -> Verdict {
     let crowd: Vec<_> = (0..60).map_while(|_| server.connect().ok()).collect();
-    // This gives the server time to run out of descriptors. A server that does not survive this ends here.
+    // This gives the server time to run out of descriptors. A server that cannot handle this ends during the wait.
     kernel::wait_until(Duration::from_secs(1), || server.exit().is_some());
     drop(crowd);
     let start = Instant::now();

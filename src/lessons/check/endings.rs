@@ -1,4 +1,4 @@
-//! How things end: checks 9 to 12.
+//! The ends of connections, and errors that must not end the server: checks 9 to 12.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ pub(crate) fn descriptors(server: &mut Server) -> Verdict {
         .map_err(|why| format!("{SENT}; bob saw {why}"))?;
     drop(crowd);
     let start = Instant::now();
-    // The server may pause after an error, or it may still be busy with clients that have left.
+    // Carol tries several times, because the server may pause after an error, or may still be busy with clients that
+    // have left.
     while let Err(why) = server.join("carol") {
         if start.elapsed() > 2 * server.examination.patience {
             return Err(format!("{SENT}, and left; then {why}"));
@@ -37,7 +38,8 @@ pub(crate) fn keep_alive(server: &mut Server) -> Verdict {
     if alice.server_end().is_none() {
         return Err("this kernel does not tell whether a timer runs".to_owned());
     }
-    // Another timer runs until the last data is acknowledged.
+    // Until the last data is acknowledged, the kernel runs a different timer. So the check waits for the keep-alive
+    // timer.
     let asks = || alice.server_end().is_some_and(|socket| socket.timer == KEEP_ALIVE);
     if kernel::wait_until(server.examination.patience, asks) {
         return Ok("the kernel's keep-alive timer runs".to_owned());

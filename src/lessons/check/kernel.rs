@@ -1,4 +1,4 @@
-//! What the kernel shows about sockets and processes. On systems without `/proc`, the functions about sockets
+//! Information from the kernel about sockets and processes. On systems without `/proc`, the functions about sockets
 //! return `None`, and the examiner works without this information.
 
 use std::fs;
@@ -59,8 +59,8 @@ pub(crate) fn listens(port: u16) -> Option<bool> {
     fs::exists(TABLES[0]).is_ok_and(|is_there| is_there).then(|| find(port, is_listener).is_some())
 }
 
-/// Returns the server's end of a connection. `server` is the port at the server's end, and `client` is the port
-/// at the client's end.
+/// Returns the socket at the server's end of a connection. `server` is the port at the server's end, and `client` is
+/// the port at the client's end.
 pub(crate) fn server_end(server: u16, client: u16) -> Option<Socket> {
     find(client, |socket| socket.local == server && socket.remote == client)
 }
@@ -80,8 +80,8 @@ pub(crate) fn wait_until(time: Duration, mut is_so: impl FnMut() -> bool) -> boo
     is_so()
 }
 
-/// Returns the most resident memory that a process has used so far, in KiB. On systems other than Linux, returns
-/// the memory that the process uses now.
+/// Returns the peak resident memory of a process, in KiB. On systems other than Linux, returns the memory that the
+/// process uses now.
 pub(crate) fn peak_memory_kib(process: u32) -> u64 {
     let number = |text: &str| text.trim().trim_end_matches(" kB").trim().parse().ok();
     if let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {

@@ -30,14 +30,14 @@ use std::time::{Duration, Instant};
 use server::{Examination, Server};
 use wire::Wire;
 
-/// The result of a check, which is `Ok` if the check holds. The text says what was sent and what the server did.
+/// The result of a check: `Ok` if the check holds. The text says what was sent and what the server did.
 type Verdict = Result<String, String>;
 
 /// One check of a server.
 struct Check {
     /// The number of the mistake, with a letter if there are two checks for the mistake.
     number: &'static str,
-    /// What is true of a good server.
+    /// The property of a good server that the check looks for.
     what: &'static str,
     /// The steps to read if the check fails.
     steps: &'static str,
@@ -53,7 +53,8 @@ const fn check(
     Check { number, what, steps, run }
 }
 
-/// Two steps solve these problems: one with a queue for each client, and one with a single writer.
+/// Two steps make sure that nobody waits for a slow reader. Step 9 has a queue for each client, and step 12 has a
+/// single writer.
 const NOBODY_WAITS: &str = "step09_writers or, with one writer, step12_slow_readers";
 
 /// The checks of a chat server, in the order of the mistakes.
@@ -191,7 +192,7 @@ fn examine(examination: &Examination, check: &Check) -> Verdict {
     let mut server = Server::start(examination, descriptors)
         .map_err(|why| format!("the server could not be started: {why}"))?;
     let verdict = (check.run)(&mut server);
-    // If the server has ended, the verdict says this, because it explains everything else.
+    // If the server has ended, the verdict says so, because the end of the server explains the failure.
     verdict.map_err(|seen| match server.exit() {
         Some(status) if check.number != "8" => format!("{seen}; the server has ended ({status})"),
         _ => seen,

@@ -110,7 +110,7 @@ impl Peer {
         }
     }
 
-    /// Starts a thread that receives and discards everything until the server closes.
+    /// Starts a thread that receives and discards everything until the server closes the connection.
     pub(crate) fn ignore_what_comes(&self) -> Result<(), String> {
         let mut stream = self.stream().try_clone().map_err(|error| error.to_string())?;
         thread::spawn(move || {

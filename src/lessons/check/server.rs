@@ -41,8 +41,8 @@ pub(crate) struct Server<'a> {
 impl<'a> Server<'a> {
     /// Starts the server with a limit on its descriptors, and waits until the server listens.
     ///
-    /// Does not connect to find out whether the server listens, because a naive server may not survive a
-    /// connection that sends nothing.
+    /// This function does not connect to find out whether the server listens, because a naive server may not survive
+    /// a connection that sends nothing.
     pub(crate) fn start(examination: &'a Examination, descriptors: u32) -> Result<Self, String> {
         let port = free_port();
         let mut shell = Command::new("sh");
@@ -62,7 +62,7 @@ impl<'a> Server<'a> {
             // server listens.
             let printed = first_line.recv_timeout(LOOK_INTERVAL);
             if printed == Err(RecvTimeoutError::Disconnected) {
-                // The server has closed its output.
+                // The server has closed its output, so `recv_timeout` has not waited.
                 thread::sleep(LOOK_INTERVAL);
             }
             if kernel::listens(port).unwrap_or(printed.is_ok()) {
@@ -99,7 +99,7 @@ impl<'a> Server<'a> {
         Ok((first, peer))
     }
 
-    /// Returns the most memory that the server has used so far, in KiB.
+    /// Returns the server's peak memory, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         kernel::peak_memory_kib(self.process.id())
     }
@@ -117,7 +117,7 @@ impl<'a> Server<'a> {
         let _ = self.process.kill();
     }
 
-    /// Returns how the server has ended. `None` if the server still runs, or if the examiner has killed it.
+    /// Returns the server's exit status, or `None` if the server still runs or was killed by the examiner.
     pub(crate) fn exit(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten().filter(|_| !self.is_killed)
     }

@@ -1,4 +1,4 @@
-//! What threads share: checks 13 to 15.
+//! The data that threads share: checks 13 to 15.
 
 use std::sync::Barrier;
 use std::thread;
@@ -14,7 +14,7 @@ pub(crate) fn room_goes_on(server: &mut Server) -> Verdict {
     let wire = server.examination.wire;
     let mut alice = server.join("alice")?;
     break_carol_off(server, &mut alice)?;
-    // The server writes one of these lines to carol's dead connection.
+    // When the server passes these lines on, it may write to carol's dead connection.
     for word in ["anybody", "there?"] {
         alice.send(word)?;
         alice.wait_until_read();

@@ -46,8 +46,8 @@ impl<'a> Talk<'a> {
         Ok(Self { server, senders, listener, lines: 0, longest_round: Duration::ZERO })
     }
 
-    /// Makes all senders send at the same time: each sends `lines` lines, with a number and `bytes` more bytes in
-    /// each line. Waits until the listener has received all lines.
+    /// Makes all senders send at the same time: each sends `lines` lines, each with a number and `bytes` additional
+    /// bytes. Waits until the listener has received all lines.
     fn say(&mut self, lines: usize, bytes: usize) -> Result<(), String> {
         let (start, wire) = (Instant::now(), self.server.examination.wire);
         let first = self.lines;
@@ -85,7 +85,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Sends lines until the kernel accepts no more bytes for the client that does not read. Then sends another
-    /// megabyte. Returns how many megabytes were sent in all.
+    /// megabyte. Returns the total number of megabytes that were sent.
     fn fill(&mut self, stalled: &Peer) -> Result<usize, String> {
         let mut before = None;
         // If the kernel does not show its queues, this loop sends more than the kernel can store.
@@ -121,7 +121,7 @@ pub(crate) fn stalled_memory(server: &mut Server) -> Verdict {
     let megabytes = server.examination.megabytes;
     let stalled = server.join("stalled")?;
     let mut talk = Talk::new(server, 1)?;
-    // First fills the kernel's buffers, which have a bound of their own.
+    // This first fills the kernel's buffers, which have their own limit.
     talk.fill(&stalled)?;
     let before = server.peak_memory_kib();
     for _ in 0..megabytes {
@@ -158,7 +158,7 @@ pub(crate) fn flood_memory(server: &mut Server) -> Verdict {
             senders.into_iter().map(|sender| scope.spawn(move || talk(sender))).collect();
         let sent = senders.into_iter().filter_map(|sender| sender.join().ok()?).sum::<usize>();
         let grown = server.peak_memory_kib().saturating_sub(before) / 1024;
-        // Ends the readers.
+        // This ends the threads of the readers.
         server.kill();
         (sent / 10, grown)
     });
@@ -208,7 +208,7 @@ pub(crate) fn behind_and_back(server: &mut Server) -> Verdict {
     // Eight senders at once make large batches. So a socket that becomes full accepts only a part of a batch.
     let mut talk = Talk::new(server, 8)?;
     let megabytes = talk.fill(&stalled)?;
-    // The client begins to read while the senders continue to talk. So it catches up while new lines arrive.
+    // The client begins to read while the senders continue to talk. So the client catches up while new lines arrive.
     let end = wire.said("closer", "the end");
     let came = thread::scope(|scope| {
         let reading = scope.spawn(|| stalled.expect(&end));

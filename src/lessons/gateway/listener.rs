@@ -14,7 +14,7 @@ use crate::session::{DRAIN_TIME, WRITE_TIMEOUT};
 use crate::speaker::lock;
 use crate::unframed;
 
-/// The last line to a client if the server closed the connection without a farewell.
+/// The last line that a client receives if the server closed the connection without a farewell.
 pub(crate) const CONNECTION_LOST: &str = "[GATEWAY] The server closed the connection.";
 
 /// The loop of the thread that reads from the server and writes to the client. When the server or the client is
@@ -32,7 +32,7 @@ pub(crate) fn listen_loop(
     // This tells the speaker that no further `/nick` will be answered.
     drop(answer);
     if listened.is_ok() {
-        // Shuts down only the writing side first. Closing a socket with unread input would reset the connection,
+        // Only the writing side is shut down at first. Closing a socket with unread input would reset the connection,
         // and the client could lose its last line (RFC 2525, 2.17). Meanwhile the speaker continues to read. The
         // shutdown fails only if the client is gone. If the client closes its connection, the wait ends early.
         let _ = client.shutdown(Shutdown::Write);
@@ -72,7 +72,8 @@ fn listen(
             // This fails if the client itself has sent the `/nick`. Then the speaker does not wait for an answer.
             let _ = answer.send(());
         } else if unframed::is_rename_refusal(&line) && answer.send(()).is_ok() {
-            // The speaker sent this `/nick`, and will try another name. The client need not see the refusal.
+            // The speaker, and not the client, sent the refused `/nick`. The speaker will try another name. The
+            // client need not see the refusal.
             continue;
         }
         for piece in unframed::pieces(&line) {

@@ -58,17 +58,18 @@
 //!
 //! # How it works
 //!
-//! Each client has its own connection to the server, and two threads. [`speaker`] reads from the client and
-//! writes to the server. [`listener`] reads from the server and writes to the client. So each socket has one
-//! reader and one writer, and the gateway needs no queue. Delays are passed on by TCP: while the server does not
-//! read a client's lines, the gateway does not read from the client. While a client does not read, the gateway
-//! does not read the server's lines for this client. The server then handles this client as a slow reader. The
-//! server also refuses lines that are too long or not UTF-8, so the gateway does not check this.
+//! Each client has its own connection to the server, and two threads. [`speaker`] reads from the client and writes to
+//! the server. [`listener`] reads from the server and writes to the client. So each socket has one reader and one
+//! writer, and the gateway needs no queue. TCP provides the backpressure. When the server stops reading a client's
+//! lines, the gateway's writes block, so the gateway stops reading from this client. When a client stops reading, the
+//! gateway stops reading the server's lines for this client. The server then handles this client as a slow reader.
+//! The server also refuses lines that are too long or not UTF-8, so the gateway does not check lines for these
+//! faults.
 //!
-//! Some features are deliberately missing. There are no telnet commands, because telnet can connect to the server
-//! itself. There is no history, because these clients would show old messages as new. There is no farewell when
-//! the gateway is interrupted: the system closes the connections. And the gateway cannot listen on a network,
-//! because it is made for clients on the same machine.
+//! Some features are deliberately missing. There are no telnet commands, because telnet can connect directly to the
+//! server. There is no history, because these clients would show old messages as new. There is no farewell when the
+//! gateway is interrupted: the system closes the connections. And the gateway cannot listen on a network, because it
+//! is made for clients on the same machine.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -121,7 +122,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Accepts clients, and gives each client a thread, up to the limit. Never returns.
+/// Accepts clients up to the limit, and starts a thread for each client. Never returns.
 fn accept_loop(listener: &TcpListener, options: &Options) -> ! {
     let address = listener.local_addr();
     let address =
@@ -167,7 +168,7 @@ fn log(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Prints why the program ends, and returns the exit code. Ignores an error while printing.
+/// Prints the reason why the program ends, and returns the exit code. Ignores an error while printing.
 fn fail(code: u8, error: impl Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "[ERROR] {error}");
     ExitCode::from(code)

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use chat::arguments::{Argument, Arguments, Endpoint, UsageError};
 use chat::protocol::cleaning::clean;
 
-/// What `--help` prints.
+/// The text that `--help` prints.
 pub(crate) const HELP: &str = "\
 A gateway for chat clients that take each recv for one message.
 
@@ -38,7 +38,7 @@ impl Options {
     }
 }
 
-/// What a command line asks for.
+/// The action that a command line requests.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Run with these options.

@@ -1,8 +1,8 @@
-//! The gateway's end of a connection to a client. It treats the result of each read as messages, as programs
-//! without framing do.
+//! The gateway's end of a connection to a client. Like programs without framing, this module treats the result of
+//! each read as messages.
 //!
 //! Only the client's own thread reads from the client: first the name, and then the messages. Compare this with
-//! `server_lines.rs`, which reads from the server. Here, the result depends on how the bytes arrive.
+//! `server_lines.rs`, which reads from the server. In this module, the result depends on how the bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;

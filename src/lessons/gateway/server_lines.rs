@@ -1,7 +1,7 @@
 //! The gateway's end of a connection to the server. Framing cuts the stream into lines.
 //!
-//! The client's own thread connects and joins. Then it passes [`ServerLines`] to the listener's thread, which
-//! passes the server's lines on. Compare this with `reads.rs`, which reads from a client. Here, the result does
+//! The client's own thread connects and joins. Then it passes [`ServerLines`] to the listener's thread, which passes
+//! the server's lines on. Compare this with `reads.rs`, which reads from a client. In this module, the result does
 //! not depend on how the bytes arrive.
 
 use std::io::{self, ErrorKind, Read};

@@ -23,7 +23,8 @@ use crate::unframed::{self, GUEST};
 /// The bytes that ask a client for its nickname. There is no line end.
 const NICKNAME_QUESTION: &[u8] = b"NICKNAME";
 
-/// The time that a client has to answer. Clients that do not know the question never answer it.
+/// The time that a client has to answer the question for its nickname. Clients that do not know the question never
+/// answer it.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// The time for which a write to a client may block. If a client does not read, the server normally disconnects it
@@ -33,10 +34,10 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time that a client has to read its last line and to close the connection.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// The last line to a web browser.
+/// The last line that a web browser receives.
 const NOT_HTTP: &str = "[GATEWAY] This is a chat, not a web server.";
 
-/// The last line to a client for which no name is free.
+/// The last line that a client receives if no name like its own is free.
 const NO_NAME: &str = "[GATEWAY] That name, and all like it, are taken.";
 
 /// Serves one client, from the question for its nickname to the end of its connection.
@@ -78,8 +79,8 @@ pub(crate) fn serve(client: &TcpStream, options: &Options) -> Result<(), String>
     })
 }
 
-/// Asks a client for its nickname, and returns the first messages that arrive. Returns no messages if none
-/// arrives within a second, because such a client does not know the question.
+/// Asks a client for its nickname, and returns the first messages that arrive. Returns no messages if nothing arrives
+/// within a second. Probably, the client then does not know the question.
 ///
 /// # Errors
 ///
@@ -112,8 +113,8 @@ fn ask_for_nickname(reads: &mut Reads) -> io::Result<Vec<Vec<u8>>> {
 /// Joins the chat under the given name, or under a similar name that is free. Returns the connection and the
 /// name.
 ///
-/// The server limits how many names may be tried on one connection. After that many names, the next names are
-/// tried on a new connection.
+/// The server limits the number of names that a client may try on one connection. When the limit is reached, this
+/// function tries the next names on a new connection.
 ///
 /// # Errors
 ///

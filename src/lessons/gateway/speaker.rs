@@ -20,11 +20,11 @@ pub(crate) const MAX_NAMES: usize = 100;
 /// The data of the thread that reads from the client and writes to the server.
 pub(crate) struct Speaker<'a> {
     server: &'a TcpStream,
-    /// The nickname in the chat. The other thread changes it when the server announces a new nickname.
+    /// The nickname in the chat. The listener's thread changes it when the server announces a new nickname.
     nickname: &'a Mutex<Nickname>,
     /// The name that the client gave. The client puts this name in front of its messages.
     given: String,
-    /// `Some` while the client has given no name. Through this channel, the other thread reports that the server
+    /// `Some` while the client has given no name. Through this channel, the listener's thread reports that the server
     /// has answered a `/nick`.
     unnamed: Option<Receiver<()>>,
 }
@@ -52,7 +52,7 @@ impl<'a> Speaker<'a> {
                 if self.unnamed.is_some() && unframed::is_http(&message) {
                     break 'reading;
                 }
-                // This fails if the server is gone. The other thread also notices this.
+                // This fails if the server is gone. The listener's thread also notices this.
                 let _ = self.speak(&message);
             }
             // A broken connection is treated like the end of the stream.
@@ -98,7 +98,7 @@ impl<'a> Speaker<'a> {
     }
 }
 
-/// Locks the nickname. Nothing that holds the lock can panic, and a nickname is never half changed.
+/// Locks the nickname. No code that holds the lock can panic, and a nickname is never half changed.
 pub(crate) fn lock(nickname: &Mutex<Nickname>) -> MutexGuard<'_, Nickname> {
     nickname.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Introduction {
     pub(crate) is_message: bool,
 }
 
-/// Cuts the bytes of one read into messages: one message, or one for each line. Omits blank messages.
+/// Cuts the bytes of one read into messages: one message, or one message for each line. Omits blank messages.
 pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
     let without_return = |line: &'_ [u8]| line.len() - usize::from(line.ends_with(b"\r"));
     let lines = received.split(|&byte| byte == b'\n');
@@ -36,9 +36,9 @@ pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !line.trim_ascii().is_empty())
 }
 
-/// Returns where the last message of a read ends. Normally this is the end of the read. But if the buffer is full
-/// and contains a line end, the last message ends at the last line end, because the text after it may continue in
-/// the next read.
+/// Returns the position at which the last message of a read ends. Normally this is the end of the read. But if the
+/// buffer is full and contains a line end, the last message ends at the last line end, because the text after it may
+/// continue in the next read.
 pub(crate) fn end_of_messages(received: &[u8], is_full: bool) -> usize {
     let line_feed = received.iter().rposition(|&byte| byte == b'\n');
     line_feed.filter(|_| is_full).map_or(received.len(), |at| at + 1)
@@ -106,7 +106,7 @@ pub(crate) fn new_nickname(line: &str, nickname: &Nickname) -> Option<Nickname> 
     (line == replies::renamed(nickname, &new)).then_some(new)
 }
 
-/// Whether the line refuses the name of a `/nick`.
+/// Whether the line refuses the name requested with `/nick`.
 pub(crate) fn is_rename_refusal(line: &str) -> bool {
     let refusal = replies::rename_refused("");
     let end = refusal.strip_prefix(NOTICE_PREFIX).unwrap_or(&refusal);
