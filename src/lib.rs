@@ -36,8 +36,8 @@
 //!                          session n ─┘  (one order)                 └─> part m ─> sockets
 //! ```
 //!
-//! Alice types `hello`. The send thread of her client waits in `poll` for keys. The thread shows the line on her
-//! screen, because the server does not send the line back. Then the thread sends the line.
+//! Alice types `hello`. The send thread of her client waits in `poll` for keys. The thread sends the line, and then
+//! shows it on her screen. The server does not send the line back to her.
 //!
 //! 1. On the server, Alice has a [`session`](server::session), which runs in its own thread and blocks in `read`. The
 //!    session wakes. If her [`rate`](server::rate) limit does not allow another line yet, the session parks its
@@ -75,7 +75,7 @@
 //!    batch into the [`log`](server::log), and notes Bob's place in the log: the number of the batch, and the number
 //!    of bytes of his view that were sent.
 //! 2. Bob's session checks the flag before it acts on a line. While the flag is set, the session parks its thread. So
-//!    the server stops reading from a client that has stopped reading.
+//!    the server stops reading from a client that has stopped reading. (A `read` that has already begun is finished.)
 //! 3. The rounds continue without Bob. While any client is behind, the writer appends the common text of each further
 //!    batch to the log. All clients that are behind share this one copy. The writer drops each batch once no client
 //!    needs it. Private text for Bob is not in the log. The writer keeps this text with Bob's place. Private text has
@@ -92,8 +92,8 @@
 //!    `bob left the chat! (too slow)`. The writer also shuts his connection down. This wakes his session, which
 //!    ends.
 //! 7. If Bob's connection breaks, the next send to him fails. The writer shuts the connection down and wakes his
-//!    session. The session acts on the lines that it has read, and then appends his leave. If Bob leaves or is
-//!    kicked while he is behind, he has ten seconds to receive everything up to his final line.
+//!    session. The session acts on everything that arrived before the break, and then appends his leave. If Bob
+//!    leaves or is kicked while he is behind, he has at most ten seconds to receive everything up to his final line.
 //!
 //! [`server`] explains how the server shuts down.
 //!
@@ -108,13 +108,13 @@
 //!    a lock.
 //! 4. **A slow reader delays nobody.** There is one exception. If the log begins to fill, and more than half of the
 //!    clients are behind but still accept text, then the room is too fast for most clients. After each round, the
-//!    writer then waits until these clients have caught up, but for at most 50 milliseconds. The writer also lowers
-//!    the limit of the outbox.
+//!    writer then waits until these clients have caught up, but for at most 50 milliseconds. If some of them have
+//!    not caught up then, the writer halves the limit of the outbox.
 //! 5. **A fast sender is slowed down.** The amount of text in the outbox is limited. At the limit, a session that
 //!    already has text in the outbox waits until the writer takes the batch. While the session waits, it does not
 //!    read, so TCP slows its client down. A session that has no text in the outbox can always add one line.
 //! 6. **When one session ends, the others continue.** Each member leaves exactly once, and everybody else is
-//!    informed, unless the server itself shuts down.
+//!    informed, unless the server itself shuts down or loses the shared room.
 //!
 //! # Locks
 //!
@@ -146,7 +146,7 @@
 //! | never waiting for a slow reader, and still losing no text | [`server::behind`] |
 //! | sharing the work of one loop among all processors, in one order and without unsafe code | [`server::fan_out`] |
 //! | waking a thread that waits for connections, for input, or for another thread | [`system::socket`], [`server::client`] |
-//! | a signal handler that does nothing but write a byte | [`system::signal`] |
+//! | a signal handler that does little more than write a byte | [`system::signal`] |
 //! | closing a socket so that the final line still arrives | [`server::session`], [`server::writer`] |
 //! | ending ten thousand threads within three seconds | [`server::shutdown`] |
 //! | logging that cannot stop the program | [`server::operator::event_log`] |
