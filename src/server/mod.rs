@@ -52,17 +52,17 @@
 //!    and closes the outbox, which wakes the writer. (After 0.8 seconds, [`shut_down`] stops waiting. If a session
 //!    is still waiting for space in the outbox at that time, closing the outbox wakes it, and its lines are lost.
 //!    If the room is shared, [`Shared::close`] first informs the other servers.)
-//! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to the
-//!    members, in the last batch. After the farewell, the thread that sent it shuts down the sending half of the
+//! 3. [`shut_down`] sends the farewell to the clients that have not joined. The writer sends it to the members,
+//!    in the last batch. After the farewell, the thread that sent it shuts down the sending half of the
 //!    connection. The writer then sends the rest of the log to the slow readers, until a deadline, or until none
 //!    of them has accepted anything for 1.5 seconds. Then the writer and its helpers end. The writer drops the
 //!    sender of a channel, and this wakes [`shut_down`]. If the writer misses its deadline, [`shut_down`] shuts
 //!    down all connections, so that every later send of the writer fails at once.
 //! 4. [`shut_down`] shuts down the sending half of the remaining connections, and wakes the sessions that have
 //!    been waiting since step 2. Each session reads and discards input until its peer has closed the connection,
-//!    but for at most half a second. [`shut_down`] waits until the registry is empty, but for at most half a second. The last session that ends
-//!    wakes [`shut_down`]. Then [`shut_down`] shuts down the connections that still exist. This wakes every
-//!    session that still blocks in `read`.
+//!    but for at most half a second. [`shut_down`] waits just as long, unless the registry is empty earlier: the
+//!    last session that ends wakes it. Then [`shut_down`] shuts down the connections that still exist. This wakes
+//!    every session that still blocks in `read`.
 //! 5. [`Server::run`] joins the writer, its helpers and all sessions. Then it waits until the threads `history`
 //!    and `log` and the relay's threads have written their last lines, but for at most half a second per thread.
 //! 6. `main` returns 0. It returns 1 if the writer or the accept loop has panicked, or if the relay has failed.
