@@ -75,7 +75,7 @@
 //!    batch into the [`log`](server::log), and notes Bob's place in the log: the number of the batch, and the number
 //!    of bytes of his view that were sent.
 //! 2. Bob's session checks the flag before it acts on a line. While the flag is set, the session parks its thread. So
-//!    the server stops reading from a client that has stopped reading. (A `read` that has already begun is finished.)
+//!    the server stops reading from a client that has stopped reading. (It completes a `read` that has already begun.)
 //! 3. The rounds continue without Bob. While any client is behind, the writer appends the common text of each further
 //!    batch to the log. All clients that are behind share this one copy. The writer drops each batch once no client
 //!    needs it. Private text for Bob is not in the log. The writer keeps this text with Bob's place. Private text has

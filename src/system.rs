@@ -6,9 +6,9 @@
 //! a safe function that cannot be misused. `.ci/abi.c` compares the numbers and layouts that are declared by hand
 //! with the system's own headers.
 //!
-//! On Linux and FreeBSD, `send` has a flag that makes it return without waiting. macOS and Windows need another
-//! method. With `RUSTFLAGS="--cfg portable"`, Linux also uses the other method, so that this method can be tested
-//! on Linux.
+//! On Linux and FreeBSD, `send` has a flag that makes it return without waiting. On macOS and Windows, the socket is
+//! made non-blocking for each call. With `RUSTFLAGS="--cfg portable"`, Linux does the same as macOS, so that this can
+//! be tested on Linux.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(

@@ -1,5 +1,5 @@
-//! The people: who is in the room, in what order Tab offers them, which color each person has, and who is
-//! ignored. This is plain data about at most [`MAX_NAMES`] people, whatever a server sends.
+//! The people: who is in the room, the order in which Tab offers the nicknames, the color of each person, and who
+//! is ignored. This is plain data about at most [`MAX_NAMES`] people, whatever a server sends.
 //!
 //! Names that differ only in upper and lower case belong to one person. A person keeps the same color while in
 //! the room. A person who joins gets the color that the fewest people have.

@@ -54,8 +54,8 @@ pub(super) struct Terminal {
     /// The line being typed.
     pub(super) editor: Editor,
     pub(super) screen: Screen,
-    /// The question that is shown in a separate row until the next key, and the text that Enter sends: a line, or
-    /// the lines of a paste.
+    /// A question to the user, and the text that Enter sends: one line, or the lines of a paste. The question is
+    /// shown in a separate row until the next key.
     pub(super) question: Option<(String, String)>,
     /// The state of the connection, shown in a separate row. Empty while the connection works.
     status: String,
@@ -67,8 +67,8 @@ pub(super) struct Terminal {
     patience: Duration,
     /// The last byte that the output has accepted.
     last_taken: Option<u8>,
-    /// The maximum time for which a note waits for standard error. This time becomes zero when a note was not
-    /// written in time.
+    /// The maximum time for which the client waits to write a note to standard error. This time is zero once a note
+    /// could not be written in time.
     note_patience: Duration,
     /// The error of the last failed write to the output.
     pub(super) error: Option<io::Error>,

@@ -29,7 +29,7 @@ pub(super) fn text_width(text: &str) -> usize {
     clusters(text).map(cluster_width).sum()
 }
 
-/// Returns the number of columns that a cluster takes. The cluster is an item of [`clusters`].
+/// Returns the number of columns that a cluster takes. The cluster must come from [`clusters`].
 pub(super) fn cluster_width(cluster: &str) -> usize {
     if cluster.starts_with(ESCAPE) { 0 } else { cluster.chars().map(char_width).sum() }
 }

@@ -3,11 +3,11 @@
 //! Everything that happens in the room is reported as an [`Event`], which the [`stage`](super::stage) carries out.
 //! This module itself does no I/O.
 //!
-//! A server has one entry under way at a time, and sends this entry again until it has read the entry back. Every
+//! A server has one entry under way at a time, and keeps resending this entry until it has read the entry back. Every
 //! copy has the same number as the original, so copies can be recognized. A gap in the numbers proves that
 //! entries are missing.
 //!
-//! A server counts as dead once any other server has sent [`MISSES`] beats since the dead server's last entry. All
+//! A server counts as dead once one other server has sent [`MISSES`] beats since the silent server's last entry. All
 //! servers count the same beats, so all agree on which servers are dead. A time limit would not have this property.
 //! While the engine does not answer, no beats are appended, and no server is declared dead.
 

@@ -32,8 +32,8 @@ use crate::server::room::Room;
 /// needs are not deleted.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// After reading this number of bytes, a server appends an entry even if it has no records to append. The entry's
-/// header tells the other servers the position up to which this server has read.
+/// The number of bytes after which a server reports how far it has read. It then appends an entry, even without
+/// records: the entry's header has the position.
 const REPORT_BYTES: u64 = 1 << 20;
 
 /// The data that the sessions and the relay's threads share.
@@ -41,7 +41,7 @@ const REPORT_BYTES: u64 = 1 << 20;
 pub struct Link {
     /// The records to append next.
     records: Records,
-    /// The number of the last batch of records that was read back.
+    /// The last batch of records that this server has read back. (Batches are numbered.)
     done: u64,
     phase: Phase,
     /// The reason why the server cannot continue. `None` if it can continue.

@@ -193,11 +193,11 @@ impl Table {
     }
 }
 
-/// The steps of a round that all threads take, and the loop of the helpers.
+/// What every thread does in a round, and the main loop of a helper.
 impl Table {
     /// Takes a part, sends the batch to its recipients, and puts the part back. Repeats this until no part is left to
-    /// take. A thread begins with the parts that it usually has, because the cache of its processor can still contain
-    /// the sockets of these parts.
+    /// take. A thread begins with the parts that it usually handles, because the cache of its processor can still
+    /// contain the sockets of these parts.
     fn work(&self, batch: &Batch, number: usize) {
         let mut state = self.lock();
         while let Some((place, mut part)) = state.take_part(number * PARTS_PER_THREAD) {

@@ -257,8 +257,8 @@ impl<T: Gathers> Outbox<T> {
     }
 
     /// Blocks while `condition` is true, but at most for `time`. Returns whether `condition` is false at the
-    /// end. [`Outbox::change`], [`Outbox::take_now`] and [`Outbox::close_with`] wake the thread that blocks
-    /// here.
+    /// end. [`Outbox::change`], [`Outbox::take_now`] and [`Outbox::close_with`] wake a thread that is
+    /// blocked in this function.
     pub fn wait_while(&self, time: Duration, condition: impl Fn(&T) -> bool) -> bool {
         let holds = |state: &mut State<T>| condition(&state.gathered);
         let waited = self.filled.wait_timeout_while(self.lock(), time, holds);

@@ -37,13 +37,13 @@ use crate::protocol::nickname::Nickname;
 use crate::protocol::replies::{self, LeaveReason};
 use crate::system::socket::{is_gone, send_now};
 
-/// The time for which a session still acts on received lines after the connection has broken. It is long enough
-/// to deliver the messages of a bot that hangs up at once, and short enough that a dead connection soon loses
+/// The time for which a session still acts on received lines after the connection has broken. It is long enough to
+/// deliver the messages of a bot that hangs up right after sending, and short enough that a dead connection soon loses
 /// its nickname.
 const GONE_TIME: Duration = Duration::from_secs(20);
 
-/// The minimum time for which the session of a client without a token waits. After this time, the session acts
-/// on as many lines as there are tokens. Waking up for each line would cost far more than acting on the lines.
+/// When a client has used up its rate tokens, its session waits for at least this time. Then the session acts on as
+/// many lines as there are tokens. Waking up for each line would cost far more than acting on the lines.
 const MIN_RATE_WAIT: Duration = Duration::from_millis(100);
 
 /// The way in which a session ends.
@@ -291,8 +291,8 @@ impl Session<'_> {
 
     fn join(&mut self, nickname: Nickname) -> ControlFlow<End, Cost> {
         let client = self.client;
-        // After the login, reads have no timeout. This call fails when the connection has ended. The next read
-        // then reports that.
+        // After the login, reads have no timeout. Removing the timeout fails if the connection has ended. The next
+        // read reports the end.
         let _ = client.stream.set_read_timeout(None);
         let Phase::AtPrompt(login) = &mut self.phase else { return Continue(Cost::default()) };
         match self.shared.join(client, &nickname, login.deadline()) {

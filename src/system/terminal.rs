@@ -154,11 +154,11 @@ impl Input {
         self.0.wait(wants_input, socket, output.map(|output| &output.0), timeout)
     }
 
-    /// Reads the input that is available. Returns the number of bytes that were read: `None` if there is no input
-    /// yet, and `Some(0)` at the end of the input.
+    /// Reads the input that is available. Returns the number of bytes, `None` if there is no input yet, or `Some(0)`
+    /// at the end of the input.
     ///
-    /// A read from a terminal that is gone fails, and this counts as the end. Another program may have made the
-    /// input non-blocking (`O_NONBLOCK`). A read that fails for this reason returns `None`.
+    /// If the terminal is gone, the read fails. This counts as the end of the input. If another program has made the
+    /// input non-blocking (`O_NONBLOCK`), the read can fail because there is no input yet. Then it returns `None`.
     pub fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         self.0.read(buffer)
     }

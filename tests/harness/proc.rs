@@ -91,8 +91,8 @@ pub(crate) struct Socket {
     pub(crate) keepalive: Option<u64>,
 }
 
-/// Reads the state of the socket with the IPv4 addresses `local` (its own) and `remote`. Returns `None` if there
-/// is no such socket.
+/// Reads the state of the socket that has the IPv4 address `local` and is connected to `remote`. Returns `None` if
+/// there is no such socket.
 pub(crate) fn socket(local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
     find_socket(&fs::read_to_string("/proc/net/tcp").ok()?, local, remote)
 }

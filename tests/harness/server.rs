@@ -64,7 +64,8 @@ impl Server {
         server
     }
 
-    /// Runs a shell script that starts a server, in a terminal. Returns `None` if `tmux` is not installed.
+    /// Starts a terminal and runs a shell script in it. The script starts a server. Returns `None` if `tmux` is not
+    /// installed.
     #[track_caller]
     pub(crate) fn in_terminal(script: &str) -> Option<(Self, Tmux)> {
         let terminal = Tmux::run(100, script)?;

@@ -4,8 +4,8 @@ use chat::protocol::replies;
 
 use crate::harness::{Peer, Server};
 
-/// Makes `from` send a line, which must be the next line that `to` receives. This shows that nothing else was sent to
-/// `to` before.
+/// Makes `from` send a marker line. It must be the next line that `to` receives. So before the marker, the server sent
+/// nothing else to `to`.
 fn marker(from: &mut Peer, name: &str, to: &mut Peer) {
     from.send("marker");
     to.expect(&format!("{name}: marker"));

@@ -66,8 +66,9 @@ pub(crate) fn write_all(run: &Run, mut stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// Appends a message with its line end. In an integrity check, the message is a text that can be checked.
-/// Otherwise the message consists of a mark, a stamp (only if deliveries are timed) and filler.
+/// Appends a message with its line end. In an integrity check, the message contains its sender and its number, so that
+/// the receiver can check it. Otherwise the message consists of a mark, a stamp (only if deliveries are timed) and
+/// filler.
 fn append_message(run: &Run, sender: u32, number: u32, to: &mut Vec<u8>) {
     if run.options.measure == Measure::Check {
         run.texts.append(Text { sender, number, stamp: run.stamp() }, to);

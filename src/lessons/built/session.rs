@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// The time that a peer has to read the server's last line and to close the connection.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// Locks a mutex, even if it is poisoned. This is correct because no thread can panic while the data behind these
-/// mutexes is half changed. Blocks while another thread holds the lock.
+/// Locks a mutex, even if it is poisoned. This function blocks while another thread holds the lock. A poisoned mutex
+/// can be used here, because no thread of this program can panic while the data is half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

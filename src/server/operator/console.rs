@@ -2,8 +2,8 @@
 //!
 //! One thread reads the terminal. Nothing can wake this thread while it reads, so no other thread joins it.
 //! The reading thread holds only a weak reference to the data that the threads share. It passes each line to a
-//! second thread, which executes the lines in order. Answers go to the event log, so neither thread waits to
-//! print them.
+//! second thread, which executes the lines in order. Answers go to the event log, so printing them
+//! never blocks either thread.
 //!
 //! Standard input is read only if it is a terminal. Under a service manager, standard input is not a terminal,
 //! but commands can be written to the FIFO of `--console`: `echo '/kick bob' > PATH`.

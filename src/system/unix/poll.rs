@@ -52,7 +52,7 @@ impl Polled {
     }
 }
 
-/// Blocks until one of the entries is ready, until a signal was handled, or until `timeout` has passed. `None`
+/// Blocks until one of the entries is ready, until a signal has been handled, or until `timeout` has passed. `None`
 /// means that there is no timeout. After a signal, no entry is ready. This function is async-signal-safe.
 pub(crate) fn wait(polled: &mut [Polled], timeout: Option<Duration>) -> io::Result<()> {
     // The time is rounded up. If the wait ended too early, the caller would only wait again.

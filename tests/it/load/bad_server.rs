@@ -31,7 +31,7 @@ pub(crate) enum Misdeed {
     Disconnect,
 }
 
-/// The number of the message with the mistake, counted from 1 among the messages for the victim.
+/// Among the messages for the victim, this one has the mistake. The first message is number 1.
 const FATAL_MESSAGE: usize = 7;
 
 pub(crate) struct BadServer {

@@ -55,7 +55,7 @@ fn many_lines_are_asked_about_first() {
 }
 
 #[test]
-fn no_line_of_several_is_a_command() {
+fn no_line_of_a_pasted_text_is_a_command() {
     let server = FakeServer::start();
     let Some((terminal, mut connection)) = alice(80, &server) else { return };
     terminal.paste("/quit\nquit\n\n/msg bob hi\nexit\n");
