@@ -367,12 +367,19 @@ impl Relay {
     }
 
     /// Notes the position up to which the stream was read, and the number of bytes by which the slowest other server is
-    /// behind. `is_read_back` says whether the entry under way was read back.
-    pub(super) fn note_progress(&self, state: &State, is_read_back: bool) {
+    /// behind.
+    pub(super) fn note_progress(&self, state: &State) {
         self.link.change(|link| {
             let Some(run) = &mut link.run else { return };
             (run.last, run.point, run.lag) = (state.place(), state.point(), state.lag(run.sid));
-            if is_read_back && let Some(entry) = run.under_way.take() {
+        });
+    }
+
+    /// Notes that the entry under way was read back.
+    pub(super) fn note_read_back(&self) {
+        self.link.change(|link| {
+            let Some(run) = &mut link.run else { return };
+            if let Some(entry) = run.under_way.take() {
                 run.next_beat.get_or_insert_with(|| Instant::now() + self.beat);
                 link.done = entry.batch;
             }
@@ -447,7 +454,7 @@ mod tests {
         let hello = relay.next_entry().unwrap();
         assert!(relay.take_locals(1).is_some());
         assert!(!relay.wait_for(&hello, Duration::ZERO), "it is under way until that is noted");
-        relay.note_progress(&state, true);
+        relay.note_read_back();
         assert!(relay.wait_for(&hello, Duration::ZERO));
         assert!(relay.take_locals(1).is_none(), "a copy");
 

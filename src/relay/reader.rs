@@ -155,6 +155,10 @@ impl Follower<'_, '_> {
                 return Err(self.gone());
             }
             self.look_into_doubt()?;
+            if self.engine.is_none() {
+                // The check has lost the link. The other entries are read again.
+                break;
+            }
         }
         // Delivering may have blocked for a long time. This does not mean that the engine was silent.
         self.heard = Instant::now();
@@ -171,12 +175,7 @@ impl Follower<'_, '_> {
         match outcome {
             Outcome::Counted | Outcome::Ignored => {}
             Outcome::Doubtful(why) => self.doubt = Some(why),
-            Outcome::Missing => {
-                self.doubt = Some("entries before it are missing");
-                // The progress is not noted, so the writer still reports the old position. If the writer reported the
-                // new position, the servers that have read all entries would doubt their own state.
-                return Ok(());
-            }
+            Outcome::Missing => self.doubt = Some("entries before it are missing"),
             Outcome::Foreign(why) => {
                 self.foreign += 1;
                 if self.foreign.is_power_of_two() {
@@ -186,14 +185,25 @@ impl Follower<'_, '_> {
                 }
             }
             Outcome::Question => {
-                if let Some(engine) = self.engine {
+                if let (None, Some(engine)) = (self.doubt, &mut *self.engine) {
                     engine.keep_checkpoint(&self.state)?;
                 }
             }
         }
         self.has_come |= is_own;
-        self.relay.note_progress(&self.state, is_own);
-        if is_own && let (Some(trim_to), Some(engine)) = (trim_to, &mut *self.engine) {
+        // While there is a doubt, this server tells the others nothing about its state. If the writer reported a wrong
+        // position, or if the state became a checkpoint, servers that have read all entries would doubt their own state.
+        let is_sure = self.doubt.is_none();
+        if is_sure {
+            self.relay.note_progress(&self.state);
+        }
+        if is_own {
+            self.relay.note_read_back();
+        }
+        if is_own
+            && is_sure
+            && let (Some(trim_to), Some(engine)) = (trim_to, &mut *self.engine)
+        {
             // An entry of this server made the checkpoint due, so this server stores the checkpoint. If that fails, the
             // stream keeps more entries until the next checkpoint.
             engine.keep_checkpoint(&self.state)?;
