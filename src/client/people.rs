@@ -72,14 +72,24 @@ impl People {
         }
     }
 
-    /// Notes that somebody has changed their nickname.
+    /// Notes that somebody in the room has changed their nickname.
     pub(super) fn rename(&mut self, before: &str, after: &str) {
         if let Some(mut person) = self.known.remove(&fold(before)) {
             self.forget(after);
             after.clone_into(&mut person.name);
             self.known.insert(fold(after), person);
         }
-        if self.ignored.remove(&fold(before)) {
+    }
+
+    /// Whether this user ignores somebody.
+    pub(super) fn ignores(&self, name: &str) -> bool {
+        !self.ignored.is_empty() && self.ignored.contains(&fold(name))
+    }
+
+    /// Keeps ignoring somebody who has changed their nickname.
+    pub(super) fn rename_ignored(&mut self, before: &str, after: &str) {
+        if self.ignores(before) {
+            self.ignored.remove(&fold(before));
             self.ignored.insert(fold(after));
         }
     }

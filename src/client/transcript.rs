@@ -69,44 +69,38 @@ impl Transcript {
         self.history_lines -= usize::from(is_history);
         let parsed @ ServerLine { kind, by } = ServerLine::parse(line);
         let is_presence = matches!(kind, Kind::Joined | Kind::Left);
-        let is_hidden = self.people.ignored.contains(&fold(by))
+        let is_hidden = self.people.ignores(by)
             || self.options.no_history && (is_history || matches!(kind, Kind::History(_)))
             || self.options.quiet && is_presence
             || self.hides_notices
                 && matches!(kind, Kind::Connected | Kind::Online(_) | Kind::Notice);
         let is_said = matches!(kind, Kind::Message(_) | Kind::Private) && !self.is_me(by);
-        if is_said && !is_history {
-            self.people.hear(by);
+        // Where names are neither completed nor colored, nobody asks who is in the room.
+        if self.edits || self.color {
+            self.note_people(parsed, is_said && !is_history);
         }
         let mut is_for_me = is_said && kind == Kind::Private;
         match kind {
             Kind::Connected => {
-                // If an earlier connection was lost, its history may be incomplete, and its list of people may be
-                // out of date.
+                // If an earlier connection was lost, its history may be incomplete.
                 self.history_lines = 0;
-                self.people.clear();
-                self.people.meet(&self.nickname);
-            }
-            Kind::Online(names) => {
-                let names = names.split(", ").filter(|name| Nickname::parse(name).is_ok());
-                names.for_each(|name| self.people.meet(name));
             }
             Kind::History(lines) => self.history_lines = lines,
-            Kind::Joined => self.people.meet(by),
-            Kind::Left => self.people.forget(by),
             Kind::Renamed(after) => {
                 if self.is_me(by) {
                     after.clone_into(&mut self.nickname);
                 }
-                self.people.rename(by, after);
+                self.people.rename_ignored(by, after);
             }
-            Kind::Message(text) => is_for_me = is_said && mentions(text, &self.nickname),
+            Kind::Message(text) if self.bell || self.color => {
+                is_for_me = is_said && mentions(text, &self.nickname);
+            }
             Kind::Private if is_said && !is_hidden => {
                 // If the same person also sent the previous private message, the time stays unchanged.
                 let last = self.correspondent.take().filter(|(name, _)| name == by);
                 self.correspondent = last.or_else(|| Some((by.to_owned(), Instant::now())));
             }
-            Kind::Private | Kind::Notice | Kind::Other => {}
+            _ => {}
         }
         if is_hidden {
             return false;
@@ -128,6 +122,28 @@ impl Transcript {
         self.settle(shown);
         *shown += &(self.printed(line, parsed, is_history, is_for_me) + "\n");
         self.bell && is_for_me && !is_history
+    }
+
+    /// Notes what a line says about the people in the room. `is_heard` says that somebody else has just said it.
+    fn note_people(&mut self, line: ServerLine<'_>, is_heard: bool) {
+        if is_heard {
+            self.people.hear(line.by);
+        }
+        match line.kind {
+            Kind::Connected => {
+                // If an earlier connection was lost, its list of people may be out of date.
+                self.people.clear();
+                self.people.meet(&self.nickname);
+            }
+            Kind::Online(names) => {
+                let names = names.split(", ").filter(|name| Nickname::parse(name).is_ok());
+                names.for_each(|name| self.people.meet(name));
+            }
+            Kind::Joined => self.people.meet(line.by),
+            Kind::Left => self.people.forget(line.by),
+            Kind::Renamed(after) => self.people.rename(line.by, after),
+            _ => {}
+        }
     }
 
     /// Makes the line of joins and leaves final, and appends it to `shown`. The next join or leave begins another
@@ -183,7 +199,11 @@ impl Transcript {
             // The speaker's name may occur several times. Its first occurrence is in front of the text.
             let (before, after) = line.split_once(by).unwrap_or((line, ""));
             let name = if by == "you" { &self.nickname } else { by };
-            let color = format!("{BOLD};38;5;{}", self.people.color(name));
+            let color = if self.color {
+                format!("{BOLD};38;5;{}", self.people.color(name))
+            } else {
+                String::new()
+            };
             let style = if bold || kind == Kind::Private { BOLD } else { "" };
             return shown
                 + &self.styled(before, style)
