@@ -131,8 +131,8 @@
 //! These are the locks of the server. (The accept loop's entries include the shutdown, which runs in the same
 //! thread.) No thread ever holds two of these locks at once, so no lock order is needed. Atomic flags use `Relaxed`
 //! ordering, since no other data depends on them: data that belongs together is behind one of these locks. The client
-//! has one lock, for everything that its two threads share: see [`client`]. (The flags of the
-//! [terminal](system::terminal) use `SeqCst`, since signal handlers set them.)
+//! has one lock, for everything that its two threads share: see [`client`]. (The
+//! [terminal](system::terminal) uses `SeqCst`, since its threads set one flag and then read another.)
 //!
 //! # Where to see a pattern
 //!
