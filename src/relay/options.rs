@@ -9,13 +9,13 @@ use crate::arguments::{Arguments, UsageError};
 /// The relay's part of the text of `server --help`.
 pub const HELP: &str = "
   --relay HOST:PORT       share the room with other servers, over Redis or Valkey
-  --relay-sentinel NAME   --relay lists Sentinels, HOST:PORT,HOST:PORT, and this is
-                          what they call the primary
-  --relay-room NAME       which room of the engine (lobby)
-  --relay-name NAME       what this server is called there (HOSTNAME/HOST:PORT)
+  --relay-sentinel NAME   the Sentinels' name for the primary; --relay then lists
+                          the Sentinels: HOST:PORT,HOST:PORT
+  --relay-room NAME       name of the room on Redis (lobby)
+  --relay-name NAME       name of this server for the others (HOSTNAME/HOST:PORT)
   --relay-auth FILE       file with the password, or with user and password
-  --relay-beat SECONDS    how often this server shows that it lives; one that
-                          misses six beats of another is given up (5)
+  --relay-beat SECONDS    interval between two signs of life; a server that is
+                          silent for six of them is given up (5)
 ";
 
 /// The relay's options. They say how the room is shared.

@@ -53,26 +53,36 @@ pub(crate) struct Attack {
 
 /// All attacks.
 pub(crate) const ATTACKS: &[Attack] = &[
-    Attack { name: "flood", what: "lines as fast as they go", threads: 6, round: flood },
-    Attack { name: "telnet", what: "telnet's questions, as fast", threads: 1, round: telnet },
+    Attack { name: "flood", what: "lines at full speed", threads: 6, round: flood },
+    Attack { name: "telnet", what: "telnet negotiations at full speed", threads: 1, round: telnet },
     Attack { name: "endless", what: "a line without an end", threads: 1, round: endless },
     Attack { name: "hydra", what: "hundreds of connections at once", threads: 2, round: hydra },
-    Attack { name: "churn", what: "in and out again", threads: 2, round: churn },
-    Attack { name: "silent", what: "never a nickname", threads: 1, round: silent },
+    Attack { name: "churn", what: "joins and leaves at once", threads: 2, round: churn },
+    Attack { name: "silent", what: "sends no nickname", threads: 1, round: silent },
     Attack { name: "half", what: "half a line, byte by byte", threads: 2, round: half },
     Attack { name: "garbage", what: "random bytes, TLS, HTTP", threads: 2, round: garbage },
-    Attack { name: "reset", what: "gone in the middle of a line", threads: 2, round: reset },
-    Attack { name: "hoard", what: "lines that wait for their rate", threads: 1, round: hoard },
-    Attack { name: "murmur", what: "private messages to oneself", threads: 1, round: murmur },
-    Attack { name: "gush", what: "all that one may say, and gone", threads: 1, round: gush },
+    Attack { name: "reset", what: "resets in the middle of a line", threads: 2, round: reset },
+    Attack {
+        name: "hoard",
+        what: "many lines that wait for the rate limit",
+        threads: 1,
+        round: hoard,
+    },
+    Attack { name: "murmur", what: "private messages to itself", threads: 1, round: murmur },
+    Attack { name: "gush", what: "a whole burst, then disconnects", threads: 1, round: gush },
     Attack {
         name: "patient",
         what: "a slow reader beside 30 that stall",
         threads: 1,
         round: patient,
     },
-    Attack { name: "whisper", what: "all to one, who stays", threads: 1, round: whisper },
-    Attack { name: "leaver", what: "gone, and reads nothing", threads: 1, round: leaver },
+    Attack {
+        name: "whisper",
+        what: "private messages from all to one client",
+        threads: 1,
+        round: whisper,
+    },
+    Attack { name: "leaver", what: "leaves without reading", threads: 1, round: leaver },
     Attack { name: "asker", what: "questions at the prompt", threads: 1, round: asker },
 ];
 

@@ -12,51 +12,51 @@ const HELP: &str = "\
 Usage: load SCENARIO [HOST [PORT]] [OPTIONS]
        load soak|end SECONDS [HOST PORT] [OPTIONS]
 
-Measures a chat server over its line protocol: joins with many clients, lets some talk, and counts
-what arrives. The room must be empty, and the server must not limit the rate; history only blurs
-the figures. So start it with  server --rate 0 --history 0 --quiet
+Measures a chat server: joins with many clients, lets some of them talk, and counts the deliveries.
+The room must be empty, and the server must have no rate limit. A history would only blur the
+figures. So start the server with  server --rate 0 --history 0 --quiet
 
 Scenario                                   clients  senders  messages  bytes  rate  stalled  joining
-flood      as fast as the server takes it      100        4     20000     64     0        0      100
-everyone   the same, all at once               300      all       100     64     0        0      100
-paced      how long does a delivery take?      500        5        50     64    10        0      100
-stalled    and beside some who stalled?         50        2     10000    400  1000        5      100
+flood      some clients send, at full speed    100        4     20000     64     0        0      100
+everyone   all clients send, at full speed     300      all       100     64     0        0      100
+paced      at this rate: delivery times        500        5        50     64    10        0      100
+stalled    the same, and some do not read       50        2     10000    400  1000        5      100
 storm      all join at once, nobody talks     1000        0         0     64     0        0     1000
-integrity  is every line at every receiver      50       10      1000    200     0        0      100
-           whole, once, in its sender's order, and in one order for all?
+integrity  does every receiver get each line    50       10      1000    200     0        0      100
+           whole, once, and all in one order?
 
-soak and end besiege a server: 200 clients chat, each says a line every two seconds, and every line
-is checked as in integrity, while attackers do their worst beside them. The server is started and
-ended by this program (the one in the same directory), unless a port is given. After soak it must
-be as it was before; end ends it in the middle, and all must have read the same and the farewell.
+soak and end besiege a server: 200 clients chat, and each sends a line every two seconds. Every line
+is checked as in integrity. Meanwhile, attackers do their worst. Without a port, this program starts
+and stops the server (the one in the same directory). After soak, the server must be as it was
+before. end stops it in the middle: all clients must have read the same lines and the farewell.
 
   --host HOST          the server's address (127.0.0.1)
-  --port PORT          its port (5555)
-  --anywhere           go to other addresses than this machine's loopback
+  --port PORT          the server's port (5555)
+  --anywhere           allow addresses that are not loopback addresses
   --pid PID            the server's process: shows its CPU time, memory, threads, descriptors
-  --clients N          clients that join
-  --senders N          how many of them send
+  --clients N          number of clients that join
+  --senders N          number of these clients that send
   --messages N         messages from each sender
-  --bytes N            bytes of each message, 32 to 1024; in integrity up to that
-  --rate N             messages a second from each sender, evenly spread; 0 for as fast as it goes
-  --stalled N          clients more, who do not read until the others are done
-  --joining N          clients that are about to join at the same time
+  --bytes N            bytes in each message, 32 to 1024; in integrity the maximum
+  --rate N             messages a second from each sender, evenly spread; 0 for full speed
+  --stalled N          additional clients that do not read until all others have finished
+  --joining N          maximum number of clients that join at the same time
   --pauses             every second client stops reading now and then
-  --visitors N         integrity: clients more, who come, look on and leave, over and over
-  --silence SECONDS    when nothing came for so long, the rest is lost (10, in a siege 20)
-  --attack NAME        soak and end: this attack alone
-  --places N           soak and end: connections beside the clients' that the server takes (600)
-  --bound MILLISECONDS soak and end: the most that 99 of 100 deliveries may take; 0 for no bound (0)
-  --seed N             soak and end: the seed of what is random in the attacks (1)
-  --help               print this and exit
+  --visitors N         integrity: more clients, which join, read for a while and leave, repeatedly
+  --silence SECONDS    give up after this time without a delivery (10; soak and end: 20)
+  --attack NAME        soak and end: only this attack
+  --places N           soak and end: connections that the server accepts besides the clients (600)
+  --bound MILLISECONDS soak and end: maximum for the 99th percentile; 0 for no maximum (0)
+  --seed N             soak and end: seed for the random numbers of the attacks (1)
+  --help               print this text and exit
   --version            print the version and exit
 
-A few threads read for all clients; each goes around them without waiting, which adds up to a
-millisecond to a delivery. They take processor time that on few cores the server lacks: compare
-own_cpu_s with the time that the run took.
+A few threads read for all clients. Each thread visits its clients in turn, which adds up to a
+millisecond to a delivery. On a machine with few cores, these threads take processor time from the
+server: compare own_cpu_s with the duration of the run.
 
-The last line is key=value pairs. Exit code: 0 everything arrived; 1 something was lost, doubled,
-out of order or corrupt, or could not be tried; 2 usage.
+The last line is key=value pairs. Exit codes: 0 everything arrived; 1 something was lost, doubled,
+out of order or corrupt, or the run failed; 2 wrong usage.
 
 Attacks:
 ";

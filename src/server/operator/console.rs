@@ -29,14 +29,14 @@ use crate::server::shutdown::ShutdownHandle;
 
 /// The lines that `/help` prints on the console. `server --help` prints them, too.
 pub const HELP: [&str; 10] = [
-    "/who [PART]                   list who is online, from where, and since when",
-    "/say TEXT                     say something to everyone",
+    "/who [PART]                   list who is online, with addresses and times",
+    "/say TEXT                     send a notice to everyone",
     "/kick NICK [REASON]           disconnect somebody; everyone sees the reason",
-    "/ban NICK|ADDRESS [MINUTES]   refuse an address, and disconnect who is from there",
-    "/unban ADDRESS                let it in again",
-    "/bans                         list what is banned",
-    "/motd [TEXT]                  set what people are told when they join",
-    "/stats                        tell how the server stands",
+    "/ban NICK|ADDRESS [MINUTES]   refuse an address, and disconnect its clients",
+    "/unban ADDRESS                accept the address again",
+    "/bans                         list the banned addresses",
+    "/motd [TEXT]                  set the message of the day, or remove it",
+    "/stats                        print the statistics",
     "/quit                         stop the server",
     "/help                         show this list",
 ];
