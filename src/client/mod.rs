@@ -22,9 +22,15 @@
 //! ended. `main` turns the result of the send thread into an exit code. The receive thread is not joined: it ends
 //! with the process.
 //!
-//! Reading order: [`options`], `link`, `receive`, `typed` (input from a person), `piped` (input from a program),
-//! and `terminal`. After these, read the parts of the terminal, which do no I/O: `screen`, `editor` with `keys`
-//! and `completion`, `transcript` with `people`, and `width`.
+//! The modules are meant to be read in this order:
+//!
+//! 1. [`options`]: the command line.
+//! 2. [`link`]: the connection, and the lines that the server has not confirmed yet.
+//! 3. [`receive`]: the receive thread.
+//! 4. [`typed`] and [`piped`]: the input from a person, and the input from a program.
+//! 5. [`terminal`]: the text for the user, and when it is shown.
+//! 6. The parts of the terminal, which do no I/O: [`screen`], [`editor`] with [`keys`] and [`completion`],
+//!    [`transcript`] with [`people`], and [`width`].
 
 pub mod options;
 

@@ -30,7 +30,7 @@ const BOLD: &str = "1";
 pub(super) struct Transcript {
     pub(super) options: Options,
     color: bool,
-    /// Whether the user edits a line below the messages. If so, old messages are marked, and joins and leaves
+    /// Whether the client has an input line below the messages. If so, old messages are marked, and joins and leaves
     /// that follow each other are shown in one line.
     edits: bool,
     bell: bool,

@@ -107,6 +107,13 @@ mod random_bytes;
 #[cfg(target_os = "linux")]
 mod course;
 
+/// Reports on other Unix systems that the tests which need Linux are left out.
+#[cfg(all(unix, not(target_os = "linux")))]
+#[test]
+fn what_needs_linux_is_left_out() {
+    harness::leave_out("`/proc`, and limits on processes: see `tests/it/main.rs`");
+}
+
 /// Reports on Windows that the tests which need Unix are left out.
 #[cfg(windows)]
 #[test]

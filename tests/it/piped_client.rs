@@ -216,7 +216,7 @@ fn many_lines_all_arrive_however_long_the_rate_makes_it_take() {
 }
 
 #[test]
-fn quit_in_the_middle_of_the_input_ends_the_client_in_order() {
+fn quit_in_the_middle_of_the_input_ends_the_client_cleanly() {
     let server = Server::start();
     let mut alice = server.join("alice");
     let mut client = start(server.port(), &["--nick", "bot"], server.transcript());

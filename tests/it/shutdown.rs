@@ -15,7 +15,7 @@ use crate::harness::{DEADLINE, Peer, Server, free_port, poll_every, server_comma
 const FAREWELL: &str = "[SERVER] The server is shutting down.";
 
 #[test]
-fn each_signal_that_asks_for_it_ends_the_server_in_order() {
+fn each_signal_that_asks_for_it_ends_the_server_cleanly() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start();
         let peers = server.join_all(["alice", "bob", "carol"]);
@@ -85,7 +85,7 @@ fn nobody_is_let_in_any_more_once_the_farewell_is_said() {
 }
 
 #[test]
-fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
+fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_cleanly() {
     let script = "\"$SERVER\" --port 0 & echo $! > \"$dir/pid\"; wait $!; echo $? > \"$dir/code\"";
     let Some((server, terminal)) = Server::in_terminal(script) else { return };
     let mut alice = server.join("alice");
@@ -100,7 +100,7 @@ fn a_terminal_that_is_closed_hangs_up_twice_and_the_server_ends_in_order() {
 }
 
 #[test]
-fn a_server_ends_in_order_when_its_terminal_is_gone() {
+fn a_server_ends_cleanly_when_its_terminal_is_gone() {
     let Some((server, terminal)) = Server::in_terminal("\"$SERVER\" --port 0") else { return };
     let mut alice = server.join("alice");
     drop(terminal);
@@ -273,7 +273,7 @@ fn flood(mut peer: Peer, name: usize) {
 }
 
 #[test]
-fn the_end_under_load_is_in_order_and_everyone_who_reads_has_read_the_same() {
+fn a_shutdown_under_load_is_clean_and_all_readers_have_read_the_same() {
     let mut server = Server::with(&["--rate", "0"]);
     let mut readers: Vec<Peer> = (0..24).map(|n| server.join(&format!("r{n}"))).collect();
     let stalled: Vec<Peer> = (0..8).map(|n| server.join(&format!("s{n}"))).collect();

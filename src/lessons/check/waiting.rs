@@ -195,7 +195,7 @@ pub(crate) fn stop(server: &mut Server) -> Verdict {
     let time = start.elapsed().as_millis();
     match ended {
         Some(status) if status.success() || !has_farewell => {
-            Ok(format!("SIGTERM was sent, and it ended after {time} ms, in order"))
+            Ok(format!("SIGTERM was sent, and it ended cleanly after {time} ms"))
         }
         Some(status) => Err(format!("SIGTERM was sent, and it ended with {status}")),
         None => Err(format!("SIGTERM was sent, and after {time} ms it still runs")),

@@ -66,8 +66,8 @@ unsafe extern "C" {
     fn strftime(text: *mut c_char, bytes: usize, format: *const c_char, time: *const Opaque) -> usize;
 }
 
-/// The settings before raw mode, and the settings of raw mode. They are set once. Reading a `OnceLock` that is
-/// set takes no lock, so a signal handler may read it.
+/// The settings before raw mode, and the settings of raw mode. They are set once. After that, a `OnceLock`
+/// can be read without taking a lock, so a signal handler may read it.
 static SETTINGS: OnceLock<(Opaque, Opaque)> = OnceLock::new();
 /// The runtime's own handler for the signals in [`FAULTS`]. It is the same for both signals.
 static RUNTIME: OnceLock<Opaque> = OnceLock::new();

@@ -1,9 +1,9 @@
 //! The terminal: the console, in a mode with the same escape sequences as other terminals.
 //!
-//! No call waits for the console and a socket together. While somebody selects text in the console, a read or a
-//! write may block. So the client has two more threads: `keyboard` only reads from the console, and `screen` only
-//! writes to the console while lines are edited. These threads and [`Input::wait`] share the [`Desk`]. The two
-//! threads are never joined, because nothing could wake them.
+//! No call waits for the console and a socket together. While somebody selects text in the console, a read or a write
+//! may block. So the client has two more threads. The thread `keyboard` reads from the console, and does nothing else.
+//! The thread `screen` writes to the console, if lines are edited. These threads and [`Input::wait`] share the
+//! [`Desk`]. The two threads are never joined, because nothing could wake them.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;

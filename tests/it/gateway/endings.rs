@@ -8,7 +8,7 @@ use crate::harness::{Finished, Peer, Program, poll_until, usage_error};
 
 #[test]
 #[cfg(unix)]
-fn last_words_arrive_and_connections_end_in_order() {
+fn the_final_line_arrives_and_connections_end_cleanly() {
     let mut gateway = Gateway::start();
     let mut alice = gateway.answer("alice", "alice");
     let mut guest = gateway.listen("guest");

@@ -1,5 +1,5 @@
-//! Failover: the engine in use is replaced by a replica that lags behind, by the other of two primaries, or by a
-//! replica that Sentinel promotes.
+//! Failover: another engine replaces the engine in use. The other engine is a replica that lags behind, a second
+//! primary, or a replica that Sentinel promotes.
 
 use super::pause;
 use crate::harness::link::Link;

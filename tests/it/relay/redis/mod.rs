@@ -56,7 +56,7 @@ fn an_engine_is_killed_and_restarted_four_times() {
 }
 
 #[test]
-fn an_engine_that_syncs_every_second_is_restarted_in_order() {
+fn an_engine_that_syncs_every_second_is_restarted_cleanly() {
     let Some(mut redis) = Redis::start(&["--appendonly", "yes"]) else { return };
     two_talk_through(&mut redis, |redis| {
         for _ in 0..2 {
